@@ -1,0 +1,145 @@
+"""Pictures from outside: decoded within bounds, turned upright, kept once by content.
+
+`open_picture` is the only place that decodes a picture that somebody gave us.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tempfile
+import warnings
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from data.errors import BadInput
+
+__all__ = ["MAX_PIXELS", "PICTURE_SUFFIXES", "Assets", "digest_of", "open_picture"]
+
+MAX_PIXELS = 64_000_000  # 192 MB decoded: any scanner page, no decompression bomb
+PICTURE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm"}
+)
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO")
+_THUMBNAIL = 320  # pixels on the longer side
+
+
+def digest_of(data: bytes) -> str:
+    """SHA-256 of `data` in hex: a picture's name in the asset folder."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def open_picture(source: Path | bytes, name: str = "") -> Image.Image:
+    """Decode a picture to upright RGB; transparency is laid on white.
+
+    Raises `BadInput` naming the file for anything that is no picture, is broken, or has more than
+    `MAX_PIXELS` pixels (read from the header, before any pixel is decoded).
+    """
+    name = name or (str(source) if isinstance(source, Path) else "picture")
+    try:
+        handle = io.BytesIO(source) if isinstance(source, bytes) else source
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(handle, formats=_FORMATS) as picture:
+                width, height = picture.size
+                if width * height > MAX_PIXELS:
+                    raise BadInput(
+                        f"{name}: the picture has {width} x {height} pixels, more than the "
+                        f"{MAX_PIXELS // 1_000_000} million allowed; scale it down first"
+                    )
+                upright = ImageOps.exif_transpose(picture) or picture
+                return _on_white(upright)
+    except FileNotFoundError:
+        raise BadInput(f"{name}: no such file; check the path") from None
+    except Image.DecompressionBombError as error:
+        raise BadInput(f"{name}: {error}; scale the picture down first") from None
+    except UnidentifiedImageError:
+        raise BadInput(
+            f"{name}: not a picture that can be read; expected one of "
+            + ", ".join(f.lower() for f in _FORMATS[:-1])
+        ) from None
+    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+        raise BadInput(f"{name}: the picture is broken ({error}); save it again") from None
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        rgba = picture.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
+        # 16-bit scans: scale to 8 bits, which convert() would clip instead
+        low, high = picture.convert("F").getextrema()
+        scale = 255.0 / max(high - low, 1e-6)  # type: ignore[operator]
+        return picture.convert("F").point(lambda v: (v - low) * scale).convert("RGB")
+    return picture.convert("RGB")
+
+
+class Assets:
+    """A content-addressed folder of pictures: `ab/abcd….png` and thumbnails beside them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put(self, data: bytes, picture: Image.Image) -> str:
+        """Keep the bytes as they came, with a thumbnail of `picture`; returns the digest."""
+        digest = digest_of(data)
+        path = self._folder(digest) / f"{digest}{_suffix(data)}"
+        thumbnail = self.thumbnail(digest)
+        if not path.exists():
+            _write(path, data)
+        if not thumbnail.exists():
+            small = picture.copy()
+            small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+            buffer = io.BytesIO()
+            small.save(buffer, "WEBP", quality=85)
+            _write(thumbnail, buffer.getvalue())
+        return digest
+
+    def path(self, digest: str) -> Path | None:
+        """The file of a digest, or None where it is not kept here."""
+        if len(digest) != 64 or not all(c in "0123456789abcdef" for c in digest):
+            return None
+        found = [
+            p for p in self._folder(digest).glob(f"{digest}.*") if not p.name.endswith(".thumb.webp")
+        ]
+        return found[0] if found else None
+
+    def thumbnail(self, digest: str) -> Path:
+        return self._folder(digest) / f"{digest}.thumb.webp"
+
+    def remove(self, digest: str) -> None:
+        for path in self._folder(digest).glob(f"{digest}.*"):
+            path.unlink(missing_ok=True)
+
+    def _folder(self, digest: str) -> Path:
+        return self.root / digest[:2]
+
+
+_MAGIC = (
+    (b"\x89PNG", ".png"),
+    (b"\xff\xd8", ".jpg"),
+    (b"GIF8", ".gif"),
+    (b"BM", ".bmp"),
+    (b"II*\x00", ".tiff"),
+    (b"MM\x00*", ".tiff"),
+    (b"P5", ".ppm"),
+    (b"P6", ".ppm"),
+)
+
+
+def _suffix(data: bytes) -> str:
+    """The suffix that the content, not the name, calls for: a browser is served by it."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return ".webp"
+    return next((suffix for magic, suffix in _MAGIC if data.startswith(magic)), ".bin")
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write through a temporary file, so that a kill never leaves half a picture under its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
+        handle.write(data)
+    os.replace(handle.name, path)

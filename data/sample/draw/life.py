@@ -1,0 +1,453 @@
+"""Figures of the biology and earth science cards."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, FancyBboxPatch, Polygon, Wedge
+
+from data.sample.draw.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, RED, figure
+
+Point = tuple[float, float]
+LEAF, SKY, ROSE, SAND = "#dcefe0", "#dbe9f6", "#fae3df", "#f3e3c3"
+
+
+def canvas() -> tuple[Figure, Axes]:
+    """An empty sheet of 64 x 44 units, ten pixels each."""
+    drawn = plt.figure(layout="none")
+    ax = drawn.add_axes((0, 0, 1, 1))
+    ax.set(xlim=(0, 64), ylim=(0, 44))
+    ax.axis("off")
+    return drawn, ax
+
+
+def arrow(
+    ax: Axes, start: Point, end: Point, colour: str = INK, width: float = 2, bend: float = 0
+) -> None:
+    ax.add_patch(
+        FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>",
+            mutation_scale=10 + 3 * width,
+            color=colour,
+            lw=width,
+            shrinkA=0,
+            shrinkB=0,
+            connectionstyle=f"arc3,rad={bend}",
+            zorder=3,
+        )
+    )
+
+
+def box(
+    ax: Axes, centre: Point, size: Point, text: str = "", fill: str = PALE, edge: str = INK
+) -> None:
+    (x, y), (w, h) = centre, size
+    ax.add_patch(
+        FancyBboxPatch(
+            (x - w / 2, y - h / 2), w, h, "round,pad=0,rounding_size=1.2", fc=fill, ec=edge, lw=1.6
+        )
+    )
+    say(ax, x, y, text)
+
+
+def say(
+    ax: Axes, x: float, y: float, text: str, colour: str = INK, size: float = 11, ha: str = "center"
+) -> None:
+    ax.text(x, y, text, color=colour, fontsize=size, ha=ha, va="center", zorder=5)
+
+
+@figure("photosynthesis")
+def photosynthesis() -> Figure:
+    drawn, ax = canvas()
+    ax.add_patch(Ellipse((32, 22), 61, 31, fc=LEAF, ec=GREEN, lw=3))
+    say(ax, 32, 34, "Chloroplast", GREEN, 13)
+    for level in range(5):
+        box(ax, (17, 18.4 + 1.9 * level), (14, 1.7), fill="#6aa878", edge=GREEN)
+    say(ax, 17, 29.3, "Light reactions", size=12)
+    say(ax, 17, 14.5, "thylakoid membranes", size=10)
+    for turn in (0, 120, 240):
+        a, b = np.radians([turn + 100, turn])
+        start, end = ((47 + 6.5 * np.cos(t), 22 + 6.5 * np.sin(t)) for t in (a, b))
+        arrow(ax, start, end, BLUE, 2.4, -0.3)
+    say(ax, 47, 22, "Calvin\ncycle", size=12)
+    say(ax, 56.6, 18, "stroma", size=10)
+    arrow(ax, (25.5, 25), (38.5, 25), PURPLE)
+    say(ax, 32, 26.8, "ATP, NADPH", PURPLE)
+    arrow(ax, (38.5, 19), (25.5, 19), GREY)
+    say(ax, 32, 17.2, "ADP, NADP⁺", INK)
+    arrow(ax, (6, 42), (11, 30.5), ORANGE, 4)
+    say(ax, 11.5, 41, "Light energy", ORANGE, 12)
+    arrow(ax, (8, 4), (12, 12.5), BLUE, 3)
+    say(ax, 5, 2.5, "H₂O in", BLUE, 12)
+    arrow(ax, (21, 12.5), (24, 3.6), BLUE, 3)
+    say(ax, 24, 2, "O₂ out", BLUE, 12)
+    arrow(ax, (53, 41), (48.5, 30), INK, 3)
+    say(ax, 58, 41.5, "CO₂ in", INK, 12)
+    arrow(ax, (47, 14), (51, 3.8), GREEN, 3)
+    say(ax, 53, 2, "Sugar out (C₆H₁₂O₆)", GREEN, 12)
+    return drawn
+
+
+@figure("cellular-respiration")
+def cellular_respiration() -> Figure:
+    drawn, ax = canvas()
+    turn = np.linspace(0, 2 * np.pi, 600)
+    for scale, ripple, line in ((1.0, 0.0, 2.4), (0.93, 0.035, 1.6)):
+        r = scale + ripple * np.sin(34 * turn)
+        x = 42 + 21 * r * np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** 0.5
+        y = 22.5 + 17 * r * np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** 0.5
+        ax.fill(x, y, fc=ROSE if ripple else "#f3c9c1", ec=RED, lw=line)
+    say(ax, 42, 41.8, "Mitochondrion", RED, 13)
+    say(ax, 9, 41.8, "Cytosol", INK, 13)
+    box(ax, (9, 36), (13, 4), "Glucose", SAND)
+    arrow(ax, (9, 34), (9, 30.2))
+    box(ax, (9, 27.5), (15, 5), "Glycolysis", SKY)
+    arrow(ax, (16.5, 27.5), (25, 30.5))
+    say(ax, 13, 32, "2 pyruvate", size=10, ha="left")
+    box(ax, (33, 31), (16, 5), "Pyruvate\noxidation", SKY)
+    arrow(ax, (33, 28.5), (33, 23.6))
+    say(ax, 29.5, 26.1, "acetyl-CoA", size=9)
+    ax.add_patch(Circle((33, 18), 5.5, fc=SKY, ec=INK, lw=1.6))
+    say(ax, 33, 18, "Citric\nacid cycle")
+    box(ax, (52, 24), (14, 9), "Electron\ntransport\nchain", LEAF, GREEN)
+    arrow(ax, (41, 31), (49, 28.7), PURPLE)
+    arrow(ax, (38.5, 18.6), (45, 21.4), PURPLE)
+    say(ax, 47, 32, "NADH", PURPLE, 10)
+    say(ax, 43, 17.5, "NADH\nFADH₂", PURPLE, 10)
+    arrow(ax, (33, 33.5), (33, 39.4), GREY)
+    say(ax, 36, 36.5, "CO₂", size=10)
+    arrow(ax, (29, 14.2), (25, 5), GREY)
+    say(ax, 25.5, 3.5, "CO₂", size=10)
+    arrow(ax, (59, 37.2), (56, 28.7), BLUE)
+    say(ax, 57, 35.4, "O₂", BLUE, 11, "right")
+    arrow(ax, (57, 19.3), (60, 6), BLUE)
+    say(ax, 60.5, 4, "H₂O", BLUE, 11)
+    for x, y, text in ((9, 20, "2 ATP"), (34, 9, "2 ATP"), (50, 12, "about\n26 ATP")):
+        ax.add_patch(Ellipse((x, y), 9.5, 5.2, fc="#fbd38d", ec=ORANGE, lw=2, zorder=4))
+        say(ax, x, y, text, size=10)
+    arrow(ax, (9, 25), (9, 22.8), ORANGE)
+    arrow(ax, (33.6, 12.5), (33.8, 11.7), ORANGE)
+    arrow(ax, (51, 19.5), (50.4, 14.8), ORANGE)
+    return drawn
+
+
+@figure("dna-replication")
+def dna_replication() -> Figure:
+    drawn, ax = canvas()
+    pairs = {"A": RED, "T": ORANGE, "G": BLUE, "C": GREEN}
+    mates = {"A": "T", "T": "A", "G": "C", "C": "G"}
+
+    def rung(x: float, low: float, high: float, base: str) -> None:
+        middle = (low + high) / 2
+        ax.plot([x, x], [high, middle], color=pairs[base], lw=5, solid_capstyle="butt")
+        ax.plot([x, x], [middle, low], color=pairs[mates[base]], lw=5, solid_capstyle="butt")
+
+    for x, base in zip(np.arange(47.5, 61, 2), "ATGCCAT", strict=True):
+        rung(x, 19, 25, base)
+    for x, base in zip(np.arange(5, 30.5, 2), "GATTACAGGCTCA", strict=True):
+        rung(x, 29, 34, base)
+    for x, base in zip(np.arange(5, 30.5, 2.1), "CTAATGTCCGAGT", strict=True):
+        if not (11.5 < x < 13 or 20.5 < x < 22.5):
+            rung(x, 10, 15, base)
+    for sign in (1, -1):
+        x = np.array([2, 30, 44, 62.0])
+        y = 22 + sign * np.array([12, 12, 3, 3.0])
+        ax.plot(x, y, color=INK, lw=4, solid_joinstyle="round")
+    arrow(ax, (2, 29), (33, 29), PURPLE, 3.5)
+    for start in (31, 20.6, 11.2):
+        arrow(ax, (start, 15), (start - 8.6, 15), PURPLE, 3.5)
+    ax.add_patch(Ellipse((32, 30), 7, 6.5, fc="#cdbfe6", ec=PURPLE, alpha=0.85, zorder=4))
+    ax.add_patch(Polygon([(40, 22), (46.4, 26), (46.4, 18)], fc="#fbd38d", ec=ORANGE, zorder=4))
+    arrow(ax, (49, 15), (59, 15), ORANGE, 3)
+    say(ax, 54, 12.8, "Fork moves", ORANGE)
+    say(ax, 46, 28.5, "Helicase", ORANGE, ha="left")
+    say(ax, 37, 35, "DNA polymerase", PURPLE, ha="left")
+    ax.plot([33.5, 36.5], [32, 34.4], color=PURPLE, lw=1, zorder=6)
+    say(ax, 4, 25.6, "Leading strand (continuous)", PURPLE, ha="left")
+    say(ax, 4, 18.6, "Lagging strand: Okazaki fragments", PURPLE, ha="left")
+    say(ax, 16, 5.5, "Ligase joins the gaps", INK, 11)
+    for gap in (11.6, 21.2):
+        arrow(ax, (16, 6.8), (gap, 13.6), GREY, 1.4)
+    say(ax, 12, 36.2, "Template strand", INK)
+    ends = ((1, 36, "3′"), (1, 27, "5′"), (1, 17, "3′"), (1, 8.2, "5′"), (63, 27, "5′"))
+    for x, y, text in (*ends, (63, 17, "3′")):
+        say(ax, x, y, text)
+    for i, (base, colour) in enumerate(pairs.items()):
+        ax.add_patch(Circle((36 + 6.5 * i, 4), 1.5, fc=colour, ec="none"))
+        say(ax, 36 + 6.5 * i, 3.95, base, "white", 11)
+    say(ax, 46, 7.4, "Bases pair A–T and G–C", INK, 11)
+    say(ax, 32, 41.3, "Replication fork", INK, 14)
+    return drawn
+
+
+@figure("mendelian-inheritance")
+def mendelian_inheritance() -> Figure:
+    drawn, ax = canvas()
+
+    def flower(x: float, y: float, colour: str, size: float = 1.0) -> None:
+        for angle in np.radians(np.arange(90, 450, 72)):
+            at = (x + 1.7 * size * np.cos(angle), y + 1.7 * size * np.sin(angle))
+            ax.add_patch(Circle(at, 1.35 * size, fc=colour, ec=INK, lw=1, zorder=3))
+        ax.add_patch(Circle((x, y), 0.9 * size, fc="#f4c542", ec=INK, lw=1, zorder=4))
+
+    purple, white = "#9b72cf", "white"
+    for column, top in enumerate("Pp"):
+        x = 17 + 13 * column
+        say(ax, x, 34.5, top, size=17)
+        for row, side in enumerate("Pp"):
+            y = 25.5 - 13 * row
+            genotype = "".join(sorted(top + side))
+            ax.add_patch(plt.Rectangle((x - 6.5, y - 6.5), 13, 13, fc=PALE, ec=INK, lw=1.6))
+            flower(x, y + 1.7, purple if "P" in genotype else white)
+            say(ax, x, y - 4.4, genotype, size=14)
+    for y, side in ((25.5, "P"), (12.5, "p")):
+        say(ax, 7.5, y, side, size=17)
+    say(ax, 23.5, 41, "Parent 1 (Pp): gametes", BLUE, 12)
+    arrow(ax, (23.5, 39.3), (17.8, 36.2), BLUE, 1.6)
+    arrow(ax, (23.5, 39.3), (29.2, 36.2), BLUE, 1.6)
+    ax.text(
+        2.5, 19, "Parent 2 (Pp): gametes", color=RED, fontsize=12, rotation=90, va="center", ha="center"
+    )
+    arrow(ax, (4, 19), (6.4, 23.8), RED, 1.6)
+    arrow(ax, (4, 19), (6.4, 14.2), RED, 1.6)
+    say(ax, 50.5, 35, "Phenotypes  3 : 1", size=13)
+    flower(42.5, 30.2, purple, 0.8)
+    say(ax, 46, 30.2, "purple  3/4", ha="left", size=12)
+    flower(42.5, 24.2, white, 0.8)
+    say(ax, 46, 24.2, "white  1/4", ha="left", size=12)
+    say(ax, 50.5, 17, "Genotypes  1 : 2 : 1", size=13)
+    say(ax, 50.5, 12.6, "1 PP   2 Pp   1 pp", size=12)
+    say(ax, 50.5, 7.4, "P dominant, p recessive", GREY, 11)
+    say(ax, 23.5, 3, "Punnett square of Pp × Pp", size=12)
+    return drawn
+
+
+@figure("enzyme-kinetics")
+def enzyme_kinetics() -> Figure:
+    drawn, ax = plt.subplots()
+    s = np.linspace(0, 20, 300)
+    ax.plot(s, 80 * s / (2 + s), color=BLUE)
+    ax.plot(s, 80 * s / (4 + s), color=RED, ls="--")
+    ax.axhline(80, color=GREY, lw=1.5, ls=":")
+    ax.plot([2, 2], [0, 40], color=GREEN, lw=1.5, ls="--")
+    ax.plot([0, 2], [40, 40], color=GREEN, lw=1.5, ls="--")
+    ax.plot(2, 40, "o", color=GREEN, ms=8)
+    ax.text(0.3, 82, r"$V_{max}$ = 80 µmol/min", color=INK)
+    ax.text(2.6, 37, r"half of $V_{max}$ at [S] = $K_m$ = 2.0 mM", color=GREEN)
+    ax.text(9.8, 71, "no inhibitor", color=BLUE)
+    ax.text(10.6, 53, "competitive inhibitor", color=RED)
+    ax.set(
+        xlim=(0, 20),
+        ylim=(0, 90),
+        xlabel="Substrate concentration [S] (mM)",
+        ylabel="Reaction rate v (µmol/min)",
+        title="Michaelis–Menten curve",
+    )
+    return drawn
+
+
+@figure("enzyme-substrate-complex")
+def enzyme_substrate_complex() -> Figure:
+    drawn, ax = canvas()
+    enzyme, substrate = "#9cc3e6", "#f6b26b"
+
+    def piece(x: float, y: float, first: float, last: float, colour: str) -> None:
+        ax.add_patch(Wedge((x, y), 6.5, first, last, fc=colour, ec=INK, lw=1.8))
+
+    for x in (10, 32, 54):
+        piece(x, 22, 125, 415, enzyme)
+    piece(10, 29, 55, 125, substrate)
+    piece(32, 22, 55, 125, substrate)
+    piece(51.7, 30, 90, 125, substrate)
+    piece(56.3, 30, 55, 90, substrate)
+    arrow(ax, (18.5, 23.5), (23.5, 23.5))
+    arrow(ax, (23.5, 21), (18.5, 21), GREY)
+    arrow(ax, (40.5, 22.3), (45.5, 22.3))
+    for x, text in ((21, "k₁"), (43, "k₂")):
+        say(ax, x, 26, text, size=13)
+    say(ax, 21, 18.5, "k₋₁", size=13)
+    say(ax, 10, 38, "Substrate S", ORANGE, 12)
+    say(ax, 54, 39, "Products P", ORANGE, 12)
+    say(ax, 20, 33.5, "Active site", BLUE, 12)
+    arrow(ax, (18, 32), (11.5, 25.5), BLUE, 1.4)
+    for x, text in ((10, "Enzyme E"), (54, "Enzyme E,\nunchanged")):
+        say(ax, x, 12.5, text, BLUE, 12)
+    say(ax, 32, 12.5, "Enzyme–substrate\ncomplex ES", PURPLE, 12)
+    say(ax, 32, 4.5, "E + S  ⇌  ES  →  E + P", size=15)
+    return drawn
+
+
+@figure("logistic-growth")
+def logistic_growth() -> Figure:
+    drawn, ax = plt.subplots()
+    t = np.linspace(0, 20, 400)
+    ax.plot(t, 1000 / (1 + 49 * np.exp(-0.5 * t)), color=GREEN, lw=2.8)
+    early = t[t < 8]
+    ax.plot(early, 20 * np.exp(0.5 * early), color=RED, ls="--")
+    ax.axhline(1000, color=GREY, ls=":", lw=1.8)
+    fastest = 2 * np.log(49)
+    ax.plot(fastest, 500, "o", color=PURPLE, ms=9)
+    ax.text(0.3, 1022, "Carrying capacity K = 1000", color=INK)
+    ax.text(6.4, 800, "exponential\n(no limit)", color=RED, ha="right")
+    ax.text(12.6, 860, "logistic growth", color=GREEN)
+    ax.text(8.6, 450, "fastest growth at N = K/2,\nt = 7.8 days", color=PURPLE, va="center")
+    ax.annotate(
+        "start: N₀ = 20",
+        (0.1, 25),
+        (1.2, 190),
+        arrowprops={"arrowstyle": "-|>", "color": INK},
+    )
+    ax.set(
+        xlim=(0, 20),
+        ylim=(0, 1150),
+        xlabel="Time t (days)",
+        ylabel="Population size N",
+        title="Yeast cells in a flask, r = 0.5 per day",
+    )
+    return drawn
+
+
+@figure("human-heart")
+def human_heart() -> Figure:
+    drawn, ax = canvas()
+    ax.add_patch(
+        FancyBboxPatch((14, 7.6), 36, 27.2, "round,pad=0,rounding_size=7", fc=PALE, ec=GREY, lw=1.5)
+    )
+    box(ax, (32, 40.8), (22, 4.6), "Lungs", "#f6e7ef")
+    box(ax, (32, 3), (22, 4.6), "Body", SAND)
+    for x, colour, fill, side in ((23, BLUE, SKY, "Right"), (41, RED, ROSE, "Left")):
+        box(ax, (x, 29), (13, 7.6), f"{side}\natrium", fill, colour)
+        box(ax, (x, 14.8), (13, 11), f"{side}\nventricle", fill, colour)
+        arrow(ax, (x - 5, 25), (x - 5, 20.5), colour, 3)
+        say(ax, x + 1.4, 22.8, "Tricuspid valve" if side == "Right" else "Mitral valve", size=8.5)
+    vessels: list[tuple[str, list[Point]]] = [
+        (BLUE, [(21, 3), (9, 3), (9, 29), (16.3, 29)]),
+        (BLUE, [(29.6, 15), (32, 15), (32, 38.3)]),
+        (RED, [(43, 40.8), (55, 40.8), (55, 29), (47.7, 29)]),
+        (RED, [(47.6, 15), (55, 15), (55, 3), (43.2, 3)]),
+    ]
+    for colour, route in vessels:
+        x, y = zip(*route[:-1], strict=True)
+        ax.plot(x, y, color=colour, lw=5, solid_joinstyle="round")
+        arrow(ax, route[-2], route[-1], colour, 5)
+    say(ax, 4.3, 18, "Vena\ncava", BLUE, 12)
+    say(ax, 33.4, 36.6, "Pulmonary artery", BLUE, 10.5, "left")
+    say(ax, 60, 33, "Pulmo-\nnary\nvein", RED, 12)
+    say(ax, 60, 9, "Aorta", RED, 12)
+    say(ax, 10, 41, "oxygen-poor blood", BLUE, 11)
+    say(ax, 60, 21, "oxygen-\nrich\nblood", RED, 11)
+    return drawn
+
+
+@figure("water-cycle")
+def water_cycle() -> Figure:
+    drawn, ax = canvas()
+    ax.add_patch(plt.Rectangle((0, 0), 64, 44, fc="#eaf4fb", ec="none"))
+    ax.add_patch(Polygon([(36, 0), (40, 12.5), (64, 12.5), (64, 0)], fc="#7fb2dd", ec="none"))
+    land = [(0, 0), (0, 22), (5, 26), (10, 31), (15, 24), (22, 18), (32, 14.5), (42, 12.5), (46, 0)]
+    ax.add_patch(Polygon(land, fc="#b9a27c", ec="none"))
+    ax.add_patch(Polygon([(0, 0), (0, 9), (20, 8), (44.6, 4.6), (46, 0)], fc="#8fb4cf", ec="none"))
+    ax.add_patch(Polygon([(6.6, 27.6), (10, 31), (13, 26.9), (10, 27.6)], fc="white", ec="none"))
+    river = np.array([(12.6, 27.3), (16, 23), (22, 18.3), (32, 14.8), (42, 12.6)])
+    ax.plot(river[:, 0], river[:, 1], color=BLUE, lw=4)
+    ax.add_patch(Circle((59, 39), 3.4, fc="#f8c537", ec=ORANGE, lw=2))
+    for x, y in ((14, 38), (41, 39)):
+        for dx, dy, r in ((-3.6, 0, 2.4), (0, 1, 3.2), (3.8, 0, 2.5)):
+            ax.add_patch(Circle((x + dx, y + dy), r, fc="#c4ced8", ec="none"))
+    for x in np.arange(10, 18, 1.6):
+        ax.plot([x, x - 1.2], [34.5, 31.5], color=BLUE, lw=1.8)
+    for x in (27, 30, 33):
+        ax.plot([x, x], [15.5, 18.5], color="#6b4f2a", lw=3)
+        ax.add_patch(Circle((x, 19.6), 1.8, fc=GREEN, ec="none"))
+    arrow(ax, (55, 13.5), (49, 33.5), ORANGE, 3, 0.15)
+    arrow(ax, (31, 22), (36, 35.3), GREEN, 3, -0.1)
+    arrow(ax, (34.5, 39.5), (21.5, 39.5), GREY, 3)
+    arrow(ax, (15, 20), (15, 10), INK, 2.4)
+    arrow(ax, (12, 4), (36, 3), BLUE, 3)
+    say(ax, 58.6, 22, "Evaporation", ORANGE, 11)
+    say(ax, 40, 24.6, "Transpiration", GREEN, 11)
+    say(ax, 41, 39.4, "Condensation", INK, 10.5)
+    say(ax, 27.5, 41.6, "Wind", INK, 11)
+    say(ax, 18, 33, "Precipitation", BLUE, 11, "left")
+    say(ax, 19, 24, "Run-off", BLUE, 11, "left")
+    say(ax, 16, 13, "Infiltration", INK, 11, "left")
+    say(ax, 23, 5.8, "Groundwater flow", INK, 11)
+    say(ax, 55, 7, "Ocean", "white", 14)
+    say(ax, 7, 17, "Land", "white", 14)
+    return drawn
+
+
+@figure("plate-tectonics")
+def plate_tectonics() -> Figure:
+    drawn, ax = canvas()
+    ax.add_patch(plt.Rectangle((0, 0), 64, 27, fc="#f4c9a0", ec="none"))
+    ax.add_patch(plt.Rectangle((0, 27), 45, 7, fc="#a9cdea", ec="none"))
+    plate = {"fc": "#7d8794", "ec": INK, "lw": 1.2}
+    ax.add_patch(Polygon([(0, 24), (0, 28.5), (14, 29), (18.6, 31), (18.6, 27), (14, 25)], **plate))
+    slab = [(19.4, 31), (24, 29), (40, 28.5), (46, 27), (58, 9), (54, 6.4), (42, 23.6), (24, 25)]
+    ax.add_patch(Polygon([*slab, (19.4, 27)], **plate))
+    land = [(42.4, 28), (45, 32), (50, 34.5), (53.2, 38.5), (54.8, 38.5), (58, 34.5), (64, 34)]
+    ax.add_patch(Polygon([*land, (64, 21), (50.4, 21)], fc="#b79a6b", ec=INK, lw=1.2))
+    ax.add_patch(Polygon([(16, 15), (22, 15), (19.4, 30.6), (18.6, 30.6)], fc=RED, ec="none", alpha=0.8))
+    ax.plot([55.6, 54], [14, 38.4], color=RED, lw=3.5)
+    arrow(ax, (14, 26.8), (6, 26.8), "white", 3)
+    arrow(ax, (26, 26.8), (36, 26.8), "white", 3)
+    for side in (1, -1):
+        arrow(ax, (19 + 3 * side, 11), (19 + 15 * side, 19), ORANGE, 3, 0.35 * side)
+    for x, y in ((47.4, 23.6), (50.4, 19), (53.2, 14.6)):
+        ax.plot(x, y, marker="*", color="#f8e71c", ms=13, mec=INK, zorder=4)
+    say(ax, 19, 37.5, "Mid-ocean ridge", INK, 12)
+    arrow(ax, (19, 36.2), (19, 31.6), INK, 1.4)
+    say(ax, 38.5, 41.6, "Ocean trench", INK, 12)
+    arrow(ax, (39, 40.2), (43, 29.3), INK, 1.4)
+    say(ax, 54.6, 41.2, "Volcanic arc", RED, 12)
+    say(ax, 60, 28, "Contin-\nental\nplate", INK, 10.5)
+    say(ax, 7, 31.5, "Ocean", BLUE, 12)
+    say(ax, 30, 23, "Oceanic plate", INK, 11)
+    say(ax, 43, 12.5, "Subducting\nslab", INK, 11)
+    arrow(ax, (46.5, 14.6), (49.4, 17.4), INK, 1.4)
+    say(ax, 19, 8, "Convection in the asthenosphere", INK, 11)
+    say(ax, 19, 4.8, "(hot rock that flows slowly)", INK, 10)
+    say(ax, 12, 13, "magma", RED, 11)
+    ax.plot(41.5, 3.5, marker="*", color="#f8e71c", ms=13, mec=INK)
+    say(ax, 43.2, 3.5, "earthquakes", INK, 11, "left")
+    return drawn
+
+
+@figure("greenhouse-effect")
+def greenhouse_effect() -> Figure:
+    drawn, ax = canvas()
+    ax.add_patch(plt.Rectangle((0, 16), 64, 12, fc=SKY, ec="none"))
+    ax.add_patch(plt.Rectangle((0, 0), 64, 5, fc="#7fae86", ec="none"))
+
+    def flow(x: float, start: float, end: float, flux: float, colour: str) -> None:
+        ax.arrow(
+            x, start, 0, end - start, width=flux / 110, head_width=flux / 110 + 1.8, head_length=2,
+            length_includes_head=True, fc=colour, ec="none", zorder=3,
+        )  # fmt: skip
+
+    yellow, warm = "#f2b632", "#d9573f"
+    flow(6, 40, 24, 340, yellow)
+    flow(6, 24, 5, 160, yellow)
+    flow(16, 22, 40, 100, yellow)
+    flow(27, 5, 21, 103, PURPLE)
+    flow(39, 5, 22, 398, warm)
+    flow(54, 22, 5, 342, warm)
+    flow(46, 25, 40, 239, warm)
+    say(ax, 7, 42, "Sunlight 340", INK, 11)
+    say(ax, 20, 42, "Reflected 100", INK, 11)
+    say(ax, 46, 42, "Heat to space 239", INK, 11)
+    say(ax, 14.4, 17.6, "Air absorbs 80", INK, 10)
+    say(ax, 8, 10, "Surface\nabsorbs 160", INK, 10, "left")
+    say(ax, 26, 11, "Evaporation,\nconvection\n103", PURPLE, 10, "right")
+    say(ax, 36.6, 11, "Surface\nemits\n398", RED, 10, "right")
+    say(ax, 51.6, 11, "Air sends\nback\n342", RED, 10, "right")
+    say(ax, 30, 25.6, "Atmosphere: CO₂, H₂O, CH₄", BLUE, 11)
+    say(ax, 32, 2.5, "Earth's surface", "white", 13)
+    say(ax, 31, 36, "Space", GREY, 12)
+    say(ax, 31, 32, "fluxes in W/m²", INK, 11)
+    return drawn

@@ -1,0 +1,1 @@
+"""The Uni-Retrieval encoder and the vector store."""

@@ -1,0 +1,41 @@
+"""BM25 sparse vectors with Qdrant's own tokeniser, the same bytes for the embedded and the server store.
+
+The collection applies the inverse document frequency (Robertson and Zaragoza, 2009), so a document's
+vector does not change when others are added.
+"""
+
+from __future__ import annotations
+
+import re
+
+import qdrant_edge
+
+from retrieval.store import SparseVector
+
+__all__ = ["Bm25"]
+
+# Mathematical markup carries no words: \frac, \( and \text would only add noise.
+_LATEX = re.compile(r"\\(?:[a-zA-Z]+|[()\[\],;:! ])")
+
+
+class Bm25:
+    """`avg_len` is the mean length of a textbook passage in tokens after stop words."""
+
+    def __init__(self, avg_len: float = 90.0) -> None:
+        self._model = qdrant_edge.Bm25(
+            qdrant_edge.Bm25Config(language="english", avg_len=avg_len, ascii_folding=True)
+        )
+
+    def document(self, text: str) -> SparseVector:
+        return _convert(self._model.embed_document(_plain(text)))
+
+    def query(self, text: str) -> SparseVector:
+        return _convert(self._model.embed_query(_plain(text)))
+
+
+def _plain(text: str) -> str:
+    return _LATEX.sub(" ", text)
+
+
+def _convert(vector: qdrant_edge.SparseVector) -> SparseVector:
+    return SparseVector(tuple(vector.indices), tuple(vector.values))

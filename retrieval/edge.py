@@ -1,0 +1,231 @@
+"""The embedded store: Qdrant Edge, the Rust engine in this process. The default below one machine.
+
+Nothing else imports `qdrant_edge` (but for its BM25 tokeniser): it is young and pinned exactly.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import qdrant_edge as qe
+
+from data.errors import BadInput, Busy, UniragError
+from data.records import CHANNELS, Channel, Item
+from retrieval.store import (
+    PAYLOAD_INDEXES,
+    RRF_K,
+    ChannelQuery,
+    Point,
+    Scored,
+    SparseVector,
+    Stamp,
+    Where,
+)
+
+__all__ = ["EdgeStore"]
+
+T = TypeVar("T")
+_PAGE = 1000
+# Candidates of each channel that go into the fusion.
+_DEPTH = 100
+
+
+class EdgeStore:
+    """A collection in the folder `path`, made if it is not there.
+
+    Raises `Mismatch` where the folder was written under another stamp and `Busy` where another
+    process has it open. Safe to call from several threads: writes are serialised here.
+    """
+
+    def __init__(self, path: Path, stamp: Stamp) -> None:
+        self.path = path
+        self._write = threading.Lock()
+        marker = path / "stamp.json"
+        if marker.exists():
+            stamp.check(json.loads(marker.read_text()), f"the collection in {path}")
+            self._shard = _guard(path, lambda: qe.EdgeShard.load(str(path / "shard")))
+            return
+        shard = path / "shard"
+        shard.mkdir(parents=True, exist_ok=True)
+        if any(shard.iterdir()):  # killed between creation and the marker: nothing was stored yet
+            self._shard = _guard(path, lambda: qe.EdgeShard.load(str(shard)))
+        else:
+            self._shard = _guard(path, lambda: qe.EdgeShard.create(str(shard), _config(stamp)))
+        for name in PAYLOAD_INDEXES:
+            self._update(qe.UpdateOperation.create_field_index(name, qe.PayloadSchemaType.Keyword))
+        temporary = marker.with_suffix(".part")
+        temporary.write_text(json.dumps(stamp.to_json(), indent=2))
+        os.replace(temporary, marker)
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        if points:
+            self._update(qe.UpdateOperation.upsert_points([_point(p) for p in points]))
+
+    def search(
+        self, queries: Sequence[ChannelQuery], limit: int, where: Where = Where()
+    ) -> list[Scored]:
+        if not queries:
+            return []
+        condition = _filter(where)
+        # The engine fuses from two lists up; a single channel keeps its own order and scores.
+        if len(queries) == 1:
+            fused = qe.QueryRequest(
+                limit=limit, query=_nearest(queries[0]), filter=condition, with_payload=True
+            )
+        else:
+            depth = max(_DEPTH, limit)
+            fused = qe.QueryRequest(
+                limit=limit,
+                query=qe.Fusion.Rrf(k=RRF_K, weights=[q.weight for q in queries]),
+                prefetches=[
+                    qe.Prefetch(limit=depth, query=_nearest(q), filter=condition) for q in queries
+                ],
+                with_payload=True,
+            )
+        found = self._call(lambda: self._shard.query(fused))
+        if not found:
+            return []
+        scores = self._channel_scores(queries, [p.id for p in found])
+        return [
+            Scored(Item.from_json(p.payload or {}), float(p.score), scores.get(str(p.id), {}))
+            for p in found
+        ]
+
+    def _channel_scores(
+        self, queries: Sequence[ChannelQuery], ids: list[Any]
+    ) -> dict[str, dict[Channel, float]]:
+        """Each hit's own score in each channel, also where it ranked below the fusion's depth."""
+        among = qe.Filter(must=[qe.HasIdCondition(set(ids))])
+        exact = qe.SearchParams(exact=True)
+        batch = qe.QueryBatchRequest(
+            [
+                qe.QueryRequest(limit=len(ids), query=_nearest(q), filter=among, params=exact)
+                for q in queries
+            ]
+        )
+        scores: dict[str, dict[Channel, float]] = {}
+        for query, points in zip(
+            queries, self._call(lambda: self._shard.query_batch(batch)), strict=True
+        ):
+            for point in points:
+                own = scores.setdefault(str(point.id), {})
+                own[query.channel] = max(own.get(query.channel, -1.0), float(point.score))
+        return scores
+
+    def get(self, ids: Sequence[str]) -> list[Item]:
+        if not ids:
+            return []
+        records = self._call(lambda: self._shard.retrieve(list(ids), with_payload=True, with_vector=False))
+        found = {str(r.id): Item.from_json(r.payload or {}) for r in records}
+        return [found[i] for i in ids if i in found]
+
+    def scan(self, where: Where = Where()) -> Iterator[Item]:
+        offset = None
+        while True:
+            request = qe.ScrollRequest(
+                offset=offset, limit=_PAGE, filter=_filter(where), with_payload=True
+            )
+            records, offset = self._call(lambda r=request: self._shard.scroll(r))  # type: ignore[misc]
+            for record in records:
+                yield Item.from_json(record.payload or {})
+            if offset is None:
+                return
+
+    def count(self, where: Where = Where()) -> int:
+        return self._call(lambda: self._shard.count(qe.CountRequest(filter=_filter(where))))
+
+    def tally(self, field: str, where: Where = Where()) -> dict[str, int]:
+        request = qe.FacetRequest(field, limit=100_000, exact=True, filter=_filter(where))
+        return {str(h.value): h.count for h in self._call(lambda: self._shard.facet(request)).hits}
+
+    def delete(self, ids: Iterable[str]) -> None:
+        gone = list(ids)
+        if gone:
+            self._update(qe.UpdateOperation.delete_points(gone))
+
+    def delete_where(self, where: Where) -> None:
+        condition = _filter(where)
+        if condition is None:
+            raise BadInput("delete_where needs at least one condition; expected a corpus or source")
+        self._update(qe.UpdateOperation.delete_points_by_filter(condition))
+
+    def flush(self) -> None:
+        with self._write:
+            self._call(self._shard.flush)
+            self._call(self._shard.optimize)
+
+    def close(self) -> None:
+        with self._write:
+            self._call(self._shard.close)
+
+    def _update(self, operation: qe.UpdateOperation) -> None:
+        with self._write:
+            self._call(lambda: self._shard.update(operation))
+
+    def _call(self, action: Callable[[], T]) -> T:
+        return _guard(self.path, action)
+
+
+def _guard(path: Path, action: Callable[[], T]) -> T:
+    """Run an engine call; whatever it raises becomes one of ours."""
+    try:
+        return action()
+    except UniragError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the engine raises bare Exception subclasses
+        text = str(error)
+        if "lock" in text.lower() or "in use" in text.lower():
+            raise Busy(
+                f"{path} is open in another process; stop that process, or use another --home"
+            ) from None
+        raise UniragError(
+            f"the embedded store in {path} failed: {text}; run `unirag doctor`, and index into "
+            "another --home if the folder is damaged"
+        ) from error
+
+
+def _config(stamp: Stamp) -> qe.EdgeConfig:
+    def dense(width: int) -> qe.EdgeVectorParams:
+        return qe.EdgeVectorParams(size=width, distance=qe.Distance.Cosine)
+
+    return qe.EdgeConfig(
+        vectors={"image": dense(stamp.image_width), "text": dense(stamp.text_width)},
+        sparse_vectors={"bm25": qe.EdgeSparseVectorParams(modifier=qe.Modifier.Idf)},
+    )
+
+
+def _point(point: Point) -> qe.Point:
+    vectors: dict[str, Any] = {"bm25": _native(point.bm25)}
+    if point.image is not None:
+        vectors["image"] = _native(point.image)
+    if point.text is not None:
+        vectors["text"] = _native(point.text)
+    return qe.Point(point.item.id, vectors, point.item.to_json())
+
+
+def _native(vector: np.ndarray[Any, Any] | SparseVector) -> Any:
+    if isinstance(vector, SparseVector):
+        return qe.SparseVector(indices=list(vector.indices), values=list(vector.values))
+    return vector.tolist()
+
+
+def _nearest(query: ChannelQuery) -> qe.Query:
+    assert query.channel in CHANNELS
+    return qe.Query.Nearest(_native(query.vector), using=query.channel)
+
+
+def _filter(where: Where) -> qe.Filter | None:
+    must: list[Any] = [
+        qe.FieldCondition(key=name, match=qe.MatchAny(list(values)))
+        for name, values in where.conditions()
+    ]
+    if where.ids:
+        must.append(qe.HasIdCondition({uuid.UUID(i) for i in where.ids}))
+    return qe.Filter(must=must) if must else None

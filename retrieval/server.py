@@ -1,0 +1,231 @@
+"""The server store: a Qdrant server or cluster through `qdrant-client`, for more than one machine.
+
+Start one with `docker compose up -d qdrant` (or `docker run -p 127.0.0.1:6333:6333 qdrant/qdrant`)
+and set `UNIRAG_QDRANT_URL=http://127.0.0.1:6333`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import httpx
+from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
+
+from data.errors import BadInput, Missing, UniragError
+from data.records import Channel, Item
+from retrieval.store import (
+    PAYLOAD_INDEXES,
+    RRF_K,
+    ChannelQuery,
+    Point,
+    Scored,
+    SparseVector,
+    Stamp,
+    Where,
+)
+
+__all__ = ["ServerStore"]
+
+T = TypeVar("T")
+_PAGE = 1000
+_BATCH = 256  # points in one request: about 3 MB
+_DEPTH = 100
+
+
+class ServerStore:
+    """A collection on a Qdrant server, made if it is not there.
+
+    `client` is injected so that the contract suite can pass `QdrantClient(":memory:")`.
+    Raises `Missing` where no server answers and `Mismatch` where the stamp differs.
+    """
+
+    def __init__(self, client: QdrantClient, collection: str, stamp: Stamp) -> None:
+        self._client = client
+        self._collection = collection
+        if not self._call(lambda: client.collection_exists(collection)):
+            self._call(lambda: self._create(stamp))
+        stored = self._call(lambda: client.get_collection(collection)).config.metadata or {}
+        stamp.check(stored, f"the collection {collection!r} on the Qdrant server")
+
+    @classmethod
+    def connect(cls, url: str, api_key: str | None, collection: str, stamp: Stamp) -> ServerStore:
+        client = QdrantClient(url=url, api_key=api_key, timeout=30, check_compatibility=False)
+        return cls(client, collection, stamp)
+
+    def _create(self, stamp: Stamp) -> None:
+        def dense(width: int) -> models.VectorParams:
+            return models.VectorParams(size=width, distance=models.Distance.COSINE)
+
+        self._client.create_collection(
+            self._collection,
+            vectors_config={"image": dense(stamp.image_width), "text": dense(stamp.text_width)},
+            sparse_vectors_config={"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF)},
+            metadata=stamp.to_json(),
+        )
+        for name in PAYLOAD_INDEXES:
+            self._client.create_payload_index(
+                self._collection, name, models.PayloadSchemaType.KEYWORD
+            )
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        for start in range(0, len(points), _BATCH):
+            batch = [_point(p) for p in points[start : start + _BATCH]]
+            self._call(lambda b=batch: self._client.upsert(self._collection, b, wait=True))  # type: ignore[misc]
+
+    def search(
+        self, queries: Sequence[ChannelQuery], limit: int, where: Where = Where()
+    ) -> list[Scored]:
+        if not queries:
+            return []
+        condition = _filter(where)
+        if len(queries) == 1:
+            request: dict[str, Any] = {
+                "query": _native(queries[0].vector),
+                "using": queries[0].channel,
+                "query_filter": condition,
+            }
+        else:
+            depth = max(_DEPTH, limit)
+            request = {
+                "query": models.RrfQuery(
+                    rrf=models.Rrf(k=RRF_K, weights=[q.weight for q in queries])
+                ),
+                "prefetch": [
+                    models.Prefetch(
+                        query=_native(q.vector), using=q.channel, limit=depth, filter=condition
+                    )
+                    for q in queries
+                ],
+            }
+        found = self._call(
+            lambda: self._client.query_points(
+                self._collection, limit=limit, with_payload=True, **request
+            )
+        ).points
+        if not found:
+            return []
+        scores = self._channel_scores(queries, [p.id for p in found])
+        return [
+            Scored(Item.from_json(p.payload or {}), float(p.score), scores.get(str(p.id), {}))
+            for p in found
+        ]
+
+    def _channel_scores(
+        self, queries: Sequence[ChannelQuery], ids: list[Any]
+    ) -> dict[str, dict[Channel, float]]:
+        among = models.Filter(must=[models.HasIdCondition(has_id=ids)])
+        requests = [
+            models.QueryRequest(
+                query=_native(q.vector),
+                using=q.channel,
+                filter=among,
+                limit=len(ids),
+                params=models.SearchParams(exact=True),
+            )
+            for q in queries
+        ]
+        scores: dict[str, dict[Channel, float]] = {}
+        answers = self._call(lambda: self._client.query_batch_points(self._collection, requests))
+        for query, answer in zip(queries, answers, strict=True):
+            for point in answer.points:
+                own = scores.setdefault(str(point.id), {})
+                own[query.channel] = max(own.get(query.channel, -1.0), float(point.score))
+        return scores
+
+    def get(self, ids: Sequence[str]) -> list[Item]:
+        if not ids:
+            return []
+        records = self._call(
+            lambda: self._client.retrieve(self._collection, list(ids), with_payload=True)
+        )
+        found = {str(r.id): Item.from_json(r.payload or {}) for r in records}
+        return [found[i] for i in ids if i in found]
+
+    def scan(self, where: Where = Where()) -> Iterator[Item]:
+        offset: Any = None
+        while True:
+            records, offset = self._call(
+                lambda o=offset: self._client.scroll(  # type: ignore[misc]
+                    self._collection,
+                    scroll_filter=_filter(where),
+                    limit=_PAGE,
+                    offset=o,
+                    with_payload=True,
+                )
+            )
+            for record in records:
+                yield Item.from_json(record.payload or {})
+            if offset is None:
+                return
+
+    def count(self, where: Where = Where()) -> int:
+        return self._call(
+            lambda: self._client.count(self._collection, count_filter=_filter(where))
+        ).count
+
+    def tally(self, field: str, where: Where = Where()) -> dict[str, int]:
+        answer = self._call(
+            lambda: self._client.facet(
+                self._collection, field, facet_filter=_filter(where), limit=100_000, exact=True
+            )
+        )
+        return {str(h.value): h.count for h in answer.hits}
+
+    def delete(self, ids: Iterable[str]) -> None:
+        gone = list(ids)
+        if gone:
+            selector = models.PointIdsList(points=list(gone))
+            self._call(lambda: self._client.delete(self._collection, selector, wait=True))
+
+    def delete_where(self, where: Where) -> None:
+        condition = _filter(where)
+        if condition is None:
+            raise BadInput("delete_where needs at least one condition; expected a corpus or source")
+        selector = models.FilterSelector(filter=condition)
+        self._call(lambda: self._client.delete(self._collection, selector, wait=True))
+
+    def flush(self) -> None:
+        """Nothing to do: every write above waits for the server's word."""
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _call(self, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except ResponseHandlingException as error:
+            raise Missing(
+                f"no Qdrant server answers ({error}); start one with `docker compose up -d qdrant`, "
+                "or unset UNIRAG_QDRANT_URL to use the embedded store"
+            ) from None
+        except (ApiException, httpx.HTTPError, ValueError) as error:
+            raise UniragError(
+                f"the Qdrant server refused: {error}; check its version and UNIRAG_QDRANT_URL"
+            ) from error
+
+
+def _point(point: Point) -> models.PointStruct:
+    vectors: dict[str, Any] = {"bm25": _native(point.bm25)}
+    if point.image is not None:
+        vectors["image"] = _native(point.image)
+    if point.text is not None:
+        vectors["text"] = _native(point.text)
+    return models.PointStruct(id=point.item.id, vector=vectors, payload=point.item.to_json())
+
+
+def _native(vector: Any) -> Any:
+    if isinstance(vector, SparseVector):
+        return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
+    return vector.tolist()
+
+
+def _filter(where: Where) -> models.Filter | None:
+    must: list[Any] = [
+        models.FieldCondition(key=name, match=models.MatchAny(any=list(values)))
+        for name, values in where.conditions()
+    ]
+    if where.ids:
+        must.append(models.HasIdCondition(has_id=list(where.ids)))
+    return models.Filter(must=must) if must else None

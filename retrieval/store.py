@@ -1,0 +1,164 @@
+"""What every vector store does: one collection, one point per item, three channels, fused in the engine.
+
+A new store is one file that fulfils `VectorStore` and passes `tests/retrieval/test_store_contract.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import Mismatch
+from data.records import Audience, Channel, Item, Kind, Role
+
+__all__ = [
+    "PAYLOAD_INDEXES",
+    "RRF_K",
+    "ChannelQuery",
+    "Point",
+    "Scored",
+    "SparseVector",
+    "Stamp",
+    "VectorStore",
+    "Where",
+]
+
+Vector = NDArray[np.float32]
+
+PAYLOAD_INDEXES = ("kind", "corpus", "section", "source", "role", "audience")
+# Weighted reciprocal rank fusion as the engine computes it, rank from 1:
+#     score = sum over channels of 1 / (rank / weight + RRF_K - 1)
+# after Cormack et al. 2009. Their k = 60 would drown the weights: they divide the rank.
+RRF_K = 4
+
+
+@dataclass(frozen=True, slots=True)
+class SparseVector:
+    """Token ids and their weights, of the same length."""
+
+    indices: tuple[int, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """An item with its vectors; a passage has no `image`. Dense vectors are unit length, float32."""
+
+    item: Item
+    image: Vector | None
+    text: Vector | None
+    bm25: SparseVector
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelQuery:
+    """One ranked list to ask for: its channel, what to compare with, its weight in the fusion (> 0)."""
+
+    channel: Channel
+    vector: Vector | SparseVector
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which items may be returned; an empty tuple means any. `section` matches any level of the path."""
+
+    kinds: tuple[Kind, ...] = ()
+    corpora: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    roles: tuple[Role, ...] = ()
+    audiences: tuple[Audience, ...] = ()
+    ids: tuple[str, ...] = ()
+
+    def conditions(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The payload fields to match, each with the values of which one must be present."""
+        for name, values in (
+            ("kind", self.kinds),
+            ("corpus", self.corpora),
+            ("section", self.sections),
+            ("source", self.sources),
+            ("role", self.roles),
+            ("audience", self.audiences),
+        ):
+            if values:
+                yield name, values
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A hit of the store: fused score (best first) and the item's own score in each channel asked."""
+
+    item: Item
+    score: float
+    channels: Mapping[Channel, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """What wrote a collection. Vectors of different stamps cannot be compared."""
+
+    profile: str
+    encoder: str
+    text: str
+    image_width: int
+    text_width: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def check(self, stored: Mapping[str, Any], where: str) -> None:
+        """Refuse a collection whose stamp is not this one."""
+        differing = [n for n, v in self.to_json().items() if stored.get(n) != v]
+        if differing:
+            found = ", ".join(f"{n} {stored.get(n)!r}" for n in differing)
+            wanted = ", ".join(f"{n} {getattr(self, n)!r}" for n in differing)
+            profile = stored.get("profile", "mini")
+            raise Mismatch(
+                f"{where} was indexed with {found}, but this run uses {wanted}; "
+                f"run with --profile {profile}, or index into another --home"
+            )
+
+
+class VectorStore(Protocol):
+    """Errors are those of `data.errors` only; no engine's exception escapes."""
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write points; one with the id of a stored item replaces it whole."""
+        ...
+
+    def search(
+        self, queries: Sequence[ChannelQuery], limit: int, where: Where = ...
+    ) -> list[Scored]:
+        """Ask each channel and fuse by weighted reciprocal rank, best first."""
+        ...
+
+    def get(self, ids: Sequence[str]) -> list[Item]:
+        """The items that exist, in the order asked for."""
+        ...
+
+    def scan(self, where: Where = ...) -> Iterator[Item]:
+        """Every matching item, in no particular order, a page at a time."""
+        ...
+
+    def count(self, where: Where = ...) -> int: ...
+
+    def tally(self, field: str, where: Where = ...) -> dict[str, int]:
+        """How many items hold each value of an indexed payload field."""
+        ...
+
+    def delete(self, ids: Iterable[str]) -> None: ...
+
+    def delete_where(self, where: Where) -> None:
+        """Delete matching items; an empty `where` is refused, so that nothing is wiped by accident."""
+        ...
+
+    def flush(self) -> None:
+        """Return once everything written is on disk and indexed for search."""
+        ...
+
+    def close(self) -> None: ...

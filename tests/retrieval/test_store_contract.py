@@ -1,0 +1,209 @@
+"""One suite for every store. Run against a real server with UNIRAG_TEST_QDRANT_URL set."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qdrant_client import QdrantClient
+
+from data.errors import BadInput, Mismatch, Missing
+from data.records import Item, item_id
+from retrieval.bm25 import Bm25
+from retrieval.edge import EdgeStore
+from retrieval.server import ServerStore
+from retrieval.store import ChannelQuery, Point, Stamp, VectorStore, Where
+
+STAMP = Stamp("mini", "tower-1", "minilm", image_width=8, text_width=4)
+BM25 = Bm25()
+Opener = Callable[[Stamp], VectorStore]
+
+
+@pytest.fixture(params=["edge", "server"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
+    if request.param == "edge":
+        opened: list[EdgeStore] = []
+
+        def open_edge(stamp: Stamp) -> VectorStore:
+            while opened:
+                opened.pop().close()
+            opened.append(EdgeStore(tmp_path / "collection", stamp))
+            return opened[-1]
+
+        yield open_edge
+        while opened:
+            opened.pop().close()
+        return
+    url = os.environ.get("UNIRAG_TEST_QDRANT_URL")
+    client = QdrantClient(url=url) if url else QdrantClient(":memory:")
+    name = f"contract-{uuid.uuid4()}"
+    yield lambda stamp: ServerStore(client, name, stamp)
+    client.delete_collection(name)
+
+
+@pytest.fixture
+def store(open_store: Opener) -> VectorStore:
+    return open_store(STAMP)
+
+
+def unit(width: int, *hot: int) -> np.ndarray:
+    vector = np.zeros(width, dtype=np.float32)
+    vector[list(hot)] = 1.0
+    return vector / np.linalg.norm(vector)
+
+
+def point(
+    name: str,
+    text: str,
+    *,
+    corpus: str = "physics",
+    source: str = "ch1",
+    section: tuple[str, ...] = ("Book", "1 Motion"),
+    image: np.ndarray | None = None,
+    vector: np.ndarray | None = None,
+) -> Point:
+    locator = f"{source}#{name}"
+    item = Item(
+        id=item_id(corpus, locator),
+        kind="figure" if image is not None else "passage",
+        corpus=corpus,
+        locator=locator,
+        title=name,
+        text=text,
+        source=source,
+        section=section,
+        bbox=(0.0, 0.1, 0.5, 0.6) if image is not None else None,
+        neighbours=("a", "b"),
+    )
+    return Point(item, image, vector, BM25.document(text))
+
+
+def fill(store: VectorStore) -> dict[str, Point]:
+    points = {
+        "arrow": point("arrow", "an arrow flies along a parabola", image=unit(8, 0), vector=unit(4, 0)),
+        "lens": point("lens", "a lens bends light rays", image=unit(8, 3), vector=unit(4, 1), source="ch2"),
+        "speed": point("speed", "speed is distance over time", vector=unit(4, 2), section=("Book", "2 Speed")),
+        "cell": point("cell", "a cell divides by mitosis", corpus="biology", vector=unit(4, 3)),
+    }
+    store.upsert(list(points.values()))
+    return points
+
+
+def titles(hits: list) -> list[str]:
+    return [h.item.title for h in hits]
+
+
+def test_items_come_back_whole(store: VectorStore) -> None:
+    points = fill(store)
+    ids = [points["lens"].item.id, str(uuid.uuid4()), points["arrow"].item.id]
+    assert store.get(ids) == [points["lens"].item, points["arrow"].item]
+    assert store.get([]) == []
+    assert {i.id for i in store.scan()} == {p.item.id for p in points.values()}
+
+
+def test_upsert_is_idempotent_and_replaces(store: VectorStore) -> None:
+    points = fill(store)
+    fill(store)
+    assert store.count() == len(points)
+    changed = point("speed", "velocity has a direction", vector=unit(4, 2))
+    store.upsert([changed])
+    assert store.count() == len(points)
+    assert store.get([changed.item.id])[0].text == "velocity has a direction"
+    assert titles(store.search([ChannelQuery("bm25", BM25.query("distance"))], 5)) == []
+    store.upsert([])
+
+
+@pytest.mark.parametrize(
+    ("query", "best"),
+    [
+        (ChannelQuery("image", unit(8, 3)), "lens"),
+        (ChannelQuery("text", unit(4, 2)), "speed"),
+        (ChannelQuery("bm25", BM25.query("mitosis of cells")), "cell"),
+    ],
+)
+def test_each_channel_ranks_its_own(store: VectorStore, query: ChannelQuery, best: str) -> None:
+    fill(store)
+    hits = store.search([query], 3)
+    assert hits[0].item.title == best
+    assert hits[0].channels[query.channel] == pytest.approx(hits[0].score, rel=1e-5)
+    if query.channel == "image":  # passages have no picture
+        assert {h.item.kind for h in hits} == {"figure"}
+
+
+def test_fusion_obeys_weights_and_returns_channel_scores(store: VectorStore) -> None:
+    fill(store)
+    picture = unit(8, 0)
+    words = np.array([0.3, 0.2, 0.9, 0.1], dtype=np.float32)  # speed, arrow, lens, cell
+
+    def ask(picture_weight: float, text_weight: float) -> list:
+        return store.search(
+            [
+                ChannelQuery("image", picture, picture_weight),
+                ChannelQuery("text", words, text_weight),
+            ],
+            4,
+        )
+
+    assert ask(5.0, 1.0)[0].item.title == "arrow"
+    hits = ask(1.0, 5.0)
+    assert hits[0].item.title == "speed"
+    assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
+    arrow = next(h for h in hits if h.item.title == "arrow")
+    assert arrow.channels["image"] == pytest.approx(1.0, abs=1e-5)
+    assert arrow.channels["text"] == pytest.approx(0.3 / np.linalg.norm(words), abs=1e-5)
+    speed = next(h for h in hits if h.item.title == "speed")
+    assert "image" not in speed.channels
+
+
+def test_filters(store: VectorStore) -> None:
+    fill(store)
+    ask = [ChannelQuery("text", unit(4, 0, 1, 2, 3)), ChannelQuery("bm25", BM25.query("a cell lens"))]
+    assert set(titles(store.search(ask, 9, Where(kinds=("figure",))))) == {"arrow", "lens"}
+    assert titles(store.search(ask, 9, Where(corpora=("biology",)))) == ["cell"]
+    assert titles(store.search(ask, 9, Where(sections=("2 Speed",)))) == ["speed"]
+    assert titles(store.search(ask, 9, Where(corpora=("none",)))) == []
+    assert store.count(Where(corpora=("physics",), sources=("ch1",))) == 2
+    assert store.tally("corpus") == {"physics": 3, "biology": 1}
+    assert store.tally("section", Where(kinds=("passage",))) == {"Book": 2, "1 Motion": 1, "2 Speed": 1}
+
+
+def test_delete(store: VectorStore) -> None:
+    points = fill(store)
+    store.delete([points["cell"].item.id])
+    assert store.count() == 3
+    store.delete_where(Where(corpora=("physics",), sources=("ch1",)))
+    assert {i.title for i in store.scan()} == {"lens"}
+    with pytest.raises(BadInput, match="at least one condition"):
+        store.delete_where(Where())
+    assert store.count() == 1
+
+
+def test_scan_pages_through_many(store: VectorStore) -> None:
+    many = [point(f"p{n}", f"passage number {n}", vector=unit(4, n % 4)) for n in range(2503)]
+    store.upsert(many)
+    assert len({i.id for i in store.scan()}) == 2503
+
+
+def test_reopen_keeps_everything_and_checks_the_stamp(open_store: Opener) -> None:
+    store = open_store(STAMP)
+    fill(store)
+    store.flush()
+    again = open_store(STAMP)
+    assert again.count() == 4
+    with pytest.raises(Mismatch, match=r"tower-1.*tower-2.*--home"):
+        open_store(Stamp("mini", "tower-2", "minilm", 8, 4))
+    assert open_store(STAMP).count() == 4
+
+
+def test_bm25_prefers_rare_words_and_ignores_latex() -> None:
+    assert BM25.document(r"\(\frac{v}{t}\)").indices == BM25.document("v t").indices
+    assert BM25.query("Accelerations").indices == BM25.query("acceleration").indices
+
+
+def test_a_server_that_does_not_answer_is_named_with_the_way_out() -> None:
+    with pytest.raises(Missing, match=r"docker compose up -d qdrant.*UNIRAG_QDRANT_URL"):
+        ServerStore.connect("http://127.0.0.1:9", None, "x", STAMP)
