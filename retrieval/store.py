@@ -56,7 +56,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class ChannelQuery:
-    """One ranked list to ask for: its channel, what to compare with, its weight in the fusion (> 0)."""
+    """One ranked list to ask for: its channel, what to compare with, its weight in (0, 1]."""
 
     channel: Channel
     vector: Vector | SparseVector
