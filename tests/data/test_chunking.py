@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.chunking import MAX_CHARS, Draft, chunk, link, split
+from data.documents import Block, Document, Figure, Problem
+from data.sentences import sentences
+
+BOOK = ("Book", "1 Motion")
+
+
+def document(*events: Block | Figure | Problem) -> Document:
+    return Document("a.md", Path("a.md"), "0", "Book", lambda: iter(events), licence="CC BY 4.0")
+
+
+def drafts(*events: Block | Figure | Problem) -> list[Draft]:
+    return [d for d in chunk(document(*events), "c") if isinstance(d, Draft)]
+
+
+def texts(found: Sequence[Draft]) -> list[str]:
+    return [d.item.text for d in found]
+
+
+def test_paragraphs_of_a_section_join_and_headings_part_them() -> None:
+    found = drafts(
+        Block("One thing.", BOOK),
+        Block("Another thing.", BOOK),
+        Block("Elsewhere.", ("Book", "2 Speed")),
+    )
+    assert texts(found) == ["One thing.\nAnother thing.", "Elsewhere."]
+    assert [d.item.title for d in found] == ["1 Motion", "2 Speed"]
+    assert found[0].item.licence == "CC BY 4.0"
+
+
+def test_roles_and_audiences_never_mix() -> None:
+    found = drafts(
+        Block("Text.", BOOK),
+        Block("speed: distance over time", BOOK, "term", title="speed"),
+        Block("mass: amount of matter", BOOK, "term", title="mass"),
+        Block("Tell the class.", BOOK, audience="teacher"),
+        Block("Text again.", BOOK),
+    )
+    assert len(found) == 5
+    assert [d.item.role for d in found] == ["text", "term", "term", "text", "text"]
+    assert [d.item.audience for d in found].count("teacher") == 1
+
+
+def test_a_figure_does_not_break_the_text_around_it() -> None:
+    found = drafts(
+        Block("See Figure 1.", BOOK, refs=("f1",)), Figure("f1", None, "A ball. It flies."), Block("More.", BOOK)
+    )
+    figure = next(d.item for d in found if d.item.kind == "figure")
+    passage = next(d.item for d in found if d.item.kind == "passage")
+    assert passage.text == "See Figure 1.\nMore."
+    assert passage.neighbours == (figure.id,)
+    assert figure.title == "A ball."
+
+
+def test_link_is_mutual_and_adopts_orphan_figures() -> None:
+    items = link(
+        d.item
+        for d in drafts(
+            Block("Find the force.", BOOK, "exercise", anchor="e1"),
+            Block("It is 3 N.", BOOK, "solution", anchor="s1", partner="e1"),
+            Figure("f9", None, alt="A spring", section=BOOK),
+        )
+    )
+    exercise, solution, figure = items[0], items[1], items[2]
+    assert solution.neighbours[0] == exercise.id
+    assert exercise.neighbours == (solution.id,)
+    assert figure.neighbours == (solution.id,)
+
+
+def test_figure_titles_and_texts() -> None:
+    figure = Figure("f", None, "Figure 2. A prism splits light.", "A prism splits light.", "2")
+    item = drafts(figure)[0].item
+    assert item.title == "Figure 2."  # the first sentence already names it
+    assert item.text == "Figure 2. A prism splits light."
+    numbered = drafts(Figure("f", None, "Waves meet.", "Two waves", "3.1"))[0].item
+    assert (numbered.title, numbered.text) == ("Figure 3.1. Waves meet.", "Waves meet.\nTwo waves")
+
+
+def test_anchors_used_twice_stay_apart() -> None:
+    found = drafts(Block("A.", BOOK, "term", anchor="x"), Block("B.", BOOK, "term", anchor="x"))
+    assert len({d.item.id for d in found}) == 2
+
+
+def test_problems_pass_through() -> None:
+    problem = Problem("f1", "the picture x.png is missing")
+    assert list(chunk(document(problem), "c")) == [problem]
+
+
+WORDS = st.text("abcdefgh ", min_size=1, max_size=60).map(lambda s: f"The {s.strip() or 'x'} end.")
+
+
+@given(st.lists(WORDS, min_size=1, max_size=80))
+def test_splitting_cuts_no_sentence_and_loses_none(lines: list[str]) -> None:
+    whole = [s for line in lines for s in sentences(line)]
+    pieces = split(lines, limit=200)
+    kept = [s for piece in pieces for line in piece.split("\n") for s in sentences(line)]
+    assert set(whole) <= set(kept)
+    assert all(len(p) <= 250 or p in whole for p in pieces)
+
+
+def test_overlap_is_one_sentence() -> None:
+    lines = [f"Sentence number {n} says something short." for n in range(60)]
+    pieces = split(lines)
+    assert len(pieces) > 1
+    for a, b in zip(pieces, pieces[1:], strict=False):
+        assert a.split("\n")[-1] == b.split("\n")[0]
+    assert max(map(len, pieces)) <= MAX_CHARS * 1.25
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"The force is \(F = 3.0 \text{ N. Up}\) here. It acts.",
+        "See Fig. 3.1 for it. Then go on.",
+    ],
+)
+def test_formulas_and_abbreviations_do_not_end_sentences(text: str) -> None:
+    assert len(sentences(text)) == 2
