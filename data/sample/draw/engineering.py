@@ -52,7 +52,7 @@ def lever_moments() -> Figure:
     drawn, ax = _canvas("First-class lever in balance")
     ax.plot([2, 62], [6, 6], color=GREY, lw=1.2)
     ax.add_patch(Rectangle((5, 17), 54, 1.8, fc=ORANGE, ec=INK, lw=1.2))
-    _wedge(ax, (44, 17), 11)
+    ax.add_patch(Polygon([(44, 17), (38.5, 6), (49.5, 6)], fc=GREY, ec=INK, lw=1.2))
     ax.text(44, 3, "fulcrum (pivot)", ha="center", fontsize=12)
     _arrow(ax, (8, 30), (8, 19), BLUE, 3)
     ax.text(8, 30.5, "effort\n150 N", ha="center", va="bottom", color=BLUE, fontsize=13)
@@ -60,7 +60,7 @@ def lever_moments() -> Figure:
     ax.add_patch(Rectangle((51.5, 7.5), 9, 5.8, fc="#f3d9d6", ec=INK, lw=1.4))
     ax.text(56, 10.4, "load\n450 N", ha="center", va="center", color=RED, fontsize=12)
     for x in (44, 56):
-        ax.plot([x, x], [18.8, 25], color=GREY, lw=1, ls=":")
+        ax.plot([x, x], [18.8, 23], color=GREY, lw=1, ls=":")
     _span(ax, (8, 23), (44, 23), "effort arm 1.20 m")
     _span(ax, (44, 23), (56, 23), "load arm 0.40 m")
     ax.text(33, 33, "mechanical advantage = 1.20 m / 0.40 m = 3", ha="center", fontsize=12)
@@ -86,9 +86,9 @@ def lever_classes() -> Figure:
         up = not title.startswith("First")
         ends = ((effort, 0.3), (effort, 2.2)) if up else ((effort, 2.2), (effort, 0.3))
         _arrow(ax, *ends, BLUE, 2.4)
-        ax.text(effort + 0.25, 1.2, "effort", color=BLUE, fontsize=12)
+        ax.text(effort + 0.3, 1.15, "effort", color=BLUE, fontsize=13)
         _arrow(ax, (load, 2.2), (load, 0.3), RED, 2.4)
-        ax.text(load + 0.25, 1.2, "load", color=RED, fontsize=12)
+        ax.text(load + 0.3, 1.15, "load", color=RED, fontsize=13)
     notes = ("gain depends\non the arms", "always gains\nforce", "always gains\nspeed")
     for ax, note in zip(axes, notes, strict=True):
         ax.text(12.0, 0.4, note, ha="center", va="center", fontsize=11, color=PURPLE)
@@ -100,7 +100,7 @@ def beam_shear_and_moment() -> Figure:
     drawn, (beam, shear, moment) = plt.subplots(
         3, 1, sharex=True, figsize=(6.4, 4.8), height_ratios=(1.25, 1, 1)
     )
-    beam.set(xlim=(-0.5, 6.9), ylim=(-2.4, 2.6))
+    beam.set(xlim=(-0.5, 6.9), ylim=(-2.4, 2.9))
     beam.axis("off")
     beam.add_patch(Rectangle((0, -0.18), 6, 0.36, fc=ORANGE, ec=INK))
     for x, name, force in ((0.0, "A", "8 kN"), (6.0, "B", "4 kN")):
@@ -109,10 +109,10 @@ def beam_shear_and_moment() -> Figure:
         beam.text(x - 0.3 if x == 0 else x + 0.3, 0, name, ha="center", va="center", fontsize=12)
         _arrow(beam, (x, -2.4), (x, -1.05), BLUE)
         beam.text(x + 0.15, -2.1, f"reaction {force}" if x == 0 else force, color=BLUE, fontsize=11)
-    _arrow(beam, (2, 2.5), (2, 0.2), RED, 2.6)
-    beam.text(2.15, 1.8, "load 12 kN", color=RED, fontsize=12)
+    _arrow(beam, (2, 2.8), (2, 0.2), RED, 2.6)
+    beam.text(2.15, 2.1, "load 12 kN", color=RED, fontsize=12)
     for start, end in ((0, 2), (2, 6)):
-        _span(beam, (start, 0.65), (end, 0.65), f"{end - start} m", 0.1)
+        _span(beam, (start, 1.3), (end, 1.3), f"{end - start} m", 0.1)
     shear.fill_between([0, 2], [8, 8], color=BLUE, alpha=0.3)
     shear.fill_between([2, 6], [-4, -4], color=BLUE, alpha=0.3)
     shear.plot([0, 0, 2, 2, 6, 6], [0, 8, 8, -4, -4, 0], color=BLUE)
@@ -145,17 +145,17 @@ def warren_truss_forces() -> Figure:
         "E": (left + 2 * side, bottom),
     }
     members = {"AB": -17.3, "BC": 17.3, "BD": -17.3, "CD": 17.3, "DE": -17.3, "AC": 8.7, "CE": 8.7}
-    for (first, second), force in members.items():
-        (x0, y0), (x1, y1) = joints[first], joints[second]
+    for name, force in members.items():
+        (x0, y0), (x1, y1) = joints[name[0]], joints[name[1]]
         colour = BLUE if force > 0 else RED
         ax.plot([x0, x1], [y0, y1], color=colour, lw=5, solid_capstyle="round", zorder=1)
-        label = {"ha": "center", "va": "center", "fontsize": 11, "color": colour}
-        paper = {"fc": "white", "ec": "none", "pad": 1.5}
-        ax.text((x0 + x1) / 2, (y0 + y1) / 2, f"{abs(force)} kN", bbox=paper, **label)
+        middle, paper = ((x0 + x1) / 2, (y0 + y1) / 2), {"fc": "white", "ec": "none", "pad": 1.5}
+        words = ax.text(*middle, f"{abs(force)} kN", ha="center", va="center", bbox=paper)
+        words.set(fontsize=11, color=colour)
     for name, (x, y) in joints.items():
         ax.add_patch(Circle((x, y), 1.6, fc="white", ec=INK, lw=1.6, zorder=3))
         ax.text(x, y, name, ha="center", va="center", fontsize=11, zorder=4)
-    for name in "AE":
+    for name in ("A", "E"):
         x, y = joints[name]
         _wedge(ax, (x, y - 1.6), 3.2)
         _arrow(ax, (x, 0.2), (x, y - 5), INK, 2.2)
@@ -299,7 +299,7 @@ def pid_step_response() -> Figure:
     time = np.linspace(0, 12, 6001)
     ax.axhline(1, color=GREY, lw=1.5, ls="--")
     ax.plot(time, _response(6, 0, 0, time), color=ORANGE)
-    ax.plot(time, _response(6, 2.6, 0, time), color=PURPLE, ls="-.")
+    ax.plot(time, _response(6, 2, 0, time), color=PURPLE, ls="-.")
     ax.plot(time, _response(6, 2, 3, time), color=GREEN)
     ax.text(8.8, 1.03, "set point", color=INK)
     ax.text(8.3, 0.76, "P only: offset stays", color=ORANGE)
@@ -313,8 +313,8 @@ def pid_step_response() -> Figure:
 @figure("heat-engine-energy-flow")
 def heat_engine_energy_flow() -> Figure:
     drawn, ax = _canvas("Energy flow through a heat engine")
-    _box(ax, (8, 32), (34, 6.5), "hot reservoir, T = 800 K", "#f2c4be")
-    _box(ax, (8, 1), (34, 6.5), "cold reservoir, T = 300 K", "#cfe1f2")
+    _box(ax, (8, 32), (50, 6.5), "hot reservoir, T = 800 K", "#f2c4be")
+    _box(ax, (8, 1), (50, 6.5), "cold reservoir, T = 300 K", "#cfe1f2")
     # bands are as wide as their energies: 10 units for 1000 J
     for x, y, width, length, colour in (
         (20.0, 32.0, 10.0, 6.0, RED),
@@ -357,12 +357,14 @@ def carnot_cycle_pressure_volume() -> Figure:
         _arrow(ax, (volume[28], pressure[28]), (volume[32], pressure[32]), colour)
     for name, volume, pressure in zip("ABCD", corners, [leg[1][0] for leg in legs], strict=True):
         ax.plot(volume, pressure, "o", color=INK, ms=6)
-        ax.text(volume + 0.1, pressure + 50, name, fontsize=13)
+        beside = -0.2 if name == "D" else 0.1
+        ax.text(volume + beside, pressure + (-110 if name == "D" else 50), name, fontsize=13)
     ax.text(1.75, 1300, "1. isotherm 800 K, heat in", color=RED)
     ax.text(3.4, 600, "2. adiabatic expansion")
     ax.text(2.1, 130, "3. isotherm 500 K, heat out", color=BLUE)
     ax.text(0.35, 380, "4. adiabatic\ncompression")
-    ax.text(1.95, 800, "work W", color=GREEN)
+    ax.text(3.25, 950, "shaded area = work W", color=GREEN)
+    ax.plot([2.7, 3.2], [620, 935], color=GREEN, lw=1.2)
     ax.set(xlim=(0.25, 6), ylim=(0, 2250), xlabel="volume (L)", ylabel="pressure (kPa)")
     ax.set_title("Carnot cycle: enclosed area = work")
     return drawn

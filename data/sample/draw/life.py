@@ -4,60 +4,13 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Ellipse, FancyArrowPatch, FancyBboxPatch, Polygon, Wedge
+from matplotlib.patches import Circle, Ellipse, FancyBboxPatch, Polygon, Rectangle, Wedge
 
+from data.sample.draw.shapes import Point, arrow, box, canvas, say
 from data.sample.draw.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, RED, figure
 
-Point = tuple[float, float]
 LEAF, SKY, ROSE, SAND = "#dcefe0", "#dbe9f6", "#fae3df", "#f3e3c3"
-
-
-def canvas() -> tuple[Figure, Axes]:
-    """An empty sheet of 64 x 44 units, ten pixels each."""
-    drawn = plt.figure(layout="none")
-    ax = drawn.add_axes((0, 0, 1, 1))
-    ax.set(xlim=(0, 64), ylim=(0, 44))
-    ax.axis("off")
-    return drawn, ax
-
-
-def arrow(
-    ax: Axes, start: Point, end: Point, colour: str = INK, width: float = 2, bend: float = 0
-) -> None:
-    ax.add_patch(
-        FancyArrowPatch(
-            start,
-            end,
-            arrowstyle="-|>",
-            mutation_scale=10 + 3 * width,
-            color=colour,
-            lw=width,
-            shrinkA=0,
-            shrinkB=0,
-            connectionstyle=f"arc3,rad={bend}",
-            zorder=3,
-        )
-    )
-
-
-def box(
-    ax: Axes, centre: Point, size: Point, text: str = "", fill: str = PALE, edge: str = INK
-) -> None:
-    (x, y), (w, h) = centre, size
-    ax.add_patch(
-        FancyBboxPatch(
-            (x - w / 2, y - h / 2), w, h, "round,pad=0,rounding_size=1.2", fc=fill, ec=edge, lw=1.6
-        )
-    )
-    say(ax, x, y, text)
-
-
-def say(
-    ax: Axes, x: float, y: float, text: str, colour: str = INK, size: float = 11, ha: str = "center"
-) -> None:
-    ax.text(x, y, text, color=colour, fontsize=size, ha=ha, va="center", zorder=5)
 
 
 @figure("photosynthesis")
@@ -80,7 +33,7 @@ def photosynthesis() -> Figure:
     arrow(ax, (38.5, 19), (25.5, 19), GREY)
     say(ax, 32, 17.2, "ADP, NADP⁺", INK)
     arrow(ax, (6, 42), (11, 30.5), ORANGE, 4)
-    say(ax, 11.5, 41, "Light energy", ORANGE, 12)
+    say(ax, 9, 41.5, "Light energy", ORANGE, 12, "left")
     arrow(ax, (8, 4), (12, 12.5), BLUE, 3)
     say(ax, 5, 2.5, "H₂O in", BLUE, 12)
     arrow(ax, (21, 12.5), (24, 3.6), BLUE, 3)
@@ -95,43 +48,44 @@ def photosynthesis() -> Figure:
 @figure("cellular-respiration")
 def cellular_respiration() -> Figure:
     drawn, ax = canvas()
-    turn = np.linspace(0, 2 * np.pi, 600)
-    for scale, ripple, line in ((1.0, 0.0, 2.4), (0.93, 0.035, 1.6)):
-        r = scale + ripple * np.sin(34 * turn)
-        x = 42 + 21 * r * np.sign(np.cos(turn)) * np.abs(np.cos(turn)) ** 0.5
-        y = 22.5 + 17 * r * np.sign(np.sin(turn)) * np.abs(np.sin(turn)) ** 0.5
-        ax.fill(x, y, fc=ROSE if ripple else "#f3c9c1", ec=RED, lw=line)
+    round_ends = "round,pad=0,rounding_size=5"
+    ax.add_patch(FancyBboxPatch((21, 5.5), 42, 34, round_ends, fc="#f3c9c1", ec=RED, lw=2.4))
+    steps = np.repeat(np.arange(23, 62, 2.0), 2)
+    folds = np.resize([7.5, 9, 9, 7.5], steps.size)
+    outline = np.column_stack([np.append(steps, steps[::-1]), np.append(folds, 45 - folds)])
+    ax.add_patch(Polygon(outline, fc=ROSE, ec=RED, lw=1.6, joinstyle="round", zorder=2))
     say(ax, 42, 41.8, "Mitochondrion", RED, 13)
     say(ax, 9, 41.8, "Cytosol", INK, 13)
     box(ax, (9, 36), (13, 4), "Glucose", SAND)
     arrow(ax, (9, 34), (9, 30.2))
     box(ax, (9, 27.5), (15, 5), "Glycolysis", SKY)
     arrow(ax, (16.5, 27.5), (25, 30.5))
-    say(ax, 13, 32, "2 pyruvate", size=10, ha="left")
+    say(ax, 11.4, 32, "2 pyruvate", size=10, ha="left")
+    say(ax, 47, 34.8, "cristae", RED, 10)
     box(ax, (33, 31), (16, 5), "Pyruvate\noxidation", SKY)
     arrow(ax, (33, 28.5), (33, 23.6))
-    say(ax, 29.5, 26.1, "acetyl-CoA", size=9)
-    ax.add_patch(Circle((33, 18), 5.5, fc=SKY, ec=INK, lw=1.6))
+    say(ax, 32.4, 26.2, "acetyl-CoA", size=10, ha="right")
+    ax.add_patch(Circle((33, 18), 5.5, fc=SKY, ec=INK, lw=1.6, zorder=3))
     say(ax, 33, 18, "Citric\nacid cycle")
     box(ax, (52, 24), (14, 9), "Electron\ntransport\nchain", LEAF, GREEN)
-    arrow(ax, (41, 31), (49, 28.7), PURPLE)
+    arrow(ax, (41, 31), (48, 28.7), PURPLE)
     arrow(ax, (38.5, 18.6), (45, 21.4), PURPLE)
     say(ax, 47, 32, "NADH", PURPLE, 10)
-    say(ax, 43, 17.5, "NADH\nFADH₂", PURPLE, 10)
+    say(ax, 43.6, 17.4, "NADH\nFADH₂", PURPLE, 10)
     arrow(ax, (33, 33.5), (33, 39.4), GREY)
-    say(ax, 36, 36.5, "CO₂", size=10)
-    arrow(ax, (29, 14.2), (25, 5), GREY)
-    say(ax, 25.5, 3.5, "CO₂", size=10)
-    arrow(ax, (59, 37.2), (56, 28.7), BLUE)
-    say(ax, 57, 35.4, "O₂", BLUE, 11, "right")
-    arrow(ax, (57, 19.3), (60, 6), BLUE)
-    say(ax, 60.5, 4, "H₂O", BLUE, 11)
-    for x, y, text in ((9, 20, "2 ATP"), (34, 9, "2 ATP"), (50, 12, "about\n26 ATP")):
+    say(ax, 34.6, 34.7, "CO₂", ha="left")
+    arrow(ax, (30, 13.2), (30, 5), GREY)
+    say(ax, 30, 3.4, "CO₂")
+    arrow(ax, (56, 39.4), (56, 28.7), BLUE)
+    say(ax, 57.4, 34.5, "O₂", BLUE, 11)
+    arrow(ax, (58, 19.3), (58, 5), BLUE)
+    say(ax, 58, 3.4, "H₂O", BLUE, 11)
+    for x, y, text in ((9, 20, "2 ATP"), (42, 12.2, "2 ATP"), (52.4, 12.2, "about\n26 ATP")):
         ax.add_patch(Ellipse((x, y), 9.5, 5.2, fc="#fbd38d", ec=ORANGE, lw=2, zorder=4))
         say(ax, x, y, text, size=10)
     arrow(ax, (9, 25), (9, 22.8), ORANGE)
-    arrow(ax, (33.6, 12.5), (33.8, 11.7), ORANGE)
-    arrow(ax, (51, 19.5), (50.4, 14.8), ORANGE)
+    arrow(ax, (36.6, 13.8), (38.6, 12.8), ORANGE)
+    arrow(ax, (52.4, 19.5), (52.4, 14.8), ORANGE)
     return drawn
 
 
@@ -151,17 +105,21 @@ def dna_replication() -> Figure:
     for x, base in zip(np.arange(5, 30.5, 2), "GATTACAGGCTCA", strict=True):
         rung(x, 29, 34, base)
     for x, base in zip(np.arange(5, 30.5, 2.1), "CTAATGTCCGAGT", strict=True):
-        if not (11.5 < x < 13 or 20.5 < x < 22.5):
+        if not (11 < x < 13 or 20.5 < x < 22.5):
             rung(x, 10, 15, base)
     for sign in (1, -1):
-        x = np.array([2, 30, 44, 62.0])
-        y = 22 + sign * np.array([12, 12, 3, 3.0])
-        ax.plot(x, y, color=INK, lw=4, solid_joinstyle="round")
+        ax.plot(
+            [2, 30, 44, 62],
+            22 + sign * np.array([12, 12, 3, 3]),
+            color=INK,
+            lw=4,
+            solid_joinstyle="round",
+        )
     arrow(ax, (2, 29), (33, 29), PURPLE, 3.5)
     for start in (31, 20.6, 11.2):
         arrow(ax, (start, 15), (start - 8.6, 15), PURPLE, 3.5)
     ax.add_patch(Ellipse((32, 30), 7, 6.5, fc="#cdbfe6", ec=PURPLE, alpha=0.85, zorder=4))
-    ax.add_patch(Polygon([(40, 22), (46.4, 26), (46.4, 18)], fc="#fbd38d", ec=ORANGE, zorder=4))
+    ax.add_patch(Polygon([(41, 26.2), (41, 17.8), (47, 22)], fc="#fbd38d", ec=ORANGE, zorder=4))
     arrow(ax, (49, 15), (59, 15), ORANGE, 3)
     say(ax, 54, 12.8, "Fork moves", ORANGE)
     say(ax, 46, 28.5, "Helicase", ORANGE, ha="left")
@@ -173,13 +131,13 @@ def dna_replication() -> Figure:
     for gap in (11.6, 21.2):
         arrow(ax, (16, 6.8), (gap, 13.6), GREY, 1.4)
     say(ax, 12, 36.2, "Template strand", INK)
-    ends = ((1, 36, "3′"), (1, 27, "5′"), (1, 17, "3′"), (1, 8.2, "5′"), (63, 27, "5′"))
-    for x, y, text in (*ends, (63, 17, "3′")):
+    ends = ((1, 36, "3'"), (1, 27, "5'"), (1, 17, "3'"), (1, 8.2, "5'"), (62.2, 27.2, "5'"))
+    for x, y, text in (*ends, (62.2, 16.8, "3'")):
         say(ax, x, y, text)
     for i, (base, colour) in enumerate(pairs.items()):
         ax.add_patch(Circle((36 + 6.5 * i, 4), 1.5, fc=colour, ec="none"))
         say(ax, 36 + 6.5 * i, 3.95, base, "white", 11)
-    say(ax, 46, 7.4, "Bases pair A–T and G–C", INK, 11)
+    say(ax, 46, 7.4, "Bases pair A-T and G-C", INK, 11)
     say(ax, 32, 41.3, "Replication fork", INK, 14)
     return drawn
 
@@ -201,7 +159,7 @@ def mendelian_inheritance() -> Figure:
         for row, side in enumerate("Pp"):
             y = 25.5 - 13 * row
             genotype = "".join(sorted(top + side))
-            ax.add_patch(plt.Rectangle((x - 6.5, y - 6.5), 13, 13, fc=PALE, ec=INK, lw=1.6))
+            ax.add_patch(Rectangle((x - 6.5, y - 6.5), 13, 13, fc=PALE, ec=INK, lw=1.6))
             flower(x, y + 1.7, purple if "P" in genotype else white)
             say(ax, x, y - 4.4, genotype, size=14)
     for y, side in ((25.5, "P"), (12.5, "p")):
@@ -209,9 +167,7 @@ def mendelian_inheritance() -> Figure:
     say(ax, 23.5, 41, "Parent 1 (Pp): gametes", BLUE, 12)
     arrow(ax, (23.5, 39.3), (17.8, 36.2), BLUE, 1.6)
     arrow(ax, (23.5, 39.3), (29.2, 36.2), BLUE, 1.6)
-    ax.text(
-        2.5, 19, "Parent 2 (Pp): gametes", color=RED, fontsize=12, rotation=90, va="center", ha="center"
-    )
+    say(ax, 2.5, 19, "Parent 2 (Pp): gametes", RED, 12, rotation=90)
     arrow(ax, (4, 19), (6.4, 23.8), RED, 1.6)
     arrow(ax, (4, 19), (6.4, 14.2), RED, 1.6)
     say(ax, 50.5, 35, "Phenotypes  3 : 1", size=13)
@@ -221,8 +177,8 @@ def mendelian_inheritance() -> Figure:
     say(ax, 46, 24.2, "white  1/4", ha="left", size=12)
     say(ax, 50.5, 17, "Genotypes  1 : 2 : 1", size=13)
     say(ax, 50.5, 12.6, "1 PP   2 Pp   1 pp", size=12)
-    say(ax, 50.5, 7.4, "P dominant, p recessive", GREY, 11)
-    say(ax, 23.5, 3, "Punnett square of Pp × Pp", size=12)
+    say(ax, 50.5, 7.4, "P dominant, p recessive", INK, 11)
+    say(ax, 23.5, 3, "Punnett square: Pp crossed with Pp", size=12)
     return drawn
 
 
@@ -237,16 +193,11 @@ def enzyme_kinetics() -> Figure:
     ax.plot([0, 2], [40, 40], color=GREEN, lw=1.5, ls="--")
     ax.plot(2, 40, "o", color=GREEN, ms=8)
     ax.text(0.3, 82, r"$V_{max}$ = 80 µmol/min", color=INK)
-    ax.text(2.6, 37, r"half of $V_{max}$ at [S] = $K_m$ = 2.0 mM", color=GREEN)
+    ax.text(2.5, 6, r"half of $V_{max}$ at [S] = $K_m$ = 2.0 mM", color=GREEN)
     ax.text(9.8, 71, "no inhibitor", color=BLUE)
     ax.text(10.6, 53, "competitive inhibitor", color=RED)
-    ax.set(
-        xlim=(0, 20),
-        ylim=(0, 90),
-        xlabel="Substrate concentration [S] (mM)",
-        ylabel="Reaction rate v (µmol/min)",
-        title="Michaelis–Menten curve",
-    )
+    ax.set(xlim=(0, 20), ylim=(0, 90), xticks=range(0, 21, 4), title="Michaelis-Menten curve")
+    ax.set(xlabel="Substrate concentration [S] (mM)", ylabel="Reaction rate v (µmol/min)")
     return drawn
 
 
@@ -276,7 +227,7 @@ def enzyme_substrate_complex() -> Figure:
     arrow(ax, (18, 32), (11.5, 25.5), BLUE, 1.4)
     for x, text in ((10, "Enzyme E"), (54, "Enzyme E,\nunchanged")):
         say(ax, x, 12.5, text, BLUE, 12)
-    say(ax, 32, 12.5, "Enzyme–substrate\ncomplex ES", PURPLE, 12)
+    say(ax, 32, 12.5, "Enzyme-substrate\ncomplex ES", PURPLE, 12)
     say(ax, 32, 4.5, "E + S  ⇌  ES  →  E + P", size=15)
     return drawn
 
@@ -286,28 +237,20 @@ def logistic_growth() -> Figure:
     drawn, ax = plt.subplots()
     t = np.linspace(0, 20, 400)
     ax.plot(t, 1000 / (1 + 49 * np.exp(-0.5 * t)), color=GREEN, lw=2.8)
-    early = t[t < 8]
+    early = t[t < 7.9]
     ax.plot(early, 20 * np.exp(0.5 * early), color=RED, ls="--")
     ax.axhline(1000, color=GREY, ls=":", lw=1.8)
     fastest = 2 * np.log(49)
     ax.plot(fastest, 500, "o", color=PURPLE, ms=9)
-    ax.text(0.3, 1022, "Carrying capacity K = 1000", color=INK)
+    ax.text(9.2, 1022, "Carrying capacity K = 1000", color=INK)
     ax.text(6.4, 800, "exponential\n(no limit)", color=RED, ha="right")
     ax.text(12.6, 860, "logistic growth", color=GREEN)
     ax.text(8.6, 450, "fastest growth at N = K/2,\nt = 7.8 days", color=PURPLE, va="center")
-    ax.annotate(
-        "start: N₀ = 20",
-        (0.1, 25),
-        (1.2, 190),
-        arrowprops={"arrowstyle": "-|>", "color": INK},
-    )
-    ax.set(
-        xlim=(0, 20),
-        ylim=(0, 1150),
-        xlabel="Time t (days)",
-        ylabel="Population size N",
-        title="Yeast cells in a flask, r = 0.5 per day",
-    )
+    pointer = {"arrowstyle": "-|>", "color": INK}
+    ax.annotate("start: N₀ = 20", (0.1, 25), (0.5, 330), arrowprops=pointer)
+    ax.set(xlim=(0, 20), ylim=(0, 1150), xticks=range(0, 21, 4))
+    ax.set(xlabel="Time t (days)", ylabel="Population size N")
+    ax.set_title("Yeast cells in a flask, r = 0.5 per day")
     return drawn
 
 
@@ -325,28 +268,27 @@ def human_heart() -> Figure:
         arrow(ax, (x - 5, 25), (x - 5, 20.5), colour, 3)
         say(ax, x + 1.4, 22.8, "Tricuspid valve" if side == "Right" else "Mitral valve", size=8.5)
     vessels: list[tuple[str, list[Point]]] = [
-        (BLUE, [(21, 3), (9, 3), (9, 29), (16.3, 29)]),
+        (BLUE, [(21, 3), (10, 3), (10, 29), (16.3, 29)]),
         (BLUE, [(29.6, 15), (32, 15), (32, 38.3)]),
-        (RED, [(43, 40.8), (55, 40.8), (55, 29), (47.7, 29)]),
-        (RED, [(47.6, 15), (55, 15), (55, 3), (43.2, 3)]),
+        (RED, [(43, 40.8), (53.5, 40.8), (53.5, 29), (47.7, 29)]),
+        (RED, [(47.6, 15), (53.5, 15), (53.5, 3), (43.2, 3)]),
     ]
     for colour, route in vessels:
-        x, y = zip(*route[:-1], strict=True)
-        ax.plot(x, y, color=colour, lw=5, solid_joinstyle="round")
+        ax.plot(*np.transpose(route[:-1]), color=colour, lw=5, solid_joinstyle="round")
         arrow(ax, route[-2], route[-1], colour, 5)
-    say(ax, 4.3, 18, "Vena\ncava", BLUE, 12)
+    say(ax, 5, 18, "Vena\ncava", BLUE, 12)
     say(ax, 33.4, 36.6, "Pulmonary artery", BLUE, 10.5, "left")
-    say(ax, 60, 33, "Pulmo-\nnary\nvein", RED, 12)
-    say(ax, 60, 9, "Aorta", RED, 12)
+    say(ax, 59.2, 35, "Pulmonary\nvein", RED, 11)
+    say(ax, 59, 9, "Aorta", RED, 12)
     say(ax, 10, 41, "oxygen-poor blood", BLUE, 11)
-    say(ax, 60, 21, "oxygen-\nrich\nblood", RED, 11)
+    say(ax, 58.5, 22, "oxygen-rich\nblood", RED, 11)
     return drawn
 
 
 @figure("water-cycle")
 def water_cycle() -> Figure:
     drawn, ax = canvas()
-    ax.add_patch(plt.Rectangle((0, 0), 64, 44, fc="#eaf4fb", ec="none"))
+    ax.add_patch(Rectangle((0, 0), 64, 44, fc="#eaf4fb", ec="none"))
     ax.add_patch(Polygon([(36, 0), (40, 12.5), (64, 12.5), (64, 0)], fc="#7fb2dd", ec="none"))
     land = [(0, 0), (0, 22), (5, 26), (10, 31), (15, 24), (22, 18), (32, 14.5), (42, 12.5), (46, 0)]
     ax.add_patch(Polygon(land, fc="#b9a27c", ec="none"))
@@ -358,17 +300,17 @@ def water_cycle() -> Figure:
     for x, y in ((14, 38), (41, 39)):
         for dx, dy, r in ((-3.6, 0, 2.4), (0, 1, 3.2), (3.8, 0, 2.5)):
             ax.add_patch(Circle((x + dx, y + dy), r, fc="#c4ced8", ec="none"))
-    for x in np.arange(10, 18, 1.6):
+    for x in np.linspace(10, 16.4, 5).tolist():
         ax.plot([x, x - 1.2], [34.5, 31.5], color=BLUE, lw=1.8)
-    for x in (27, 30, 33):
-        ax.plot([x, x], [15.5, 18.5], color="#6b4f2a", lw=3)
-        ax.add_patch(Circle((x, 19.6), 1.8, fc=GREEN, ec="none"))
-    arrow(ax, (55, 13.5), (49, 33.5), ORANGE, 3, 0.15)
+    for trunk in (27, 30, 33):
+        ax.plot([trunk, trunk], [15.5, 18.5], color="#6b4f2a", lw=3)
+        ax.add_patch(Circle((trunk, 19.6), 1.8, fc=GREEN, ec="none"))
+    arrow(ax, (52, 13.5), (48.5, 34), ORANGE, 3, 0.1)
     arrow(ax, (31, 22), (36, 35.3), GREEN, 3, -0.1)
     arrow(ax, (34.5, 39.5), (21.5, 39.5), GREY, 3)
     arrow(ax, (15, 20), (15, 10), INK, 2.4)
     arrow(ax, (12, 4), (36, 3), BLUE, 3)
-    say(ax, 58.6, 22, "Evaporation", ORANGE, 11)
+    say(ax, 58, 23, "Evaporation", ORANGE, 11)
     say(ax, 40, 24.6, "Transpiration", GREEN, 11)
     say(ax, 41, 39.4, "Condensation", INK, 10.5)
     say(ax, 27.5, 41.6, "Wind", INK, 11)
@@ -384,51 +326,52 @@ def water_cycle() -> Figure:
 @figure("plate-tectonics")
 def plate_tectonics() -> Figure:
     drawn, ax = canvas()
-    ax.add_patch(plt.Rectangle((0, 0), 64, 27, fc="#f4c9a0", ec="none"))
-    ax.add_patch(plt.Rectangle((0, 27), 45, 7, fc="#a9cdea", ec="none"))
-    plate = {"fc": "#7d8794", "ec": INK, "lw": 1.2}
-    ax.add_patch(Polygon([(0, 24), (0, 28.5), (14, 29), (18.6, 31), (18.6, 27), (14, 25)], **plate))
-    slab = [(19.4, 31), (24, 29), (40, 28.5), (46, 27), (58, 9), (54, 6.4), (42, 23.6), (24, 25)]
-    ax.add_patch(Polygon([*slab, (19.4, 27)], **plate))
-    land = [(42.4, 28), (45, 32), (50, 34.5), (53.2, 38.5), (54.8, 38.5), (58, 34.5), (64, 34)]
-    ax.add_patch(Polygon([*land, (64, 21), (50.4, 21)], fc="#b79a6b", ec=INK, lw=1.2))
-    ax.add_patch(Polygon([(16, 15), (22, 15), (19.4, 30.6), (18.6, 30.6)], fc=RED, ec="none", alpha=0.8))
-    ax.plot([55.6, 54], [14, 38.4], color=RED, lw=3.5)
-    arrow(ax, (14, 26.8), (6, 26.8), "white", 3)
-    arrow(ax, (26, 26.8), (36, 26.8), "white", 3)
+    ax.add_patch(Rectangle((0, 0), 64, 27, fc="#f4c9a0", ec="none"))
+    ax.add_patch(Rectangle((0, 27), 45, 7, fc="#a9cdea", ec="none"))
+    west = [(0, 24), (0, 28.5), (11, 28.8), (17, 31.4), (17, 27), (11, 25)]
+    slab = [(17, 31.4), (23, 28.8), (36, 28.5), (42, 27), (54, 9), (50, 6.4), (38, 23.6), (23, 25)]
+    land = [(38.4, 28), (41, 31.5), (46, 34.5), (49.2, 38.5), (50.8, 38.5), (54, 34.5), (64, 34)]
+    ax.add_patch(Polygon([(13, 15), (21, 15), (17.5, 31.2), (16.5, 31.2)], fc=RED, ec="none"))
+    for plate in (west, [*slab, (17, 27)]):
+        ax.add_patch(Polygon(plate, fc="#7d8794", ec=INK, lw=1.2))
+    ax.add_patch(Polygon([(16.2, 26.8), (17.8, 26.8), (17, 31.2)], fc=RED, ec="none"))
+    ax.add_patch(Polygon([*land, (64, 21), (46.2, 21)], fc="#b79a6b", ec=INK, lw=1.2))
+    ax.plot([51, 50], [14.2, 38.4], color=RED, lw=3.5)
+    arrow(ax, (12, 26.9), (4, 26.9), "white", 3)
+    arrow(ax, (22, 26.9), (32, 26.9), "white", 3)
     for side in (1, -1):
-        arrow(ax, (19 + 3 * side, 11), (19 + 15 * side, 19), ORANGE, 3, 0.35 * side)
-    for x, y in ((47.4, 23.6), (50.4, 19), (53.2, 14.6)):
+        arrow(ax, (17 + 3 * side, 11.5), (17 + 11 * side, 20), ORANGE, 3, 0.35 * side)
+    for x, y in ((43.4, 23.6), (46.4, 19), (49.2, 14.6)):
         ax.plot(x, y, marker="*", color="#f8e71c", ms=13, mec=INK, zorder=4)
-    say(ax, 19, 37.5, "Mid-ocean ridge", INK, 12)
-    arrow(ax, (19, 36.2), (19, 31.6), INK, 1.4)
-    say(ax, 38.5, 41.6, "Ocean trench", INK, 12)
-    arrow(ax, (39, 40.2), (43, 29.3), INK, 1.4)
-    say(ax, 54.6, 41.2, "Volcanic arc", RED, 12)
-    say(ax, 60, 28, "Contin-\nental\nplate", INK, 10.5)
-    say(ax, 7, 31.5, "Ocean", BLUE, 12)
-    say(ax, 30, 23, "Oceanic plate", INK, 11)
-    say(ax, 43, 12.5, "Subducting\nslab", INK, 11)
-    arrow(ax, (46.5, 14.6), (49.4, 17.4), INK, 1.4)
-    say(ax, 19, 8, "Convection in the asthenosphere", INK, 11)
-    say(ax, 19, 4.8, "(hot rock that flows slowly)", INK, 10)
-    say(ax, 12, 13, "magma", RED, 11)
-    ax.plot(41.5, 3.5, marker="*", color="#f8e71c", ms=13, mec=INK)
-    say(ax, 43.2, 3.5, "earthquakes", INK, 11, "left")
+    say(ax, 17, 37.5, "Mid-ocean ridge", INK, 12)
+    arrow(ax, (17, 36.2), (17, 32), INK, 1.4)
+    say(ax, 34, 41.4, "Ocean trench", INK, 12)
+    arrow(ax, (35, 40), (38.2, 29), INK, 1.4)
+    say(ax, 51, 41.2, "Volcanic arc", RED, 12)
+    say(ax, 57.8, 28.5, "Continental\nplate", INK, 11)
+    say(ax, 5, 31.5, "Ocean", BLUE, 12)
+    say(ax, 32.5, 21.6, "Oceanic\nplate", INK, 11)
+    say(ax, 37.5, 12.5, "Subducting\nslab", INK, 11)
+    arrow(ax, (41.5, 14.4), (45, 16.4), INK, 1.4)
+    say(ax, 17, 8, "Convection in the asthenosphere", INK, 11)
+    say(ax, 17, 4.8, "(hot rock that flows slowly)", INK, 10)
+    say(ax, 17, 17, "Magma", "white", 11)
+    ax.plot(42, 3.4, marker="*", color="#f8e71c", ms=13, mec=INK)
+    say(ax, 44, 3.4, "Earthquakes", INK, 11, "left")
     return drawn
 
 
 @figure("greenhouse-effect")
 def greenhouse_effect() -> Figure:
     drawn, ax = canvas()
-    ax.add_patch(plt.Rectangle((0, 16), 64, 12, fc=SKY, ec="none"))
-    ax.add_patch(plt.Rectangle((0, 0), 64, 5, fc="#7fae86", ec="none"))
+    ax.add_patch(Rectangle((0, 16), 64, 12, fc=SKY, ec="none"))
+    ax.add_patch(Rectangle((0, 0), 64, 5, fc="#7fae86", ec="none"))
 
     def flow(x: float, start: float, end: float, flux: float, colour: str) -> None:
-        ax.arrow(
-            x, start, 0, end - start, width=flux / 110, head_width=flux / 110 + 1.8, head_length=2,
-            length_includes_head=True, fc=colour, ec="none", zorder=3,
-        )  # fmt: skip
+        width, head = flux / 110, end + (2 if end < start else -2)
+        ax.add_patch(Rectangle((x - width / 2, start), width, head - start, fc=colour))
+        tip = [(x - width / 2 - 0.9, head), (x, end), (x + width / 2 + 0.9, head)]
+        ax.add_patch(Polygon(tip, fc=colour))
 
     yellow, warm = "#f2b632", "#d9573f"
     flow(6, 40, 24, 340, yellow)
@@ -441,7 +384,8 @@ def greenhouse_effect() -> Figure:
     say(ax, 7, 42, "Sunlight 340", INK, 11)
     say(ax, 20, 42, "Reflected 100", INK, 11)
     say(ax, 46, 42, "Heat to space 239", INK, 11)
-    say(ax, 14.4, 17.6, "Air absorbs 80", INK, 10)
+    arrow(ax, (6.6, 19.3), (10, 19.3), yellow, 2.4)
+    say(ax, 10.6, 19.3, "Air absorbs 80", INK, 10, "left")
     say(ax, 8, 10, "Surface\nabsorbs 160", INK, 10, "left")
     say(ax, 26, 11, "Evaporation,\nconvection\n103", PURPLE, 10, "right")
     say(ax, 36.6, 11, "Surface\nemits\n398", RED, 10, "right")

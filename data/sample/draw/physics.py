@@ -6,11 +6,13 @@ length on the page; graphs use ordinary axes. Curves are computed from the formu
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Arc, Circle, Ellipse, FancyBboxPatch, Polygon, Rectangle
+from matplotlib.patches import Arc, Circle, FancyBboxPatch, Polygon, Rectangle
 
 from data.sample.draw.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, RED, figure
 
@@ -33,25 +35,28 @@ def polar(origin: Point, degrees: float, length: float) -> Point:
     return origin[0] + length * float(np.cos(angle)), origin[1] + length * float(np.sin(angle))
 
 
-def arrow(ax: Axes, tail: Point, head: Point, colour: str = INK, kind: str = "-|>") -> None:
+def arrow(
+    ax: Axes, tail: Point, head: Point, colour: str = INK, kind: str = "-|>", bend: float = 0
+) -> None:
     look = {"arrowstyle": kind, "color": colour, "lw": 2.2, "shrinkA": 0, "shrinkB": 0}
-    ax.annotate("", head, tail, arrowprops=look | {"mutation_scale": 16})
+    look |= {"mutation_scale": 16, "connectionstyle": f"arc3,rad={bend}"}
+    ax.annotate("", head, tail, arrowprops=look)
 
 
-def note(ax: Axes, at: Point, words: str, colour: str = INK, **look: object) -> None:
-    ax.text(*at, words, **({"color": colour, "ha": "center", "va": "center"} | look))  # type: ignore[arg-type]
+def note(ax: Axes, at: Point, words: str, colour: str = INK, **look: Any) -> None:
+    ax.text(*at, words, **{"color": colour, "ha": "center", "va": "center"} | look)
 
 
-def line(ax: Axes, *points: Point, colour: str = INK, **look: object) -> None:
-    ax.plot(*zip(*points, strict=True), color=colour, **look)  # type: ignore[arg-type]
+def line(ax: Axes, *points: Point, colour: str = INK, **look: Any) -> None:
+    ax.plot(*zip(*points, strict=True), color=colour, **look)
 
 
 def photon(ax: Axes, tail: Point, head: Point, colour: str) -> None:
     """A wavy arrow: one quantum of light."""
     start, way = np.array(tail), np.array(head) - np.array(tail)
-    along = np.linspace(0, 0.86, 200)[:, None]
+    along = np.linspace(0, 6 / 7, 200)[:, None]  # six whole waves, then the head
     across = np.array([-way[1], way[0]]) / np.hypot(*way)
-    xy = start + along * way + 0.16 * np.sin(along * 2 * np.pi * 6) * across
+    xy = start + along * way + 0.16 * np.sin(along * 2 * np.pi * 7) * across
     ax.plot(xy[:, 0], xy[:, 1], color=colour, lw=1.8)
     arrow(ax, (float(xy[-1, 0]), float(xy[-1, 1])), head, colour)
 
@@ -72,7 +77,7 @@ def projectile_motion() -> Figure:
         ax.plot(x, y, "o", color=INK, ms=9, zorder=5)
     range_m, height = speed * flight, speed**2 / (2 * G)
     arrow(ax, (range_m / 2, 0.1), (range_m / 2, height - 0.35), GREEN, "<|-|>")
-    note(ax, (range_m / 2 + 0.6, 4.2), f"maximum height\nH = {height:.1f} m", GREEN, ha="left")
+    note(ax, (range_m / 2 + 0.6, 3.0), f"maximum height\nH = {height:.1f} m", GREEN, ha="left")
     arrow(ax, (0, -5.4), (range_m, -5.4), GREEN, "<|-|>")
     note(ax, (range_m / 2, -4.4), f"range R = {range_m:.1f} m", GREEN)
     note(ax, (range_m / 2, 12.1), r"at the top $v_y = 0$")
@@ -80,23 +85,6 @@ def projectile_motion() -> Figure:
     note(ax, (0.2, 15.8), r"$v_y$ changes by −9.8 m/s each second", RED, ha="left", size=11)
     ax.axhline(0, color=INK, lw=1)
     ax.set(xlim=(-2, 47), ylim=(-6.3, 17), yticks=range(0, 17, 4))
-    ax.set(xlabel="horizontal distance x (m)", ylabel="height y (m)")
-    return drawn
-
-
-@figure("projectile-launch-angles")
-def projectile_launch_angles() -> Figure:
-    drawn, ax = plt.subplots()
-    for angle, colour in ((30, BLUE), (45, GREEN), (60, RED)):
-        theta = np.deg2rad(angle)
-        range_m = 20**2 * np.sin(2 * theta) / G
-        x = np.linspace(0, range_m, 200)
-        ax.plot(x, x * np.tan(theta) - G * x**2 / (2 * 400 * np.cos(theta) ** 2), color=colour)
-        height = (20 * np.sin(theta)) ** 2 / (2 * G)
-        note(ax, (range_m / 2, height + 0.8), f"{angle}°", colour, weight="bold")
-    note(ax, (31.5, 2.0), "30° and 60°:\nR = 35.3 m", INK, ha="right", size=11)
-    note(ax, (42.2, 3.4), "45°: longest,\nR = 40.8 m", GREEN, size=11)
-    ax.set(xlim=(0, 47), ylim=(0, 18), title="Launch speed 20 m/s, no air resistance")
     ax.set(xlabel="horizontal distance x (m)", ylabel="height y (m)")
     return drawn
 
@@ -111,16 +99,15 @@ def forces_on_an_incline() -> Figure:
     ax.add_patch(Polygon(corners, fc="#f3d9b1", ec=INK, lw=2))
     for angle, length, colour in ((270, 4.2, RED), (120, 3.64, BLUE), (30, 2.7, GREEN)):
         arrow(ax, centre, polar(centre, angle, length), colour)
-    for angle, length in ((210, 2.1), (300, 3.64)):
-        line(ax, centre, polar(centre, angle, length), colour=PURPLE, ls="--")
-    line(ax, polar(centre, 210, 2.1), polar(centre, 270, 4.2), colour=GREY, ls=":", lw=1.5)
-    line(ax, polar(centre, 300, 3.64), polar(centre, 270, 4.2), colour=GREY, ls=":", lw=1.5)
+    parts = polar(centre, 210, 2.1), polar(centre, 270, 4.2), polar(centre, 300, 3.64)
+    line(ax, *parts, colour=GREY, ls=":", lw=1.5)
+    line(ax, parts[0], centre, parts[2], colour=PURPLE, ls="--")
     ax.plot(*centre, "o", color=INK)
     note(ax, (4.0, 9.3), "normal force N", BLUE)
     note(ax, (10.3, 8.0), "friction f", GREEN)
-    note(ax, (6.2, 1.45), "weight mg", RED, ha="right", size=11)
-    note(ax, (9.0, 3.2), "mg cos θ", PURPLE, ha="left", size=11)
-    note(ax, (4.7, 5.6), "mg sin θ", PURPLE, ha="right", size=11)
+    note(ax, (7.9, 1.4), "weight mg", RED, ha="left", size=11)
+    note(ax, (9.35, 3.5), "mg cos θ", PURPLE, ha="left", size=11)
+    note(ax, (5.5, 4.9), "mg sin θ", PURPLE, ha="right", size=11)
     ax.add_patch(Arc((1, 1), 4, 4, theta1=0, theta2=30, color=INK, lw=1.5))
     note(ax, (3.5, 1.5), "θ = 30°", ha="left", size=11)
     note(ax, (11.9, 10.2), "across the slope: N = mg cos θ", BLUE, size=11)
@@ -153,8 +140,7 @@ def series_and_parallel_circuits() -> Figure:
         arrow(ax, (left, 3.4), (left, 4.8), ORANGE)
         note(ax, (middle, 10.3), name, weight="bold", size=14)
     line(ax, (9.1, 6), (15.1, 6))
-    for x in (9.1, 15.1):
-        ax.plot(x, 6, "o", color=INK, ms=7)
+    ax.plot((9.1, 15.1), (6, 6), "o", color=INK, ms=7)
     _resistor(ax, 2.5, 8.2, BLUE, "R₁ = 4 Ω", "4 V")
     _resistor(ax, 5.3, 8.2, RED, "R₂ = 8 Ω", "8 V")
     _resistor(ax, 12.1, 8.2, BLUE, "R₁ = 4 Ω", "3.0 A")
@@ -163,7 +149,6 @@ def series_and_parallel_circuits() -> Figure:
     note(ax, (9.4, 4.4), "I = 4.5 A", ORANGE, ha="left")
     note(ax, (3.9, 0.8), "same current everywhere\nR = 4 + 8 = 12 Ω", size=11)
     note(ax, (12.1, 0.8), "same voltage on each branch\n1/R = 1/4 + 1/8, R = 2.7 Ω", size=11)
-    line(ax, (8, 0.4), (8, 10.6), colour=GREY, lw=1, ls=":")
     return drawn
 
 
@@ -181,9 +166,9 @@ def refraction_at_a_surface() -> Figure:
     arrow(ax, hit, polar(hit, 270 + refracted, 5.4), BLUE)
     for size, first, last in ((3, 90, 135), (2.6, 45, 90), (3.4, 270, 270 + refracted)):
         ax.add_patch(Arc(hit, size, size, theta1=first, theta2=last, color=INK, lw=1.5))
-    note(ax, (6.7, 7.5), "θ₁ = 45°")
-    note(ax, (8.7, 7.4), "45°")
-    note(ax, (9.4, 3.9), "θ₂ = 28.1°", ha="left")
+    note(ax, (6.45, 7.75), "θ₁ = 45°", size=11)
+    note(ax, (8.3, 7.75), "45°", size=11)
+    note(ax, (8.8, 3.9), "θ₂ = 28.1°", ha="left", size=11)
     note(ax, (3.0, 8.6), "incident ray", RED, ha="right")
     note(ax, (10.6, 7.7), "reflected ray (weak)", ORANGE, ha="left", size=11)
     note(ax, (10.5, 1.3), "refracted ray", BLUE, ha="left")
@@ -207,7 +192,7 @@ def total_internal_reflection() -> Figure:
         line(ax, start, hit, colour=colour)
         arrow(ax, start, polar(hit, 270 - angle, 1.9), colour)
         ax.add_patch(Arc(hit, 2.4, 2.4, theta1=270 - angle, theta2=270, color=INK, lw=1.5))
-        note(ax, polar(hit, 270 - angle / 2, 1.75), f"{angle:g}°", size=11)
+        note(ax, (x + 0.8, 5.1), f"{angle:g}°", size=11)
     arrow(ax, (3.6, 6.7), polar((3.6, 6.7), 90 - 39.3, 3), BLUE)
     arrow(ax, (8.6, 6.72), (11.4, 6.72), GREEN)
     arrow(ax, (12.9, 6.7), polar((12.9, 6.7), 270 + 55, 3.6), RED)
@@ -221,30 +206,29 @@ def total_internal_reflection() -> Figure:
 @figure("double-slit-interference")
 def double_slit_interference() -> Figure:
     drawn, ax = board()
-    for x in (0.7, 1.4, 2.1, 2.8):
+    for x in (0.5, 1.1, 1.7, 2.3):
         line(ax, (x, 3.2), (x, 7.8), colour=BLUE, lw=1.5)
-    arrow(ax, (0.5, 2.5), (3.1, 2.5), BLUE)
+    arrow(ax, (0.4, 2.5), (2.8, 2.5), BLUE)
     note(ax, (1.8, 1.7), "laser light,\nwavelength λ", BLUE, size=11)
-    slits = ((3.8, 6.3), (3.8, 4.7))
     for low, high in ((1.2, 4.5), (4.9, 6.1), (6.5, 9.8)):
         line(ax, (3.8, low), (3.8, high), lw=5, solid_capstyle="butt")
-    for slit, colour in zip(slits, (BLUE, PURPLE), strict=True):
-        for radius in np.arange(0.7, 5.1, 0.7):
-            size = 2 * radius
-            ax.add_patch(Arc(slit, size, size, theta1=-55, theta2=55, color=colour, lw=1.3))
+    for slit, colour in ((6.3, BLUE), (4.7, PURPLE)):
+        for size in np.arange(1.4, 9, 1.2):
+            ax.add_patch(Arc((3.8, slit), size, size, theta1=-48, theta2=48, ec=colour, lw=1.3))
     line(ax, (12, 0.8), (12, 10.2), lw=4)
     y = np.linspace(0.9, 10.1, 500)
     bright = np.cos(np.pi * (y - 5.5) / 2) ** 2 * np.sinc((y - 5.5) / 9) ** 2
     ax.fill_betweenx(y, 12.1, 12.1 + 1.7 * bright, color=ORANGE, alpha=0.75, lw=0)
     for order in (-2, -1, 0, 1, 2):
-        name = "m = 0" if order == 0 else f"m = {order:+d}".replace("-", "−")
+        name = f"m = {order}".replace("-", "−")
         note(ax, (14.9, 5.5 + 2 * order), name, ORANGE, size=11)
     arrow(ax, (11.5, 5.5), (11.5, 7.5), GREEN, "<|-|>")
     note(ax, (11.2, 6.5), "Δy", GREEN, ha="right")
     arrow(ax, (3.9, 0.6), (11.9, 0.6), INK, "<|-|>")
     note(ax, (7.9, 1.1), "distance L to the screen", size=11)
-    line(ax, (3.3, 6.3), (3.3, 4.7), colour=RED)
-    note(ax, (3.3, 8.4), "slits,\nd apart", RED, ha="right", size=11)
+    arrow(ax, (3.3, 6.4), (3.3, 4.6), RED, "<|-|>")
+    note(ax, (2.8, 5.5), "d", RED)
+    note(ax, (3.4, 8.6), "two slits,\nd apart", RED, ha="right", size=11)
     note(ax, (3.8, 10.3), "barrier", size=11)
     note(ax, (12, 10.6), "screen", ha="right", size=11)
     note(ax, (14.2, 10.5), "brightness", ORANGE, size=11)
@@ -261,10 +245,8 @@ def simple_pendulum() -> Figure:
     ax.add_patch(Circle((6.5, 3.6), 0.42, fc=PALE, ec=GREY, ls="--", lw=1.5))
     bob = polar(pivot, 295, 6.5)
     line(ax, pivot, bob)
-    weight = polar(bob, 270, 3.4)
-    arrow(ax, bob, weight, RED)
-    arrow(ax, bob, polar(bob, 115, 3.0), BLUE)
-    arrow(ax, bob, polar(bob, 205, 3.4 * np.sin(np.deg2rad(25))), PURPLE)
+    for angle, length, colour in ((270, 3.4, RED), (115, 3.08, BLUE), (205, 1.44, PURPLE)):
+        arrow(ax, bob, polar(bob, angle, length), colour)
     ax.add_patch(Circle(bob, 0.42, fc=ORANGE, ec=INK, zorder=5))
     ax.add_patch(Arc(pivot, 4, 4, theta1=270, theta2=295, color=INK, lw=1.5))
     note(ax, (6.95, 7.6), "θ")
@@ -273,26 +255,9 @@ def simple_pendulum() -> Figure:
     note(ax, (8.8, 6.2), "tension T", BLUE, ha="left")
     note(ax, (9.9, 4.2), "bob of mass m", ORANGE, ha="left")
     note(ax, (9.6, 1.4), "weight mg", RED, ha="left")
-    note(ax, (7.6, 2.4), "mg sin θ", PURPLE, ha="right")
-    note(ax, (5.9, 4.5), "equilibrium\nposition", GREY, ha="right")
+    note(ax, (8.8, 2.9), "mg sin θ", PURPLE, ha="right")
+    note(ax, (6.1, 2.3), "equilibrium\nposition", GREY, ha="right")
     note(ax, (5.6, 9.5), "pivot", ha="right")
-    return drawn
-
-
-@figure("pendulum-period")
-def pendulum_period() -> Figure:
-    drawn, ax = plt.subplots()
-    length = np.linspace(0, 2, 200)
-    for name, gravity, colour, at in (
-        ("Moon, g = 1.6 m/s²", 1.6, PURPLE, (0.75, 5.6)),
-        ("Earth, g = 9.8 m/s²", 9.8, BLUE, (1.3, 1.6)),
-    ):
-        ax.plot(length, 2 * np.pi * np.sqrt(length / gravity), color=colour)
-        note(ax, at, name, colour)
-    ax.plot([1, 1, 0], [0, 2.007, 2.007], color=GREY, ls=":", lw=1.5)
-    ax.plot(1, 2.007, "o", color=BLUE, ms=9)
-    note(ax, (1.0, 2.75), "L = 1.0 m, T = 2.0 s", INK, size=11)
-    ax.set(xlim=(0, 2), ylim=(0, 7.5), xlabel="length L (m)", ylabel="period T (s)")
     return drawn
 
 
@@ -307,19 +272,18 @@ def energy_on_a_roller_coaster() -> Figure:
     places = (("A", 0, 20), ("B", 40, 0), ("C", 80, 12))
     for name, at, high in places:
         track.plot(at, high + 1.2, "s", color=RED, ms=11)
-        words = f"{name}: h = {high} m"
-        note(track, (at + 3, high + 4.2), words, ha="left" if name == "A" else "center", size=11)
+        note(track, (max(at, 6), high + 4.3), f"{name}: h = {high} m", size=11)
     note(track, (40, 20), "v = 0 at A, 19.8 m/s at B, 12.5 m/s at C", size=11)
-    track.set(xlim=(-4, 94), ylim=(-1.5, 24), ylabel="height (m)", xticks=[])
-    for place, (_, at, high) in enumerate(places):
+    track.set(xlim=(-4, 94), ylim=(-1.5, 27), ylabel="height (m)", xticks=[])
+    for row, (_, _, high) in zip((2, 1, 0), places, strict=True):
         potential, total = 500 * G * high / 1000, 500 * G * 20 / 1000
-        bars.barh(2 - place, potential, color=BLUE)
-        bars.barh(2 - place, total - potential, left=potential, color=ORANGE)
+        kinetic, middle = total - potential, (potential + total) / 2
+        bars.barh(row, potential, color=BLUE)
+        bars.barh(row, kinetic, left=potential, color=ORANGE)
         if potential:
-            note(bars, (potential / 2, 2 - place), f"potential {potential:.0f} kJ", "white", size=10)
-        if potential < total:
-            middle = (potential + total) / 2
-            note(bars, (middle, 2 - place), f"kinetic {total - potential:.0f} kJ", INK, size=10)
+            note(bars, (potential / 2, row), f"potential {potential:.0f} kJ", "white", size=10)
+        if kinetic:
+            note(bars, (middle, row), f"kinetic {kinetic:.0f} kJ", size=10)
     bars.set(yticks=[2, 1, 0], yticklabels=["A", "B", "C"], xlim=(0, 105))
     bars.set_xlabel("energy of a 500 kg car (kJ)")
     return drawn
@@ -329,22 +293,21 @@ def energy_on_a_roller_coaster() -> Figure:
 def gas_in_a_cylinder() -> Figure:
     drawn, ax = board()
     rng = np.random.default_rng(3)
-    grid = [(column, row) for column in range(4) for row in range(5)]
     for x, litres, colour in ((2.9, 3, BLUE), (8.0, 2, PURPLE), (13.1, 1, RED)):
         high = 2.0 * litres
         ax.add_patch(Rectangle((x - 1.6, 2.3), 3.2, high, color=PALE))
         line(ax, (x - 1.6, 9.6), (x - 1.6, 2.3), (x + 1.6, 2.3), (x + 1.6, 9.6), lw=4)
         ax.add_patch(Rectangle((x - 1.52, 2.3 + high), 3.04, 0.5, fc=GREY, ec=INK, zorder=3))
         ax.add_patch(Rectangle((x - 0.15, 2.8 + high), 0.3, 10.1 - 2.8 - high, fc=GREY, ec=INK))
-        for column, row in grid:
-            shift = rng.uniform(-0.18, 0.18, 2)
-            at = (x - 1.12 + 0.75 * column + shift[0], 2.3 + high * (row + 0.5 + shift[1]) / 5)
+        for column, row in np.ndindex(4, 5):
+            right, up = rng.uniform(-0.18, 0.18, 2)
+            at = (x - 1.12 + 0.75 * column + right, 2.3 + high * (row + 0.5 + up) / 5)
             ax.add_patch(Circle(at, 0.12, color=colour))
-        note(ax, (x, 1.6), f"V = {litres:.1f} L", colour)
-        note(ax, (x, 0.8), f"p = {300 / litres:.0f} kPa", colour)
-    arrow(ax, (5.0, 6), (6.0, 6))
-    arrow(ax, (10.1, 6), (11.1, 6))
-    note(ax, (8.9, 9.8), "piston rod", size=11, ha="left")
+        note(ax, (x, 1.2), f"V = {litres:.1f} L\np = {300 / litres:.0f} kPa", colour)
+    for left in (5.0, 10.1):
+        arrow(ax, (left, 6), (left + 1, 6))
+    note(ax, (5.4, 7.7), "piston", size=11)
+    line(ax, (5.3, 8.0), (4.2, 8.5), colour=GREY, lw=1.3)
     note(ax, (8, 10.6), "0.12 mol of gas at a constant 300 K")
     return drawn
 
@@ -355,13 +318,12 @@ def gas_isotherms() -> Figure:
     litres = np.linspace(0.4, 4, 300)
     for kelvin, colour in ((450, RED), (300, PURPLE), (200, BLUE)):
         ax.plot(litres, 0.12 * 8.314 * kelvin / litres, color=colour)
-        note(ax, (4.05, 0.12 * 8.314 * kelvin / 4), f"{kelvin} K", colour, ha="left", clip_on=False)
-    for v in (1, 2, 3):
-        ax.plot(v, 0.12 * 8.314 * 300 / v, "o", color=PURPLE, ms=9)
-    note(ax, (1.35, 335), "1 L, 300 kPa", PURPLE, size=11, ha="left")
-    line(ax, (1.32, 330), (1.06, 304), colour=PURPLE, lw=1)
+        note(ax, (4.05, 0.3 * kelvin - 16), f"{kelvin} K", colour, ha="left")
+    ax.plot((1, 2, 3), (300, 150, 100), "o", color=PURPLE, ms=9)
+    note(ax, (1.75, 362), "1 L, 300 kPa", PURPLE, size=11, ha="left")
+    line(ax, (1.72, 356), (1.07, 305), colour=PURPLE, lw=1)
     note(ax, (2.6, 450), "isotherms: p = nRT/V\nn = 0.12 mol")
-    ax.set(xlim=(0, 4.45), ylim=(0, 600), xlabel="volume V (L)", ylabel="pressure p (kPa)")
+    ax.set(xlim=(0, 4.5), ylim=(0, 600), xlabel="volume V (L)", ylabel="pressure p (kPa)")
     return drawn
 
 
@@ -369,47 +331,24 @@ def gas_isotherms() -> Figure:
 def magnet_and_coil() -> Figure:
     drawn, ax = board()
     for x in np.arange(8.6, 13.5, 0.8):
-        ax.add_patch(Arc((x, 6.8), 1.1, 4.2, theta1=90, theta2=270, color=ORANGE, lw=3, zorder=2))
-    for bend, height in ((0.28, 8.2), (0.0, 6.8), (-0.28, 5.4)):
-        look = {"arrowstyle": "-|>", "color": GREEN, "lw": 1.6, "mutation_scale": 14}
-        tail, head = (6.2, 6.8 + (height - 6.8) * 0.35), (14.6, 6.8 + (height - 6.8) * 1.9)
-        curve = f"arc3,rad={-bend / 2}"
-        ax.annotate("", head, tail, arrowprops=look | {"connectionstyle": curve}, zorder=3)
-    for x in np.arange(8.6, 13.5, 0.8):
-        ax.add_patch(Arc((x, 6.8), 1.1, 4.2, theta1=270, theta2=90, color=ORANGE, lw=3, zorder=4))
+        ax.add_patch(Arc((x, 6.8), 1.1, 4.2, color=ORANGE, lw=3))
+    for side in (-1, 0, 1):
+        arrow(ax, (6.2, 6.8 + 0.5 * side), (14.6, 6.8 + 2.7 * side), GREEN, bend=-0.14 * side)
     ax.add_patch(Rectangle((1.0, 6.0), 2.6, 1.6, fc=BLUE, ec=INK))
     ax.add_patch(Rectangle((3.6, 6.0), 2.6, 1.6, fc=RED, ec=INK))
-    note(ax, (2.3, 6.8), "S", "white", weight="bold", size=16)
-    note(ax, (4.9, 6.8), "N", "white", weight="bold", size=16)
+    for x, pole in ((2.3, "S"), (4.9, "N")):
+        note(ax, (x, 6.8), pole, "white", weight="bold", size=16)
     arrow(ax, (2.2, 8.3), (5.2, 8.3))
     note(ax, (3.7, 8.9), "magnet moves in, speed v", size=11)
     line(ax, (8.6, 4.7), (8.6, 2.1), (10.1, 2.1), colour=ORANGE)
     line(ax, (13.4, 4.7), (13.4, 2.1), (11.9, 2.1), colour=ORANGE)
     ax.add_patch(Circle((11, 2.1), 0.95, fc="white", ec=INK, lw=2))
-    ax.add_patch(Arc((11, 1.75), 1.3, 1.3, theta1=35, theta2=145, color=GREY, lw=1.5))
     arrow(ax, (11, 1.6), (11.5, 2.55), RED)
     note(ax, (8.2, 1.2), "galvanometer:\nthe needle deflects", ha="right", size=11)
     arrow(ax, (8.3, 1.5), (9.9, 1.9), GREY)
     note(ax, (11, 9.9), "coil of N turns", ORANGE)
-    note(ax, (3.9, 4.4), "magnetic field lines:\nmore of them pass the coil\nas the magnet comes nearer", GREEN, size=11)
-    return drawn
-
-
-@figure("generator-flux-and-emf")
-def generator_flux_and_emf() -> Figure:
-    drawn, (top, low) = plt.subplots(2, 1, sharex=True)
-    ms = np.linspace(0, 40, 400)
-    angle = 2 * np.pi * 50 * ms / 1000
-    top.plot(ms, 0.8 * np.cos(angle), color=GREEN)
-    low.plot(ms, 200 * 0.8e-3 * 2 * np.pi * 50 * np.sin(angle), color=RED)
-    top.set(ylabel="flux Φ (mWb)", ylim=(-1, 1.45), title="Coil of 200 turns at 50 turns per second")
-    low.set(ylabel="emf (V)", ylim=(-62, 80), xlabel="time t (ms)", xlim=(0, 40))
-    note(top, (10, 1.15), "peak flux 0.8 mWb", GREEN, size=11)
-    note(low, (14.5, 62), "peak emf 50 V where the flux is zero", RED, size=11)
-    for ax in (top, low):
-        ax.axhline(0, color=GREY, lw=1)
-        for quarter in (5, 15, 25, 35):
-            ax.axvline(quarter, color=GREY, lw=1, ls=":")
+    words = "magnetic field lines:\nmore of them pass the coil\nas the magnet comes nearer"
+    note(ax, (3.9, 4.4), words, GREEN, size=11)
     return drawn
 
 
@@ -420,8 +359,8 @@ def photoelectric_tube() -> Figure:
     ax.add_patch(FancyBboxPatch((2.4, 4.6), 11, 4.1, boxstyle=look, fc=PALE, ec=GREY, lw=2))
     ax.add_patch(Rectangle((3.6, 5.2), 0.35, 2.9, fc=GREY, ec=INK))
     ax.add_patch(Rectangle((12.0, 5.6), 0.25, 2.1, fc=GREY, ec=INK))
-    for start, end in (((5.6, 10.6), (4.0, 7.7)), ((7.4, 10.6), (4.0, 6.8)), ((9.2, 10.6), (4.0, 5.9))):
-        photon(ax, start, end, PURPLE)
+    for right, height in ((5.6, 7.7), (7.4, 6.8), (9.2, 5.9)):
+        photon(ax, (right, 10.6), (4.0, height), PURPLE)
     for x, y in ((5.4, 5.3), (8.0, 6.1), (10.0, 7.2)):
         arrow(ax, (x, y), (x + 1.4, y), BLUE)
         ax.add_patch(Circle((x, y), 0.26, color=BLUE))
@@ -446,14 +385,15 @@ def photoelectric_tube() -> Figure:
 def photoelectron_energy() -> Figure:
     drawn, ax = plt.subplots()
     frequency = np.linspace(0, 16, 2)  # 10^14 Hz
-    for name, work, colour, turn in (("sodium", 2.3, ORANGE, 0.0), ("zinc", 4.3, BLUE, 0.0)):
+    metals = (("sodium", 2.3, ORANGE, (9.1, 2.7)), ("zinc", 4.3, BLUE, (14.4, 0.6)))
+    for name, work, colour, at in metals:
         threshold = work / 0.41357
         ax.plot(frequency, 0.41357 * frequency - work, color=colour, ls=":", lw=1.4)
         ax.plot([threshold, 16], [0, 0.41357 * 16 - work], color=colour)
         ax.plot(threshold, 0, "o", color=colour, ms=8)
-        note(ax, (0.3, -work - turn), f"{name}: φ = {work} eV", colour, ha="left", va="top", size=11)
+        note(ax, at, f"{name}\nφ = {work} eV", colour, size=11)
         note(ax, (threshold + 0.3, -0.5), f"$f_0$ = {threshold:.1f}", colour, ha="left", size=11)
-    note(ax, (9.2, 3.3), "slope h = 4.14 × 10⁻¹⁵ eV s", size=11)
+    note(ax, (11.2, -2.7), "slope of both lines:\nh = 4.14 × 10⁻¹⁵ eV s", size=11)
     ax.axhline(0, color=INK, lw=1)
     ax.set(xlim=(0, 16), ylim=(-5.2, 4.6), xlabel="frequency f of the light (10¹⁴ Hz)")
     ax.set_ylabel("greatest kinetic energy (eV)")

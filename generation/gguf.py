@@ -1,0 +1,58 @@
+"""GGUF to a folder of bf16 safetensors, once.
+
+Loading a GGUF unpacks its quantised blocks each time (15 to 24 s for 135M parameters on two cores);
+the converted folder loads in a second. bf16 keeps 8 bits of mantissa, more than a 4-bit block holds.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers.utils import logging
+
+from data.errors import BadInput
+
+__all__ = ["convert_gguf"]
+
+
+def convert_gguf(path: Path, folder: Path) -> None:
+    """Write the model and tokenizer of the GGUF at `path` into `folder`, ready for `from_pretrained`.
+
+    The chat template and the special tokens come from the GGUF's own header. `dequantize` gives a
+    plain dense model: the default would keep the blocks packed wherever a matmul kernel for them is
+    installed, and a packed model cannot be saved.
+    """
+    with path.open("rb") as handle:
+        if handle.read(4) != b"GGUF":
+            raise BadInput(f"{path.name}: not a GGUF file; expected one that starts with 'GGUF'")
+    with _without_bars():
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                path.parent,
+                gguf_file=path.name,
+                quantization_config=GgufConfig(dequantize=True),
+                dtype=torch.float32,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+        except (ValueError, KeyError, IndexError, OSError, struct.error) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise BadInput(f"{path.name}: transformers cannot read this GGUF ({reason})") from error
+        model.to(torch.bfloat16).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Keep transformers from drawing progress bars: progress is the caller's to show."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
