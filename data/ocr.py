@@ -1,0 +1,208 @@
+"""Words inside pictures: the labels of a figure, the text of a photographed page.
+
+`rapidocr` runs PP-OCRv6 small (detector and recogniser, Apache-2.0) from the models inside its own
+wheel: each model is named by its path, so nothing is ever fetched. `benchmarks/ocr.md` has the
+measurements behind the settings. Greek letters and mathematical signs are often misread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import math
+import sqlite3
+import threading
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from data.errors import BadInput, Missing
+from data.reading_order import Box, is_word, paragraphs, rows, straighten, unhyphenated
+
+__all__ = ["LabelReader", "OcrCache", "OcrSettings"]
+
+_MODELS = {
+    "Det": "PP-OCRv6_det_small.onnx",
+    "Rec": "PP-OCRv6_rec_small.onnx",
+}
+_MENDS = 'run: pip install --force-reinstall "rapidocr==3.10.*" onnxruntime'
+_POSTPROCESSING = 1  # part of the stamp: raise it when the text made from the same boxes changes
+_SMALLEST_SIDE = 8  # pixels; no letter fits below
+_SCHEMA = """CREATE TABLE IF NOT EXISTS labels (
+    digest TEXT NOT NULL, stamp TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (digest, stamp)
+) WITHOUT ROWID"""
+
+
+@dataclass(frozen=True, slots=True)
+class OcrSettings:
+    """How pictures are read. The defaults are the benchmark's choice, see `benchmarks/ocr.md`.
+
+    Every picture is scaled to about `figure_pixels` (a page: `page_pixels`) before the detector,
+    up by `max_scale` at most: unlike a bound on one side, that bounds the time whatever the shape.
+    `min_width` is the least width in pixels to which a label is padded for the recogniser at height
+    48; upstream's 320 spends most of its time on the padding of short labels. Lines below
+    `min_score` (mean probability of their characters) are dropped.
+    """
+
+    figure_pixels: int = 450_000
+    page_pixels: int = 1_600_000
+    max_scale: float = 2.5
+    box_threshold: float = 0.5
+    min_score: float = 0.5
+    min_width: int = 48
+    batch: int = 6
+    threads: int = 2
+
+    def engine_params(self, models: Path) -> dict[str, Any]:
+        """The parameters of `RapidOCR`; `models` is the folder with its ONNX files."""
+        return {
+            "Global.log_level": "error",
+            "Global.text_score": self.min_score,
+            "Global.use_cls": False,  # tells upright from upside down; what comes here is upright
+            "Global.use_preprocess_img": False,  # scaled already
+            "EngineConfig.onnxruntime.intra_op_num_threads": self.threads,
+            "Det.model_path": str(models / _MODELS["Det"]),
+            "Det.limit_type": "max",
+            "Det.limit_side_len": 1 << 16,  # no second scaling
+            "Det.box_thresh": self.box_threshold,
+            "Rec.model_path": str(models / _MODELS["Rec"]),
+            "Rec.rec_img_shape": [3, 48, self.min_width],
+            "Rec.rec_batch_num": self.batch,
+        }
+
+    def stamp(self, pixels: int) -> str:
+        """Names everything that decides the text: the cache's key beside the picture's digest."""
+        parts = (
+            version("rapidocr"),
+            *_MODELS.values(),
+            _POSTPROCESSING,
+            pixels,
+            self.max_scale,
+            self.box_threshold,
+            self.min_score,
+            self.min_width,
+            self.batch,  # the padding, hence now and then a letter, depends on it
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+class OcrCache:
+    """What was read, by picture digest and settings stamp, in one SQLite file (WAL).
+
+    Safe across threads (one connection behind a lock) and processes (SQLite's own locks).
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise BadInput(
+                f"{path}: not a readable OCR cache ({error}); delete the file, it is made again"
+            ) from None
+
+    def get(self, digest: str, stamp: str) -> str | None:
+        query = "SELECT text FROM labels WHERE digest = ? AND stamp = ?"
+        with self._lock, closing(self._db.execute(query, (digest, stamp))) as found:
+            row = found.fetchone()
+        return None if row is None else str(row[0])
+
+    def put(self, digest: str, stamp: str, text: str) -> None:
+        with self._lock:
+            self._db.execute(
+                "INSERT OR REPLACE INTO labels VALUES (?, ?, ?)", (digest, stamp, text)
+            )
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+
+class LabelReader:
+    """Reads pictures with one engine, loaded at the first picture; safe across threads.
+
+    Calls run one after the other: the engine already uses `settings.threads` threads itself.
+    """
+
+    def __init__(self, settings: OcrSettings | None = None, cache: OcrCache | None = None) -> None:
+        self.settings = settings or OcrSettings()
+        self._cache = cache
+        self._lock = threading.Lock()
+
+    def read(self, picture: Image.Image) -> str:
+        """The labels of a figure in reading order, one per line; empty where there are none.
+
+        A label without a letter or digit is left out, an exact repeat is given once, and a word
+        that is hyphenated over two lines is joined.
+        """
+        boxes = self._boxes(picture, self.settings.figure_pixels)
+        labels = unhyphenated([box for row in rows(boxes) for box in row])
+        return "\n".join(dict.fromkeys(label for label in labels if is_word(label)))
+
+    def read_page(self, picture: Image.Image) -> str:
+        """The text of a photographed page in reading order, column by column.
+
+        Lines are joined into paragraphs, with an empty line between two; a tilt of up to 20 degrees
+        is taken out first.
+        """
+        boxes = self._boxes(picture, self.settings.page_pixels)
+        return "\n\n".join(paragraphs(straighten(boxes)))
+
+    def labels(self, digest: str, picture: Image.Image) -> str:
+        """`read`, kept in the cache under the `digest` of the picture's bytes."""
+        if self._cache is None:
+            return self.read(picture)
+        stamp = self.settings.stamp(self.settings.figure_pixels)
+        text = self._cache.get(digest, stamp)
+        if text is None:
+            text = self.read(picture)
+            self._cache.put(digest, stamp, text)
+        return text
+
+    def _boxes(self, picture: Image.Image, pixels: int) -> list[Box]:
+        if min(picture.size) < _SMALLEST_SIDE:
+            return []
+        with self._lock:
+            found = self._engine(scaled(picture, pixels, self.settings.max_scale))
+        if found.boxes is None or found.txts is None:
+            return []
+        return [
+            Box(text.strip(), np.asarray(corners, dtype=np.float64))
+            for text, corners in zip(found.txts, found.boxes, strict=True)
+        ]
+
+    @cached_property
+    def _engine(self) -> Any:
+        return _load(self.settings)
+
+
+def scaled(picture: Image.Image, pixels: int, max_scale: float) -> Image.Image:
+    """The picture as RGB at about `pixels` pixels, its shape kept."""
+    width, height = picture.size
+    scale = min(math.sqrt(pixels / (width * height)), max_scale)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+
+
+def _load(settings: OcrSettings) -> Any:
+    for package in ("rapidocr", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            raise Missing(f"reading text in pictures needs the package {package}; {_MENDS}")
+    import rapidocr
+
+    models = Path(rapidocr.__file__).parent / "models"
+    for name in _MODELS.values():
+        if not (models / name).is_file():
+            raise Missing(f"{models / name}: no such file, rapidocr should hold it; {_MENDS}")
+    return rapidocr.RapidOCR(params=settings.engine_params(models))

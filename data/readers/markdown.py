@@ -1,0 +1,89 @@
+"""Markdown: CommonMark with tables, YAML front matter and formulas.
+
+    ---
+    title: Projectile motion
+    licence: CC BY 4.0
+    attribution: A. Teacher
+    ---
+    ![A ball on its arc](../figures/arc.png "Figure 1. The path of a ball.")
+
+A list under "Key terms" whose items start in bold gives terms; the paragraphs under "Worked
+example" are one example. Roles and captions are found as in an HTML page: see `structure.py`.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from markdown_it import MarkdownIt
+from mdit_py_plugins.front_matter import front_matter_plugin
+
+from data.documents import Document, Problem
+from data.readers.files import decode, format_of, read_bytes
+from data.readers.formulas import Shelter
+from data.readers.html import parse_html
+from data.readers.page import Page, document_of
+from data.readers.page_text import headings_of
+
+__all__ = ["MarkdownReader"]
+
+
+class MarkdownReader:
+    """`.md` and `.markdown` files."""
+
+    name = "markdown"
+
+    def claims(self, path: Path) -> bool:
+        return path.is_file() and format_of(path) == "markdown"
+
+    def documents(self, path: Path, root: Path) -> Iterable[Document]:
+        yield document_of(path, root, _parse)
+
+
+def _parse(path: Path, name: str) -> Page:
+    shelter = Shelter()
+    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    parser.use(front_matter_plugin)
+    # no browser follows these links: `find_picture` refuses what must be, and says so
+    parser.validateLink = lambda url: bool(url)  # type: ignore[method-assign]
+    tokens = parser.parse(shelter.hide(decode(read_bytes(path, name), name)))
+    front, problems = _front_matter(
+        shelter.show(tokens[0].content) if tokens and tokens[0].type == "front_matter" else ""
+    )
+    body = parser.renderer.render(tokens, parser.options, {})
+    # the formulas come back as text of the page, where their signs mean nothing
+    page = shelter.show(body, html.escape)
+    root = parse_html(f"<body>{page}</body>", name)
+    return Page(
+        root=root,
+        title=front.get("title") or next(iter(headings_of(root, 1)), ""),
+        licence=front.get("licence") or front.get("license") or "",
+        attribution=front.get("attribution") or front.get("author") or "",
+        language=front.get("language") or front.get("lang") or "en",
+        problems=problems,
+        decorative_alts=False,
+    )
+
+
+def _front_matter(text: str) -> tuple[dict[str, str], tuple[Problem, ...]]:
+    """The plain values of the front matter; lists and mappings in it are not ours."""
+    try:
+        values: Any = yaml.safe_load(text) or {}
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        return {}, (Problem("front-matter", f"the front matter is no YAML ({_first_line(error)})"),)
+    if not isinstance(values, dict):
+        return {}, (Problem("front-matter", "the front matter has no `key: value` lines"),)
+    plain = {
+        str(key).lower(): " ".join(str(value).split())
+        for key, value in values.items()
+        if isinstance(key, str) and isinstance(value, str | int | float)
+    }
+    return plain, ()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).split("\n", 1)[0] or type(error).__name__

@@ -1,0 +1,143 @@
+"""Office formulas (OMML) as LaTeX, by way of the MathML that says the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from lxml import etree
+
+from data.readers.mathml import to_latex
+from data.readers.office import local_name
+
+__all__ = ["latex_of"]
+
+_TOKENS = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]|\s+|.", re.DOTALL)
+_PARTS = {  # the parts of each construction in MathML's order
+    "f": ("mfrac", ("num", "den")),
+    "sSup": ("msup", ("e", "sup")),
+    "sSub": ("msub", ("e", "sub")),
+    "sSubSup": ("msubsup", ("e", "sub", "sup")),
+    "limLow": ("munder", ("e", "lim")),
+    "limUpp": ("mover", ("e", "lim")),
+}
+# OMML writes accents as combining characters, MathML as characters of their own.
+_SPACING = dict(zip("\u0302\u0303\u0304\u0305\u0307\u0308\u20d7", "^~¯¯˙¨→", strict=True))
+_DEFAULT_SIGNS = {"nary": "∫", "acc": "\u0302", "groupChr": "⏟"}
+
+
+def latex_of(formula: etree._Element) -> str:
+    """The LaTeX of an `m:oMath` element, without delimiters; '' if it is empty."""
+    return to_latex(_group("math", formula))
+
+
+def _group(tag: str, element: etree._Element | None) -> etree._Element:
+    group = etree.Element(tag)
+    for child in element if element is not None else ():
+        group.extend(_convert(child))
+    return group
+
+
+def _child(element: etree._Element, name: str) -> etree._Element | None:
+    return next((c for c in element if local_name(c) == name), None)
+
+
+def _setting(element: etree._Element, name: str) -> str | None:
+    """The value of a property such as `chr` in the element's own property group."""
+    properties = next((c for c in element if local_name(c).endswith("Pr")), None)
+    setting = _child(properties, name) if properties is not None else None
+    if setting is None:
+        return None
+    return next((str(v) for k, v in setting.attrib.items() if str(k).endswith("val")), "")
+
+
+def _leaf(tag: str, text: str) -> etree._Element:
+    leaf = etree.Element(tag)
+    leaf.text = text
+    return leaf
+
+
+def _compound(tag: str, *parts: etree._Element) -> etree._Element:
+    compound = etree.Element(tag)
+    compound.extend(parts)
+    return compound
+
+
+def _convert(element: etree._Element) -> Iterator[etree._Element]:
+    name = local_name(element)
+    if name.endswith("Pr"):
+        return
+    if name in _PARTS:
+        tag, parts = _PARTS[name]
+        yield _compound(tag, *(_group("mrow", _child(element, part)) for part in parts))
+    elif name == "t":
+        yield from _tokens(element.text or "")
+    elif name == "rad":
+        body, degree = _group("mrow", _child(element, "e")), _group("mrow", _child(element, "deg"))
+        yield _compound("mroot", body, degree) if len(degree) else _compound("msqrt", body)
+    elif name == "nary":
+        yield _nary(element)
+        yield _group("mrow", _child(element, "e"))
+    elif name == "d":
+        yield _delimited(element)
+    elif name == "m":
+        rows = (r for r in element if local_name(r) == "mr")
+        yield _compound("mtable", *(_row(r) for r in rows))
+    elif name == "eqArr":
+        lines = (e for e in element if local_name(e) == "e")
+        yield _compound("mtable", *(_compound("mtr", _group("mtd", e)) for e in lines))
+    elif name in ("acc", "groupChr", "bar"):
+        yield _accented(element, name)
+    else:  # runs, functions, boxes, anything newer: what is inside
+        for child in element:
+            yield from _convert(child)
+
+
+def _tokens(text: str) -> Iterator[etree._Element]:
+    for token in _TOKENS.findall(text):
+        if token[0].isdigit():
+            yield _leaf("mn", token)
+        elif token.isalpha():
+            yield _leaf("mi", token)
+        elif not token.isspace():
+            yield _leaf("mo", token)
+
+
+def _nary(element: etree._Element) -> etree._Element:
+    sign = _leaf("mo", _setting(element, "chr") or _DEFAULT_SIGNS["nary"])
+    below, above = (_group("mrow", _child(element, part)) for part in ("sub", "sup"))
+    if len(below) and len(above):
+        return _compound("munderover", sign, below, above)
+    if len(below):
+        return _compound("munder", sign, below)
+    return _compound("mover", sign, above) if len(above) else sign
+
+
+def _delimited(element: etree._Element) -> etree._Element:
+    """Bracketed parts. An end set to nothing has no bracket; one not set has a round one."""
+    opening, closing = _setting(element, "begChr"), _setting(element, "endChr")
+    separator = _setting(element, "sepChr")
+    row = etree.Element("mrow")
+    if opening != "":
+        row.append(_leaf("mo", opening or "("))
+    for count, part in enumerate(e for e in element if local_name(e) == "e"):
+        if count:
+            row.append(_leaf("mo", separator or "|"))
+        row.append(_group("mrow", part))
+    if closing != "":
+        row.append(_leaf("mo", closing or ")"))
+    return row
+
+
+def _row(row: etree._Element) -> etree._Element:
+    return _compound("mtr", *(_group("mtd", e) for e in row if local_name(e) == "e"))
+
+
+def _accented(element: etree._Element, name: str) -> etree._Element:
+    body = _group("mrow", _child(element, "e"))
+    if name == "bar":
+        below = _setting(element, "pos") == "bot"
+        return _compound("munder" if below else "mover", body, _leaf("mo", "_" if below else "¯"))
+    sign = _setting(element, "chr") or _DEFAULT_SIGNS[name]
+    above = name == "acc" or _setting(element, "pos") == "top"
+    return _compound("mover" if above else "munder", body, _leaf("mo", _SPACING.get(sign, sign)))

@@ -1,0 +1,278 @@
+"""Pictures drawn by the tests, read back by the engine; the order of boxes without it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+import data.ocr
+from data.errors import BadInput, Missing
+from data.ocr import LabelReader, OcrCache, OcrSettings, scaled
+from data.reading_order import Box, paragraphs, rows, straighten, unhyphenated
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def drawn(
+    labels: list[tuple[int, int, str]], size: tuple[int, int] = (480, 320), points: int = 24
+) -> Image.Image:
+    picture = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(picture)
+    for x, y, text in labels:
+        pen.text((x, y), text, fill="black", font=ImageFont.load_default(points))
+    return picture
+
+
+def box(text: str, left: float, top: float, width: float = 80, height: float = 10) -> Box:
+    right, bottom = left + width, top + height
+    return Box(text, np.array([[left, top], [right, top], [right, bottom], [left, bottom]]))
+
+
+@pytest.fixture(scope="module")
+def reader() -> LabelReader:
+    return LabelReader()
+
+
+def test_labels_come_in_reading_order(reader: LabelReader) -> None:
+    picture = drawn([(300, 40, "Nucleus"), (30, 220, "Cell wall"), (30, 42, "Vacuole")])
+    assert reader.read(picture) == "Vacuole\nNucleus\nCell wall"
+
+
+def test_repeats_and_lone_signs_are_dropped(reader: LabelReader) -> None:
+    picture = drawn([(30, 30, "Force"), (300, 30, "Force"), (30, 150, "+"), (30, 240, "12 N")])
+    assert reader.read(picture).split("\n") == ["Force", "12 N"]
+
+
+def test_a_word_over_two_lines_is_joined(reader: LabelReader) -> None:
+    picture = drawn([(30, 30, "Mitochon-"), (30, 58, "drion"), (300, 200, "Matrix")])
+    assert reader.read(picture) == "Mitochondrion\nMatrix"
+
+
+def test_vertical_text_is_read(reader: LabelReader) -> None:
+    upright = drawn([(20, 20, "Temperature")], (220, 60))
+    picture = Image.new("RGB", (320, 320), "white")
+    picture.paste(upright.rotate(90, expand=True), (20, 40))
+    assert reader.read(picture) == "Temperature"
+
+
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 900), (7, 300), (9, 4000), (4000, 9), (600, 31), (300, 300)]
+)
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_a_picture_without_words_gives_nothing(
+    reader: LabelReader, size: tuple[int, int], mode: str
+) -> None:
+    picture = Image.new(mode, size, "white")
+    assert reader.read(picture) == ""
+
+
+def test_words_below_the_least_score_are_dropped() -> None:
+    picture = drawn([(30, 30, "Entropy")])
+    assert LabelReader(OcrSettings(min_score=1.0)).read(picture) == ""
+    assert LabelReader(OcrSettings(min_score=0.5)).read(picture) == "Entropy"
+
+
+def test_a_page_is_read_column_by_column(reader: LabelReader) -> None:
+    left = ["A force changes the", "motion of a body that", "is free to move."]
+    right = ["Energy is conserved", "in every closed sys-", "tem that we know."]
+    lines = [(400, 40, "Forces and Energy")]
+    lines += [(40, 160 + 34 * i, text) for i, text in enumerate(left)]
+    lines += [(560, 160 + 34 * i, text) for i, text in enumerate(right)]
+    page = drawn(lines, (1000, 400), 28).rotate(4, fillcolor="white", expand=True)
+    assert reader.read_page(page).split("\n\n") == [
+        "Forces and Energy",
+        "A force changes the motion of a body that is free to move.",
+        "Energy is conserved in every closed system that we know.",
+    ]
+
+
+def test_scaling_keeps_the_shape_and_bounds_the_size() -> None:
+    assert scaled(Image.new("L", (400, 100)), 160_000, 2.5).size == (800, 200)
+    assert scaled(Image.new("RGB", (4000, 1000)), 160_000, 2.5).size == (800, 200)
+    assert scaled(Image.new("RGB", (40, 10)), 160_000, 2.5).size == (100, 25)
+    assert scaled(Image.new("RGB", (4000, 1)), 4000, 2.5).mode == "RGB"
+
+
+def test_nothing_is_fetched(tmp_path: Path) -> None:
+    """In a fresh process whose sockets all fail and whose home is empty."""
+    drawn([(30, 30, "Voltage")]).save(tmp_path / "figure.png")
+    script = """
+import socket, sys
+def blocked(*args, **kwargs):
+    raise AssertionError("a socket was opened")
+socket.socket = socket.create_connection = socket.getaddrinfo = blocked
+from PIL import Image
+from data.ocr import LabelReader
+assert "rapidocr" not in sys.modules and "onnxruntime" not in sys.modules
+sys.stdout.write(LabelReader().read(Image.open(sys.argv[1])))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "figure.png")],
+        cwd=ROOT,
+        env={"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Voltage", "")
+
+
+@pytest.mark.parametrize("package", ["rapidocr", "onnxruntime"])
+def test_a_missing_package_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = data.ocr.importlib.util.find_spec
+    monkeypatch.setattr(
+        data.ocr.importlib.util, "find_spec", lambda n: None if n == package else found(n)
+    )
+    with pytest.raises(Missing, match=rf"package {package}; run: pip install .*rapidocr"):
+        LabelReader().read(drawn([]))
+
+
+def test_models_that_the_wheel_lacks_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data.ocr, "_MODELS", {"Det": "gone.onnx", "Rec": "gone.onnx"})
+    with pytest.raises(Missing, match=r"gone\.onnx: no such file.*run: pip install"):
+        LabelReader().read(drawn([]))
+
+
+class CountingReader(LabelReader):
+    """Counts what it is asked to read, and sees the picture's width in it."""
+
+    calls = 0
+
+    def read(self, picture: Image.Image) -> str:
+        self.calls += 1
+        return f"width {picture.width}"
+
+
+def test_a_digest_is_read_once_for_each_setting(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (30, 30))
+    cache = OcrCache(tmp_path / "new folder" / "labels.db")
+    first = CountingReader(cache=cache)
+    assert [first.labels(d, picture) for d in "aab"] == ["width 30"] * 3
+    assert first.calls == 2
+    cache.close()
+
+    cache = OcrCache(tmp_path / "new folder" / "labels.db")
+    again, threads, other = (
+        CountingReader(OcrSettings(**changed), cache=cache)
+        for changed in ({}, {"threads": 1}, {"box_threshold": 0.4})
+    )
+    for each in (again, threads, other):
+        each.labels("a", picture)
+    assert (again.calls, threads.calls, other.calls) == (0, 0, 1)
+
+
+def test_empty_labels_are_cached_too(tmp_path: Path) -> None:
+    cache = OcrCache(tmp_path / "labels.db")
+    assert cache.get("a", "s") is None
+    cache.put("a", "s", "")
+    assert cache.get("a", "s") == ""
+
+
+def test_without_a_cache_every_picture_is_read() -> None:
+    reader = CountingReader()
+    assert [reader.labels("a", Image.new("RGB", (9, 9))) for _ in range(2)] == ["width 9"] * 2
+    assert reader.calls == 2
+
+
+def test_the_cache_takes_many_threads_and_connections(tmp_path: Path) -> None:
+    caches = [OcrCache(tmp_path / "labels.db") for _ in range(2)]
+    failures: list[Exception] = []
+
+    def work(worker: int) -> None:
+        cache = caches[worker % 2]
+        try:
+            for i in range(100):
+                cache.put(f"{worker}-{i}", "s", f"label {i}")
+                assert cache.get(f"{worker}-{i}", "s") == f"label {i}"
+        except Exception as error:
+            failures.append(error)
+
+    workers = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+    for thread in workers:
+        thread.start()
+    for thread in workers:
+        thread.join()
+    assert failures == []
+    assert all(
+        caches[1].get(f"{w}-{i}", "s") == f"label {i}" for w in range(6) for i in range(100)
+    )
+
+
+def test_a_file_that_is_no_cache_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "labels.db"
+    path.write_bytes(b"not a database at all " * 100)
+    with pytest.raises(BadInput, match=r"labels\.db: not a readable OCR cache.*delete the file"):
+        OcrCache(path)
+
+
+def test_one_engine_serves_many_threads(reader: LabelReader) -> None:
+    words = ["Torque", "Lens", "Proton", "Enzyme"]
+    texts: dict[str, str] = {}
+
+    def work(word: str) -> None:
+        texts[word] = reader.read(drawn([(30, 30, word)], (200, 100)))
+
+    workers = [threading.Thread(target=work, args=(word,)) for word in words]
+    for thread in workers:
+        thread.start()
+    for thread in workers:
+        thread.join()
+    assert texts == {word: word for word in words}
+
+
+def test_a_flight_of_steps_is_no_row() -> None:
+    steps = [box(str(i), left=100.0 * i, top=4.0 * i) for i in range(6)]
+    assert [len(row) for row in rows(steps)] == [2, 2, 2]
+
+
+def test_only_the_line_below_continues_a_split_word() -> None:
+    split = box("photo-", 0, 0)
+    assert unhyphenated([split, box("synthesis", 0, 12)]) == ["photosynthesis"]
+    assert unhyphenated([split, box("synthesis", 200, 12)]) == ["photo-", "synthesis"]
+    assert unhyphenated([split, box("synthesis", 0, 60)]) == ["photo-", "synthesis"]
+    assert unhyphenated([split, box("System", 0, 12)]) == ["photo-", "System"]
+    assert unhyphenated([box("5-", 0, 0), box("a", 0, 12)]) == ["5-", "a"]
+
+
+def test_the_numbers_of_a_list_are_no_column() -> None:
+    lines = [box(f"{n}.", 0, 12.0 * n, 8) for n in range(4)]
+    lines += [box(f"Step {n}", 30, 12.0 * n, 300) for n in range(4)]
+    assert paragraphs(lines) == ["0. Step 0 1. Step 1 2. Step 2 3. Step 3"]
+
+
+def test_paragraphs_split_at_gaps_and_columns() -> None:
+    page = [box("title", 0, 0, 300)]
+    page += [box(f"r{n}", 170, 40 + 12.0 * n, 130) for n in range(3)]
+    page += [box(f"l{n}", 0, 40 + 12.0 * n, 130) for n in range(3)]
+    page += [box("l3", 0, 100, 130)]
+    assert paragraphs(page) == ["title", "l0 l1 l2", "l3", "r0 r1 r2"]
+    assert paragraphs([]) == []
+    assert paragraphs([box("*", 0, 0)]) == []
+
+
+def test_a_thousand_far_specks_are_no_deep_recursion() -> None:
+    specks = [box(str(n), 0, 50.0 * n) for n in range(1200)]
+    assert paragraphs(specks) == [str(n) for n in range(1200)]
+
+
+@pytest.mark.parametrize("degrees", [-12.0, 0.0, 7.0])
+def test_a_tilted_page_is_straightened(degrees: float) -> None:
+    angle = np.radians(degrees)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    level = [box("a", 0, 0), box("b", 0, 40), box("i", 100, 0, 4)]
+    tilted = [Box(b.text, b.corners @ turn) for b in level]
+    for found, expected in zip(straighten(tilted), level, strict=True):
+        np.testing.assert_allclose(found.corners, expected.corners, atol=1e-9)
+
+
+def test_text_on_its_side_is_left_as_it_is() -> None:
+    tall: Any = Box("axis", np.array([[0, 80], [0, 0], [10, 0], [10, 80]], dtype=np.float64))
+    assert straighten([tall])[0] is tall

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import pptx
+import pytest
+from PIL import Image
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
+from pptx.util import Inches
+
+from data.documents import Block, Document, Figure, Problem
+from data.errors import BadInput
+from data.readers.pptx import PptxReader
+
+
+def red() -> io.BytesIO:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(buffer, "PNG")
+    buffer.seek(0)
+    return buffer
+
+
+def document(path: Path) -> Document:
+    (found,) = PptxReader().documents(path, path.parent)
+    return found
+
+
+@pytest.fixture
+def deck(tmp_path: Path) -> Path:
+    slides = pptx.Presentation()
+    slides.core_properties.author = "A. Teacher"
+    first = slides.slides.add_slide(slides.slide_layouts[1])
+    first.shapes.title.text = "Levers"
+    first.placeholders[1].text = "A lever turns.\nSee Figure 1."
+    width, height = slides.slide_width, slides.slide_height
+    picture = first.shapes.add_picture(red(), width // 4, height // 4, width // 2, height // 2)
+    picture._element.nvPicPr.cNvPr.set("descr", "A bar on a pivot")
+    first.shapes.add_textbox(0, 0, width, 100).text_frame.text = "Figure 1. A lever."
+    first.notes_slide.notes_text_frame.text = "Ask who has used one."
+    second = slides.slides.add_slide(slides.slide_layouts[5])
+    second.shapes.title.text = "Data"
+    table = second.shapes.add_table(2, 2, 0, 0, Inches(2), Inches(2)).table
+    for cell, text in zip(table.iter_cells(), ("arm", "force", "1 m", "2 N"), strict=True):
+        cell.text = text
+    data = CategoryChartData()
+    data.categories = ["a"]
+    data.add_series("s", [1])
+    kind = XL_CHART_TYPE.BAR_CLUSTERED
+    second.shapes.add_chart(kind, 0, 0, Inches(1), Inches(1), data)
+    group = second.shapes.add_group_shape()
+    group.shapes.add_textbox(0, 0, 10, 10).text_frame.text = "Inside a group"
+    second._element.set("show", "0")
+    path = tmp_path / "simple_machines.pptx"
+    slides.save(str(path))
+    return path
+
+
+def test_slides_are_sections_and_pages(deck: Path) -> None:
+    found = document(deck)
+    assert (found.title, found.attribution) == ("Simple machines", "A. Teacher")
+    parts = list(found.read())
+    assert [(b.role, b.audience, b.page, b.text) for b in parts if isinstance(b, Block)] == [
+        ("text", "student", 1, "A lever turns.\nSee Figure 1."),
+        ("note", "teacher", 1, "Ask who has used one."),
+        ("table", "teacher", 2, "arm | force\n1 m | 2 N"),
+        ("text", "teacher", 2, "Inside a group"),
+    ]
+    assert {p.section for p in parts if isinstance(p, Block) and p.page == 1} == {
+        ("Simple machines", "Levers")
+    }
+
+
+def test_pictures_have_words_and_a_place(deck: Path) -> None:
+    parts = list(document(deck).read())
+    figure = next(p for p in parts if isinstance(p, Figure))
+    assert (figure.anchor, figure.caption) == ("figure-1", "A lever.")
+    assert figure.alt == "A bar on a pivot"
+    assert figure.picture == red().getvalue()
+    assert figure.bbox == pytest.approx((0.25, 0.25, 0.75, 0.75), abs=0.001)
+    assert next(p for p in parts if isinstance(p, Block)).refs == ("figure-1",)
+
+
+def test_a_chart_is_left_out_aloud(deck: Path) -> None:
+    problems = [p for p in document(deck).read() if isinstance(p, Problem)]
+    assert len(problems) == 1
+    assert problems[0].message.startswith("slide 2: a chart")
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"", "empty file"), (b"words", "no zip archive"), (b"\xd0\xcf\x11\xe0", "with a password")],
+)
+def test_bad_files(tmp_path: Path, data: bytes, reason: str) -> None:
+    path = tmp_path / "a.pptx"
+    path.write_bytes(data)
+    with pytest.raises(BadInput, match=rf"^a.pptx: .*{reason}"):
+        list(document(path).read())
+
+
+def test_another_office_file_is_named_as_none(tmp_path: Path) -> None:
+    path = tmp_path / "a.pptx"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("xl/workbook.xml", "<a/>")
+    with pytest.raises(BadInput, match="not a PowerPoint file"):
+        list(document(path).read())
+
+
+def test_a_lost_part_is_a_damaged_file(deck: Path) -> None:
+    copy = deck.with_name("cut.pptx")
+    with zipfile.ZipFile(deck) as old, zipfile.ZipFile(copy, "w") as new:
+        for name in old.namelist():
+            if name != "ppt/slides/slide1.xml":
+                new.writestr(name, old.read(name))
+    with pytest.raises(BadInput, match="damaged PowerPoint file"):
+        list(document(copy).read())
+
+
+def test_a_deck_without_words_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "a.pptx"
+    pptx.Presentation().save(str(path))
+    with pytest.raises(BadInput, match="nothing to index"):
+        list(document(path).read())

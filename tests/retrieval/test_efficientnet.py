@@ -1,0 +1,142 @@
+"""The picture tower against the library that its weights came with."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from platformdirs import user_data_path
+from safetensors.torch import load_file, save_file
+
+from data.errors import BadInput
+from retrieval.efficientnet import EfficientNetLite0
+
+FOLDER = (
+    Path(os.environ.get("UNIRAG_MODELS") or user_data_path("unirag") / "models")
+    / "efficientnet-lite0"
+)
+needs_model = pytest.mark.skipif(
+    not (FOLDER / "model.safetensors").exists(),
+    reason="needs the mini models: unirag models pull --profile mini",
+)
+
+
+def _reference():
+    library = pytest.importorskip("efficientnet_lite_pytorch", reason="dev dependency")
+    torch.manual_seed(0)
+    return library.EfficientNet.from_name("efficientnet-lite0").eval()
+
+
+def _stir(model: torch.nn.Module) -> None:
+    """Batch statistics unlike those of a new network, so that a swapped layer shows."""
+    for name, value in model.named_buffers():
+        if name.endswith("running_mean"):
+            value.normal_(0, 0.1)
+        elif name.endswith("running_var"):
+            value.uniform_(0.5, 1.5)
+
+
+def _compare(reference, folder, dtype) -> None:
+    """In fp64 only the function counts. In fp32 the layouts sum in another order, and the early
+    map has values above 16, where one unit in the last place is 2e-6: hence the relative part.
+    """
+    atol, rtol = (1e-9, 0.0) if dtype == torch.float64 else (1e-5, 2e-6)
+    reference, tower = reference.to(dtype), EfficientNetLite0(folder, dtype=dtype)
+    x_BCHW = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(1)).to(dtype)
+    with torch.inference_mode():
+        early_BCHW = reference._swish(reference._bn0(reference._conv_stem(x_BCHW)))
+        for block in reference._blocks[:3]:
+            early_BCHW = block(early_BCHW)
+        grid_BCHW = reference.extract_features(x_BCHW)
+        pooled_BC = reference._avg_pooling(grid_BCHW).flatten(1)
+    torch.testing.assert_close(tower.early(x_BCHW), early_BCHW, atol=atol, rtol=rtol)
+    torch.testing.assert_close(tower.grid(x_BCHW), grid_BCHW, atol=atol, rtol=rtol)
+    torch.testing.assert_close(tower.features(x_BCHW), pooled_BC, atol=atol, rtol=rtol)
+    assert tower.early(x_BCHW).shape == (2, 24, 56, 56)
+    assert tower.features(x_BCHW).shape == (2, tower.width)
+    assert pooled_BC.std() > 0.01
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_random_weights_give_what_the_library_gives(tmp_path, dtype):
+    reference = _reference()
+    _stir(reference)
+    save_file(
+        {k: v.contiguous() for k, v in reference.state_dict().items()},
+        tmp_path / "model.safetensors",
+    )
+    _compare(reference, tmp_path, dtype)
+
+
+@pytest.mark.models
+@needs_model
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_real_weights_give_what_the_library_gives(dtype):
+    reference = _reference()
+    reference.load_state_dict(load_file(FOLDER / "model.safetensors"))
+    _compare(reference, FOLDER, dtype)
+
+
+@pytest.fixture(scope="module")
+def tower(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tower")
+    state = {k: v.contiguous() for k, v in _reference().state_dict().items()}
+    save_file(state, folder / "model.safetensors")
+    return EfficientNetLite0(folder)
+
+
+def test_nothing_of_a_picture_is_cut_and_the_margin_is_white(tower):
+    wide = Image.new("RGB", (600, 200), "black")
+    wide.paste((255, 0, 0), (0, 0, 30, 200))
+    wide.paste((0, 0, 255), (570, 0, 600, 200))
+    x_CHW = tower.preprocess([wide])[0] * 128 + 127
+    row = x_CHW[:, 112]
+    assert row[:, 3].tolist() == [255, 0, 0]
+    assert row[:, -4].tolist() == [0, 0, 255]
+    assert (x_CHW[:, :70] == 255).all()
+    assert (x_CHW[:, -70:] == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "CMYK"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (37, 53), (224, 224)])
+def test_any_size_and_mode_becomes_one_shape(tower, mode, size):
+    x_BCHW = tower.preprocess([Image.new("RGB", size, "white").convert(mode)])
+    assert x_BCHW.shape == (1, 3, 224, 224)
+    assert torch.equal(x_BCHW, torch.ones_like(x_BCHW))
+
+
+def test_a_picture_is_seen_the_same_alone_and_in_a_batch(tower):
+    random = np.random.default_rng(0)
+    images = [Image.fromarray(random.integers(0, 255, (80, 90, 3), np.uint8)) for _ in range(3)]
+    together = tower.features(tower.preprocess(images))
+    alone = torch.cat([tower.features(tower.preprocess([image])) for image in images])
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+
+
+def test_bf16_is_near_fp32(tower, tmp_path):
+    state = {k: v.contiguous() for k, v in _reference().state_dict().items()}
+    save_file(state, tmp_path / "model.safetensors")
+    half = EfficientNetLite0(tmp_path, dtype=torch.bfloat16)
+    image = Image.effect_noise((200, 120), 60).convert("RGB")
+    full_BC = tower.features(tower.preprocess([image]))
+    half_BC = half.features(half.preprocess([image]))
+    assert half_BC.dtype == torch.bfloat16
+    assert torch.cosine_similarity(full_BC, half_BC.float()).item() > 0.99
+
+
+def test_other_weights_are_bad_input(tmp_path):
+    with pytest.raises(BadInput, match="not the weights of EfficientNet-Lite0"):
+        EfficientNetLite0(tmp_path)
+    save_file({"_fc.weight": torch.ones(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(BadInput, match=r"model\.safetensors"):
+        EfficientNetLite0(tmp_path)
+    save_file({"visual.conv1.weight": torch.ones(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(BadInput, match="visual"):
+        EfficientNetLite0(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"no safetensors")
+    with pytest.raises(BadInput):
+        EfficientNetLite0(tmp_path)

@@ -1,0 +1,174 @@
+"""Each check of the doctor, in the state that is right and in those that are not."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import metadata
+
+import pytest
+import torch
+
+from data.errors import BadSetting
+from unirag import devices, doctor
+from unirag.devices import choose_device, choose_dtype
+from unirag.model_files import sha256_of
+from unirag.model_sources import PathSource
+from unirag.models import ModelStore
+from unirag.profiles import PROFILES
+
+MINI = PROFILES["mini"]
+
+
+def run(tmp_path, profile=MINI, **options):
+    checks = doctor.examine(profile, ModelStore(tmp_path / "models"), tmp_path / "home", **options)
+    return {check.name: check for check in checks}
+
+
+def lay_down(root, model):
+    """A model that looks pulled: one small file and its record."""
+    folder = root / model.name
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text("{}")
+    entry = {"bytes": 2, "sha256": sha256_of(folder / "config.json")}
+    record = {
+        "sources": [str(source) for source in model.sources],
+        "conversion": model.conversion,
+        "files": {"config.json": entry},
+    }
+    (folder / "model.json").write_text(json.dumps(record))
+    return folder
+
+
+def test_an_empty_machine_is_told_to_pull(tmp_path):
+    checks = run(tmp_path)
+    for task in ("image", "text", "chat", "speech"):
+        assert checks[f"{task} model"].state == "fail"
+        assert checks[f"{task} model"].remedy == "unirag models pull --profile mini"
+    assert doctor.worst(checks.values()) == "fail"
+    assert checks["Python"].state == "ok"
+    assert list(tmp_path.iterdir()) == []  # looking leaves nothing behind
+
+
+def test_models_that_are_there_and_one_that_is_damaged(tmp_path):
+    folders = [lay_down(tmp_path / "models", model) for model in MINI.models]
+    assert all(run(tmp_path)[f"{m.task} model"].state == "ok" for m in MINI.models)
+    (folders[2] / "config.json").write_text("[]")
+    check = run(tmp_path)["chat model"]
+    assert check.state == "fail"
+    assert "config.json differs" in check.found
+    assert "models pull" in check.remedy
+
+
+def test_a_path_of_ones_own(tmp_path):
+    source = PathSource(str(tmp_path / "own"))
+    profile = replace(MINI, chat=replace(MINI.chat, sources=(source,), conversion=""))
+    assert "does not exist" in run(tmp_path, profile)["chat model"].found
+    (tmp_path / "own").mkdir()
+    assert run(tmp_path, profile)["chat model"].state == "ok"
+
+
+def test_a_home_that_is_held_or_cannot_be_written(tmp_path):
+    assert run(tmp_path)["home folder"].state == "ok"
+    held = run(tmp_path, holder=lambda home: "process 4711")["home folder"]
+    assert (held.state, "process 4711" in held.found) == ("warn", True)
+    (tmp_path / "home").write_text("a file where a folder should be")
+    broken = run(tmp_path)["home folder"]
+    assert broken.state == "fail"
+    assert "--home" in broken.remedy
+
+
+def test_too_little_room(tmp_path, monkeypatch):
+    usage = doctor.shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage)
+    assert run(tmp_path)["disk"].state == "fail"
+
+
+def test_packages_are_held_against_the_installed_metadata(tmp_path, monkeypatch):
+    def check(*wanted):
+        monkeypatch.setattr(metadata, "requires", lambda name: list(wanted))
+        real = metadata.version
+        monkeypatch.setattr(
+            metadata, "version", lambda name: "0.1.0" if name == "unirag" else real(name)
+        )
+        found = run(tmp_path)["packages"]
+        monkeypatch.undo()
+        return found
+
+    assert check("torch>=2", "nothing-like-it; extra == 'dev'").state == "ok"
+    assert "nothing-like-it is missing" in check("nothing-like-it").found
+    assert "is not >=999" in check("torch>=999").found
+
+
+def test_an_extra_that_is_not_installed_is_a_warning(tmp_path, monkeypatch):
+    monkeypatch.setitem(doctor._EXTRAS, "web app", (("no_such_module",), "pip install x"))
+    assert run(tmp_path)["web app"] == doctor.Check(
+        "web app", "warn", "no_such_module is not installed", "pip install x"
+    )
+
+
+@pytest.fixture
+def server():
+    """A server whose answer to /readyz can be set: `server.status`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(self.server.status if self.path == "/readyz" else 404)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    httpd = HTTPServer(("127.0.0.1", 0), Handler)
+    httpd.status = 200
+    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+    thread.start()
+    yield httpd
+    httpd.shutdown()
+    thread.join()
+    httpd.server_close()
+
+
+def test_a_qdrant_server_ready_not_ready_and_gone(tmp_path, server):
+    url = f"http://127.0.0.1:{server.server_port}/"
+    assert run(tmp_path, qdrant_url=url)["Qdrant server"].state == "ok"
+    server.status = 503
+    assert "503" in run(tmp_path, qdrant_url=url)["Qdrant server"].found
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        gone = f"http://127.0.0.1:{free.getsockname()[1]}"
+        assert run(tmp_path, qdrant_url=gone)["Qdrant server"].state == "fail"
+    assert run(tmp_path, qdrant_url="no url")["Qdrant server"].state == "fail"
+    assert "Qdrant server" not in run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("abilities", "dtype"),
+    [
+        ({"architecture": "x86_64", "avx2": True}, torch.float32),
+        ({"architecture": "x86_64", "avx512_f": True, "avx512_bf16": False}, torch.float32),
+        ({"architecture": "x86_64", "avx512_bf16": True}, torch.bfloat16),
+        ({"architecture": "x86_64", "amx_bf16": True}, torch.bfloat16),
+        ({"architecture": "aarch64", "neon": True}, torch.float32),
+    ],
+)
+def test_the_cpu_decides_the_number_format(tmp_path, monkeypatch, abilities, dtype):
+    monkeypatch.setattr(devices.torch.cpu, "get_capabilities", lambda: abilities)
+    assert choose_dtype("cpu") == dtype
+    assert str(dtype).removeprefix("torch.") in run(tmp_path, device="cpu")["device"].found
+
+
+def test_a_device_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert choose_device("auto") == choose_device("cpu") == "cpu"
+    with pytest.raises(BadSetting, match="'cuda' is not there"):
+        choose_device("cuda")
+    assert run(tmp_path, device="toaster")["device"].state == "fail"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto") == "cuda"
+    assert choose_device("cuda:1") == "cuda:1"
+    with pytest.raises(BadSetting):
+        choose_device("cuda:2")

@@ -1,0 +1,313 @@
+"""The application: one home, its collaborators made once and when first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from data.errors import BadInput
+from data.ocr import LabelReader, OcrCache
+from data.pictures import Assets
+from data.records import Answer, Item, Query, Sentence, WeightedAudio, WeightedImage
+from data.speech import Transcriber
+from generation.answer import Answerer
+from generation.chat import ChatModel
+from generation.openai_chat import OpenAIChat
+from retrieval.bm25 import Bm25
+from retrieval.encoder import ImageEncoder, TextRetriever
+from retrieval.store import Stamp, VectorStore, Where
+from unirag.config import Settings
+from unirag.devices import choose_device, choose_dtype
+from unirag.home import Home
+from unirag.indexing import Indexer, Progress, Report, corpus_name
+from unirag.manifest import Corpus, Manifest
+from unirag.models import ModelStore
+from unirag.profiles import PROFILES, Profile
+from unirag.search import Found, Searcher, check
+
+__all__ = ["App"]
+
+_COLLECTION = "unirag"
+
+
+class App:
+    """Index, search and ask in one home. A context manager; `close()` gives the home back.
+
+    Models are loaded when first needed, from disk only: nothing here reaches the network but the
+    endpoints that the settings name.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.home = Home(settings.home)
+        self.home.open()
+        self.manifest = Manifest(self.home.manifest)
+        self.assets = Assets(self.home.assets)
+        self.models = ModelStore(settings.models, settings.profile)
+
+    @cached_property
+    def profile(self) -> Profile:
+        return profile_of(self.settings)
+
+    @cached_property
+    def encoder(self) -> ImageEncoder:
+        model = self.profile.image
+        folder = self.models.locate(model)
+        device = choose_device(self.settings.device)
+        if self.profile.encoder == "openclip":
+            from retrieval.openclip import OpenClipEncoder
+
+            return OpenClipEncoder(model.name, folder, str(device), choose_dtype(device))
+        from retrieval.pooled import PooledEncoder
+
+        return PooledEncoder(model.name, folder, device)
+
+    @cached_property
+    def text(self) -> TextRetriever:
+        from retrieval.text import SentenceRetriever
+
+        model = self.profile.text
+        folder = self.models.locate(model)
+        device = choose_device(self.settings.device)
+        return SentenceRetriever(model.name, folder, str(device), choose_dtype(device))
+
+    @cached_property
+    def chat(self) -> ChatModel:
+        chat = self.settings.chat
+        if chat.url:
+            key = chat.api_key.get_secret_value() if chat.api_key else None
+            return OpenAIChat(chat.url, chat.model or "default", key)
+        from generation.transformers_chat import TransformersChat
+
+        model = self.profile.chat
+        folder = self.models.locate(model)
+        device = choose_device(self.settings.device)
+        return TransformersChat(model.name, folder, str(device), choose_dtype(device))
+
+    @cached_property
+    def store(self) -> VectorStore:
+        stamp = Stamp(
+            self.profile.name,
+            self.encoder.name,
+            self.text.name,
+            self.encoder.width,
+            self.text.width,
+        )
+        if self.settings.qdrant_url:
+            from retrieval.server import ServerStore
+
+            key = self.settings.qdrant_api_key
+            return ServerStore.connect(
+                self.settings.qdrant_url, key.get_secret_value() if key else None, _COLLECTION, stamp
+            )
+        from retrieval.edge import EdgeStore
+
+        return EdgeStore(self.home.collection, stamp)
+
+    @cached_property
+    def bm25(self) -> Bm25:
+        return Bm25()
+
+    @cached_property
+    def ocr(self) -> LabelReader | None:
+        return LabelReader(cache=OcrCache(self.home.labels)) if self.settings.ocr else None
+
+    @cached_property
+    def speech(self) -> Transcriber:
+        return Transcriber(self.models.locate(self.profile.speech))
+
+    @cached_property
+    def searcher(self) -> Searcher:
+        return Searcher(
+            self.store,
+            self.encoder,
+            self.text,
+            self.bm25,
+            self.settings.search,
+            self.ocr,
+            lambda path: self.speech.transcribe(path).text,
+        )
+
+    def index(
+        self,
+        paths: Sequence[Path | str],
+        *,
+        corpus: str | None = None,
+        prune: bool = False,
+        progress: Callable[[Progress], None] = lambda _: None,
+    ) -> list[Report]:
+        """Index each path as a corpus of its own, named after it unless `corpus` is given."""
+        if not paths:
+            raise BadInput("nothing to index; expected at least one file or folder")
+        if corpus is not None and len(paths) > 1:
+            raise BadInput(
+                f"--corpus names one folder, got {len(paths)} paths; index them one at a time, or "
+                "the folder above them"
+            )
+        for path in paths:  # before anything is loaded or stored
+            if not Path(path).exists():
+                raise BadInput(f"{path}: no such file or folder; check the path")
+        indexer = Indexer(
+            self.store, self.manifest, self.assets, self.encoder, self.text, self.bm25, self.ocr
+        )
+        return [
+            indexer.index(
+                Path(path), corpus or corpus_name(Path(path)), prune=prune, progress=progress
+            )
+            for path in paths
+        ]
+
+    def search(
+        self,
+        text: str = "",
+        *,
+        images: Sequence[Path | str | WeightedImage] = (),
+        audio: Sequence[Path | str | WeightedAudio] = (),
+        limit: int = 10,
+        where: Where = Where(),
+    ) -> Found:
+        """Items that answer a query in words, pictures, speech or any mix of them."""
+        query = _query(text, images, audio)
+        check(query, limit)
+        return self.searcher.search(query, limit, where)
+
+    def ask(
+        self,
+        text: str = "",
+        *,
+        images: Sequence[Path | str | WeightedImage] = (),
+        audio: Sequence[Path | str | WeightedAudio] = (),
+        limit: int = 10,
+        where: Where = Where(),
+    ) -> Answer:
+        """The cited answer, whole."""
+        *_, answer = self.stream(text, images=images, audio=audio, limit=limit, where=where)
+        assert isinstance(answer, Answer)
+        return answer
+
+    def stream(
+        self,
+        text: str = "",
+        *,
+        images: Sequence[Path | str | WeightedImage] = (),
+        audio: Sequence[Path | str | WeightedAudio] = (),
+        limit: int = 10,
+        where: Where = Where(),
+    ) -> Iterator[Found | Sentence | Answer]:
+        """What was found, each sentence as soon as it is checked, then the whole answer."""
+        found = self.search(text, images=images, audio=audio, limit=limit, where=where)
+        yield found
+        if found.no_good_match:
+            yield Answer(
+                found.words, (), found.hits, refused=True, timings_ms=dict(found.timings_ms)
+            )
+            return
+        answerer = Answerer(self.chat, self.text.encode_passages, self.settings.answer)
+        question = found.words or "Explain what the figure shows."
+        for event in answerer.stream(question, found.hits):
+            if isinstance(event, Answer):
+                yield _with_timings(event, found)
+            else:
+                yield event
+
+    def item(self, item_id: str) -> Item | None:
+        return next(iter(self.store.get([item_id])), None)
+
+    def corpora(self) -> list[dict[str, Any]]:
+        """Each corpus with its root and its counts."""
+        return [
+            {
+                "name": c.name,
+                "root": c.root,
+                "licence": c.licence,
+                "attribution": c.attribution,
+                **self.manifest.counts(c.name),
+            }
+            for c in self.manifest.corpora()
+        ]
+
+    def add_corpus(
+        self, name: str, root: Path, licence: str = "", attribution: str = ""
+    ) -> Corpus:
+        """Register a corpus or point a known one at another folder; `index` then reads it."""
+        if not root.exists():
+            raise BadInput(f"{root}: no such file or folder; check the path")
+        if corpus_name(Path(name)) != name:
+            raise BadInput(
+                f"corpus name {name!r}: expected lower-case letters, digits and hyphens, such as "
+                f"{corpus_name(Path(name))!r}"
+            )
+        corpus = Corpus(name, str(root.resolve()), licence, attribution)
+        self.manifest.put_corpus(corpus)
+        return corpus
+
+    def remove_corpus(self, name: str) -> int:
+        """Delete a corpus and its items; pictures that no other corpus shows go too."""
+        if self.manifest.corpus(name) is None:
+            known = ", ".join(c.name for c in self.manifest.corpora()) or "none"
+            raise BadInput(f"corpus {name!r} is not here; known corpora: {known}")
+        where = Where(corpora=(name,))
+        count = self.store.count(where)
+        pictures = {i.image for i in self.store.scan(where) if i.image}
+        if count:
+            self.store.delete_where(where)
+        self.manifest.remove_corpus(name)
+        for digest in pictures - {i.image for i in self.store.scan(Where(kinds=("figure",)))}:
+            self.assets.remove(digest)
+        self.store.flush()
+        return count
+
+    def close(self) -> None:
+        if "store" in self.__dict__:
+            self.store.close()
+        self.manifest.close()
+        self.home.close()
+
+    def __enter__(self) -> App:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def profile_of(settings: Settings) -> Profile:
+    """The profile with the models that the settings put in its place."""
+    return PROFILES[settings.profile].replace(
+        image=settings.image_model,
+        text=settings.text_model,
+        chat=None if settings.chat.url else settings.chat.model,
+        speech=settings.speech_model,
+    )
+
+
+def _query(
+    text: str,
+    images: Sequence[Path | str | WeightedImage],
+    audio: Sequence[Path | str | WeightedAudio],
+) -> Query:
+    return Query(
+        text,
+        images=tuple(
+            i if isinstance(i, WeightedImage) else WeightedImage(Path(i)) for i in images
+        ),
+        audio=tuple(a if isinstance(a, WeightedAudio) else WeightedAudio(Path(a)) for a in audio),
+    )
+
+
+def _with_timings(answer: Answer, found: Found) -> Answer:
+    return Answer(
+        answer.query,
+        answer.sentences,
+        answer.hits,
+        answer.refused,
+        answer.quoted,
+        {**found.timings_ms, **answer.timings_ms},
+    )

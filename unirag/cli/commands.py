@@ -1,0 +1,414 @@
+"""The commands. Each parses, calls `App`, and prints; nothing is decided here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+from rich.progress import TaskID
+from rich.table import Table
+
+from data.errors import BadInput, Missing
+from data.records import Answer, Kind, Role, Sentence, WeightedAudio, WeightedImage
+from retrieval.store import Where
+from unirag import config
+from unirag.app import App, profile_of
+from unirag.cli.output import err, out, print_hits, print_json, progress_bar
+from unirag.doctor import examine, worst
+from unirag.home import Home
+from unirag.indexing import Progress, Report
+from unirag.models import ModelStore, Pull
+from unirag.search import Found
+from unirag.views import answer_json, found_json
+
+__all__ = ["app", "index_command", "show_answer"]
+
+app = typer.Typer(
+    help="Find the textbook figures and passages that answer a question, and explain them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+models_app = typer.Typer(help="See and fetch the models of a profile.", no_args_is_help=True)
+corpora_app = typer.Typer(help="List, add and remove corpora.", no_args_is_help=True)
+app.add_typer(models_app, name="models")
+app.add_typer(corpora_app, name="corpora")
+
+HomeOption = Annotated[Path | None, typer.Option("--home", help="Folder of what was indexed.")]
+ProfileOption = Annotated[str | None, typer.Option("--profile", help="mini, base or paper.")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file (YAML).")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TextArgument = Annotated[str, typer.Argument(help="The question.")]
+ImageOption = Annotated[
+    list[str] | None,
+    typer.Option("--image", "-i", help="A picture; PATH or PATH:WEIGHT. Repeatable."),
+]
+AudioOption = Annotated[
+    list[str] | None,
+    typer.Option("--audio", "-a", help="A spoken question; PATH or PATH:WEIGHT. Repeatable."),
+]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", help="How many hits.")]
+CorpusFilter = Annotated[
+    list[str] | None, typer.Option("--corpus", help="Only in this corpus. Repeatable.")
+]
+KindOption = Annotated[str | None, typer.Option("--kind", help="figure or passage.")]
+SectionOption = Annotated[
+    list[str] | None, typer.Option("--section", help="Only below this heading. Repeatable.")
+]
+RoleOption = Annotated[
+    list[str] | None,
+    typer.Option("--role", help="text, term, example, exercise, solution, summary, … Repeatable."),
+]
+TeacherOption = Annotated[bool, typer.Option("--teacher", help="Search teachers' material too.")]
+
+
+@app.command()
+def index(
+    paths: Annotated[list[Path], typer.Argument(help="Files, folders or OpenStax repositories.")],
+    corpus: Annotated[str | None, typer.Option("--corpus", help="Name; else the folder's.")] = None,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove what is no longer there.")] = False,
+    ocr: Annotated[bool, typer.Option("--ocr/--no-ocr", help="Read labels in figures.")] = True,
+    home: HomeOption = None,
+    profile: ProfileOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Index documents; a second run reads only what changed."""
+    settings = config.load(config_file, home=home, profile=profile, ocr=None if ocr else False)
+    if index_command(settings, paths, corpus=corpus, prune=prune, as_json=as_json):
+        raise typer.Exit(4)
+
+
+def index_command(
+    settings: config.Settings,
+    paths: list[Path],
+    *,
+    corpus: str | None = None,
+    prune: bool = False,
+    as_json: bool = False,
+) -> bool:
+    """Index with a progress bar and print what was done; true where there are dead letters."""
+    with App(settings) as unirag, progress_bar(quiet=as_json) as bar:
+        task = bar.add_task("indexing", total=None, detail="")
+
+        def show(state: Progress) -> None:
+            seconds = max(bar.tasks[0].elapsed or 0.0, 1e-3)
+            bar.update(
+                task,
+                total=state.total,
+                completed=state.documents,
+                detail=f"{state.items} items, {state.pictures / seconds:.1f} pictures/s",
+            )
+
+        reports = unirag.index(paths, corpus=corpus, prune=prune, progress=show)
+    if as_json:
+        print_json({"corpora": [r.to_json() for r in reports]})
+    else:
+        for report in reports:
+            _print_report(report)
+    return any(r.dead for r in reports)
+
+
+def _print_report(report: Report) -> None:
+    out.print(
+        f"[bold]{report.corpus}[/]: {report.figures} figures and {report.passages} passages from "
+        f"{report.new} new and {report.changed} changed documents, {report.unchanged} unchanged, "
+        f"{report.removed} removed, {report.seconds:.1f} s"
+    )
+    for trouble in report.dead:
+        out.print(f"  [red]not indexed[/] {trouble.source}: {trouble.message}", soft_wrap=True)
+    problems = [t for t in report.troubles if not t.dead]
+    for trouble in problems[:10]:
+        out.print(f"  [yellow]left out[/] {trouble.source}: {trouble.message}", soft_wrap=True)
+    if len(problems) > 10:
+        out.print(f"  [yellow]and {len(problems) - 10} more[/] (all of them with --json)")
+    if report.gone and not report.removed:
+        out.print(
+            f"  {len(report.gone)} indexed documents are no longer there; --prune removes them"
+        )
+
+
+@app.command()
+def search(
+    text: TextArgument = "",
+    image: ImageOption = None,
+    audio: AudioOption = None,
+    limit: LimitOption = 5,
+    corpus: CorpusFilter = None,
+    kind: KindOption = None,
+    section: SectionOption = None,
+    role: RoleOption = None,
+    teacher: TeacherOption = False,
+    home: HomeOption = None,
+    profile: ProfileOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find figures and passages by words, pictures, speech or any mix."""
+    settings = config.load(config_file, home=home, profile=profile)
+    where = _where(corpus, section, teacher, kind, role)
+    images, sounds = _images(image), _sounds(audio)
+    with App(settings) as unirag:
+        found = unirag.search(text, images=images, audio=sounds, limit=limit, where=where)
+        if as_json:
+            print_json(found_json(found, unirag.assets.path))
+            return
+        _print_found(found)
+        print_hits(found.hits, unirag.assets)
+
+
+def _print_found(found: Found) -> None:
+    if not found.hits:
+        out.print("Nothing found: no corpus here matches. `unirag corpora list` shows what is indexed.")
+    elif found.no_good_match:
+        out.print("[yellow]No good match; the nearest material:[/]")
+
+
+@app.command()
+def ask(
+    text: TextArgument = "",
+    image: ImageOption = None,
+    audio: AudioOption = None,
+    limit: LimitOption = 5,
+    corpus: CorpusFilter = None,
+    section: SectionOption = None,
+    teacher: TeacherOption = False,
+    home: HomeOption = None,
+    profile: ProfileOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain what was found, every sentence cited, or say that there is no evidence."""
+    settings = config.load(config_file, home=home, profile=profile)
+    where = _where(corpus, section, teacher)
+    images, sounds = _images(image), _sounds(audio)
+    with App(settings) as unirag:
+        events = unirag.stream(text, images=images, audio=sounds, limit=limit, where=where)
+        if not as_json:
+            show_answer(unirag, events)
+            return
+        found, *_, answer = list(events)
+        assert isinstance(found, Found) and isinstance(answer, Answer)  # noqa: PT018
+        print_json(answer_json(answer, found, unirag.assets.path))
+
+
+def show_answer(unirag: App, events: Iterable[Found | Sentence | Answer]) -> None:
+    """Print sentences as they come, numbered citations behind each, then what they cite."""
+    numbers: dict[str, int] = {}
+    for event in events:
+        if isinstance(event, Sentence):
+            labels = [f"[{numbers.setdefault(c, len(numbers) + 1)}]" for c in event.citations]
+            out.print(event.text, "".join(labels), markup=False, soft_wrap=True)
+        elif isinstance(event, Answer):
+            answer = event
+    if answer.refused:
+        out.print("[yellow]No evidence for this in what is indexed. The nearest material:[/]\n")
+        print_hits(answer.hits[:3], unirag.assets)
+        return
+    if answer.quoted:
+        out.print("[dim](quoted: the model wrote nothing that the sources support)[/]")
+    out.print()
+    cited = [h for h in answer.hits if h.item.id in numbers]
+    print_hits(sorted(cited, key=lambda h: numbers[h.item.id]), unirag.assets)
+
+
+@models_app.command("list")
+def models_list(
+    profile: ProfileOption = None, config_file: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """The models of a profile and whether they are here."""
+    settings = config.load(config_file, profile=profile)
+    store = ModelStore(settings.models, settings.profile)
+    rows = [
+        {
+            "name": m.name,
+            "task": m.task,
+            "ready": store.is_ready(m),
+            "megabytes": round(m.download_bytes / 1e6),
+            "licence": m.licence,
+            "sources": [str(s) for s in m.sources],
+        }
+        for m in profile_of(settings).models
+    ]
+    if as_json:
+        print_json({"profile": settings.profile, "folder": str(settings.models), "models": rows})
+        return
+    table = Table("model", "task", "here", "MB", "licence")
+    for row in rows:
+        table.add_row(
+            str(row["name"]),
+            str(row["task"]),
+            "yes" if row["ready"] else "no",
+            str(row["megabytes"]),
+            str(row["licence"]),
+        )
+    out.print(table)
+    if not all(row["ready"] for row in rows):
+        out.print(f"Fetch the missing ones with: unirag models pull --profile {settings.profile}")
+
+
+@models_app.command("pull")
+def models_pull(
+    profile: ProfileOption = None, config_file: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """Fetch, verify and convert what is missing; a second pull does nothing."""
+    settings = config.load(config_file, profile=profile)
+    store = ModelStore(settings.models, settings.profile)
+    pulled: dict[str, str] = {}
+    with progress_bar(quiet=as_json) as bar:
+        for model in profile_of(settings).models:
+            if store.is_ready(model):
+                pulled[model.name] = "here"
+                continue
+            task = bar.add_task(model.name, total=100, detail="")
+
+            def show(pull: Pull, task: TaskID = task) -> None:
+                share = 100 * pull.done / pull.total if pull.total else 0
+                bar.update(task, completed=int(share), detail=pull.step)
+
+            store.pull(model, show)
+            bar.update(task, completed=100, detail="ready")
+            pulled[model.name] = "pulled"
+    if as_json:
+        print_json({"profile": settings.profile, "models": pulled})
+    elif all(state == "here" for state in pulled.values()):
+        err.print(f"Every model of profile {settings.profile} is already here.")
+
+
+@app.command()
+def doctor(
+    home: HomeOption = None,
+    profile: ProfileOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What is there, what is missing, and the command that mends it."""
+    settings = config.load(config_file, home=home, profile=profile)
+    models = ModelStore(settings.models, settings.profile)
+    found = examine(
+        profile_of(settings),
+        models,
+        settings.home,
+        device=settings.device,
+        qdrant_url=settings.qdrant_url,
+        holder=lambda root: Home(root).holder(),
+    )
+    checks = []
+    colours = {"ok": "green", "warn": "yellow", "fail": "red"}
+    for check in found:
+        checks.append(check)
+        if not as_json:
+            out.print(
+                f"[{colours[check.state]}]{check.state:4}[/] {check.name}: {check.found}",
+                soft_wrap=True,
+            )
+            if check.remedy:
+                out.print(f"     mend it: [bold]{check.remedy}[/]", soft_wrap=True)
+    failed = worst(checks) == "fail"
+    if as_json:
+        print_json({"ok": not failed, "checks": [asdict(c) for c in checks]})
+    if failed:
+        raise typer.Exit(Missing.exit_code)
+
+
+@corpora_app.command("list")
+def corpora_list(
+    home: HomeOption = None, config_file: ConfigOption = None, as_json: JsonOption = False
+) -> None:
+    """What is indexed."""
+    with App(config.load(config_file, home=home)) as unirag:
+        corpora = unirag.corpora()
+    if as_json:
+        print_json({"corpora": corpora})
+        return
+    table = Table("corpus", "documents", "figures", "passages", "root")
+    for c in corpora:
+        table.add_row(c["name"], str(c["documents"]), str(c["figures"]), str(c["passages"]), c["root"])
+    out.print(table if corpora else "No corpus yet: `unirag index PATH` makes one.")
+
+
+@corpora_app.command("add")
+def corpora_add(
+    name: str,
+    path: Path,
+    licence: Annotated[str, typer.Option(help="For documents that state none.")] = "",
+    attribution: Annotated[str, typer.Option(help="For documents that state none.")] = "",
+    home: HomeOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Name a folder, with its licence, or point a known corpus at another folder."""
+    with App(config.load(config_file, home=home)) as unirag:
+        corpus = unirag.add_corpus(name, path, licence, attribution)
+    if as_json:
+        print_json({"name": corpus.name, "root": corpus.root})
+    else:
+        out.print(f"{corpus.name} is {corpus.root}; `unirag index {corpus.root} --corpus {corpus.name}` reads it")
+
+
+@corpora_app.command("remove")
+def corpora_remove(
+    name: str,
+    home: HomeOption = None,
+    profile: ProfileOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a corpus from the index; the files it was read from stay."""
+    with App(config.load(config_file, home=home, profile=profile)) as unirag:
+        count = unirag.remove_corpus(name)
+    if as_json:
+        print_json({"name": name, "removed": count})
+    else:
+        out.print(f"{name}: {count} items removed")
+
+
+def _where(
+    corpus: list[str] | None,
+    section: list[str] | None,
+    teacher: bool,
+    kind: str | None = None,
+    role: list[str] | None = None,
+) -> Where:
+    for option, given, known in (
+        ("--kind", [kind] if kind else [], get_args(Kind)),
+        ("--role", role or [], get_args(Role)),
+    ):
+        for value in given:
+            if value not in known:
+                raise BadInput(f"{option}: got {value!r}; expected one of {', '.join(known)}")
+    return Where(
+        kinds=(kind,) if kind else (),  # type: ignore[arg-type]
+        corpora=tuple(corpus or ()),
+        sections=tuple(section or ()),
+        roles=tuple(role or ()),  # type: ignore[arg-type]
+        audiences=("student", "teacher") if teacher else (),
+    )
+
+
+def _images(given: list[str] | None) -> list[WeightedImage]:
+    return [WeightedImage(*_weighted(g, "--image")) for g in given or ()]
+
+
+def _sounds(given: list[str] | None) -> list[WeightedAudio]:
+    return [WeightedAudio(*_weighted(g, "--audio")) for g in given or ()]
+
+
+def _weighted(given: str, option: str) -> tuple[Path, float]:
+    """`PATH` or `PATH:WEIGHT`; a colon that is part of an existing path stays."""
+    head, colon, tail = given.rpartition(":")
+    if not colon or Path(given).exists():
+        return Path(given), 1.0
+    try:
+        weight = float(tail)
+    except ValueError:
+        return Path(given), 1.0
+    if not 0 < weight <= 1000:
+        raise BadInput(f"{option}: got weight {tail}; expected a number above 0, such as {head}:0.5")
+    return Path(head), weight
+
+

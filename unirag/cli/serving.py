@@ -1,0 +1,91 @@
+"""`serve` and `demo`: the service on this machine."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from platformdirs import user_data_path
+
+import data.sample
+from data.errors import BadSetting, Busy
+from unirag import config
+from unirag.app import App
+from unirag.cli.commands import ConfigOption, HomeOption, ProfileOption, app, index_command, show_answer
+from unirag.cli.output import err, out
+
+__all__: list[str] = []
+
+HostOption = Annotated[str, typer.Option("--host", help="A loopback address.")]
+PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
+_QUESTION = "Why does a ray of light bend when it enters glass?"
+
+
+@app.command()
+def serve(
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8008,
+    home: HomeOption = None,
+    profile: ProfileOption = None,
+    config_file: ConfigOption = None,
+) -> None:
+    """Serve search and ask to this machine: REST under /v1 and a page at /."""
+    _check(host, port)
+    with App(config.load(config_file, home=home, profile=profile)) as unirag:
+        _run(unirag, host, port)
+
+
+@app.command()
+def demo(
+    port: PortOption = 8008,
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve at the end.")] = True,
+    home: HomeOption = None,
+) -> None:
+    """Index the sample corpus, ask one question, serve."""
+    if serve:
+        _check("127.0.0.1", port)
+    home = home or user_data_path("unirag") / "demo"
+    cards = Path(data.sample.__file__).parent
+    err.rule("Indexing the sample corpus")
+    index_command(config.load(home=home), [cards], corpus="sample", prune=True)
+    err.rule("Asking one question")
+    out.print(f"[bold]{_QUESTION}[/]\n")
+    with App(config.load(home=home)) as unirag:
+        show_answer(unirag, unirag.stream(_QUESTION, limit=5))
+        if serve:
+            err.rule("Serving")
+            _run(unirag, "127.0.0.1", port)
+
+
+def _run(unirag: App, host: str, port: int) -> None:
+    import uvicorn
+
+    from unirag.api.service import create
+
+    unirag.store.count()  # what is missing or damaged shows before the first request
+    err.print(f"Open [bold]http://{host}:{port}[/] (Ctrl+C stops it)")
+    uvicorn.run(create(unirag), host=host, port=port, log_level="warning")
+
+
+def _check(host: str, port: int) -> None:
+    """Loopback only, for there are no keys; and a port that is free, before models are loaded."""
+    try:
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    if not loopback:
+        raise BadSetting(
+            f"--host {host}: the service has no keys yet; expected a loopback address such as "
+            "127.0.0.1, with a proxy that checks users in front of it"
+        )
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Busy(
+                f"{host}:{port} cannot be served on ({error.strerror}); choose another --port"
+            ) from None

@@ -1,0 +1,172 @@
+"""Hybrid search: each part of a query asks its channels, the engine fuses, a judge weighs the best hit.
+
+Words ask `text`, `bm25` and, where the encoder is cross-modal, `image`. A picture asks `image`; what
+OCR reads in it joins as words. Speech is transcribed and asks as words do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from data.errors import BadInput
+from data.pictures import open_picture
+from data.records import Hit, Query, Role
+from retrieval.bm25 import Bm25
+from retrieval.encoder import ImageEncoder, TextRetriever
+from retrieval.store import ChannelQuery, VectorStore, Where
+from unirag.judge import JudgeSettings, confidence
+
+__all__ = ["Found", "SearchSettings", "Searcher", "check"]
+
+# What explains. Exercises would win every search with their own wording, and answer nothing; they
+# and the objectives of a section are found by asking for their role.
+_EXPLAINING: tuple[Role, ...] = (
+    "text", "term", "example", "solution", "summary", "table", "note",
+)  # fmt: skip
+_PAGE_WORDS = 25  # from here on a picture is a page of text rather than a figure with labels
+
+
+class SearchSettings(BaseModel):
+    """Weights of the channels in the fusion, each in (0, 1]."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: float = Field(1.0, gt=0, le=1)
+    bm25: float = Field(0.7, gt=0, le=1)
+    cross_modal: float = Field(0.5, gt=0, le=1)
+    image: float = Field(1.0, gt=0, le=1)
+    picture_words: float = Field(0.5, gt=0, le=1)
+    judge: JudgeSettings = JudgeSettings()
+
+
+class LabelSource(Protocol):
+    """Reads words in a picture (data/ocr.py)."""
+
+    def read(self, picture: Image.Image) -> str: ...
+
+    def read_page(self, picture: Image.Image) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search gives. `words` is all text that was asked: typed, spoken and read by OCR.
+
+    `confidence` in [0, 1] is the judge's estimate that the best hit answers the query.
+    """
+
+    query: Query
+    words: str
+    hits: tuple[Hit, ...]
+    confidence: float
+    no_good_match: bool
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+
+def check(query: Query, limit: int) -> None:
+    """Refuse what cannot be asked, before any model is loaded for it."""
+    if not query:
+        raise BadInput("the query is empty; expected words, a picture or a sound file")
+    if not 1 <= limit <= 1000:
+        raise BadInput(f"limit: got {limit}; expected 1 to 1000")
+    for given in (*query.images, *query.audio):
+        if not given.path.is_file():
+            raise BadInput(f"{given.path}: no such file; check the path")
+        if not 0 < given.weight <= 1000:
+            raise BadInput(f"{given.path}: got weight {given.weight}; expected more than 0")
+
+
+@dataclass
+class Searcher:
+    """Collaborators are injected; `ocr` and `transcribe` are None where they are off."""
+
+    store: VectorStore
+    encoder: ImageEncoder
+    text: TextRetriever
+    bm25: Bm25
+    settings: SearchSettings
+    ocr: LabelSource | None = None
+    transcribe: Callable[[Path], str] | None = None
+
+    def search(self, query: Query, limit: int = 10, where: Where = Where()) -> Found:
+        """The best `limit` items; teachers' material and exercises only where `where` asks for them."""
+        where = replace(
+            where,
+            audiences=where.audiences or ("student",),
+            roles=where.roles or _EXPLAINING,
+        )
+        timings: dict[str, float] = {}
+        words: list[tuple[str, float]] = []
+        if query.text.strip():
+            words.append((query.text.strip(), query.text_weight))
+        with _timed(timings, "transcribe", bool(query.audio)):
+            words += [(self._spoken(a.path), a.weight) for a in query.audio]
+        with _timed(timings, "decode", bool(query.images)):
+            pictures = [open_picture(i.path) for i in query.images]
+        with _timed(timings, "ocr", bool(pictures and self.ocr)):
+            read = [self._read(p) for p in pictures]
+        with _timed(timings, "encode"):
+            queries = [q for text, weight in words for q in self._ask_words(text, weight)]
+            for given, picture, (labels, is_page) in zip(query.images, pictures, read, strict=True):
+                vector_BD = self.encoder.encode_image([picture], style=given.style)
+                weight = self.settings.image * given.weight
+                queries.append(ChannelQuery("image", vector_BD[0], weight))
+                if labels:
+                    share = given.weight * (1.0 if is_page else self.settings.picture_words)
+                    queries += self._ask_words(labels, share, dense=is_page)
+                    words.append((labels, share))
+        with _timed(timings, "search"):
+            scored = self.store.search(_normalised(queries), limit, where)
+        hits = tuple(Hit(s.item, s.score, s.channels) for s in scored)
+        asked = " ".join(text for text, _ in words)
+        sure = confidence(asked, hits, has_picture=bool(pictures), settings=self.settings.judge)
+        timings["total"] = sum(timings.values())
+        return Found(query, asked, hits, sure, sure < self.settings.judge.threshold, timings)
+
+    def _ask_words(self, text: str, weight: float, dense: bool = True) -> Iterator[ChannelQuery]:
+        sparse = self.bm25.query(text)
+        if sparse.indices:
+            yield ChannelQuery("bm25", sparse, self.settings.bm25 * weight)
+        if not dense:
+            return
+        yield ChannelQuery(
+            "text", self.text.encode_queries([text])[0], self.settings.text * weight
+        )
+        if self.encoder.cross_modal:
+            vector_BD = self.encoder.encode_text([text])
+            yield ChannelQuery("image", vector_BD[0], self.settings.cross_modal * weight)
+
+    def _read(self, picture: Image.Image) -> tuple[str, bool]:
+        """Words in the picture, and whether it is a page of text."""
+        if self.ocr is None:
+            return "", False
+        labels = self.ocr.read(picture)
+        if len(labels.split()) < _PAGE_WORDS:
+            return labels, False
+        return self.ocr.read_page(picture), True
+
+    def _spoken(self, path: Path) -> str:
+        if self.transcribe is None:
+            raise BadInput(f"{path}: speech is off here; type the question instead")
+        return self.transcribe(path)
+
+
+def _normalised(queries: Sequence[ChannelQuery]) -> list[ChannelQuery]:
+    """Weights scaled so that the largest is 1: in the engine's fusion larger ones flatten the ranks."""
+    top = max(q.weight for q in queries)
+    return [replace(q, weight=q.weight / top) for q in queries]
+
+
+@contextmanager
+def _timed(timings: dict[str, float], name: str, wanted: bool = True) -> Iterator[None]:
+    began = time.perf_counter()
+    yield
+    if wanted:
+        timings[name] = round((time.perf_counter() - began) * 1000, 2)
