@@ -1,8 +1,7 @@
 """Words inside pictures: the labels of a figure, the text of a photographed page.
 
-`rapidocr` runs PP-OCRv6 small (detector and recogniser, Apache-2.0) from the models inside its own
-wheel: each model is named by its path, so nothing is ever fetched. `benchmarks/ocr.md` has the
-measurements behind the settings. Greek letters and mathematical signs are often misread.
+`rapidocr` runs PP-OCRv6 small (Apache-2.0) from the models inside its own wheel, so nothing is ever
+fetched. `benchmarks/ocr.md` has the measurements behind the settings. Greek letters and mathematical signs are often misread.
 """
 
 from __future__ import annotations
@@ -27,11 +26,6 @@ from data.reading_order import Box, is_word, paragraphs, rows, straighten, unhyp
 
 __all__ = ["LabelReader", "OcrCache", "OcrSettings"]
 
-_MODELS = {
-    "Det": "PP-OCRv6_det_small.onnx",
-    "Rec": "PP-OCRv6_rec_small.onnx",
-}
-_MENDS = 'run: pip install --force-reinstall "rapidocr==3.10.*" onnxruntime'
 _POSTPROCESSING = 1  # part of the stamp: raise it when the text made from the same boxes changes
 _SMALLEST_SIDE = 8  # pixels; no letter fits below
 _SCHEMA = """CREATE TABLE IF NOT EXISTS labels (
@@ -59,19 +53,16 @@ class OcrSettings:
     batch: int = 6
     threads: int = 2
 
-    def engine_params(self, models: Path) -> dict[str, Any]:
-        """The parameters of `RapidOCR`; `models` is the folder with its ONNX files."""
+    def engine_params(self) -> dict[str, Any]:
+        """What `Engine` takes; pictures come to it scaled."""
         return {
             "Global.log_level": "error",
             "Global.text_score": self.min_score,
-            "Global.use_cls": False,  # tells upright from upside down; what comes here is upright
-            "Global.use_preprocess_img": False,  # scaled already
+            "Global.use_preprocess_img": False,  # scales
             "EngineConfig.onnxruntime.intra_op_num_threads": self.threads,
-            "Det.model_path": str(models / _MODELS["Det"]),
             "Det.limit_type": "max",
-            "Det.limit_side_len": 1 << 16,  # no second scaling
+            "Det.limit_side_len": 1 << 16,  # scales no more
             "Det.box_thresh": self.box_threshold,
-            "Rec.model_path": str(models / _MODELS["Rec"]),
             "Rec.rec_img_shape": [3, 48, self.min_width],
             "Rec.rec_batch_num": self.batch,
         }
@@ -80,7 +71,6 @@ class OcrSettings:
         """Names everything that decides the text: the cache's key beside the picture's digest."""
         parts = (
             version("rapidocr"),
-            *_MODELS.values(),
             _POSTPROCESSING,
             pixels,
             self.max_scale,
@@ -198,11 +188,10 @@ def scaled(picture: Image.Image, pixels: int, max_scale: float) -> Image.Image:
 def _load(settings: OcrSettings) -> Any:
     for package in ("rapidocr", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
-            raise Missing(f"reading text in pictures needs the package {package}; {_MENDS}")
-    import rapidocr
+            raise Missing(
+                f"reading text in pictures needs the package {package}; "
+                'run: pip install "rapidocr==3.10.*" onnxruntime'
+            )
+    from data.ocr_engine import Engine
 
-    models = Path(rapidocr.__file__).parent / "models"
-    for name in _MODELS.values():
-        if not (models / name).is_file():
-            raise Missing(f"{models / name}: no such file, rapidocr should hold it; {_MENDS}")
-    return rapidocr.RapidOCR(params=settings.engine_params(models))
+    return Engine(settings.engine_params())

@@ -22,8 +22,8 @@ from data.errors import BadInput, BadSetting, Missing
 __all__ = ["STEM_PROMPT", "Transcriber", "Transcript"]
 
 STEM_PROMPT = (
-    "A student asks about physics, chemistry, biology or mathematics: velocity, acceleration, "
-    "torque, entropy, capacitance, refraction, covalent bonds, mitosis, eigenvalues."
+    "A student asks about physics, chemistry, biology or mathematics: refraction, viscosity, "
+    "covalent bonds, stoichiometry, mitosis, ribosomes, eigenvalues, integrals."
 )
 _FILES = ("config.json", "model.bin", "tokenizer.json")  # without the last one, upstream downloads
 _VOCABULARY = ("vocabulary.txt", "vocabulary.json")
@@ -44,7 +44,8 @@ class Transcript:
 class Transcriber:
     """Transcribes recordings with one model, loaded at the first one; safe across threads.
 
-    `folder` holds a Whisper model in CTranslate2's format. `language` is detected where it is None.
+    `folder` holds a Whisper model in CTranslate2's format. `language` None has it detected, which
+    takes half as long again and goes wrong on short questions now and then.
     `prompt` biases the spelling of technical words; empty turns that off.
     """
 
@@ -54,7 +55,7 @@ class Transcriber:
         device: str = "cpu",
         compute_type: str = "int8",
         *,
-        language: str | None = None,
+        language: str | None = "en",
         prompt: str = STEM_PROMPT,
         max_seconds: float = 120.0,
         threads: int = 2,

@@ -6,14 +6,13 @@ cores); the converted folder loads in a second. bf16 keeps more of a number than
 
 from __future__ import annotations
 
+import io
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import redirect_stderr
 from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-from transformers.utils import logging
 
 from data.errors import BadInput
 
@@ -30,7 +29,8 @@ def convert_gguf(path: Path, folder: Path) -> None:
     with path.open("rb") as handle:
         if handle.read(4) != b"GGUF":
             raise BadInput(f"{path.name}: not a GGUF file; expected one that starts with 'GGUF'")
-    with _without_bars():
+    # transformers draws bars of its own there, some of which it has no switch for
+    with redirect_stderr(io.StringIO()):
         try:
             model = AutoModelForCausalLM.from_pretrained(
                 path.parent,
@@ -42,17 +42,5 @@ def convert_gguf(path: Path, folder: Path) -> None:
         except (ValueError, KeyError, IndexError, OSError, struct.error) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise BadInput(f"{path.name}: transformers cannot read this GGUF ({reason})") from error
-        model.to(torch.bfloat16).save_pretrained(folder)
+        model.bfloat16().save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-
-
-@contextmanager
-def _without_bars() -> Iterator[None]:
-    """Keep transformers from drawing progress bars: progress is the caller's to show."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

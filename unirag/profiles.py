@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from data.errors import BadSetting
 from unirag.conversions import conversion_of
@@ -46,16 +46,16 @@ class Profile:
         An image model of one's own is an OpenCLIP model. Raises `BadSetting` for an unknown task
         and `BadInput` for a source that cannot be read.
         """
-        changed = self
+        changes: dict[str, Any] = {}
         for task, text in sources.items():
             if task not in _TASKS:
                 raise BadSetting(f"model {task!r} is unknown; expected one of {', '.join(_TASKS)}")
             if text is None:
                 continue
-            changed = replace(changed, **{task: _own(task, ModelSource.parse(text))})
+            changes[task] = _own(task, ModelSource.parse(text))
             if task == "image":
-                changed = replace(changed, encoder="openclip")
-        return changed
+                changes["encoder"] = "openclip"
+        return replace(self, **changes)
 
 
 def _own(task: Task, source: ModelSource) -> Model:

@@ -1,0 +1,241 @@
+"""Indexing and search with small fakes for the models: what is stored, kept, replaced and removed."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from data.errors import BadInput
+from data.pictures import Assets
+from data.records import Query, WeightedImage
+from retrieval.bm25 import Bm25
+from retrieval.edge import EdgeStore
+from retrieval.encoder import unit
+from retrieval.store import Stamp, Where
+from unirag.indexing import Indexer, corpus_name, searchable
+from unirag.manifest import Manifest
+from unirag.search import Searcher, SearchSettings, check
+
+STAMP = Stamp("fake", "thumbnails", "word-counts", image_width=192, text_width=64)
+
+
+class Thumbnails:
+    """A picture is its own 8 x 8 thumbnail."""
+
+    name, width, cross_modal = "thumbnails", 192, False
+
+    def encode_image(self, images: Sequence[Image.Image], style: str = "auto") -> np.ndarray:
+        small = [np.asarray(i.resize((8, 8)), dtype=np.float32).ravel() - 127 for i in images]
+        return unit(np.stack(small))
+
+    def encode_text(self, texts: Sequence[str]) -> np.ndarray:
+        raise AssertionError("not cross-modal")
+
+
+class WordCounts:
+    name, width = "word-counts", 64
+
+    def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
+        rows = np.zeros((len(texts), 64), dtype=np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            for word in text.lower().split():
+                row[zlib.crc32(word.encode()) % 64] += 1
+        return unit(rows)
+
+    encode_queries = encode_passages
+
+
+class Reads:
+    """Every picture says the same words."""
+
+    def __init__(self, words: str = "focal point") -> None:
+        self.words, self.calls = words, 0
+
+    def labels(self, digest: str, picture: Image.Image) -> str:
+        self.calls += 1
+        return self.words
+
+    def read(self, picture: Image.Image) -> str:
+        return self.words
+
+    read_page = read
+
+
+class Bench:
+    """A home with its indexer and searcher."""
+
+    def __init__(self, root: Path) -> None:
+        self.store = EdgeStore(root / "collection", STAMP)
+        self.manifest = Manifest(root / "manifest.db")
+        self.ocr = Reads()
+        self.indexer = Indexer(
+            self.store, self.manifest, Assets(root / "assets"), Thumbnails(), WordCounts(), Bm25(), self.ocr
+        )
+        self.searcher = Searcher(
+            self.store, Thumbnails(), WordCounts(), Bm25(), SearchSettings(), self.ocr, lambda path: "lens"
+        )
+
+    def ids(self) -> dict[str, str]:
+        return {i.locator: i.text for i in self.store.scan()}
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path / "home")
+    yield made
+    made.store.close()
+    made.manifest.close()
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    root = tmp_path / "Optics & Waves"
+    (root / "figures").mkdir(parents=True)
+    picture = Image.new("RGB", (120, 90), "white")
+    ImageDraw.Draw(picture).ellipse((40, 10, 80, 80), outline="blue", width=4)
+    picture.save(root / "figures" / "lens.png")
+    (root / "lens.md").write_text(
+        "# Lenses\n\nA lens bends light. Figure 1 shows how.\n\n"
+        '![Rays through glass](figures/lens.png "Figure 1. A converging lens.")\n'
+    )
+    (root / "waves.md").write_text("# Waves\n\nA wave carries energy.\n")
+    return root
+
+
+def test_first_run_takes_everything(bench: Bench, book: Path) -> None:
+    report = bench.indexer.index(book, "optics")
+    assert (report.new, report.figures, report.passages, report.dead) == (2, 1, 2, [])
+    figure = next(i for i in bench.store.scan() if i.kind == "figure")
+    assert figure.labels == "focal point"
+    assert "A converging lens." in figure.text
+    assert bench.indexer.assets.path(figure.image).read_bytes() == (  # type: ignore[union-attr]
+        book / "figures" / "lens.png"
+    ).read_bytes()
+    assert bench.indexer.assets.thumbnail(figure.image).is_file()
+    passage = next(i for i in bench.store.scan() if "bends" in i.text)
+    assert passage.neighbours == (figure.id,)
+    assert figure.neighbours == (passage.id,)
+
+
+def test_second_run_reads_nothing(bench: Bench, book: Path) -> None:
+    bench.indexer.index(book, "optics")
+    before = bench.ids()
+    calls = bench.ocr.calls
+    report = bench.indexer.index(book, "optics")
+    assert (report.unchanged, report.new, report.changed) == (2, 0, 0)
+    assert bench.ocr.calls == calls
+    assert bench.ids() == before
+
+
+def test_a_changed_document_is_replaced_whole(bench: Bench, book: Path) -> None:
+    bench.indexer.index(book, "optics")
+    (book / "waves.md").write_text("# Waves\n\nSound needs matter.\n\n## Light\n\nLight does not.\n")
+    report = bench.indexer.index(book, "optics")
+    assert (report.changed, report.unchanged) == (1, 1)
+    assert not [t for t in bench.ids().values() if "carries energy" in t]
+    assert bench.store.count(Where(sources=("waves.md",))) == 2
+
+
+def test_a_changed_picture_makes_its_document_new(bench: Bench, book: Path) -> None:
+    bench.indexer.index(book, "optics")
+    Image.new("RGB", (120, 90), "red").save(book / "figures" / "lens.png")
+    assert bench.indexer.index(book, "optics").changed == 1
+
+
+def test_removed_documents_go_only_on_request(bench: Bench, book: Path) -> None:
+    bench.indexer.index(book, "optics")
+    (book / "waves.md").unlink()
+    report = bench.indexer.index(book, "optics")
+    assert report.gone == ["waves.md"]
+    assert bench.store.count(Where(sources=("waves.md",))) == 1
+    report = bench.indexer.index(book, "optics", prune=True)
+    assert report.removed == 1
+    assert bench.store.count(Where(sources=("waves.md",))) == 0
+
+
+def test_a_document_that_breaks_keeps_what_is_stored(bench: Bench, book: Path) -> None:
+    bench.indexer.index(book, "optics")
+    before = bench.ids()
+    (book / "waves.md").write_bytes(b"# Waves\x00\xff\xfe\n")
+    report = bench.indexer.index(book, "optics")
+    assert [t.source for t in report.dead] == ["waves.md"]
+    assert bench.ids() == before
+    assert bench.manifest.troubles("optics") == report.dead
+
+
+def test_a_broken_picture_is_reported_and_its_words_kept(bench: Bench, book: Path) -> None:
+    (book / "figures" / "lens.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
+    report = bench.indexer.index(book, "optics")
+    assert report.dead == []
+    assert "lens.png" in report.troubles[0].message
+    figure = next(i for i in bench.store.scan() if i.kind == "figure")
+    assert figure.image == ""
+    assert "A converging lens." in figure.text
+
+
+def test_a_kill_between_store_and_manifest_costs_one_read(
+    bench: Bench, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.manifest, "put_document", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bench.indexer.index(book, "optics")
+    report = bench.indexer.index(book, "optics")
+    assert report.new == 2
+    assert len(bench.ids()) == 3
+
+
+def test_one_name_is_one_folder(bench: Bench, book: Path, tmp_path: Path) -> None:
+    bench.indexer.index(book, "optics")
+    with pytest.raises(BadInput, match=r"belongs to .*Optics.*--corpus OTHER-NAME"):
+        bench.indexer.index(tmp_path, "optics")
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("Optics & Waves", "optics-waves"), ("openstax-physics", "openstax-physics"), ("§", "corpus")],
+)
+def test_names_of_corpora(path: str, name: str) -> None:
+    assert corpus_name(Path(path)) == name
+
+
+def test_search_mixes_words_pictures_and_speech(bench: Bench, book: Path, tmp_path: Path) -> None:
+    bench.indexer.index(book, "optics")
+    words = bench.searcher.search(Query("wave carries energy"))
+    assert words.hits[0].item.title == "Waves"
+    assert set(words.hits[0].channels) == {"text", "bm25"}
+    picture = bench.searcher.search(Query(images=(WeightedImage(book / "figures" / "lens.png"),)))
+    assert picture.hits[0].item.kind == "figure"
+    assert picture.hits[0].channels["image"] == pytest.approx(1, abs=1e-4)
+    assert picture.words == "focal point"
+    assert {"decode", "ocr", "encode", "search", "total"} <= set(picture.timings_ms)
+    only = bench.searcher.search(Query("lens"), where=Where(kinds=("passage",)))
+    assert {h.item.kind for h in only.hits} == {"passage"}
+
+
+def test_labels_join_the_words_of_a_figure(bench: Bench, book: Path) -> None:
+    bench.indexer.index(book, "optics")
+    hit = bench.searcher.search(Query("focal point")).hits[0]
+    assert hit.item.kind == "figure"
+    assert searchable(hit.item).endswith("focal point")
+
+
+@pytest.mark.parametrize(
+    ("query", "limit", "says"),
+    [
+        (Query("  "), 5, "the query is empty"),
+        (Query("x"), 0, "limit"),
+        (Query(images=(WeightedImage(Path("none.png")),)), 5, "no such file"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused(query: Query, limit: int, says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        check(query, limit)
