@@ -1,8 +1,8 @@
 """From a document's blocks to items: structure first, size second.
 
-A passage never crosses a heading, a change of role or of audience. Only running text longer than
-`MAX_CHARS` is split, between sentences, and its pieces share one sentence. Figures, terms, examples,
-exercises and solutions are items of their own.
+A passage never crosses a heading, a change of role or of audience. Only text longer than
+`MAX_CHARS` is split, between sentences, and its pieces share one sentence. Figures, terms,
+examples, exercises and solutions are items of their own.
 """
 
 from __future__ import annotations
@@ -106,6 +106,7 @@ class _Maker:
         return Draft(
             replace(
                 item,
+                role=figure.role,
                 section=figure.section,
                 audience=figure.audience,
                 page=figure.page,
@@ -163,7 +164,11 @@ def split(lines: Iterable[str], language: str = "en", limit: int = MAX_CHARS) ->
     A sentence longer than `limit` stays whole and alone. A last piece that would be short is merged
     into the one before it where both together stay within a quarter over the limit.
     """
-    units = [(s, "\n" if n == 0 else " ") for line in lines for n, s in enumerate(sentences(line, language))]
+    units = [
+        (s, "\n" if n == 0 else " ")
+        for line in lines
+        for n, s in enumerate(sentences(line, language))
+    ]
     pieces: list[list[tuple[str, str]]] = []
     current: list[tuple[str, str]] = []
     size = 0

@@ -22,8 +22,8 @@ class Block:
 
     `section` is the path of headings above it, book first. `anchor` is unique in the document where
     the format has one, else empty. `refs` are anchors of figures that the text refers to (written
-    `other-source#anchor` when they lie in another document of the corpus). `partner` is the anchor of
-    the block that belongs to this one (a solution's exercise).
+    `other-source#anchor` when they lie in another document of the corpus). `partner` is the anchor
+    of the block that belongs to this one (a solution's exercise).
     """
 
     text: str
@@ -39,7 +39,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture with its words. `picture` is None where it is missing; its text is kept then."""
+    """A picture with its words. `picture` is None where it is missing; its text is kept then.
+
+    `role` is "text", or that of the exercise or solution which the figure is drawn for.
+    """
 
     anchor: str
     picture: Path | bytes | None
@@ -47,6 +50,7 @@ class Figure:
     alt: str = ""
     number: str = ""
     section: tuple[str, ...] = ()
+    role: Role = "text"
     audience: Audience = "student"
     page: int | None = None
     bbox: tuple[float, float, float, float] | None = None
@@ -65,8 +69,8 @@ class Document:
     """One unit of change: re-read as a whole when `fingerprint` changes.
 
     `source` is the path below the corpus root, with forward slashes, the same on every machine.
-    `fingerprint` is a SHA-256 over every byte that the items depend on. `read` streams the blocks in
-    reading order and raises `BadInput` where the file cannot be read at all.
+    `fingerprint` is a SHA-256 over every byte that the items depend on. `read` streams the blocks
+    in reading order and raises `BadInput` where the file cannot be read at all.
     """
 
     source: str
@@ -82,8 +86,8 @@ class Document:
 class Reader(Protocol):
     """A format. `claims` must be cheap: it sees every file and folder of a corpus once.
 
-    A reader that claims a folder (an OpenStax repository) takes everything in it. `documents` yields
-    in reading order and does no heavy work: parsing waits for `Document.read`.
+    A reader that claims a folder (an OpenStax repository) takes everything in it. `documents`
+    yields in reading order and does no heavy work: parsing waits for `Document.read`.
     """
 
     name: str

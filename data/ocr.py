@@ -1,7 +1,8 @@
 """Words inside pictures: the labels of a figure, the text of a photographed page.
 
 `rapidocr` runs PP-OCRv6 small (Apache-2.0) from the models inside its own wheel, so nothing is ever
-fetched. `benchmarks/ocr.md` has the measurements behind the settings. Greek letters and mathematical signs are often misread.
+fetched. `benchmarks/ocr.md` has the measurements behind the settings. Greek letters and
+mathematical signs are often misread.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = ["LabelReader", "OcrCache", "OcrSettings"]
 
 _POSTPROCESSING = 1  # part of the stamp: raise it when the text made from the same boxes changes
 _SMALLEST_SIDE = 8  # pixels; no letter fits below
+_WIDEST = 8  # times the height; a wider picture gets black bars to a quarter of its width
 _SCHEMA = """CREATE TABLE IF NOT EXISTS labels (
     digest TEXT NOT NULL, stamp TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (digest, stamp)
 ) WITHOUT ROWID"""
@@ -59,6 +61,7 @@ class OcrSettings:
             "Global.log_level": "error",
             "Global.text_score": self.min_score,
             "Global.use_preprocess_img": False,  # scales
+            "Global.width_height_ratio": _WIDEST,
             "EngineConfig.onnxruntime.intra_op_num_threads": self.threads,
             "Det.limit_type": "max",
             "Det.limit_side_len": 1 << 16,  # scales no more
@@ -89,17 +92,23 @@ class OcrCache:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
         try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute(_SCHEMA)
-        except sqlite3.DatabaseError as error:
-            self._db.close()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                path, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", _SCHEMA):
+                self._db.execute(statement)
+        except (OSError, sqlite3.OperationalError) as error:
             raise BadInput(
-                f"{path}: not a readable OCR cache ({error}); delete the file, it is made again"
+                f"{path}: the OCR cache cannot be opened ({error}); expected a file in a folder "
+                "that can be written"
+            ) from None
+        except sqlite3.DatabaseError as error:
+            raise BadInput(
+                f"{path}: not an OCR cache ({error}); delete the file, it is made again"
             ) from None
 
     def get(self, digest: str, stamp: str) -> str | None:
@@ -109,10 +118,14 @@ class OcrCache:
         return None if row is None else str(row[0])
 
     def put(self, digest: str, stamp: str, text: str) -> None:
-        with self._lock:
-            self._db.execute(
-                "INSERT OR REPLACE INTO labels VALUES (?, ?, ?)", (digest, stamp, text)
-            )
+        insert = "INSERT OR REPLACE INTO labels VALUES (?, ?, ?)"
+        try:
+            with self._lock:
+                self._db.execute(insert, (digest, stamp, text))
+        except sqlite3.OperationalError as error:  # a full disk, a folder made read-only
+            raise BadInput(
+                f"{self._path}: the OCR cache cannot be written ({error}); make room, or write access"
+            ) from None
 
     def close(self) -> None:
         with self._lock:
@@ -178,9 +191,10 @@ class LabelReader:
 
 
 def scaled(picture: Image.Image, pixels: int, max_scale: float) -> Image.Image:
-    """The picture as RGB at about `pixels` pixels, its shape kept."""
+    """The picture as RGB at about `pixels` pixels, its shape kept; a strip counts with its bars."""
     width, height = picture.size
-    scale = min(math.sqrt(pixels / (width * height)), max_scale)
+    seen_height = width / 4 if width > _WIDEST * height else height
+    scale = min(math.sqrt(pixels / (width * seen_height)), max_scale)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -41,6 +40,8 @@ def open_picture(source: Path | bytes, name: str = "") -> Image.Image:
     try:
         handle = io.BytesIO(source) if isinstance(source, bytes) else source
         with warnings.catch_warnings():
+            # a large picture is measured below; what Pillow says of odd metadata helps nobody
+            warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(handle, formats=_FORMATS) as picture:
                 width, height = picture.size
@@ -103,7 +104,9 @@ class Assets:
         if len(digest) != 64 or not all(c in "0123456789abcdef" for c in digest):
             return None
         found = [
-            p for p in self._folder(digest).glob(f"{digest}.*") if not p.name.endswith(".thumb.webp")
+            p
+            for p in self._folder(digest).glob(f"{digest}.*")
+            if not p.name.endswith(".thumb.webp")
         ]
         return found[0] if found else None
 
@@ -142,4 +145,4 @@ def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
         handle.write(data)
-    os.replace(handle.name, path)
+    Path(handle.name).replace(path)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from statistics import median
 
 import numpy as np
@@ -20,30 +22,30 @@ _NARROWEST_COLUMN = 0.2  # of the block's width: the numbers of a list are no co
 _LARGEST_TILT = 20.0  # degrees
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Box:
     """A line of text; `corners` (4, 2) are x and y, clockwise from the top left of the text."""
 
     text: str
     corners: NDArray[np.float64]
 
-    @property
+    @cached_property
     def left(self) -> float:
         return float(self.corners[:, 0].min())
 
-    @property
+    @cached_property
     def right(self) -> float:
         return float(self.corners[:, 0].max())
 
-    @property
+    @cached_property
     def top(self) -> float:
         return float(self.corners[:, 1].min())
 
-    @property
+    @cached_property
     def bottom(self) -> float:
         return float(self.corners[:, 1].max())
 
-    @property
+    @cached_property
     def middle(self) -> float:
         return (self.top + self.bottom) / 2
 
@@ -118,19 +120,20 @@ def paragraphs(boxes: Sequence[Box]) -> list[str]:
 
 
 def _blocks(boxes: list[Box], height: float) -> list[list[Box]]:
-    """An XY-cut (Nagy and Seth, 1984): columns first, then the widest gap from side to side."""
+    """An XY-cut (Nagy and Seth, 1984): columns first, then the widest gaps from side to side."""
     blocks, waiting = [], [boxes]  # a stack: a picture of 1,000 specks must not end the recursion
     while waiting:
         block = waiting.pop()
-        cut = _column_cut(block, height) or _paragraph_cut(block, height)
-        if cut is None:
-            blocks.append(block)
+        parts = _columns(block, height) or _strips(block, height)
+        if len(parts) > 1:
+            waiting += reversed(parts)
         else:
-            waiting += reversed(cut)
+            blocks.append(block)
     return blocks
 
 
-def _column_cut(boxes: list[Box], height: float) -> tuple[list[Box], list[Box]] | None:
+def _columns(boxes: list[Box], height: float) -> list[list[Box]]:
+    """Two parts, cut at the first gap from top to bottom; none where there is no such gap."""
     ordered = sorted(boxes, key=lambda b: b.left)
     left, right = ordered[0].left, max(b.right for b in boxes)
     end = ordered[0].right
@@ -138,19 +141,21 @@ def _column_cut(boxes: list[Box], height: float) -> tuple[list[Box], list[Box]] 
         narrower = min(end - left, right - box.left)
         wide_enough = narrower >= _NARROWEST_COLUMN * (right - left)
         if wide_enough and box.left - end >= _COLUMN_GAP * height:
-            return ordered[:i], ordered[i:]
+            return [ordered[:i], ordered[i:]]
         end = max(end, box.right)
-    return None
+    return []
 
 
-def _paragraph_cut(boxes: list[Box], height: float) -> tuple[list[Box], list[Box]] | None:
+def _strips(boxes: list[Box], height: float) -> list[list[Box]]:
+    """The parts between gaps about as wide as the widest: a title leaves before paragraphs part."""
     ordered = sorted(boxes, key=lambda b: b.top)
-    end, widest, at = ordered[0].bottom, _PARAGRAPH_GAP * height, 0
-    for i, box in enumerate(ordered[1:], start=1):
-        if box.top - end >= widest:
-            widest, at = box.top - end, i
+    end, gaps = ordered[0].bottom, [0.0]
+    for box in ordered[1:]:
+        gaps.append(box.top - end)
         end = max(end, box.bottom)
-    return (ordered[:at], ordered[at:]) if at else None
+    least = max(_PARAGRAPH_GAP * height, 0.9 * max(gaps))
+    cuts = [i for i, gap in enumerate(gaps) if gap >= least]
+    return [ordered[i:j] for i, j in pairwise([0, *cuts, len(ordered)])]
 
 
 def _is_split(text: str) -> bool:

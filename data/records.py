@@ -1,8 +1,8 @@
 """The records that pass between the rooms: `Item`, `Query`, `Hit`, `Answer`.
 
-All are frozen and hold plain Python values only, so that they cross processes, JSON and the store's
-payload unchanged. A picture is never inside a record: `Item.image` is the SHA-256 digest under which
-the asset folder keeps it.
+All are frozen and hold plain Python values only, so that they cross processes, JSON and the
+store's payload unchanged. A picture is never inside a record: `Item.image` is the SHA-256 digest
+under which the asset folder keeps it.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ class Item:
     """A unit of evidence: one figure or one passage of a corpus.
 
     `locator` is `<source>#<anchor>`, unique in the corpus. `text` is caption and alt text for a
-    figure, the passage otherwise, with formulas as LaTeX between `\\(` and `\\)`. `labels` is what OCR
-    read inside the picture. `bbox` is (left, top, right, bottom) as fractions of the page, origin at
-    the top left. `order` is the reading order inside the source. `neighbours` are ids of items that
-    belong together: a figure and the passages that refer to it, an exercise and its solution.
+    figure, the passage otherwise, with formulas as LaTeX between `\\(` and `\\)`. `labels` is what
+    OCR read inside the picture. `bbox` is (left, top, right, bottom) as fractions of the page,
+    origin at the top left. `order` is the reading order inside the source. `neighbours` are ids of
+    items that belong together: a figure and the passages that refer to it, an exercise and its solution.
     """
 
     id: str

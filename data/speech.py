@@ -142,7 +142,8 @@ def decoded(path: Path, max_seconds: float) -> NDArray[np.float32]:
     if size == 0:
         raise BadInput(f"{path}: the file is empty; record the question again")
     limit, count, parts = int(max_seconds * _RATE), 0, []
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=_RATE)
+    # s16 as upstream: to float, FFmpeg would add the channels of a stereo recording up past 1
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=_RATE)
     try:
         with (
             path.open("rb") as handle,
@@ -166,7 +167,8 @@ def decoded(path: Path, max_seconds: float) -> NDArray[np.float32]:
         ) from None
     if not count:
         raise BadInput(f"{path}: the recording is empty; record the question again")
-    return np.concatenate(parts).astype(np.float32, copy=False)
+    samples: NDArray[np.float32] = np.concatenate(parts).astype(np.float32)
+    return samples / np.float32(32768)
 
 
 def _check_extra() -> None:

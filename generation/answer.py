@@ -84,7 +84,7 @@ def _sentences(pieces: Iterator[str]) -> Iterator[str]:
             yield from complete[:-1]
             pending = complete[-1] + pending[len(pending.rstrip()) :]
     # A reply that ran into its limit ends in half a sentence, which nobody can check.
-    yield from (s for s in _split(pending) if s[-1] in ".!?])\"”")
+    yield from (s for s in _split(pending) if s[-1] in '.!?])"”')
 
 
 def _split(text: str) -> list[str]:

@@ -50,7 +50,9 @@ def assemble(
     value_S = vectors_SD[1:] @ vectors_SD[0]
     starts = np.cumsum([0, *(len(p) for p in parts)])
     flat = [(source, n) for source, ps in enumerate(parts) for n in range(len(ps))]
-    best = {int(starts[s] + np.argmax(value_S[starts[s] : starts[s + 1]])) for s in range(len(parts))}
+    best = {
+        int(starts[s] + np.argmax(value_S[starts[s] : starts[s + 1]])) for s in range(len(parts))
+    }
     budget = tokens
     kept: set[int] = set()
     # The best sentence of each source first, then all others by value.

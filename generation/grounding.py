@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from data.records import Sentence
 from generation.evidence import Embed, Evidence
 
-__all__ = ["GroundingSettings", "Grounder", "quote"]
+__all__ = ["Grounder", "GroundingSettings", "quote"]
 
 _LABEL = re.compile(r"\s*[\[(](?:source|figure)?\s*(\d+(?:\s*,\s*\d+)*)[\])]", re.IGNORECASE)
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -27,9 +27,9 @@ _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _LEAST_WORDS = 2
 _STOP = frozenset(
     "the and for that this with from are was were has have had not but its his her their they "
-    "them then than which what when where who how why can could will would should may might does "
-    "did been being also into onto over under only such more most some any all each other these "
-    "those there here because while about between using used use one two".split()
+    "them then than which what when where who how why can could will would should may might "
+    "does did been being also into onto over under only such more most some any all each other "
+    "these those there here because while about between using used use one two".split()
 )
 
 
@@ -78,7 +78,7 @@ class Grounder:
         )
 
     def _support(self, text: str) -> dict[int, float]:
-        """Half the cosine with the nearest sentence of the source, half the share of words in it."""
+        """Half the cosine with the nearest sentence of a source, half the share of words in it."""
         vector_D = self._embed([text])[0]
         stems = _stems(text)
         return {

@@ -18,7 +18,7 @@ _TIMEOUT = httpx.Timeout(120, connect=10)
 class OpenAIChat:
     """`url` ends where `/chat/completions` is added: `http://127.0.0.1:8000/v1`.
 
-    Raises `Missing` where nothing answers or the model is not there, `BadSetting` for a refused key.
+    Raises `Missing` where nothing answers or the model is not there, `BadSetting` for a bad key.
     """
 
     def __init__(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
@@ -16,15 +17,13 @@ from transformers import (
     TextIteratorStreamer,
 )
 
-from safetensors import SafetensorError
-
 from data.errors import BadInput
 from generation.chat import Message
 
 __all__ = ["TransformersChat"]
 
 
-class _Stop(StoppingCriteria):  # type: ignore[misc]
+class _Stop(StoppingCriteria):
     """Ends a generation whose reader has gone."""
 
     def __init__(self) -> None:
@@ -46,7 +45,7 @@ class TransformersChat:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             self._model = AutoModelForCausalLM.from_pretrained(
                 folder, local_files_only=True, dtype=dtype, use_safetensors=True
-            ).to(device)
+            )
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise BadInput(
                 f"{folder}: the language model cannot be loaded ({error}); expected config.json, "
@@ -56,7 +55,7 @@ class TransformersChat:
             raise BadInput(
                 f"{folder}: the model has no chat template; expected an instruction-tuned model"
             )
-        self._model.eval()
+        self._model.to(torch.device(device)).eval()
         self._lock = threading.Lock()
         self.name = name
 
@@ -64,12 +63,13 @@ class TransformersChat:
         return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def stream(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
-        inputs = self._tokenizer.apply_chat_template(
+        inputs: Any = self._tokenizer.apply_chat_template(
             [{"role": m.role, "content": m.content} for m in messages],
             add_generation_prompt=True,
             return_tensors="pt",
             return_dict=True,
-        ).to(self._model.device)
+        )
+        inputs = inputs.to(self._model.device)
         streamer = TextIteratorStreamer(
             self._tokenizer, skip_prompt=True, skip_special_tokens=True, timeout=120
         )

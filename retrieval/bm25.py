@@ -1,7 +1,7 @@
-"""BM25 sparse vectors with Qdrant's own tokeniser, the same bytes for the embedded and the server store.
+"""BM25 sparse vectors with Qdrant's own tokeniser, the same for the embedded and the server store.
 
-The collection applies the inverse document frequency (Robertson and Zaragoza, 2009), so a document's
-vector does not change when others are added.
+The collection applies the inverse document frequency (Robertson and Zaragoza, 2009), so that a
+document's vector does not change when others are added.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ Nothing else imports `qdrant_edge` (but for its BM25 tokeniser): it is young and
 from __future__ import annotations
 
 import json
-import os
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -49,7 +48,7 @@ class EdgeStore:
         self._write = threading.Lock()
         marker = path / "stamp.json"
         if marker.exists():
-            stamp.check(json.loads(marker.read_text()), f"the collection in {path}")
+            stamp.check(_stored_stamp(marker), f"the collection in {path}")
             self._shard = _guard(path, lambda: qe.EdgeShard.load(str(path / "shard")))
             return
         shard = path / "shard"
@@ -62,7 +61,7 @@ class EdgeStore:
             self._update(qe.UpdateOperation.create_field_index(name, qe.PayloadSchemaType.Keyword))
         temporary = marker.with_suffix(".part")
         temporary.write_text(json.dumps(stamp.to_json(), indent=2))
-        os.replace(temporary, marker)
+        temporary.replace(marker)
 
     def upsert(self, points: Sequence[Point]) -> None:
         if points:
@@ -83,7 +82,7 @@ class EdgeStore:
             depth = max(_DEPTH, limit)
             fused = qe.QueryRequest(
                 limit=limit,
-                query=qe.Fusion.Rrf(k=RRF_K, weights=[q.weight for q in queries]),
+                query=qe.Fusion.Rrf(RRF_K, [q.weight for q in queries]),  # type: ignore[arg-type]
                 prefetches=[
                     qe.Prefetch(limit=depth, query=_nearest(q), filter=condition) for q in queries
                 ],
@@ -122,7 +121,9 @@ class EdgeStore:
     def get(self, ids: Sequence[str]) -> list[Item]:
         if not ids:
             return []
-        records = self._call(lambda: self._shard.retrieve(list(ids), with_payload=True, with_vector=False))
+        records = self._call(
+            lambda: self._shard.retrieve(list(ids), with_payload=True, with_vector=False)
+        )
         found = {str(r.id): Item.from_json(r.payload or {}) for r in records}
         return [found[i] for i in ids if i in found]
 
@@ -146,7 +147,7 @@ class EdgeStore:
         return {str(h.value): h.count for h in self._call(lambda: self._shard.facet(request)).hits}
 
     def delete(self, ids: Iterable[str]) -> None:
-        gone = list(ids)
+        gone: list[int | uuid.UUID | str] = list(ids)
         if gone:
             self._update(qe.UpdateOperation.delete_points(gone))
 
@@ -173,13 +174,25 @@ class EdgeStore:
         return _guard(self.path, action)
 
 
+def _stored_stamp(marker: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads(marker.read_text(encoding="utf-8"))
+    except ValueError:
+        stored = None
+    if not isinstance(stored, dict):
+        raise UniragError(
+            f"{marker} is damaged; restore it from a backup, or index into another --home"
+        )
+    return stored
+
+
 def _guard(path: Path, action: Callable[[], T]) -> T:
     """Run an engine call; whatever it raises becomes one of ours."""
     try:
         return action()
     except UniragError:
         raise
-    except Exception as error:  # noqa: BLE001 - the engine raises bare Exception subclasses
+    except Exception as error:
         text = str(error)
         if "lock" in text.lower() or "in use" in text.lower():
             raise Busy(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import timm
@@ -79,7 +80,7 @@ class EfficientNetLite0:
                 "`unirag models pull --profile mini` puts there"
             ) from None
         # channels_last is the layout that depthwise convolutions run fastest in.
-        self._model = model.eval().to(device, dtype).to(memory_format=torch.channels_last)
+        self._model: Any = model.eval().to(device, dtype).to(memory_format=torch.channels_last)
         self._device, self._dtype = device, dtype
 
     def preprocess(self, images: Sequence[Image.Image]) -> Tensor:

@@ -8,7 +8,6 @@ from pathlib import Path
 import open_clip
 import torch
 from PIL import Image
-
 from safetensors import SafetensorError
 
 from data.errors import BadInput

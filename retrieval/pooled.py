@@ -26,7 +26,7 @@ class PooledEncoder:
     width = 1280
     cross_modal = False
 
-    def __init__(self, name: str, folder: Path, device: torch.device) -> None:
+    def __init__(self, name: str, folder: Path, device: str = "cpu") -> None:
         self.name = name
         self._tower = EfficientNetLite0(folder, device, torch.float32)
 

@@ -1,6 +1,7 @@
 """The server store: a Qdrant server or cluster through `qdrant-client`, for more than one machine.
 
-Start one with `docker compose up -d qdrant` (or `docker run -p 127.0.0.1:6333:6333 qdrant/qdrant`)
+Qdrant 1.17 or later (weighted fusion). Start one with `docker compose up -d qdrant`, or with
+`docker run -p 127.0.0.1:6333:6333 qdrant/qdrant:v1.17.0`,
 and set `UNIRAG_QDRANT_URL=http://127.0.0.1:6333`.
 """
 
@@ -13,7 +14,7 @@ import httpx
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
 
-from data.errors import BadInput, Missing, UniragError
+from data.errors import BadInput, BadSetting, Missing, UniragError
 from data.records import Channel, Item
 from retrieval.store import (
     PAYLOAD_INDEXES,
@@ -51,6 +52,12 @@ class ServerStore:
 
     @classmethod
     def connect(cls, url: str, api_key: str | None, collection: str, stamp: Stamp) -> ServerStore:
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise _no_address(url, error) from None
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise _no_address(url, "no http or https address")
         client = QdrantClient(url=url, api_key=api_key, timeout=30, check_compatibility=False)
         return cls(client, collection, stamp)
 
@@ -197,13 +204,19 @@ class ServerStore:
             return action()
         except ResponseHandlingException as error:
             raise Missing(
-                f"no Qdrant server answers ({error}); start one with `docker compose up -d qdrant`, "
-                "or unset UNIRAG_QDRANT_URL to use the embedded store"
+                f"no Qdrant server answers ({error}); start one with `docker compose up -d "
+                "qdrant`, or unset UNIRAG_QDRANT_URL to use the embedded store"
             ) from None
         except (ApiException, httpx.HTTPError, ValueError) as error:
             raise UniragError(
                 f"the Qdrant server refused: {error}; check its version and UNIRAG_QDRANT_URL"
             ) from error
+
+
+def _no_address(url: str, reason: object) -> BadSetting:
+    return BadSetting(
+        f"setting qdrant_url: got {url!r} ({reason}); expected such as http://127.0.0.1:6333"
+    )
 
 
 def _point(point: Point) -> models.PointStruct:

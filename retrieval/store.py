@@ -1,6 +1,7 @@
-"""What every vector store does: one collection, one point per item, three channels, fused in the engine.
+"""What every vector store does: one point per item, three channels, fused in the engine.
 
-A new store is one file that fulfils `VectorStore` and passes `tests/retrieval/test_store_contract.py`.
+A new store is one file that fulfils `VectorStore` and passes the suite in
+`tests/retrieval/test_store_contract.py`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = [
     "Scored",
     "SparseVector",
     "Stamp",
+    "Vector",
     "VectorStore",
     "Where",
 ]
@@ -46,7 +48,7 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """An item with its vectors; a passage has no `image`. Dense vectors are unit length, float32."""
+    """An item and its vectors; a passage has no `image`. Dense ones are unit length, float32."""
 
     item: Item
     image: Vector | None
@@ -65,7 +67,10 @@ class ChannelQuery:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which items may be returned; an empty tuple means any. `section` matches any level of the path."""
+    """Which items may be returned; an empty tuple means any.
+
+    `sections` matches any level of the section path.
+    """
 
     kinds: tuple[Kind, ...] = ()
     corpora: tuple[str, ...] = ()
@@ -91,7 +96,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A hit of the store: fused score (best first) and the item's own score in each channel asked."""
+    """A hit of the store: its fused score, and its own score in each channel asked."""
 
     item: Item
     score: float
@@ -154,7 +159,7 @@ class VectorStore(Protocol):
     def delete(self, ids: Iterable[str]) -> None: ...
 
     def delete_where(self, where: Where) -> None:
-        """Delete matching items; an empty `where` is refused, so that nothing is wiped by accident."""
+        """Delete matching items; an empty `where` is refused: nothing is wiped by accident."""
         ...
 
     def flush(self) -> None:

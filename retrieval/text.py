@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from sentence_transformers import SentenceTransformer
-
 from safetensors import SafetensorError
+from sentence_transformers import SentenceTransformer
 
 from data.errors import BadInput
 from retrieval.encoder import Vectors, unit
 
 __all__ = ["SentenceRetriever"]
+
+_BATCH = 16  # on a CPU more only pads more
 
 
 class SentenceRetriever:
@@ -51,6 +52,6 @@ class SentenceRetriever:
         # sentence-transformers sorts by length itself, so that a batch pads little.
         return unit(
             self._model.encode(
-                list(texts), prompt_name=prompt, batch_size=32, show_progress_bar=False
+                list(texts), prompt_name=prompt, batch_size=_BATCH, show_progress_bar=False
             ).astype("float32")
         )

@@ -1,11 +1,11 @@
 """unirag finds the textbook figures and passages that answer a question and explains them.
 
-    import unirag
+import unirag
 
-    app = unirag.open(home="my-home", profile="mini")
-    app.index(["my-textbooks"])
-    found = app.search("why does a prism split light?", images=["sketch.png"], limit=5)
-    answer = app.ask("why does a prism split light?")
+app = unirag.open(home="my-home", profile="mini")
+app.index(["my-textbooks"])
+found = app.search("why does a prism split light?", images=["sketch.png"], limit=5)
+answer = app.ask("why does a prism split light?")
 """
 
 from __future__ import annotations

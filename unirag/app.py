@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from data.errors import BadInput
+from data.errors import BadInput, UniragError
 from data.ocr import LabelReader, OcrCache
 from data.pictures import Assets
 from data.records import Answer, Item, Query, Sentence, WeightedAudio, WeightedImage
@@ -44,7 +45,11 @@ class App:
         self.settings = settings
         self.home = Home(settings.home)
         self.home.open()
-        self.manifest = Manifest(self.home.manifest)
+        try:
+            self.manifest = Manifest(self.home.manifest)
+        except UniragError:
+            self.home.close()
+            raise
         self.assets = Assets(self.home.assets)
         self.models = ModelStore(settings.models, settings.profile)
 
@@ -60,7 +65,7 @@ class App:
         if self.profile.encoder == "openclip":
             from retrieval.openclip import OpenClipEncoder
 
-            return OpenClipEncoder(model.name, folder, str(device), choose_dtype(device))
+            return OpenClipEncoder(model.name, folder, device, choose_dtype(device))
         from retrieval.pooled import PooledEncoder
 
         return PooledEncoder(model.name, folder, device)
@@ -72,7 +77,7 @@ class App:
         model = self.profile.text
         folder = self.models.locate(model)
         device = choose_device(self.settings.device)
-        return SentenceRetriever(model.name, folder, str(device), choose_dtype(device))
+        return SentenceRetriever(model.name, folder, device, choose_dtype(device))
 
     @cached_property
     def chat(self) -> ChatModel:
@@ -85,7 +90,7 @@ class App:
         model = self.profile.chat
         folder = self.models.locate(model)
         device = choose_device(self.settings.device)
-        return TransformersChat(model.name, folder, str(device), choose_dtype(device))
+        return TransformersChat(model.name, folder, device, choose_dtype(device))
 
     @cached_property
     def store(self) -> VectorStore:
@@ -101,7 +106,10 @@ class App:
 
             key = self.settings.qdrant_api_key
             return ServerStore.connect(
-                self.settings.qdrant_url, key.get_secret_value() if key else None, _COLLECTION, stamp
+                self.settings.qdrant_url,
+                key.get_secret_value() if key else None,
+                _COLLECTION,
+                stamp,
             )
         from retrieval.edge import EdgeStore
 
@@ -148,16 +156,20 @@ class App:
                 "the folder above them"
             )
         for path in paths:  # before anything is loaded or stored
-            if not Path(path).exists():
-                raise BadInput(f"{path}: no such file or folder; check the path")
+            _check_root(Path(path))
+        names = [corpus or corpus_name(Path(path)) for path in paths]
+        _check_name(names[0])
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise BadInput(
+                f"two of the paths would be corpus {twice!r}; index them one at a time, the second "
+                "with --corpus OTHER-NAME"
+            )
         indexer = Indexer(
             self.store, self.manifest, self.assets, self.encoder, self.text, self.bm25, self.ocr
         )
         return [
-            indexer.index(
-                Path(path), corpus or corpus_name(Path(path)), prune=prune, progress=progress
-            )
-            for path in paths
+            indexer.index(Path(path), name, prune=prune, progress=progress)
+            for path, name in zip(paths, names, strict=True)
         ]
 
     def search(
@@ -229,17 +241,10 @@ class App:
             for c in self.manifest.corpora()
         ]
 
-    def add_corpus(
-        self, name: str, root: Path, licence: str = "", attribution: str = ""
-    ) -> Corpus:
+    def add_corpus(self, name: str, root: Path, licence: str = "", attribution: str = "") -> Corpus:
         """Register a corpus or point a known one at another folder; `index` then reads it."""
-        if not root.exists():
-            raise BadInput(f"{root}: no such file or folder; check the path")
-        if corpus_name(Path(name)) != name:
-            raise BadInput(
-                f"corpus name {name!r}: expected lower-case letters, digits and hyphens, such as "
-                f"{corpus_name(Path(name))!r}"
-            )
+        _check_root(root)
+        _check_name(name)
         corpus = Corpus(name, str(root.resolve()), licence, attribution)
         self.manifest.put_corpus(corpus)
         return corpus
@@ -288,6 +293,23 @@ def profile_of(settings: Settings) -> Profile:
     )
 
 
+def _check_root(path: Path) -> None:
+    if not path.exists():
+        raise BadInput(f"{path}: no such file or folder; check the path")
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError:
+        raise BadInput(f"{path}: its path is not UTF-8, expected one that is; rename it") from None
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+        raise BadInput(
+            f"corpus name {name!r}: expected lower-case letters, digits and hyphens, such as "
+            f"{corpus_name(Path(name))!r}"
+        )
+
+
 def _query(
     text: str,
     images: Sequence[Path | str | WeightedImage],
@@ -295,9 +317,7 @@ def _query(
 ) -> Query:
     return Query(
         text,
-        images=tuple(
-            i if isinstance(i, WeightedImage) else WeightedImage(Path(i)) for i in images
-        ),
+        images=tuple(i if isinstance(i, WeightedImage) else WeightedImage(Path(i)) for i in images),
         audio=tuple(a if isinstance(a, WeightedAudio) else WeightedAudio(Path(a)) for a in audio),
     )
 

@@ -20,6 +20,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     YamlConfigSettingsSource,
 )
 
@@ -114,11 +115,21 @@ def load(config: Path | None = None, **given: Any) -> Settings:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            raise BadSetting(_unknown(key, f"in {path}")) from None
+            variable = _PREFIX + key.replace(".", "__").upper()
+            given_as = {name.upper(): name for name in os.environ}.get(variable)
+            where = f"(environment variable {given_as})" if given_as else f"in {path}"
+            raise BadSetting(_unknown(key, where)) from None
         raise BadSetting(f"setting {key}: {first['msg']}; got {first['input']!r}") from None
+    except SettingsError as error:
+        raise BadSetting(
+            f"{error}; in the environment each key of a section is a variable of its own, such as "
+            f"{_PREFIX}SEARCH__BM25=0.5"
+        ) from None
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
         cause = " ".join(str(error).split())
-        raise BadSetting(f"{path}: not valid YAML settings ({cause}); expected `key: value`") from None
+        raise BadSetting(
+            f"{path}: not valid YAML settings ({cause}); expected `key: value`"
+        ) from None
 
 
 def _check_environment() -> None:

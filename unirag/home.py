@@ -45,18 +45,19 @@ class Home:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             self._lock.acquire(timeout=0)
+            who = {"pid": os.getpid(), "command": " ".join(sys.argv[:3]), "since": time.time()}
+            self._note.write_text(json.dumps(who))
         except Timeout:
             raise Busy(
-                f"{self.root} is in use by {self.holder() or 'another process'}; wait for it or stop it, use another "
-                "--home, or share a Qdrant server through UNIRAG_QDRANT_URL"
+                f"{self.root} is in use by {self.holder() or 'another process'}; wait for it or "
+                "stop it, use another --home, or share a Qdrant server through UNIRAG_QDRANT_URL"
             ) from None
         except OSError as error:
+            self._lock.release()
             raise BadInput(
                 f"--home {self.root}: cannot be used as a folder ({error.strerror}); "
                 "expected a folder that can be written"
             ) from None
-        who = {"pid": os.getpid(), "command": " ".join(sys.argv[:3]), "since": time.time()}
-        self._note.write_text(json.dumps(who))
 
     def close(self) -> None:
         if self._lock.is_locked:

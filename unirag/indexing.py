@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 from PIL import Image
 
 from data.chunking import Draft, chunk, link
@@ -20,12 +19,13 @@ from data.readers.scan import Rejected, scan
 from data.records import Item
 from retrieval.bm25 import Bm25
 from retrieval.encoder import ImageEncoder, TextRetriever
-from retrieval.store import Point, VectorStore, Where
+from retrieval.store import Point, Vector, VectorStore, Where
 from unirag.manifest import Corpus, Manifest, Trouble
 
 __all__ = ["Indexer", "Progress", "Report", "corpus_name", "searchable"]
 
-_BATCH = 32
+_BATCH = 16  # pictures decoded at a time
+_UPSERT = 512
 # Longest side of a picture while it waits to be encoded: more than any tower or OCR looks at.
 _SIDE = 1600
 
@@ -69,7 +69,9 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         def rows(troubles: list[Trouble]) -> list[dict[str, str]]:
-            return [{"source": t.source, "anchor": t.anchor, "message": t.message} for t in troubles]
+            return [
+                {"source": t.source, "anchor": t.anchor, "message": t.message} for t in troubles
+            ]
 
         return {
             "corpus": self.corpus,
@@ -159,8 +161,8 @@ class Indexer:
             self.manifest.put_corpus(known)
         elif known.root != root:
             raise BadInput(
-                f"corpus {name!r} belongs to {known.root}, not {root}; pass --corpus OTHER-NAME, or "
-                f"`unirag corpora add {name} {root}` if it moved"
+                f"corpus {name!r} belongs to {known.root}, not {root}; pass --corpus OTHER-NAME, "
+                f"or `unirag corpora add {name} {root}` if it moved"
             )
         return known
 
@@ -181,24 +183,25 @@ class Indexer:
         state: Progress,
         progress: Callable[[Progress], None],
     ) -> None:
-        points: list[Point] = []
+        items: list[Item] = []
+        images: dict[str, Vector] = {}
         troubles: list[Trouble] = []
         try:
             for batch in _batches(self._drafts(document, corpus, troubles)):
-                points += self._encode(batch)
+                items += [item for item, _ in batch]
+                images |= self._encode_pictures(batch)
                 state.items += len(batch)
                 state.pictures += sum(1 for _, picture in batch if picture)
                 progress(state)
         except BadInput as error:
             self._bury(report, document.source, str(error))
             return
+        points = self._points(link(items), images)
         where = Where(corpora=(corpus.name,), sources=(document.source,))
         before = {i.id for i in self.store.scan(where)} if self.store.count(where) else set()
-        linked = {i.id: i for i in link(p.item for p in points)}
-        points = [replace(p, item=linked[p.item.id]) for p in points]
-        for start in range(0, len(points), 512):
-            self.store.upsert(points[start : start + 512])
-        self.store.delete(before - linked.keys())
+        for start in range(0, len(points), _UPSERT):
+            self.store.upsert(points[start : start + _UPSERT])
+        self.store.delete(before - {p.item.id for p in points})
         figures = sum(1 for p in points if p.item.kind == "figure")
         self.manifest.put_troubles(corpus.name, document.source, troubles)
         self.manifest.put_document(
@@ -246,19 +249,25 @@ class Indexer:
         labels = self.ocr.labels(digest, picture) if self.ocr else ""
         return replace(item, image=digest, labels=labels), picture
 
-    def _encode(self, batch: list[tuple[Item, Image.Image | None]]) -> list[Point]:
-        pictures = [picture for _, picture in batch if picture is not None]
-        images = iter(self.encoder.encode_image(pictures) if pictures else ())
-        texts = [searchable(item) for item, _ in batch]
-        vectors_BD = self.text.encode_passages([text or item.title for text, (item, _) in zip(texts, batch, strict=True)])
+    def _encode_pictures(self, batch: list[tuple[Item, Image.Image | None]]) -> dict[str, Vector]:
+        pictured = [(item.id, picture) for item, picture in batch if picture is not None]
+        if not pictured:
+            return {}
+        vectors_BD = self.encoder.encode_image([picture for _, picture in pictured])
+        return {key: vector_D for (key, _), vector_D in zip(pictured, vectors_BD, strict=True)}
+
+    def _points(self, items: list[Item], images: dict[str, Vector]) -> list[Point]:
+        """Words are encoded a document at a time: sorted by length, a batch then pads little."""
+        texts = [searchable(item) or item.title for item in items]
+        vectors_BD = self.text.encode_passages(texts)
         return [
             Point(
                 item,
-                np.asarray(next(images)) if picture is not None else None,
+                images.get(item.id),
                 vector_D,
                 self.bm25.document(f"{' '.join(item.section)}\n{text}"),
             )
-            for (item, picture), text, vector_D in zip(batch, texts, vectors_BD, strict=True)
+            for item, text, vector_D in zip(items, texts, vectors_BD, strict=True)
         ]
 
 
@@ -269,7 +278,7 @@ def searchable(item: Item) -> str:
 
 
 def corpus_name(path: Path) -> str:
-    """The name that a path gives its corpus: `openstax-physics` for `../corpora/openstax-physics/`."""
+    """The name that a path gives its corpus: `optics-waves` for `/books/Optics & Waves/`."""
     stem = path.resolve().stem if path.is_file() else path.resolve().name
     return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "corpus"
 

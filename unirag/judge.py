@@ -1,7 +1,7 @@
 """Is the best hit an answer at all? Agreement and margins weighed together, not one cut-off.
 
-A logistic model over a few features of the result list. Its weights were fitted on textbooks that no
-benchmark reports on; `python -m benchmarks.judge` fits and measures them again.
+A logistic model over a few features of the result list. Its weights were fitted on textbooks that
+no benchmark reports on; `python -m benchmarks.judge` fits and measures them again.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ __all__ = ["JudgeSettings", "confidence", "picture_features", "word_features"]
 
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _ASKING = frozenset(
-    "what which when where does have that this with from about explain describe define show find "
-    "tell mean means between difference figure picture diagram give were they their into would "
-    "could should there please help understand work works".split()
+    "what which when where does have that this with from about explain describe define show "
+    "find tell mean means between difference figure picture diagram give were they their into "
+    "would could should there please help understand work works".split()
 )
 _stem = snowballstemmer.stemmer("english").stemWords
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,14 +58,11 @@ class Manifest:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._lock = threading.Lock()
-        try:
+        with self._using():
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
-        except sqlite3.DatabaseError as error:
-            raise UniragError(
-                f"{path}: the manifest cannot be opened ({error}); move it away and index again"
-            ) from None
 
     def corpora(self) -> list[Corpus]:
         rows = self._rows("SELECT name, root, licence, attribution FROM corpora ORDER BY name")
@@ -103,9 +101,11 @@ class Manifest:
 
     def put_troubles(self, corpus: str, source: str, troubles: Iterable[Trouble]) -> None:
         """Replace what is known of a source."""
-        with self._lock:
+        with self._using():
             self._db.execute("BEGIN")
-            self._db.execute("DELETE FROM troubles WHERE corpus = ? AND source = ?", (corpus, source))
+            self._db.execute(
+                "DELETE FROM troubles WHERE corpus = ? AND source = ?", (corpus, source)
+            )
             self._db.executemany(
                 "INSERT INTO troubles VALUES (?, ?, ?, ?, ?)",
                 [(corpus, t.source, t.anchor, t.message, t.dead) for t in troubles],
@@ -131,9 +131,21 @@ class Manifest:
         self._db.close()
 
     def _rows(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple]:  # type: ignore[type-arg]
-        with self._lock:
+        with self._using():
             return self._db.execute(sql, values).fetchall()
 
     def _run(self, sql: str, values: tuple[object, ...]) -> None:
-        with self._lock:
+        with self._using():
             self._db.execute(sql, values)
+
+    @contextmanager
+    def _using(self) -> Iterator[None]:
+        """One thread at a time; what SQLite raises becomes an error of ours."""
+        try:
+            with self._lock:
+                yield
+        except sqlite3.Error as error:
+            raise UniragError(
+                f"{self._path}: the manifest cannot be used ({error}); free some room on the disk, "
+                "or, where the file is damaged, move it away and index again"
+            ) from None

@@ -140,10 +140,9 @@ def fetch_hub(source: HubSource, task: str, into: Path, report: Report) -> str:
     reached or refuses, and `BadInput` where the repository has no weights that we accept.
     """
     import huggingface_hub
-    from huggingface_hub.errors import (
-        HTTPError,  # type: ignore[attr-defined]  # of the HTTP client that this version uses
-        XetDownloadError,
-    )
+
+    # HTTPError is that of the HTTP client which this version of the library uses
+    from huggingface_hub.errors import HTTPError, XetDownloadError  # type: ignore[attr-defined]
     from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 
     try:

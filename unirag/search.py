@@ -1,7 +1,7 @@
-"""Hybrid search: each part of a query asks its channels, the engine fuses, a judge weighs the best hit.
+"""Hybrid search: each part of a query asks its channels, the engine fuses, a judge weighs the hits.
 
-Words ask `text`, `bm25` and, where the encoder is cross-modal, `image`. A picture asks `image`; what
-OCR reads in it joins as words. Speech is transcribed and asks as words do.
+Words ask `text`, `bm25` and, where the encoder is cross-modal, `image`. A picture asks `image`;
+what OCR reads in it joins as words. Speech is transcribed and asks as words do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from data.errors import BadInput
 from data.pictures import open_picture
-from data.records import Hit, Query, Role
+from data.records import Hit, Query, Role, WeightedAudio, WeightedImage
 from retrieval.bm25 import Bm25
 from retrieval.encoder import ImageEncoder, TextRetriever
 from retrieval.store import ChannelQuery, VectorStore, Where
@@ -76,7 +76,8 @@ def check(query: Query, limit: int) -> None:
         raise BadInput("the query is empty; expected words, a picture or a sound file")
     if not 1 <= limit <= 1000:
         raise BadInput(f"limit: got {limit}; expected 1 to 1000")
-    for given in (*query.images, *query.audio):
+    parts: tuple[WeightedImage | WeightedAudio, ...] = (*query.images, *query.audio)
+    for given in parts:
         if not given.path.is_file():
             raise BadInput(f"{given.path}: no such file; check the path")
         if not 0 < given.weight <= 1000:
@@ -96,11 +97,15 @@ class Searcher:
     transcribe: Callable[[Path], str] | None = None
 
     def search(self, query: Query, limit: int = 10, where: Where = Where()) -> Found:
-        """The best `limit` items; teachers' material and exercises only where `where` asks for them."""
+        """The best `limit` items.
+
+        Teachers' material, exercises and objectives are left out unless `where` asks for them.
+        """
         where = replace(
             where,
             audiences=where.audiences or ("student",),
-            roles=where.roles or _EXPLAINING,
+            # the photo of a worksheet may well show an exercise
+            roles=where.roles or (*_EXPLAINING, *(("exercise",) if query.images else ())),
         )
         timings: dict[str, float] = {}
         words: list[tuple[str, float]] = []
@@ -136,9 +141,7 @@ class Searcher:
             yield ChannelQuery("bm25", sparse, self.settings.bm25 * weight)
         if not dense:
             return
-        yield ChannelQuery(
-            "text", self.text.encode_queries([text])[0], self.settings.text * weight
-        )
+        yield ChannelQuery("text", self.text.encode_queries([text])[0], self.settings.text * weight)
         if self.encoder.cross_modal:
             vector_BD = self.encoder.encode_text([text])
             yield ChannelQuery("image", vector_BD[0], self.settings.cross_modal * weight)
@@ -159,7 +162,7 @@ class Searcher:
 
 
 def _normalised(queries: Sequence[ChannelQuery]) -> list[ChannelQuery]:
-    """Weights scaled so that the largest is 1: in the engine's fusion larger ones flatten the ranks."""
+    """Weights scaled so that the largest is 1: the engine's fusion flattens ranks above it."""
     top = max(q.weight for q in queries)
     return [replace(q, weight=q.weight / top) for q in queries]
 

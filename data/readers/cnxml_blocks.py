@@ -112,7 +112,9 @@ def module_blocks(
 
 
 def _is_teacher(element: etree._Element) -> bool:
-    return any(name.startswith(("os-teacher", "teacher")) for name in classes(element))
+    # one book spells a class with U+2010, which looks like a hyphen
+    names = (name.replace("\u2010", "-") for name in classes(element))
+    return any(name.startswith(("os-teacher", "teacher")) for name in names)
 
 
 class _Module:
@@ -170,10 +172,12 @@ class _Module:
             self.element(element, replace(context, joined=False, whole=False, partner=""))
 
     def _figures(self, element: etree._Element, context: _Context) -> list[Figure | Problem]:
-        found = list(self._pictures.of(element, self._inline, context.section, context.audience))
+        found = self._pictures.of(element, self._inline, context.section, context.audience)
+        role: Role = context.role if context.role in ("exercise", "solution") else "text"
+        parts = [replace(p, role=role) if isinstance(p, Figure) else p for p in found]
         self._inline.refs.clear()  # links in captions are the figure's own business
         self._inline.apart.clear()
-        return found
+        return parts
 
     def _add(self, text: str, anchor: str, context: _Context, *, open_end: bool = False) -> None:
         """Add text to the draft, or start a new one where it does not belong to it."""
@@ -383,7 +387,8 @@ class _Module:
         self.flush()
 
     def _key_terms(self, terms: list[str], element: etree._Element, context: _Context) -> None:
-        own = replace(context, role="term", title="Key terms")
+        # a list of names explains none of them: it says what the section is about
+        own = replace(context, role="objective", title="Key terms")
         named = [term for term in terms if term]
         self._add(f"Key terms: {'; '.join(named)}" if named else "", element.get("id", ""), own)
         self.flush()

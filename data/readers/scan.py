@@ -128,7 +128,9 @@ class _Scan:
             path = folder / entry.name
             if entry.name.startswith(".") or self._excluded(path):
                 continue
-            if entry.is_symlink() and not self._leads_inside(path):
+            if not _is_utf8(entry.name):
+                yield self._rejected(path, "its name is not UTF-8; rename it")
+            elif entry.is_symlink() and not self._leads_inside(path):
                 yield self._rejected(path, "a link out of the corpus folder; copy the file into it")
             elif entry.is_dir(follow_symlinks=False):
                 if entry.name not in _SKIPPED_FOLDERS:
@@ -202,7 +204,7 @@ class _Scan:
             return False
 
     def _rejected(self, path: Path, reason: str) -> Rejected:
-        source = source_of(path, self.root)
+        source = source_of(path, self.root).encode(errors="backslashreplace").decode()
         return Rejected(source, reason.removeprefix(f"{source}: "))
 
 
@@ -228,6 +230,11 @@ def _read_inside(document: Document, archive: str, unpacked: Unpacked) -> Iterat
                 yield part
     except BadInput as error:
         raise BadInput(f"{archive}/{error}") from None
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name can be stored: bytes that are no UTF-8 come as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _is_no_content(path: Path) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,9 @@ def test_roles_and_audiences_never_mix() -> None:
 
 def test_a_figure_does_not_break_the_text_around_it() -> None:
     found = drafts(
-        Block("See Figure 1.", BOOK, refs=("f1",)), Figure("f1", None, "A ball. It flies."), Block("More.", BOOK)
+        Block("See Figure 1.", BOOK, refs=("f1",)),
+        Figure("f1", None, "A ball. It flies."),
+        Block("More.", BOOK),
     )
     figure = next(d.item for d in found if d.item.kind == "figure")
     passage = next(d.item for d in found if d.item.kind == "passage")
@@ -81,6 +84,7 @@ def test_figure_titles_and_texts() -> None:
     item = drafts(figure)[0].item
     assert item.title == "Figure 2."  # the first sentence already names it
     assert item.text == "Figure 2. A prism splits light."
+    assert drafts(Figure("f", None, "A.", role="exercise"))[0].item.role == "exercise"
     numbered = drafts(Figure("f", None, "Waves meet.", "Two waves", "3.1"))[0].item
     assert (numbered.title, numbered.text) == ("Figure 3.1. Waves meet.", "Waves meet.\nTwo waves")
 
@@ -111,7 +115,7 @@ def test_overlap_is_one_sentence() -> None:
     lines = [f"Sentence number {n} says something short." for n in range(60)]
     pieces = split(lines)
     assert len(pieces) > 1
-    for a, b in zip(pieces, pieces[1:], strict=False):
+    for a, b in pairwise(pieces):
         assert a.split("\n")[-1] == b.split("\n")[0]
     assert max(map(len, pieces)) <= MAX_CHARS * 1.25
 

@@ -349,7 +349,7 @@ def test_roles_partners_and_audience(repository: Repository) -> None:
         ("note", "teacher", "Teacher Support", "Ask them.", ""),
         ("text", "student", "", "Things move.", ""),
         ("table", "student", "Table 1.1: Speeds", "Speeds.\nWho | m/s\nSnail | 0.01", ""),
-        ("term", "student", "Key terms", "Key terms: speed; pace", ""),
+        ("objective", "student", "Key terms", "Key terms: speed; pace", ""),
         ("example", "student", "Example 1.1: Run", "How fast?\nFind v.\nSolution:\n2 m/s", ""),
         ("exercise", "student", "", "Why?", ""),
         ("solution", "student", "", "Because.", "q"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,8 @@ def test_scaling_keeps_the_shape_and_bounds_the_size() -> None:
     assert scaled(Image.new("L", (400, 100)), 160_000, 2.5).size == (800, 200)
     assert scaled(Image.new("RGB", (4000, 1000)), 160_000, 2.5).size == (800, 200)
     assert scaled(Image.new("RGB", (40, 10)), 160_000, 2.5).size == (100, 25)
-    assert scaled(Image.new("RGB", (4000, 1)), 4000, 2.5).mode == "RGB"
+    # a strip is laid on bars a quarter as high as it is wide, which the detector sees too
+    assert scaled(Image.new("RGB", (4000, 10)), 160_000, 2.5).size == (800, 2)
 
 
 def test_nothing_is_fetched(tmp_path: Path) -> None:
@@ -193,46 +194,46 @@ def test_without_a_cache_every_picture_is_read() -> None:
 
 def test_the_cache_takes_many_threads_and_connections(tmp_path: Path) -> None:
     caches = [OcrCache(tmp_path / "labels.db") for _ in range(2)]
-    failures: list[Exception] = []
 
-    def work(worker: int) -> None:
-        cache = caches[worker % 2]
-        try:
-            for i in range(50):
-                cache.put(f"{worker}-{i}", "s", f"label {i}")
-                assert cache.get(f"{worker}-{i}", "s") == f"label {i}"
-        except Exception as error:
-            failures.append(error)
+    def work(worker: int) -> list[str | None]:
+        cache, digests = caches[worker % 2], [f"{worker}-{i}" for i in range(50)]
+        for digest in digests:
+            cache.put(digest, "s", f"label of {digest}")
+        return [cache.get(digest, "s") for digest in digests]
 
-    workers = [threading.Thread(target=work, args=(n,)) for n in range(6)]
-    for thread in workers:
-        thread.start()
-    for thread in workers:
-        thread.join()
-    assert failures == []
-    assert all(caches[1].get(f"{w}-{i}", "s") == f"label {i}" for w in range(6) for i in range(50))
+    with ThreadPoolExecutor(6) as pool:
+        assert [len(set(texts) - {None}) for texts in pool.map(work, range(6))] == [50] * 6
+    assert all(
+        caches[1].get(f"{w}-{i}", "s") == f"label of {w}-{i}" for w in range(6) for i in range(50)
+    )
 
 
 def test_a_file_that_is_no_cache_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "labels.db"
     path.write_bytes(b"not a database at all " * 100)
-    with pytest.raises(BadInput, match=r"labels\.db: not a readable OCR cache.*delete the file"):
+    with pytest.raises(BadInput, match=r"labels\.db: not an OCR cache.*delete the file"):
         OcrCache(path)
+
+
+def test_a_cache_that_cannot_be_opened_or_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BadInput, match=r"labels\.db: the OCR cache cannot be opened"):
+        OcrCache(tmp_path / "file" / "labels.db")
+    (tmp_path / "labels.db").mkdir()
+    with pytest.raises(BadInput, match=r"labels\.db: the OCR cache cannot be opened"):
+        OcrCache(tmp_path / "labels.db")
+
+    cache = OcrCache(tmp_path / "other.db")
+    cache._db.execute("PRAGMA query_only=ON")
+    with pytest.raises(BadInput, match=r"other\.db: the OCR cache cannot be written"):
+        cache.put("a", "s", "text")
 
 
 def test_one_engine_serves_many_threads(reader: LabelReader) -> None:
     words = ["Torque", "Lens", "Proton", "Enzyme"]
-    texts: dict[str, str] = {}
-
-    def work(word: str) -> None:
-        texts[word] = reader.read(drawn([(30, 30, word)], (200, 100)))
-
-    workers = [threading.Thread(target=work, args=(word,)) for word in words]
-    for thread in workers:
-        thread.start()
-    for thread in workers:
-        thread.join()
-    assert texts == {word: word for word in words}
+    pictures = [drawn([(30, 30, word)], (200, 100)) for word in words]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(reader.read, pictures)) == words
 
 
 def test_a_flight_of_steps_is_no_row() -> None:

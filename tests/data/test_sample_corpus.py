@@ -1,4 +1,4 @@
-"""The sample corpus holds what the README promises, and its figures come from the scripts beside it."""
+"""The sample corpus is what it promises, and its figures come from the scripts beside it."""
 
 from __future__ import annotations
 
@@ -57,13 +57,18 @@ def test_every_figure_is_drawn_by_a_script_and_shown_by_a_card() -> None:
     assert files == shown == set(drawing.FIGURES)
 
 
-def test_a_script_draws_the_committed_figure_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_draws_the_committed_figure_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("matplotlib", reason="the scripts draw with matplotlib (extra dev)")
     drawing = importlib.import_module("data.sample.draw.style")
     importlib.import_module("data.sample.draw.__main__")
     monkeypatch.setattr(drawing, "DESTINATION", tmp_path)
     name = "simple-pendulum"
-    with Image.open(drawing.save(name)) as new, Image.open(SAMPLE / "figures" / f"{name}.png") as old:
+    with (
+        Image.open(drawing.save(name)) as new,
+        Image.open(SAMPLE / "figures" / f"{name}.png") as old,
+    ):
         assert new.size == old.size
         # another version of matplotlib or of its fonts may move an edge by a pixel
         small = [i.convert("L").resize((64, 44)).get_flattened_data() for i in (new, old)]

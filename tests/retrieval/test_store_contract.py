@@ -84,9 +84,15 @@ def point(
 
 def fill(store: VectorStore) -> dict[str, Point]:
     points = {
-        "arrow": point("arrow", "an arrow flies along a parabola", image=unit(8, 0), vector=unit(4, 0)),
-        "lens": point("lens", "a lens bends light rays", image=unit(8, 3), vector=unit(4, 1), source="ch2"),
-        "speed": point("speed", "speed is distance over time", vector=unit(4, 2), section=("Book", "2 Speed")),
+        "arrow": point(
+            "arrow", "an arrow flies along a parabola", image=unit(8, 0), vector=unit(4, 0)
+        ),
+        "lens": point(
+            "lens", "a lens bends light rays", image=unit(8, 3), vector=unit(4, 1), source="ch2"
+        ),
+        "speed": point(
+            "speed", "speed is distance over time", vector=unit(4, 2), section=("Book", "2 Speed")
+        ),
         "cell": point("cell", "a cell divides by mitosis", corpus="biology", vector=unit(4, 3)),
     }
     store.upsert(list(points.values()))
@@ -161,14 +167,21 @@ def test_fusion_obeys_weights_and_returns_channel_scores(store: VectorStore) -> 
 
 def test_filters(store: VectorStore) -> None:
     fill(store)
-    ask = [ChannelQuery("text", unit(4, 0, 1, 2, 3)), ChannelQuery("bm25", BM25.query("a cell lens"))]
+    ask = [
+        ChannelQuery("text", unit(4, 0, 1, 2, 3)),
+        ChannelQuery("bm25", BM25.query("a cell lens")),
+    ]
     assert set(titles(store.search(ask, 9, Where(kinds=("figure",))))) == {"arrow", "lens"}
     assert titles(store.search(ask, 9, Where(corpora=("biology",)))) == ["cell"]
     assert titles(store.search(ask, 9, Where(sections=("2 Speed",)))) == ["speed"]
     assert titles(store.search(ask, 9, Where(corpora=("none",)))) == []
     assert store.count(Where(corpora=("physics",), sources=("ch1",))) == 2
     assert store.tally("corpus") == {"physics": 3, "biology": 1}
-    assert store.tally("section", Where(kinds=("passage",))) == {"Book": 2, "1 Motion": 1, "2 Speed": 1}
+    assert store.tally("section", Where(kinds=("passage",))) == {
+        "Book": 2,
+        "1 Motion": 1,
+        "2 Speed": 1,
+    }
 
 
 def test_delete(store: VectorStore) -> None:

@@ -1,4 +1,4 @@
-"""Indexing and search with small fakes for the models: what is stored, kept, replaced and removed."""
+"""Indexing and search with small fakes for the models: what is stored, kept and replaced."""
 
 from __future__ import annotations
 
@@ -74,10 +74,22 @@ class Bench:
         self.manifest = Manifest(root / "manifest.db")
         self.ocr = Reads()
         self.indexer = Indexer(
-            self.store, self.manifest, Assets(root / "assets"), Thumbnails(), WordCounts(), Bm25(), self.ocr
+            self.store,
+            self.manifest,
+            Assets(root / "assets"),
+            Thumbnails(),
+            WordCounts(),
+            Bm25(),
+            self.ocr,
         )
         self.searcher = Searcher(
-            self.store, Thumbnails(), WordCounts(), Bm25(), SearchSettings(), self.ocr, lambda path: "lens"
+            self.store,
+            Thumbnails(),
+            WordCounts(),
+            Bm25(),
+            SearchSettings(),
+            self.ocr,
+            lambda path: "lens",
         )
 
     def ids(self) -> dict[str, str]:
@@ -113,9 +125,12 @@ def test_first_run_takes_everything(bench: Bench, book: Path) -> None:
     figure = next(i for i in bench.store.scan() if i.kind == "figure")
     assert figure.labels == "focal point"
     assert "A converging lens." in figure.text
-    assert bench.indexer.assets.path(figure.image).read_bytes() == (  # type: ignore[union-attr]
-        book / "figures" / "lens.png"
-    ).read_bytes()
+    assert (
+        bench.indexer.assets.path(figure.image).read_bytes()
+        == (  # type: ignore[union-attr]
+            book / "figures" / "lens.png"
+        ).read_bytes()
+    )
     assert bench.indexer.assets.thumbnail(figure.image).is_file()
     passage = next(i for i in bench.store.scan() if "bends" in i.text)
     assert passage.neighbours == (figure.id,)
@@ -134,7 +149,9 @@ def test_second_run_reads_nothing(bench: Bench, book: Path) -> None:
 
 def test_a_changed_document_is_replaced_whole(bench: Bench, book: Path) -> None:
     bench.indexer.index(book, "optics")
-    (book / "waves.md").write_text("# Waves\n\nSound needs matter.\n\n## Light\n\nLight does not.\n")
+    (book / "waves.md").write_text(
+        "# Waves\n\nSound needs matter.\n\n## Light\n\nLight does not.\n"
+    )
     report = bench.indexer.index(book, "optics")
     assert (report.changed, report.unchanged) == (1, 1)
     assert not [t for t in bench.ids().values() if "carries energy" in t]

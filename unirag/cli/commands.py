@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -16,10 +17,11 @@ from data.records import Answer, Kind, Role, Sentence, WeightedAudio, WeightedIm
 from retrieval.store import Where
 from unirag import config
 from unirag.app import App, profile_of
-from unirag.cli.output import err, out, print_hits, print_json, progress_bar
+from unirag.cli.output import err, out, plain, print_hits, print_json, progress_bar
 from unirag.doctor import examine, worst
 from unirag.home import Home
 from unirag.indexing import Progress, Report
+from unirag.manifest import Trouble
 from unirag.models import ModelStore, Pull
 from unirag.search import Found
 from unirag.views import answer_json, found_json
@@ -117,19 +119,25 @@ def _print_report(report: Report) -> None:
     out.print(
         f"[bold]{report.corpus}[/]: {report.figures} figures and {report.passages} passages from "
         f"{report.new} new and {report.changed} changed documents, {report.unchanged} unchanged, "
-        f"{report.removed} removed, {report.seconds:.1f} s"
+        f"{report.removed} removed, {report.seconds:.1f} s",
+        soft_wrap=True,
     )
     for trouble in report.dead:
-        out.print(f"  [red]not indexed[/] {trouble.source}: {trouble.message}", soft_wrap=True)
+        out.print(f"  [red]not indexed[/] {_said(trouble)}", soft_wrap=True)
     problems = [t for t in report.troubles if not t.dead]
     for trouble in problems[:10]:
-        out.print(f"  [yellow]left out[/] {trouble.source}: {trouble.message}", soft_wrap=True)
+        out.print(f"  [yellow]left out[/] {_said(trouble)}", soft_wrap=True)
     if len(problems) > 10:
         out.print(f"  [yellow]and {len(problems) - 10} more[/] (all of them with --json)")
     if report.gone and not report.removed:
         out.print(
             f"  {len(report.gone)} indexed documents are no longer there; --prune removes them"
         )
+
+
+def _said(trouble: Trouble) -> str:
+    """A message that names its document already, as some readers' do, does so once."""
+    return plain(f"{trouble.source}: {trouble.message.removeprefix(f'{trouble.source}: ')}")
 
 
 @app.command()
@@ -163,7 +171,9 @@ def search(
 
 def _print_found(found: Found) -> None:
     if not found.hits:
-        out.print("Nothing found: no corpus here matches. `unirag corpora list` shows what is indexed.")
+        out.print(
+            "Nothing found: no corpus here matches. `unirag corpora list` shows what is indexed."
+        )
     elif found.no_good_match:
         out.print("[yellow]No good match; the nearest material:[/]")
 
@@ -303,11 +313,11 @@ def doctor(
         checks.append(check)
         if not as_json:
             out.print(
-                f"[{colours[check.state]}]{check.state:4}[/] {check.name}: {check.found}",
+                f"[{colours[check.state]}]{check.state:4}[/] {check.name}: {plain(check.found)}",
                 soft_wrap=True,
             )
             if check.remedy:
-                out.print(f"     mend it: [bold]{check.remedy}[/]", soft_wrap=True)
+                out.print(f"     mend it: [bold]{plain(check.remedy)}[/]", soft_wrap=True)
     failed = worst(checks) == "fail"
     if as_json:
         print_json({"ok": not failed, "checks": [asdict(c) for c in checks]})
@@ -327,7 +337,9 @@ def corpora_list(
         return
     table = Table("corpus", "documents", "figures", "passages", "root")
     for c in corpora:
-        table.add_row(c["name"], str(c["documents"]), str(c["figures"]), str(c["passages"]), c["root"])
+        table.add_row(
+            c["name"], str(c["documents"]), str(c["figures"]), str(c["passages"]), plain(c["root"])
+        )
     out.print(table if corpora else "No corpus yet: `unirag index PATH` makes one.")
 
 
@@ -347,7 +359,11 @@ def corpora_add(
     if as_json:
         print_json({"name": corpus.name, "root": corpus.root})
     else:
-        out.print(f"{corpus.name} is {corpus.root}; `unirag index {corpus.root} --corpus {corpus.name}` reads it")
+        root = plain(corpus.root)
+        out.print(
+            f"{corpus.name} is {root}; `unirag index {root} --corpus {corpus.name}` reads it",
+            soft_wrap=True,
+        )
 
 
 @corpora_app.command("remove")
@@ -406,9 +422,11 @@ def _weighted(given: str, option: str) -> tuple[Path, float]:
     try:
         weight = float(tail)
     except ValueError:
-        return Path(given), 1.0
+        if not Path(head).is_file():
+            return Path(given), 1.0
+        weight = math.nan
     if not 0 < weight <= 1000:
-        raise BadInput(f"{option}: got weight {tail}; expected a number above 0, such as {head}:0.5")
+        raise BadInput(
+            f"{option}: got weight {tail!r}; expected above 0 up to 1000, as in {head}:0.5"
+        )
     return Path(head), weight
-
-

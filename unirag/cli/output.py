@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -29,6 +30,7 @@ __all__ = [
     "err",
     "fail",
     "out",
+    "plain",
     "print_hits",
     "print_json",
     "progress_bar",
@@ -43,15 +45,17 @@ def print_json(value: Any) -> None:
 
 
 def fail(error: UniragError) -> int:
-    """One line on stderr; as JSON where `--json` was asked for."""
+    """One line on stderr; as JSON too where `--json` was asked for."""
+    message = _printable(str(error))
     if "--json" in sys.argv:
-        print_json({"error": {"kind": type(error).__name__, "message": str(error)}})
-    err.print(f"[bold red]error:[/] {_plain(str(error))}", soft_wrap=True)
+        print_json({"error": {"kind": type(error).__name__, "message": message}})
+    err.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
     return error.exit_code
 
 
 @contextmanager
 def progress_bar(quiet: bool) -> Iterator[Progress]:
+    """A bar on a terminal; nothing in a log."""
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
@@ -61,7 +65,7 @@ def progress_bar(quiet: bool) -> Iterator[Progress]:
         TextColumn("left"),
         TimeRemainingColumn(),
         console=err,
-        disable=quiet,
+        disable=quiet or not err.is_terminal,
     )
     with bar:
         yield bar
@@ -71,16 +75,19 @@ def print_hits(hits: Sequence[Hit], assets: Assets, pictures: bool = True) -> No
     for n, hit in enumerate(hits, 1):
         item = hit.item
         scores = ", ".join(f"{c} {v:.2f}" for c, v in hit.channels.items())
-        out.print(f"[bold]{n}. {_plain(item.title)}[/]  [dim]{item.kind}, {scores}[/]")
-        out.print(f"   [dim]{_plain(' › '.join(item.section))}[/]", soft_wrap=True)
+        out.print(f"[bold]{n}. {plain(item.title)}[/]  [dim]{item.kind}, {scores}[/]")
+        out.print(f"   [dim]{plain(' › '.join(item.section))}[/]", soft_wrap=True)
         text = " ".join(item.text.split())
-        out.print(f"   {_plain(text[:280] + (' …' if len(text) > 280 else ''))}", soft_wrap=True)
+        out.print(f"   {plain(text[:280] + (' …' if len(text) > 280 else ''))}", soft_wrap=True)
         path = assets.path(item.image) if item.image else None
         if path:
             out.print(f"   [cyan]{path}[/]", soft_wrap=True)
             if pictures:
                 _show_picture(path)
-        out.print(f"   [dim]{_plain(source_line(item))}; {_plain(item.licence or 'licence unknown')}[/]", soft_wrap=True)
+        out.print(
+            f"   [dim]{plain(source_line(item))}; {plain(item.licence or 'licence unknown')}[/]",
+            soft_wrap=True,
+        )
 
 
 def _show_picture(path: Path) -> None:
@@ -101,6 +108,11 @@ def _show_picture(path: Path) -> None:
         sys.stdout.write("\n")
 
 
-def _plain(text: str) -> str:
-    """Brackets in a text are text, not rich's markup."""
-    return text.replace("[", "\\[")
+def plain(text: str) -> str:
+    """Text from outside as one line of text: no markup of rich's, no commands to the terminal."""
+    return escape(_printable(text))
+
+
+def _printable(text: str) -> str:
+    line = " ".join(part.strip() for part in text.splitlines())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

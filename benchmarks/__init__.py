@@ -1,0 +1,1 @@
+"""Measurements: each module writes `results/NAME.json` and a table `NAME.md`."""

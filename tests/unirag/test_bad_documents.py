@@ -1,0 +1,337 @@
+"""Documents that cannot be read: each is one line of the report, and costs nothing stored."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import docx
+import pptx
+import pytest
+from PIL import Image
+from reportlab.lib.pdfencrypt import StandardEncryption
+from reportlab.pdfgen.canvas import Canvas
+
+Lay = Callable[[Any], object]
+_BOMB = (
+    b'<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">'
+    b'<!ENTITY c "&b;&b;&b;&b;&b;&b;&b;&b;"><!ENTITY d "&c;&c;&c;&c;&c;&c;&c;&c;">]>'
+)
+_OUTSIDE = b'<!DOCTYPE d [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
+_MODULE = (
+    '<document xmlns="http://cnx.rice.edu/cnxml" id="m1" cnxml-version="0.7"><title>Waves</title>'
+    '<metadata xmlns:md="http://cnx.rice.edu/mdml"/><content><para id="p1">{}</para></content>'
+    "</document>"
+)
+_BOOK = (
+    '<col:collection xmlns:col="http://cnx.rice.edu/collxml"><col:metadata '
+    'xmlns:md="http://cnx.rice.edu/mdml"><md:title>Physics</md:title></col:metadata><col:content>'
+    '<col:module document="m1"/></col:content></col:collection>'
+)
+_BOOKS = (
+    '<container xmlns="https://openstax.org/namespaces/book-container" version="1">'
+    '<book slug="physics" href="../collections/physics.collection.xml"/></container>'
+)
+
+
+def put(name: str, make: bytes | Callable[[], bytes]) -> Lay:
+    """Lay a file among the cards; `make` is not called before the test runs."""
+
+    def lay(place: Any) -> None:
+        path = place.cards / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(make if isinstance(make, bytes) else make())
+
+    return lay
+
+
+def book(
+    module: str | None, collection: str = _BOOK, books: str = _BOOKS, prolog: bytes = b""
+) -> Lay:
+    """Lay an OpenStax repository of one module among the cards."""
+
+    def lay(place: Any) -> None:
+        put("book/META-INF/books.xml", books.encode())(place)
+        put("book/collections/physics.collection.xml", collection.encode())(place)
+        if module is not None:
+            put("book/modules/m1/index.cnxml", prolog + module.encode())(place)
+
+    return lay
+
+
+def pdf(password: str = "", pages: int = 1) -> bytes:
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer, encrypt=StandardEncryption(password) if password else None)
+    for number in range(pages):
+        canvas.drawString(72, 720, f"Page {number + 1}: a lens brings parallel rays to its focus.")
+        canvas.showPage()
+    canvas.save()
+    return buffer.getvalue()
+
+
+def word() -> bytes:
+    buffer = io.BytesIO()
+    document = docx.Document()
+    document.add_paragraph("A lens brings parallel rays to its focus.")
+    document.save(buffer)
+    return buffer.getvalue()
+
+
+def slides() -> bytes:
+    buffer = io.BytesIO()
+    deck = pptx.Presentation()
+    deck.slides.add_slide(deck.slide_layouts[0]).shapes.title.text = "Lenses"
+    deck.save(buffer)
+    return buffer.getvalue()
+
+
+def with_member(package: bytes, name: str, change: Callable[[bytes], bytes]) -> bytes:
+    """The zip `package` with the content of one member changed."""
+    buffer = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(package)) as old,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
+        for member in old.namelist():
+            data = old.read(member)
+            new.writestr(member, change(data) if member == name else data)
+    return buffer.getvalue()
+
+
+def declared(part: bytes) -> bytes:
+    """An XML part with an entity bomb before its first element."""
+    return _BOMB + part[part.index(b"?>") + 2 :]
+
+
+def zipped(members: dict[str, bytes], mode: int = stat.S_IFREG | 0o644) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            info = zipfile.ZipInfo(name)
+            info.external_attr = mode << 16
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, data)
+    return buffer.getvalue()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size, and holds one row of it."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    size = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    row = zlib.compress(b"\0" * (width + 1))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", row) + chunk(b"IEND", b"")
+
+
+def jpeg() -> bytes:
+    buffer = io.BytesIO()
+    Image.effect_noise((200, 150), 80).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def bad_name(place: Any) -> None:
+    path = os.fsencode(place.cards) + b"/caf\xe9.md"
+    try:
+        Path(os.fsdecode(path)).write_text("# Light\n\nLight is a wave.")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+
+
+def link_out(place: Any) -> None:
+    secret = place.root / "secret.md"
+    secret.write_text("# Secret\n\nNobody may find this.")
+    (place.cards / "secret.md").symlink_to(secret)
+
+
+def locked_folder(place: Any) -> None:
+    folder = place.cards / "locked"
+    folder.mkdir(mode=0o000)
+    if os.access(folder, os.R_OK):
+        pytest.skip("root reads every folder")
+
+
+LENS = b"# Lens\n\nA lens brings parallel rays to its focus.\n\n"
+
+DEAD = [
+    # -- PDF
+    pytest.param(put("a.pdf", lambda: pdf()[:400]), r"a\.pdf: .*cut off.*download it", id="pdf-truncated"),
+    pytest.param(put("a.pdf", lambda: pdf("secret")), r"a\.pdf: .*encrypted; save a copy", id="pdf-encrypted"),
+    pytest.param(put("a.pdf", b""), r"a\.pdf: .*empty; copy or download", id="pdf-empty"),
+    pytest.param(put("a.pdf", b"Just words."), r"a\.pdf: not a PDF .*suffix of what it is", id="pdf-is-text"),
+    pytest.param(put("a.pdf", b"%PDF-1.7\n" + b"\xff\0" * 999), r"a\.pdf: .*damaged.*save a copy", id="pdf-noise"),
+    # -- Office
+    pytest.param(put("a.docx", b"Just words."), r"a\.docx: no zip archive.*save it again", id="docx-no-zip"),
+    pytest.param(put("a.docx", b""), r"a\.docx: empty file; nothing to index", id="docx-empty"),
+    pytest.param(put("a.docx", b"\xd0\xcf\x11\xe0" + b"\0" * 600), r"a\.docx: .*before 2007.*save it as", id="docx-old"),
+    pytest.param(
+        put("a.docx", lambda: with_member(word(), "word/document.xml", lambda d: d + b" " * 30_000_000)),
+        r"a\.docx: member 'word/document\.xml' unpacks.*as bombs do; give the file itself",
+        id="docx-bomb",
+    ),
+    pytest.param(
+        put("a.docx", lambda: with_member(word(), "word/document.xml", declared)),
+        r"a\.docx: member 'word/document\.xml' declares a document type.*save the file from Word",
+        id="docx-entities",
+    ),
+    pytest.param(
+        put("a.docx", lambda: with_member(word(), "word/document.xml", lambda d: d[:300])),
+        r"a\.docx: a damaged Word file.*open it in Word and save it again",
+        id="docx-half-xml",
+    ),
+    pytest.param(put("a.docx", slides), r"a\.docx: not a Word file.*save it from Word", id="docx-is-pptx"),
+    pytest.param(put("a.pptx", lambda: slides()[:9_000]), r"a\.pptx: .*broken.*save it again", id="pptx-truncated"),
+    pytest.param(
+        put("a.pptx", lambda: with_member(slides(), "ppt/slides/slide1.xml", declared)),
+        r"a\.pptx: member 'ppt/slides/slide1\.xml' declares a document type.*save the file",
+        id="pptx-entities",
+    ),
+    # -- OpenStax
+    pytest.param(book(_MODULE.format("&d;"), prolog=_BOMB), r"index\.cnxml: .*declares entities.*replace them", id="cnxml-bomb"),
+    pytest.param(book(_MODULE.format("&a;"), prolog=_OUTSIDE), r"index\.cnxml: .*declares entities.*replace them", id="cnxml-external"),
+    pytest.param(book(_MODULE[:150]), r"index\.cnxml: not well-formed XML.*mend the file", id="cnxml-malformed"),
+    pytest.param(book(""), r"index\.cnxml: .*XML.*mend the file", id="cnxml-empty"),
+    pytest.param(
+        book(None),
+        r"names m1, but modules/m1/index\.cnxml is missing; add it",
+        marks=pytest.mark.xfail(strict=True, reason="cnxml.py gives a Problem: the items stored before go"),
+        id="cnxml-module-missing",
+    ),
+    pytest.param(
+        book(_MODULE, _BOOK.replace("m1", "../../../etc")),
+        r"no name of a module; expected one like",
+        marks=pytest.mark.xfail(strict=True, reason="cnxml.py gives a Problem"),
+        id="cnxml-module-outside",
+    ),
+    pytest.param(book(_MODULE, _BOOK[:99]), r"physics\.collection\.xml: not well-formed.*mend the file", id="cnxml-collection"),
+    # -- zip
+    pytest.param(put("a.zip", lambda: zipped({"../evil.md": LENS})), r"a\.zip: member '\.\./evil\.md' leads out", id="zip-dotdot"),
+    pytest.param(put("a.zip", lambda: zipped({"/evil.md": LENS})), r"a\.zip: member '/evil\.md' leads out", id="zip-absolute"),
+    pytest.param(put("a.zip", lambda: zipped({"C:\\evil.md": LENS})), r"a\.zip: member 'C:.*leads out", id="zip-drive"),
+    pytest.param(
+        put("a.zip", lambda: zipped({"a.md": b"/etc/passwd"}, stat.S_IFLNK | 0o777)),
+        r"a\.zip: member 'a\.md' is a link; pack the file itself",
+        id="zip-symlink",
+    ),
+    pytest.param(put("a.zip", lambda: zipped({"a.md": b"0" * 30_000_000})), r"a\.zip: .*as bombs do; give", id="zip-bomb"),
+    pytest.param(put("a.zip", lambda: zipped({"a.md": LENS})[:60]), r"a\.zip: .*broken.*save it again", id="zip-truncated"),
+    pytest.param(
+        put("a.zip", lambda: zipped({"a.md": LENS}).replace(b"a.md", b"b.md", 1)),
+        r"a\.zip: member 'a\.md' cannot be unpacked.*pack the archive again",
+        id="zip-two-names",
+    ),
+    pytest.param(put("a.zip", lambda: zipped({"b.zip": zipped({"a.md": LENS})})), r"a\.zip/b\.zip: an archive inside.*unpack it", id="zip-in-zip"),
+    pytest.param(put("a.zip", lambda: zipped({})), r"a\.zip: .*(nothing in it|no zip)", id="zip-empty"),
+    # -- pictures
+    pytest.param(put("a.png", lambda: png_header(20_000, 20_000)), r"a\.png: .*400000000 pixels.*scale the picture down", id="picture-huge"),
+    pytest.param(put("a.png", lambda: png_header(10_000, 8_000)), r"a\.png: .*10000 x 8000.*scale it down", id="picture-large"),
+    pytest.param(put("a.jpg", lambda: jpeg()[:2_000]), r"a\.jpg: the picture is broken.*save it again", id="picture-truncated"),
+    pytest.param(put("a.jpg", b"Just words."), r"a\.jpg: not a picture.*expected one of png, jpeg", id="picture-is-text"),
+    pytest.param(put("a.png", b""), r"a\.png: empty file; nothing to index", id="picture-empty"),
+    pytest.param(put("a.svg", b"<svg/>"), r"a\.svg: .*\.svg are not read; save it as \.png", id="picture-svg"),
+    # -- text
+    pytest.param(put("a.md", LENS + b"\0\1\2"), r"a\.md: binary data, expected text; save it as UTF-8", id="text-nul"),
+    pytest.param(put("a.md", bytes(range(128, 256)) * 40), r"a\.md: .*encoding is unknown; save it as UTF-8", id="text-encoding"),
+    pytest.param(put("a.md", b"\xff\xfe\x00"), r"a\.md: broken UTF-16 text; save it as UTF-8", id="text-utf16"),
+    pytest.param(put("a.md", b" \n"), r"a\.md: empty file; nothing to index", id="text-empty"),
+    pytest.param(put("a.md", b"---\ntitle: Optics\n---\n"), r"a\.md: no text and no figures.*nothing to index", id="text-no-words"),
+    pytest.param(put("a.html", b"<script>1</script>"), r"a\.html: .*nothing to index", id="html-no-words"),
+    pytest.param(put("a.rtf", b"{\\rtf1 words}"), r"a\.rtf: .*not read; save it as \.docx", id="wrong-type"),
+    pytest.param(put("a.heic", b"\0\0\0\x18ftypheic"), r"a\.heic: .*not read; save it as \.jpg", id="picture-heic"),
+    pytest.param(put("notes[/b].md", b""), r"notes\[/b\]\.md: empty file", id="name-is-markup"),
+    pytest.param(put("a\x1b[31m\n.md", b""), r"a\\x1b\[31m .md: empty file", id="name-is-command"),
+    # -- the folder
+    pytest.param(bad_name, r"caf\\udce9\.md: its name is not UTF-8; rename it", id="name-not-utf8"),
+    pytest.param(link_out, r"secret\.md: a link out of the corpus folder; copy the file into it", id="link-out"),
+    pytest.param(locked_folder, r"locked: cannot be opened.*check its permissions", id="folder-locked"),
+    # -- a document that was good when it was indexed
+    pytest.param(put("cells.md", b"\0" * 64), r"cells\.md: binary data", id="indexed-now-binary"),
+    pytest.param(put("cells.md", b""), r"cells\.md: empty file", id="indexed-now-empty"),
+]  # fmt: skip
+
+LEFT_OUT = [
+    pytest.param(put("a.md", LENS + b"![x](../../secret.png)"), r"a\.md: \.\./\.\./secret\.png: leads out", id="link-outside"),
+    pytest.param(put("a.md", LENS + b"![x](http://127.0.0.1:9/x.png)"), r"a\.md: http://.*not fetched; save it", id="link-web"),
+    pytest.param(put("a.md", LENS + b"![x](file:///etc/passwd)"), r"a\.md: file:.*not a relative path", id="link-file"),
+    pytest.param(put("a.md", LENS + b"![x](none.png)"), r"a\.md: none\.png: no such picture; check", id="link-missing"),
+    pytest.param(put("a.md", LENS + b"![x](cells.md)"), r"a\.md: cells\.md: not a picture", id="link-text"),
+    pytest.param(put("a.md", LENS + b"![x](data:image/png;base64,AAAA)"), r"a\.md: data:.*save it as PNG", id="link-inline"),
+    pytest.param(put("a.md", b"---\nx: [\n---\n" + LENS), r"a\.md: the front matter is no YAML", id="front-matter"),
+    pytest.param(
+        lambda place: (
+            put("a.md", LENS + b"![x](b.jpg)")(place), put("b.jpg", lambda: jpeg()[:2_000])(place)
+        ),
+        r"a\.md: .*b\.jpg: the picture is broken.*save it again",
+        id="picture-truncated",
+    ),
+    pytest.param(
+        book(_MODULE.format(LENS.decode()), books=_BOOKS[:80]),
+        r"books\.xml: not well-formed XML",
+        marks=pytest.mark.xfail(strict=True, reason="cnxml.py reads all collections and says nothing"),
+        id="cnxml-books",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(("lay", "says"), DEAD)
+def test_a_document_that_cannot_be_read_is_one_line_and_costs_nothing(
+    lay: Lay, says: str, place: Any, unirag: Any
+) -> None:
+    lay(place)
+    said = unirag(f"index {place.cards}")
+    lines = [line.strip() for line in said.out.splitlines()]
+    assert (said.code, said.err, said.unasked) == (4, "", [])
+    assert lines[0].startswith("cards: 0 figures and 0 passages from ")
+    assert len(lines) == 2, lines
+    assert re.match(f"not indexed .*{says}", lines[1]), lines[1]
+    assert place.stored() == place.before
+    assert not list((place.root / "tmp").iterdir())
+    assert not list(place.root.rglob("evil*"))
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(("lay", "says"), LEFT_OUT)
+def test_what_is_left_out_of_a_document_is_said_and_the_rest_is_stored(
+    lay: Lay, says: str, place: Any, unirag: Any
+) -> None:
+    lay(place)
+    said = unirag(f"index {place.cards}")
+    lines = [line.strip() for line in said.out.splitlines()]
+    assert (said.code, said.err, said.unasked) == (0, "", [])
+    assert len(lines) == 2, lines
+    assert re.match(f"left out .*{says}", lines[1]), lines[1]
+    (before, _), (after, _) = place.before, place.stored()
+    assert {key: after[key] for key in before} == before
+    assert any("A lens brings parallel rays" in after[key].text for key in after.keys() - before)
+
+
+@pytest.mark.models
+def test_dead_letters_and_problems_are_in_the_json(place: Any, unirag: Any) -> None:
+    put("a.pdf", b"Just words.")(place)
+    put("a.md", LENS + b"![x](none.png)")(place)
+    said = unirag(f"index {place.cards} --json")
+    (corpus,) = said.json["corpora"]
+    assert (said.code, said.err) == (4, "")
+    assert [d["source"] for d in corpus["dead_letters"]] == ["a.pdf"]
+    assert [p["source"] for p in corpus["problems"]] == ["a.md"]
+    (again,) = unirag(f"index {place.cards} --json").json["corpora"]
+    assert again["dead_letters"] == corpus["dead_letters"]  # it was tried again
+    assert again["documents"]["unchanged"] == 4
+
+
+@pytest.mark.models
+def test_a_pdf_under_another_name_is_read_as_what_it_is(place: Any, unirag: Any) -> None:
+    put("a.txt", pdf)(place)
+    said = unirag(f"index {place.cards} --json")
+    assert said.code == 0
+    assert said.json["corpora"][0]["passages"] == 1

@@ -1,0 +1,176 @@
+"""The main job as a newcomer runs it: real models, the sample corpus, the command line, no network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageFilter
+
+import data.sample
+
+SAMPLE = Path(data.sample.__file__).parent
+# Runs a command with every way to the network shut; what is left is files.
+OFFLINE = """
+import socket, sys
+def shut(*args, **kwargs):
+    raise OSError("the network is off in this test")
+socket.socket.connect = socket.socket.connect_ex = shut
+socket.getaddrinfo = socket.create_connection = shut
+try:
+    socket.create_connection(("127.0.0.1", 9))
+except OSError as error:
+    assert "off in this test" in str(error)
+sys.argv = ["unirag", *sys.argv[1:]]
+from unirag.cli import main
+main()
+"""
+
+
+class Home:
+    def __init__(self, path: Path, models: Path) -> None:
+        self.path, self.models = path, models
+
+    def run(self, *command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", OFFLINE, *command, "--home", str(self.path)],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            env={
+                "PATH": "/usr/bin:/bin",
+                "HOME": str(self.path.parent),
+                "UNIRAG_MODELS": str(self.models),
+                "PYTHONPATH": str(SAMPLE.parent.parent),
+                "COLUMNS": "200",
+            },
+            cwd=self.path.parent,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def json(self, *command: str, code: int = 0) -> Any:
+        return json.loads(self.run(*command, "--json", code=code).stdout)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Home:
+    made = Home(tmp_path_factory.mktemp("main") / "home", models)
+    report = made.json("index", str(SAMPLE), "--corpus", "sample")["corpora"][0]
+    assert report["documents"]["failed"] == 0
+    assert report["documents"]["new"] >= 48
+    assert report["figures"] >= 48
+    assert report["problems"] == []
+    return made
+
+
+def test_a_second_index_does_nothing(home: Home) -> None:
+    report = home.json("index", str(SAMPLE), "--corpus", "sample")["corpora"][0]
+    assert report["documents"]["new"] == report["documents"]["changed"] == 0
+    assert home.json("corpora", "list")["corpora"][0]["name"] == "sample"
+
+
+def check_hits(found: dict[str, Any]) -> None:
+    """The documented schema of `search --json`."""
+    assert set(found) >= {"query", "hits", "no_good_match", "timings_ms"}
+    for hit in found["hits"]:
+        assert set(hit) == {
+            "id", "kind", "title", "text", "image", "corpus", "section", "source", "licence",
+            "score", "channels",
+        }  # fmt: skip
+        assert set(hit["channels"]) == {"image", "text", "bm25"}
+        assert hit["kind"] in ("figure", "passage")
+        if hit["kind"] == "figure":
+            assert Path(hit["image"]).is_file()
+
+
+@pytest.mark.parametrize(
+    ("question", "section"),
+    [
+        ("why does light bend when it enters glass", "Refraction"),
+        ("how do you find the greatest height of a thrown ball", "Projectile"),
+        ("which way does the equilibrium shift when I heat it", "equilibrium"),
+        ("how does a computer add two bits", "gates"),
+    ],
+)
+def test_search_by_words(home: Home, question: str, section: str) -> None:
+    found = home.json("search", question)
+    check_hits(found)
+    assert not found["no_good_match"]
+    assert section.lower() in " ".join(found["hits"][0]["section"]).lower()
+
+
+def test_search_by_a_photo_of_a_figure(home: Home, tmp_path: Path) -> None:
+    with Image.open(SAMPLE / "figures" / "simple-pendulum.png") as picture:
+        photo = picture.convert("RGB").rotate(2, expand=True, fillcolor="white")
+    photo.resize((420, 300)).filter(ImageFilter.GaussianBlur(0.8)).save(tmp_path / "photo.jpg")
+    found = home.json("search", "--image", str(tmp_path / "photo.jpg"))
+    check_hits(found)
+    figure = next(h for h in found["hits"] if h["kind"] == "figure")
+    assert "pendulum" in " ".join(figure["section"]).lower()
+    assert figure["channels"]["image"] > 0.5
+    mixed = home.json("search", "what sets its period", "--image", f"{tmp_path / 'photo.jpg'}:0.5")
+    assert "pendulum" in " ".join(mixed["hits"][0]["section"]).lower()
+
+
+@pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed")
+def test_search_by_speech(home: Home, tmp_path: Path) -> None:
+    question = "How does a hydraulic press multiply force?"
+    subprocess.run(
+        ["espeak-ng", "-s", "140", "-w", str(tmp_path / "q.wav"), question], check=True, timeout=60
+    )
+    found = home.json("search", "--audio", str(tmp_path / "q.wav"))
+    assert "press" in found["query"].lower()
+    assert "hydraulic" in " ".join(found["hits"][0]["section"]).lower()
+
+
+def test_ask_cites_what_was_found(home: Home) -> None:
+    answer = home.json("ask", "Why does light bend when it enters glass?")
+    check_hits(answer)
+    assert set(answer) >= {"answer", "sentences", "refused", "quoted"}
+    assert not answer["refused"]
+    ids = {hit["id"] for hit in answer["hits"]}
+    assert answer["sentences"]
+    for sentence in answer["sentences"]:
+        assert sentence["citations"]
+        assert set(sentence["citations"]) <= ids
+        assert 0 < sentence["support"] <= 1
+    assert answer["answer"] == " ".join(s["text"] for s in answer["sentences"])
+
+
+def test_ask_refuses_without_evidence(home: Home) -> None:
+    answer = home.json("ask", "Who won the football world cup in 1998 and where was it played?")
+    assert answer["refused"]
+    assert answer["no_good_match"]
+    assert answer["sentences"] == []
+    assert answer["hits"]
+    plain = home.run("ask", "Who won the football world cup in 1998 and where was it played?")
+    assert "No evidence" in plain.stdout
+
+
+def test_empty_home_finds_nothing_and_says_so(home: Home, tmp_path: Path) -> None:
+    empty = Home(tmp_path / "empty", home.models)
+    assert empty.json("search", "anything") | {"timings_ms": 0} == {
+        "query": "anything", "hits": [], "no_good_match": True, "timings_ms": 0,
+    }  # fmt: skip
+    assert "unirag corpora list" in empty.run("search", "anything").stdout
+
+
+def test_remove_takes_items_and_pictures(home: Home, tmp_path: Path) -> None:
+    copy = Home(tmp_path / "copy", home.models)
+    card = tmp_path / "card"
+    (card / "figures").mkdir(parents=True)
+    (card / "cards").mkdir()
+    shutil.copy(SAMPLE / "cards" / "simple-pendulum.md", card / "cards")
+    shutil.copy(SAMPLE / "figures" / "simple-pendulum.png", card / "figures")
+    copy.json("index", str(card), "--no-ocr")
+    assert [*copy.path.glob("assets/*/*.png")]
+    assert copy.json("corpora", "remove", "card")["removed"] > 3
+    assert not [*copy.path.glob("assets/*/*.png")]
+    assert copy.json("search", "pendulum")["hits"] == []
