@@ -95,11 +95,11 @@ def candidates(threads: int, v4_models: Path | None) -> dict[str, Read]:
     ours = OcrSettings(threads=threads)
     no_cls = {"Global.use_cls": False}
     settings = {
-        "0.2 Mpx": replace(ours, figure_pixels=200_000),
-        "0.3 Mpx": replace(ours, figure_pixels=300_000),
-        "0.45 Mpx": replace(ours, figure_pixels=450_000),
-        "0.45 Mpx, labels one by one": replace(ours, figure_pixels=450_000, batch=1),
-        "0.6 Mpx": replace(ours, figure_pixels=600_000),
+        "0.2 Mpx": replace(ours, figure_pixels=(200_000, 600_000)),
+        "0.3 Mpx": replace(ours, figure_pixels=(300_000, 600_000)),
+        "0.45 Mpx": replace(ours, figure_pixels=(450_000, 600_000)),
+        "0.45 Mpx, labels one by one": replace(ours, figure_pixels=(450_000, 600_000), batch=1),
+        "0.6 Mpx": replace(ours, figure_pixels=(600_000, 600_000)),
     }
     readers = {DEFAULT: upstream({}, threads)}
     readers["defaults, no angle classifier"] = upstream(no_cls, threads)

@@ -21,32 +21,25 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_path
-
 import unirag
 from benchmarks.checked_queries import GROUPS, Query, load, read_items, validate
+from benchmarks.environment import CORPORA, HERE, HOME, describe
 from benchmarks.query_pictures import WAYS, make
 from data.errors import Missing, UniragError
 from data.pictures import open_picture
 from data.records import item_id
 from retrieval.store import Where
 from unirag.app import App
-from unirag.devices import choose_device, describe_device
 
-HERE = Path(__file__).resolve().parent
 QUERIES = HERE / "queries" / "physics.yaml"
-CORPORA = Path(os.environ.get("UNIRAG_TEST_CORPORA", HERE.parent.parent / "shared" / "corpora"))
 SEED = 7
 TOP, DEPTH = 5, 20
 WANTED = 0.85
@@ -156,18 +149,6 @@ def table(results: dict[str, Any], misses: Sequence[Outcome]) -> str:
     return "\n".join([*lines, ""])
 
 
-def commit() -> str:
-    """The commit, with `-dirty` where the tree has changes."""
-    run = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return run.stdout.strip()
-
-
 def run(arguments: argparse.Namespace) -> float:
     """recall@5 over all queries; NaN where they were only validated."""
     corpus, queries = load(QUERIES)
@@ -183,9 +164,7 @@ def run(arguments: argparse.Namespace) -> float:
         ensure_indexed(app, book, corpus, queries)
         outcomes = [ask(app, query, corpus, book, Path(folder)) for query in queries]
         results: dict[str, Any] = {
-            "device": describe_device(choose_device(app.settings.device)),
-            "commit": commit(),
-            "versions": {name: version(name) for name in LIBRARIES},
+            **describe(LIBRARIES),
             "profile": app.profile.name,
             "encoder": app.encoder.name,
             "text_model": app.text.name,
@@ -219,8 +198,7 @@ def run(arguments: argparse.Namespace) -> float:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    home = user_cache_path("unirag") / "benchmark-home"
-    parser.add_argument("--home", type=Path, default=home, help="kept between runs [%(default)s]")
+    parser.add_argument("--home", type=Path, default=HOME, help="kept between runs [%(default)s]")
     parser.add_argument("--corpora", type=Path, default=CORPORA, help="folder of the books")
     parser.add_argument("--profile", help="mini, base or paper")
     parser.add_argument("--validate", action="store_true", help="only check the queries")

@@ -39,15 +39,16 @@ _SCHEMA = """CREATE TABLE IF NOT EXISTS labels (
 class OcrSettings:
     """How pictures are read. The defaults are the benchmark's choice, see `benchmarks/ocr.md`.
 
-    Every picture is scaled to about `figure_pixels` (a page: `page_pixels`) before the detector,
-    up by `max_scale` at most: unlike a bound on one side, that bounds the time whatever the shape.
-    `min_width` is the least width in pixels to which a label is padded for the recogniser at height
-    48; upstream's 320 spends most of its time on the padding of short labels. Lines below
-    `min_score` (mean probability of their characters) are dropped.
+    `figure_pixels` and `page_pixels` are the least and the most pixels that the detector sees:
+    smaller pictures are scaled up (by `max_scale` at most), larger ones down. Unlike a bound on one
+    side, as upstream has, that bounds the time whatever the shape. The least is the benchmark's
+    choice; the most keeps small print in large scans legible. `min_width` is the width in pixels to
+    which a label is padded at least for the recogniser, at height 48: upstream's 320 spends most of
+    its time on padding. Lines below `min_score` (mean probability of their characters) are dropped.
     """
 
-    figure_pixels: int = 450_000
-    page_pixels: int = 1_600_000
+    figure_pixels: tuple[int, int] = (200_000, 600_000)
+    page_pixels: tuple[int, int] = (600_000, 1_600_000)
     max_scale: float = 2.5
     box_threshold: float = 0.5
     min_score: float = 0.5
@@ -70,12 +71,12 @@ class OcrSettings:
             "Rec.rec_batch_num": self.batch,
         }
 
-    def stamp(self, pixels: int) -> str:
-        """Names everything that decides the text: the cache's key beside the picture's digest."""
+    def stamp(self) -> str:
+        """Names everything that decides the labels: the cache's key beside the digest."""
         parts = (
             version("rapidocr"),
             _POSTPROCESSING,
-            pixels,
+            self.figure_pixels,
             self.max_scale,
             self.box_threshold,
             self.min_score,
@@ -124,7 +125,7 @@ class OcrCache:
                 self._db.execute(insert, (digest, stamp, text))
         except sqlite3.OperationalError as error:  # a full disk, a folder made read-only
             raise BadInput(
-                f"{self._path}: the OCR cache cannot be written ({error}); make room, or write access"
+                f"{self._path}: the OCR cache cannot be written ({error}); make room for it"
             ) from None
 
     def close(self) -> None:
@@ -166,14 +167,14 @@ class LabelReader:
         """`read`, kept in the cache under the `digest` of the picture's bytes."""
         if self._cache is None:
             return self.read(picture)
-        stamp = self.settings.stamp(self.settings.figure_pixels)
+        stamp = self.settings.stamp()
         text = self._cache.get(digest, stamp)
         if text is None:
             text = self.read(picture)
             self._cache.put(digest, stamp, text)
         return text
 
-    def _boxes(self, picture: Image.Image, pixels: int) -> list[Box]:
+    def _boxes(self, picture: Image.Image, pixels: tuple[int, int]) -> list[Box]:
         if min(picture.size) < _SMALLEST_SIDE:
             return []
         with self._lock:
@@ -190,11 +191,15 @@ class LabelReader:
         return _load(self.settings)
 
 
-def scaled(picture: Image.Image, pixels: int, max_scale: float) -> Image.Image:
-    """The picture as RGB at about `pixels` pixels, its shape kept; a strip counts with its bars."""
+def scaled(picture: Image.Image, pixels: tuple[int, int], max_scale: float) -> Image.Image:
+    """The picture as RGB with at least and at most `pixels` pixels, its shape kept.
+
+    A strip counts as what the detector sees of it, with its bars.
+    """
     width, height = picture.size
-    seen_height = width / 4 if width > _WIDEST * height else height
-    scale = min(math.sqrt(pixels / (width * seen_height)), max_scale)
+    area = width * (width / 4 if width > _WIDEST * height else height)
+    least, most = pixels
+    scale = min(math.sqrt(min(max(area, least), most) / area), max_scale)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
 

@@ -76,8 +76,8 @@ class EfficientNetLite0:
         except (OSError, SafetensorError, KeyError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise BadInput(
-                f"{path}: not the weights of EfficientNet-Lite0 ({reason}); expected those that "
-                "`unirag models pull --profile mini` puts there"
+                f"{path}: not the weights of EfficientNet-Lite0 ({reason}); remove the file and "
+                "run `unirag models pull --profile mini`"
             ) from None
         # channels_last is the layout that depthwise convolutions run fastest in.
         self._model: Any = model.eval().to(device, dtype).to(memory_format=torch.channels_last)

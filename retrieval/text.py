@@ -36,7 +36,7 @@ class SentenceRetriever:
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise BadInput(
                 f"{folder}: not a sentence-transformers model ({error}); expected config.json, "
-                "modules.json and model.safetensors"
+                "modules.json and model.safetensors; remove the folder and run `unirag models pull`"
             ) from None
         self.name = name
         self.width = int(self._model.get_embedding_dimension() or 0)

@@ -59,7 +59,7 @@ class Pictures:
             given = self.anchors.claim(anchor or "figure")
             yield Problem(given, "the figure holds no picture; only its words are kept")
             if caption:
-                yield Figure(given, None, caption, "", number, section, audience)
+                yield Figure(given, None, caption, "", number, section=section, audience=audience)
         for image in images:
             given = self.anchors.claim(anchor or "picture")
             found = locate(image.get("src", ""), self.folder, self.repository)

@@ -100,12 +100,26 @@ def test_a_page_is_read_column_by_column(reader: LabelReader) -> None:
     ]
 
 
-def test_scaling_keeps_the_shape_and_bounds_the_size() -> None:
-    assert scaled(Image.new("L", (400, 100)), 160_000, 2.5).size == (800, 200)
-    assert scaled(Image.new("RGB", (4000, 1000)), 160_000, 2.5).size == (800, 200)
-    assert scaled(Image.new("RGB", (40, 10)), 160_000, 2.5).size == (100, 25)
-    # a strip is laid on bars a quarter as high as it is wide, which the detector sees too
-    assert scaled(Image.new("RGB", (4000, 10)), 160_000, 2.5).size == (800, 2)
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ((400, 100), (800, 200)),  # up to the least
+        ((40, 10), (100, 25)),  # by no more than the most
+        ((1000, 250), (1000, 250)),  # left as it is between the two
+        ((4000, 1000), (1600, 400)),  # down to the most
+        ((4000, 10), (1600, 4)),  # a strip is laid on bars a quarter as high as it is wide
+    ],
+)
+def test_scaling_keeps_the_shape_and_bounds_the_size(
+    size: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    picture = scaled(Image.new("L", size), (160_000, 640_000), 2.5)
+    assert (picture.size, picture.mode) == (expected, "RGB")
+
+
+def test_small_print_in_a_large_picture_is_read(reader: LabelReader) -> None:
+    labels = [(100, 100, "Endoplasmic reticulum"), (900, 800, "Golgi apparatus")]
+    assert reader.read(drawn(labels, (1300, 1000), 16)) == "Endoplasmic reticulum\nGolgi apparatus"
 
 
 def test_nothing_is_fetched(tmp_path: Path) -> None:

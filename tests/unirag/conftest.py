@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import shutil
+import struct
 import sys
 import tempfile
 import warnings
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +41,14 @@ Mitochondria release the energy of sugar. Ribosomes join amino acids to proteins
 
 An acid gives protons to water; the pH falls below seven.
 """,
+}
+# Cases that fail today, by name: take one out as soon as it is mended.
+_KNOWN_FAULTS = {
+    "cnxml-module-missing": "cnxml.py gives a Problem; the items stored before are deleted",
+    "cnxml-module-outside": "cnxml.py gives a Problem; the items stored before are deleted",
+    "cnxml-books": "cnxml.py reads every collection instead and does not say so",
+    "chat-no-url": "openai_chat.py lets httpx.InvalidURL out",
+    "folder-empty": "indexing.py registers a corpus of nothing",
 }
 # What a user would never see: Python hides these unless it is told otherwise.
 _HIDDEN_WARNINGS = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
@@ -90,6 +101,17 @@ class Place:
             store.close()
             manifest.close()
 
+    @staticmethod
+    def claim_png(path: Path, width: int, height: int) -> None:
+        """Write a PNG that claims a size, and holds one row of it."""
+        size = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+        row = zlib.compress(b"\0" * (width + 1))
+        data = b"\x89PNG\r\n\x1a\n"
+        for kind, body in ((b"IHDR", size), (b"IDAT", row), (b"IEND", b"")):
+            checked = kind + body
+            data += struct.pack(">I", len(body)) + checked + struct.pack(">I", zlib.crc32(checked))
+        path.write_bytes(data)
+
     def load_models(self, *names: str) -> None:
         """Have the application load these models itself, as it does outside the tests."""
         for name in names:
@@ -120,9 +142,15 @@ def indexed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Indexed:
 
 @pytest.fixture
 def place(
-    indexed: Indexed, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    indexed: Indexed,
+    models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Place]:
     """The cards lie where they were indexed, whole again after every test."""
+    if fault := _KNOWN_FAULTS.get(request.node.name.partition("[")[2].rstrip("]")):
+        request.applymarker(pytest.mark.xfail(strict=True, reason=fault))
     shutil.copytree(indexed.home, tmp_path / "home")
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
@@ -162,6 +190,23 @@ def unirag(
         return Said(code, out, err, unasked)
 
     return run
+
+
+@pytest.fixture
+def refused(place: Place, unirag: Any) -> Any:
+    """Checks that a command says what is wrong, once, as designed, and loses nothing."""
+
+    def check(lay: Any, command: str, code: int, says: str) -> None:
+        undo = lay(place)
+        said = unirag(command.format(cards=shlex.quote(str(place.cards))))
+        assert said.code == code, said
+        assert re.fullmatch(f"error: .*{says}.*\n", said.err), said.err
+        assert (said.out, said.unasked) == ("", [])
+        if callable(undo):
+            undo()
+        assert place.stored() == place.before
+
+    return check
 
 
 def write_cards(folder: Path) -> None:

@@ -25,7 +25,7 @@ def main() -> None:
     from unirag.cli.output import fail
 
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(prog_name="unirag", standalone_mode=False))
     except UniragError as error:
         sys.exit(fail(error))
     except typer.TyperException as error:  # an unknown option, a value of the wrong type

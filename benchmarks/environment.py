@@ -1,0 +1,41 @@
+"""Where the books are, where results go, and what every result names."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from unirag.devices import choose_device, describe_device
+
+__all__ = ["CORPORA", "HERE", "HOME", "describe"]
+
+HERE = Path(__file__).resolve().parent
+CORPORA = Path(os.environ.get("UNIRAG_TEST_CORPORA", HERE.parent.parent / "shared" / "corpora"))
+HOME = user_cache_path("unirag") / "benchmark-home"
+
+
+def describe(libraries: Iterable[str]) -> dict[str, Any]:
+    """Device, commit and versions: what a figure means nothing without."""
+    return {
+        "device": describe_device(choose_device()),
+        "commit": _commit(),
+        "versions": {name: version(name) for name in libraries},
+    }
+
+
+def _commit() -> str:
+    """The commit, with `-dirty` where the tree has changes."""
+    run = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return run.stdout.strip()
