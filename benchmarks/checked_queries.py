@@ -98,7 +98,10 @@ def _faults(query: Query, items: Items, book: Path) -> Iterable[str]:
             yield f"{locator} is not in the book"
             continue
         item = items[locator][0]
-        if item.audience == "teacher" or item.role in ("exercise", "objective"):
+        # a photo may well be of an exercise's figure; words ask for what explains
+        drawn = bool(query.picture) and item.kind == "figure"
+        unhelpful = item.role == "objective" or (item.role == "exercise" and not drawn)
+        if item.audience == "teacher" or unhelpful:
             yield f"{locator} is for {item.audience}s, {item.role}; it explains nothing"
         if query.kind not in ("any", item.kind):
             yield f"{locator} is a {item.kind}, which kind {query.kind} leaves out"

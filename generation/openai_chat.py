@@ -24,7 +24,11 @@ class OpenAIChat:
     def __init__(
         self, url: str, model: str, api_key: str | None = None, client: httpx.Client | None = None
     ) -> None:
-        if not url.startswith(("http://", "https://")):
+        try:
+            usable = httpx.URL(url).scheme in ("http", "https")
+        except httpx.InvalidURL:
+            usable = False
+        if not usable:
             raise BadSetting(f"setting chat.url: got {url!r}; expected http(s)://host:port/v1")
         self._url = url.rstrip("/") + "/chat/completions"
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}

@@ -15,7 +15,7 @@ from data.chunking import Draft, chunk, link
 from data.documents import Document
 from data.errors import BadInput
 from data.pictures import Assets, open_picture
-from data.readers.scan import Rejected, scan
+from data.readers.scan import FORMATS, Rejected, scan
 from data.records import Item
 from retrieval.bm25 import Bm25
 from retrieval.encoder import ImageEncoder, TextRetriever
@@ -118,12 +118,14 @@ class Indexer:
         `prune`.
         """
         began = time.perf_counter()
-        known = self._register(path, corpus)
         report = Report(corpus)
         stored = self.manifest.fingerprints(corpus)
         state = Progress()
         seen: set[str] = set()
         found = list(scan(path))
+        if not found and not stored:
+            raise BadInput(f"{path}: nothing to index; expected {FORMATS}")
+        known = self._register(path, corpus)
         state.total = len(found)
         for document in found:
             state.source = document.source
@@ -133,12 +135,9 @@ class Indexer:
             elif stored.get(document.source) == self._fingerprint(document):
                 report.unchanged += 1
                 state.unchanged += 1
-            else:
-                self._document(document, known, report, state, progress)
-                if document.source in stored:
-                    report.changed += 1
-                else:
-                    report.new += 1
+            elif self._document(document, known, report, state, progress):
+                report.changed += document.source in stored
+                report.new += document.source not in stored
             state.documents += 1
             progress(state)
         report.gone = sorted(set(stored) - seen)
@@ -182,7 +181,8 @@ class Indexer:
         report: Report,
         state: Progress,
         progress: Callable[[Progress], None],
-    ) -> None:
+    ) -> bool:
+        """Store a new or changed document; False where it is a dead letter."""
         items: list[Item] = []
         images: dict[str, Vector] = {}
         troubles: list[Trouble] = []
@@ -195,7 +195,7 @@ class Indexer:
                 progress(state)
         except BadInput as error:
             self._bury(report, document.source, str(error))
-            return
+            return False
         points = self._points(link(items), images)
         where = Where(corpora=(corpus.name,), sources=(document.source,))
         before = {i.id for i in self.store.scan(where)} if self.store.count(where) else set()
@@ -215,6 +215,7 @@ class Indexer:
         report.figures += figures
         report.passages += len(points) - figures
         report.troubles += troubles
+        return True
 
     def _drafts(
         self, document: Document, corpus: Corpus, troubles: list[Trouble]

@@ -63,9 +63,15 @@ class CnxmlReader:
         return (path / "modules").is_dir() and any(collections)
 
     def documents(self, path: Path, root: Path) -> Iterable[Document]:
-        """One document for each module, in reading order, and one for each broken collection."""
+        """One document for each module, in reading order, and one for each broken collection file."""
         books: list[_Book] = []
-        for collection, style in _collections(path):
+        index = path / "META-INF" / "books.xml"
+        try:
+            entries = list(parse_xml(read_bytes(index), str(index))) if index.is_file() else []
+        except BadInput as error:
+            entries = []
+            yield _broken(index, root, error)
+        for collection, style in _collections(path, entries):
             try:
                 books.append(_book(collection, style, path))
             except BadInput as error:
@@ -104,20 +110,15 @@ class CnxmlReader:
 # -- books -----------------------------------------------------------------------------------------
 
 
-def _collections(path: Path) -> Iterator[tuple[Path, str]]:
-    """The collection files in the order of `books.xml`, each with its style.
+def _collections(path: Path, entries: list[etree._Element]) -> Iterator[tuple[Path, str]]:
+    """The collection files in the order of the entries of `books.xml`, each with its style.
 
-    All of `collections/` in order of name where `books.xml` is missing, broken or names none.
+    All of `collections/` in order of name where it is missing, broken or names none.
     """
     found: list[tuple[Path, str]] = []
-    index = path / "META-INF" / "books.xml"
-    try:
-        entries = list(parse_xml(read_bytes(index), str(index))) if index.is_file() else []
-    except BadInput:
-        entries = []
     for entry in entries:
         if isinstance(entry.tag, str) and local_name(entry) == "book":
-            collection = (index.parent / entry.get("href", "")).resolve()
+            collection = (path / "META-INF" / entry.get("href", "")).resolve()
             if collection.is_relative_to(path.resolve()) and collection.is_file():
                 found.append((collection, entry.get("style", "")))
     if not found:
@@ -335,11 +336,12 @@ def _read(
 
 
 def _absent(message: str) -> Iterator[Block | Figure | Problem]:
-    yield Problem("", message)
+    """An error, not an empty module: what an earlier run stored of it must stay."""
+    raise BadInput(message)
 
 
 def _broken(collection: Path, root: Path, error: BadInput) -> Document:
-    """A collection that cannot be read, as a document whose reading says so."""
+    """A collection or list of books that cannot be read, as a document whose reading says so."""
 
     def read() -> Iterator[Block | Figure | Problem]:
         raise error

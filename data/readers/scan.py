@@ -71,7 +71,7 @@ _HINTS = {
     ".7z": "pack it as .zip",
     ".rar": "pack it as .zip",
 }
-_READ = "Markdown, HTML, text, PDF, Word, PowerPoint, pictures and zip archives of these"
+FORMATS = "Markdown, HTML, text, PDF, Word, PowerPoint, pictures and zip archives of these"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ class _Scan:
             found = True
             yield _inside(part, source, unpacked)
         if not found:
-            yield self._rejected(path, f"nothing in it that is read; expected {_READ}")
+            yield self._rejected(path, f"nothing in it that is read; expected {FORMATS}")
 
     def _reader(self, path: Path) -> Reader | None:
         return next((reader for reader in self.readers if reader.claims(path)), None)
@@ -244,5 +244,5 @@ def _is_no_content(path: Path) -> bool:
 
 def _reason(path: Path) -> str:
     suffix = path.suffix.lower()
-    hint = _HINTS.get(suffix, f"expected {_READ}")
+    hint = _HINTS.get(suffix, f"expected {FORMATS}")
     return f"files of the type {suffix or '(no suffix)'} are not read; {hint}"

@@ -110,7 +110,9 @@ def test_without_a_usable_list_of_books_all_collections_are_read(
     repository.book("c", "First", module("m1"))
     repository.module("m1", "One", "<para>One.</para>")
     repository.module("m2", "Two", "<para>Two.</para>")
-    assert list(repository.documents()) == ["m1", "m2"]
+    # a list that is there and broken is a document of its own, whose reading says so
+    broken = ["META-INF"] if books == "<container" else []
+    assert list(repository.documents()) == [*broken, "m1", "m2"]
 
 
 def test_places_follow_the_printed_numbers(repository: Repository) -> None:

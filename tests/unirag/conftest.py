@@ -42,14 +42,6 @@ Mitochondria release the energy of sugar. Ribosomes join amino acids to proteins
 An acid gives protons to water; the pH falls below seven.
 """,
 }
-# Cases that fail today, by name: take one out as soon as it is mended.
-_KNOWN_FAULTS = {
-    "cnxml-module-missing": "cnxml.py gives a Problem; the items stored before are deleted",
-    "cnxml-module-outside": "cnxml.py gives a Problem; the items stored before are deleted",
-    "cnxml-books": "cnxml.py reads every collection instead and does not say so",
-    "chat-no-url": "openai_chat.py lets httpx.InvalidURL out",
-    "folder-empty": "indexing.py registers a corpus of nothing",
-}
 # What a user would never see: Python hides these unless it is told otherwise.
 _HIDDEN_WARNINGS = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
@@ -146,11 +138,8 @@ def place(
     models: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
 ) -> Iterator[Place]:
     """The cards lie where they were indexed, whole again after every test."""
-    if fault := _KNOWN_FAULTS.get(request.node.name.partition("[")[2].rstrip("]")):
-        request.applymarker(pytest.mark.xfail(strict=True, reason=fault))
     shutil.copytree(indexed.home, tmp_path / "home")
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))

@@ -334,10 +334,6 @@ LEFT_OUT = {
         ),
         r"a\.md: .*b\.jpg: the picture is broken.*save it again",
     ),
-    "cnxml-books": (
-        book(_MODULE.format(LENS.decode()), books=_BOOKS[:80]),
-        r"books\.xml: not well-formed XML",
-    ),
 }
 
 
@@ -355,6 +351,18 @@ def test_a_document_that_cannot_be_read_is_one_line_and_costs_nothing(
     assert place.stored() == place.before
     assert not list((place.root / "tmp").iterdir())
     assert not list(place.root.rglob("evil*"))
+
+
+def test_a_broken_list_of_books_is_said_and_its_collections_are_read(
+    place: Any, unirag: Any
+) -> None:
+    book(_MODULE.format(LENS.decode()), books=_BOOKS[:80])(place)
+    said = unirag(f"index {place.cards}")
+    lines = [line.strip() for line in said.out.splitlines()]
+    assert (said.code, said.err, len(lines)) == (4, "", 2)
+    assert re.match(r"not indexed .*books\.xml: not well-formed XML.*mend the file", lines[1])
+    (before, _), (after, _) = place.before, place.stored()
+    assert before.keys() < after.keys()
 
 
 @pytest.mark.parametrize(("lay", "says"), LEFT_OUT.values(), ids=LEFT_OUT.keys())
