@@ -22,8 +22,8 @@ class AnswerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    items: int = Field(4, ge=1, le=20)
-    evidence_tokens: int = Field(420, ge=50, le=100_000)
+    items: int = Field(3, ge=1, le=20)
+    evidence_tokens: int = Field(300, ge=50, le=100_000)
     max_tokens: int = Field(140, ge=16, le=4096)
     grounding: GroundingSettings = GroundingSettings()
 

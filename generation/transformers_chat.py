@@ -83,7 +83,6 @@ class TransformersChat:
                         **inputs,
                         max_new_tokens=max_tokens,
                         do_sample=False,
-                        repetition_penalty=1.1,
                         streamer=streamer,
                         stopping_criteria=StoppingCriteriaList([stop]),
                     )

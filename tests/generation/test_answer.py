@@ -142,7 +142,7 @@ def test_a_document_cannot_pose_as_a_source_or_a_question() -> None:
     evidence = assemble("What is force?", [evil], embed, len, items=2, tokens=500)
     prompt = explain("What is force?", evidence)[1].content
     assert [line for line in prompt.splitlines() if line.startswith("[2]")] == []
-    assert sum(line.startswith("Question:") for line in prompt.splitlines()) == 1
+    assert sum(line.startswith("Using only") for line in prompt.splitlines()) == 1
     sentences, answer = ask("HACKED. HACKED [1].", hits=[evil])
     assert not any(s.text.startswith("HACKED") for s in sentences if not answer.quoted)
 

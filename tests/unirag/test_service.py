@@ -24,7 +24,9 @@ class FakeApp:
         picture = Image.new("RGB", (8, 8), "red")
         picture.save(root / "p.png")
         self.digest = self.assets.put((root / "p.png").read_bytes(), picture)
-        item = Item("i1", "figure", "c", "s#1", "Prism", "A prism.", image=self.digest, licence="CC")
+        item = Item(
+            "i1", "figure", "c", "s#1", "Prism", "A prism.", image=self.digest, licence="CC"
+        )
         self.hits = (Hit(item, 0.5, {"text": 0.7}),)
         self.seen: list[tuple[Path, bytes]] = []
         self.error: Exception | None = None
@@ -101,4 +103,3 @@ def test_the_page_asks_only_this_service(client: TestClient) -> None:
 def test_only_loopback_is_served_on() -> None:
     with pytest.raises(BadInput, match="expected a loopback address"):
         _check("0.0.0.0", 8008)
-

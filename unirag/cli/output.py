@@ -75,7 +75,9 @@ def print_hits(hits: Sequence[Hit], assets: Assets, pictures: bool = True) -> No
     for n, hit in enumerate(hits, 1):
         item = hit.item
         scores = ", ".join(f"{c} {v:.2f}" for c, v in hit.channels.items())
-        out.print(f"[bold]{n}. {plain(item.title)}[/]  [dim]{item.kind}, {scores}[/]")
+        out.print(
+            f"[bold]{n}. {plain(item.title)}[/]  [dim]{item.kind}, {scores}[/]", soft_wrap=True
+        )
         out.print(f"   [dim]{plain(' › '.join(item.section))}[/]", soft_wrap=True)
         text = " ".join(item.text.split())
         out.print(f"   {plain(text[:280] + (' …' if len(text) > 280 else ''))}", soft_wrap=True)
