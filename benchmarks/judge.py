@@ -7,7 +7,9 @@ learning objectives and its exercises (neither of which a search looks into) sho
 the same from a psychology and a statistics book should not, where more than half of their longer
 words are not the chemistry book's. Measured on openstax-physics: the hand-checked queries against
 the same three kinds of question from an anatomy and an organic chemistry book. No book is on both
-sides.
+sides. Pictures: fitted on the figures of the sample corpus, as a student would bring them, against
+pictures of the chemistry book; measured on figures of the physics book against organic chemistry.
+Both judgements are shifted to refuse 1 % of the answerable questions they were fitted on.
 """
 
 from __future__ import annotations
@@ -21,18 +23,22 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+import data.sample
 import unirag
 from benchmarks.checked_queries import load
 from benchmarks.environment import CORPORA, HERE, HOME, describe
+from benchmarks.query_pictures import WAYS, make
 from data.chunking import Draft, chunk
+from data.pictures import open_picture
 from data.readers.cnxml import CnxmlReader
 from data.records import Item
 from unirag.app import App
-from unirag.judge import JudgeSettings, confidence, word_features
+from unirag.judge import JudgeSettings, confidence, picture_features, word_features
 
 SEED = 42
 MODULES = 45
@@ -47,6 +53,9 @@ FORMS = (
     "can you tell me about {}",
     "{}",
 )
+
+
+Pictures = list[tuple[Path, bool]]
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,27 @@ def features(app: App, questions: Sequence[Question]) -> tuple[np.ndarray, np.nd
     return np.array(rows), np.array([q.answerable for q in questions])
 
 
+def picture_questions(app: App, foreign_book: Path, draw: random.Random, folder: Path) -> Pictures:
+    """Each figure of the home as a student would bring it, and as many pictures of another book."""
+    own = sorted({i.image for i in app.store.scan() if i.image})
+    others = sorted((foreign_book / "media").iterdir())
+    made = []
+    for digest, other in zip(own, draw.sample(others, len(own)), strict=True):
+        source = app.assets.path(digest)
+        assert source is not None
+        for path, answerable in ((source, True), (other, False)):
+            way = draw.choice(WAYS)
+            target = folder / f"{len(made)}"
+            target.write_bytes(make(open_picture(path), way, path.name, SEED))
+            made.append((target, answerable))
+    return made
+
+
+def picture_rows(app: App, pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
+    found = [app.search(images=[path], limit=5) for path, _ in pictures]
+    return np.array([picture_features(f.hits) for f in found]), np.array([a for _, a in pictures])
+
+
 def all_text(app: App) -> str:
     return "\n".join(f"{i.title} {i.text}" for i in app.store.scan())
 
@@ -114,73 +144,101 @@ def part_of(book: Path, modules: int, target: Path) -> Path:
     return target
 
 
-def measured(settings: JudgeSettings, app: App, questions: Sequence[Question]) -> dict[str, float]:
-    """Precision and recall of the refusal: how often a refusal is right, and how many are made."""
-    refused = np.array(
-        [
-            confidence(
-                q.text, app.search(q.text, limit=5).hits, has_picture=False, settings=settings
-            )
-            < settings.threshold
-            for q in questions
-        ]
-    )
-    unanswerable = np.array([not q.answerable for q in questions])
-    right = float((refused & unanswerable).sum())
+def fitted_weights(x_QF: np.ndarray, y_Q: np.ndarray) -> tuple[tuple[float, ...], float]:
+    """Logistic weights, bias first, and the threshold that refuses `REFUSED` of the answerable."""
+    model = LogisticRegression(C=3.0, class_weight="balanced").fit(x_QF, y_Q)
+    weights = (float(model.intercept_[0]), *map(float, model.coef_[0]))
+    sure_Q = model.predict_proba(x_QF[y_Q])[:, 1]
+    return tuple(round(w, 2) for w in weights), float(np.quantile(sure_Q, REFUSED))
+
+
+def rates(refused: np.ndarray, answerable: np.ndarray) -> dict[str, float]:
+    """Precision and recall of the refusal, and how often it meets what could be answered."""
+    right = float((refused & ~answerable).sum())
     return {
-        "questions": len(questions),
-        "unanswerable": int(unanswerable.sum()),
-        "refusal_precision": round(right / max(1, refused.sum()), 3),
-        "refusal_recall": round(right / unanswerable.sum(), 3),
-        "answerable_refused": round(
-            float((refused & ~unanswerable).sum() / (~unanswerable).sum()), 3
-        ),
+        "questions": len(answerable),
+        "unanswerable": int((~answerable).sum()),
+        "refusal_precision": round(right / max(1, int(refused.sum())), 3),
+        "refusal_recall": round(right / int((~answerable).sum()), 3),
+        "answerable_refused": round(float((refused & answerable).sum() / answerable.sum()), 3),
     }
 
 
+def by_words(settings: JudgeSettings, app: App, questions: Sequence[Question]) -> dict[str, float]:
+    sure = [
+        confidence(q.text, app.search(q.text, limit=5).hits, has_picture=False, settings=settings)
+        for q in questions
+    ]
+    return rates(np.array(sure) < settings.threshold, np.array([q.answerable for q in questions]))
+
+
+def by_picture(settings: JudgeSettings, app: App, pictures: Pictures) -> dict[str, float]:
+    sure = [
+        confidence("", app.search(images=[path], limit=5).hits, has_picture=True, settings=settings)
+        for path, _ in pictures
+    ]
+    return rates(np.array(sure) < settings.threshold, np.array([a for _, a in pictures]))
+
+
+def fit(books: Path, folder: Path, draw: random.Random) -> tuple[JudgeSettings, dict[str, Any]]:
+    """Words on a chemistry book, pictures on the sample corpus; one threshold for both."""
+    book = part_of(books / "openstax-chemistry-bundle", MODULES, folder / "chemistry")
+    with unirag.open(home=folder / "home", ocr=False) as app:
+        app.index([book])
+        own = asked_of(app.store.scan(), draw)
+        others = [books / "openstax-psychology", books / "openstax-introductory-statistics-bundle"]
+        strange = foreign(others, all_text(app), len(own), draw)
+        questions = [Question(t, True) for t in own] + [Question(t, False) for t in strange]
+        words, words_at = fitted_weights(*features(app, questions))
+    with unirag.open(home=folder / "sample", ocr=False) as app:
+        app.index([Path(data.sample.__file__).parent])
+        (folder / "pictures").mkdir()
+        chemistry = books / "openstax-chemistry-bundle"
+        pictures = picture_questions(app, chemistry, draw, folder / "pictures")
+        picture, picture_at = fitted_weights(*picture_rows(app, pictures))
+    # shift each bias so that both judgements use the threshold 0.5
+    settings = JudgeSettings(
+        threshold=0.5, words=_shifted(words, words_at), picture=_shifted(picture, picture_at)
+    )
+    return settings, {"words": len(questions), "pictures": len(pictures)}
+
+
+def _shifted(weights: tuple[float, ...], threshold: float) -> tuple[float, ...]:
+    bias = weights[0] - float(np.log(threshold / (1 - threshold)))
+    return (round(bias, 2), *weights[1:])
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--home", type=Path, default=HOME, help="home with openstax-physics")
     parser.add_argument("--corpora", type=Path, default=CORPORA)
     options = parser.parse_args()
     books = options.corpora
     draw = random.Random(SEED)
-    with tempfile.TemporaryDirectory() as folder:
-        book = part_of(books / "openstax-chemistry-bundle", MODULES, Path(folder) / "chemistry")
-        with unirag.open(home=Path(folder) / "home", ocr=False) as app:
-            app.index([book])
-            own = asked_of(app.store.scan(), draw)
-            others = [
-                books / "openstax-psychology",
-                books / "openstax-introductory-statistics-bundle",
-            ]
-            strange = foreign(others, all_text(app), len(own), draw)
-            training = [Question(t, True) for t in own] + [Question(t, False) for t in strange]
-            x_QF, y_Q = features(app, training)
-            model = LogisticRegression(C=3.0, class_weight="balanced").fit(x_QF, y_Q)
-            weights = (float(model.intercept_[0]), *map(float, model.coef_[0]))
-            sure_Q = model.predict_proba(x_QF[y_Q])[:, 1]
-            fitted = JudgeSettings(
-                words=tuple(round(w, 2) for w in weights),
-                threshold=round(float(np.quantile(sure_Q, REFUSED)), 2),
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        fitted, sizes = fit(books, folder, draw)
+        with unirag.open(home=options.home, ocr=False) as app:
+            checked = [q.text for q in load(HERE / "queries" / "physics.yaml")[1] if not q.picture]
+            others = [books / "openstax-anatomy-physiology", books / "openstax-organic-chemistry"]
+            strange = foreign(others, all_text(app), 200, draw)
+            questions = [Question(t, True) for t in checked] + [Question(t, False) for t in strange]
+            (folder / "test").mkdir()
+            pictures = picture_questions(
+                app, books / "openstax-organic-chemistry", draw, folder / "test"
             )
-            fit = measured(fitted, app, training)
-    with unirag.open(home=options.home) as app:
-        checked = [q.text for q in load(HERE / "queries" / "physics.yaml")[1] if not q.picture]
-        others = [books / "openstax-anatomy-physiology", books / "openstax-organic-chemistry"]
-        strange = foreign(others, all_text(app), 200, draw)
-        test = [Question(t, True) for t in checked] + [Question(t, False) for t in strange]
-        result = {
-            **describe(["scikit-learn", "sentence-transformers", "qdrant-edge-py"]),
-            "seed": SEED,
-            "weights": list(fitted.words),
-            "threshold": fitted.threshold,
-            "shipped_weights": list(JudgeSettings().words),
-            "shipped_threshold": JudgeSettings().threshold,
-            "fitted on": fit,
-            "fitted, on physics": measured(fitted, app, test),
-            "shipped, on physics": measured(JudgeSettings(), app, test),
-        }
+            pictures = draw.sample(pictures, min(200, len(pictures)))
+            result = {
+                **describe(["scikit-learn", "sentence-transformers", "qdrant-edge-py"]),
+                "seed": SEED,
+                "fitted on": sizes,
+                "fitted": fitted.model_dump(),
+                "shipped": JudgeSettings().model_dump(),
+                "words, on physics, fitted": by_words(fitted, app, questions),
+                "words, on physics, shipped": by_words(JudgeSettings(), app, questions),
+                "pictures, on physics, fitted": by_picture(fitted, app, pictures),
+                "pictures, on physics, shipped": by_picture(JudgeSettings(), app, pictures),
+            }
     (HERE / "results").mkdir(exist_ok=True)
     (HERE / "results" / "judge.json").write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))

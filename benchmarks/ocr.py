@@ -1,6 +1,6 @@
 """How well, and how fast, do labels read by OCR find a figure from its description?
 
-    python benchmarks/ocr.py --text-model FOLDER [--v4-models FOLDER]
+    python -m benchmarks.ocr [--text-model FOLDER] [--v4-models FOLDER]
 
 The task: figures whose caption is withheld. Each alt text of a seeded sample of figures is a
 query, the OCR text of each picture is a document. They are ranked by BM25 (Qdrant Edge, as in the
@@ -18,33 +18,30 @@ import argparse
 import json
 import math
 import os
-import platform
 import random
-import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from lxml import etree
 from PIL import Image
+from platformdirs import user_data_path
 from qdrant_edge import Bm25
 from rapidocr import RapidOCR
 from sentence_transformers import SentenceTransformer
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from benchmarks.environment import CORPORA, HERE, describe
+from data.ocr import LabelReader, OcrSettings
+from data.pictures import open_picture
+from data.reading_order import is_word
+from unirag.devices import describe_device
 
-from data.ocr import LabelReader, OcrSettings  # noqa: E402
-from data.pictures import open_picture  # noqa: E402
-from data.reading_order import is_word  # noqa: E402
-
-CORPORA = Path(os.environ.get("UNIRAG_TEST_CORPORA", HERE.parent.parent / "shared" / "corpora"))
+TEXT_MODEL = user_data_path("unirag") / "models" / "all-minilm-l6-v2"
 CHOOSE_ON = ("openstax-anatomy-physiology", "openstax-college-physics-bundle")
 REPORT_ON = "openstax-chemistry-bundle"
 CNXML = "{http://cnx.rice.edu/cnxml}"
@@ -256,17 +253,13 @@ def table(results: Mapping[str, Any]) -> str:
 
 
 def device() -> dict[str, Any]:
-    cpu = platform.processor() or platform.machine()
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        names = [r for r in info.read_text().splitlines() if r.startswith("model name")]
-        cpu = names[0].split(":", 1)[1].strip() if names else cpu
+    cpu = describe_device("cpu")
     return {"cpu": cpu, "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--text-model", type=Path, required=True)
+    parser.add_argument("--text-model", type=Path, default=TEXT_MODEL)
     parser.add_argument("--v4-models", type=Path)
     parser.add_argument("--explore", type=int, default=50, help="figures a book while choosing")
     parser.add_argument("--report", type=int, default=295, help="figures for the final table")
@@ -281,13 +274,9 @@ def main() -> None:
     choice = best(explored)
     finalists = {name: readers[name] for name in dict.fromkeys((DEFAULT, choice))}
     reported = run(REPORT_ON, arguments.report, arguments.seed, finalists, model)
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=HERE, capture_output=True, text=True, check=False
-    )
     results = {
+        **describe(("rapidocr", "onnxruntime", "qdrant-edge-py", "numpy")),
         "device": started,
-        "commit": commit.stdout.strip(),
-        "versions": {n: version(n) for n in ("rapidocr", "onnxruntime", "qdrant-edge-py", "numpy")},
         "seed": arguments.seed,
         "threads": arguments.threads,
         "chosen": choice,

@@ -60,8 +60,9 @@ class Item:
     `locator` is `<source>#<anchor>`, unique in the corpus. `text` is caption and alt text for a
     figure, the passage otherwise, with formulas as LaTeX between `\\(` and `\\)`. `labels` is what
     OCR read inside the picture. `bbox` is (left, top, right, bottom) as fractions of the page,
-    origin at the top left. `order` is the reading order inside the source. `neighbours` are ids of
-    items that belong together: a figure and the passages that refer to it, an exercise and its solution.
+    origin at the top left. `order` is the reading order inside the source. `neighbours` are ids
+    of items that belong together: a figure and the passages that refer to it, an exercise and its
+    solution.
     """
 
     id: str

@@ -63,7 +63,7 @@ class CnxmlReader:
         return (path / "modules").is_dir() and any(collections)
 
     def documents(self, path: Path, root: Path) -> Iterable[Document]:
-        """One document for each module, in reading order, and one for each broken collection file."""
+        """One document for each module, in reading order, and one for each broken file of books."""
         books: list[_Book] = []
         index = path / "META-INF" / "books.xml"
         try:

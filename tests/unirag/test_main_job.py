@@ -1,4 +1,4 @@
-"""The main job as a newcomer runs it: real models, the sample corpus, the command line, no network."""
+"""The main job as a newcomer runs it: real models, sample corpus, command line, no network."""
 
 from __future__ import annotations
 
