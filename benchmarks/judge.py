@@ -116,7 +116,7 @@ def picture_questions(app: App, foreign_book: Path, draw: random.Random, folder:
         source = app.assets.path(digest)
         assert source is not None
         for path, answerable in ((source, True), (other, False)):
-            way = draw.choice(WAYS)
+            way = draw.choice(sorted(WAYS))
             target = folder / f"{len(made)}"
             target.write_bytes(make(open_picture(path), way, path.name, SEED))
             made.append((target, answerable))
