@@ -3,9 +3,9 @@
     python -m benchmarks.ask_physics [--home DIR] [--questions N]
 
 Asks the passage questions of `queries/physics.yaml` one after the other in one process, after one
-question that loads the model. The language model's own bare speed on the same prompt length is
-measured in the same run, so that the pipeline's share of the time can be told. Every answer is
-written to results/ask_physics.json, good and bad.
+question that loads the model. After each, the language model alone gets the same prompt once more:
+the ratio tells what search and checks add. Every answer is written to results/ask_physics.json,
+good and bad.
 """
 
 from __future__ import annotations
@@ -14,24 +14,33 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import unirag
 from benchmarks.checked_queries import load
 from benchmarks.environment import HERE, HOME, describe
-from data.records import Answer
-from generation.chat import Message
+from data.records import Answer, Hit
+from generation.evidence import assemble
+from generation.prompts import explain
 from unirag.app import App
 
 
-def bare(app: App, tokens: int, prompt: int) -> dict[str, float]:
-    """First token and whole reply of the language model alone, seconds."""
-    words = "force " * prompt
+def bare(app: App, question: str, hits: Sequence[Hit]) -> float:
+    """Seconds that the language model alone takes for the same prompt, whole."""
+    settings = app.settings.answer
+    evidence = assemble(
+        question,
+        hits,
+        app.text.encode_passages,
+        app.chat.count,
+        items=settings.items,
+        tokens=settings.evidence_tokens,
+    )
     began = time.perf_counter()
-    first = 0.0
-    for _ in app.chat.stream([Message("user", words)], tokens):
-        first = first or time.perf_counter() - began
-    return {"first_token_s": round(first, 2), "reply_s": round(time.perf_counter() - began, 2)}
+    for _ in app.chat.stream(explain(question, evidence), settings.max_tokens):
+        pass
+    return time.perf_counter() - began
 
 
 def main() -> None:
@@ -44,12 +53,14 @@ def main() -> None:
     rows = []
     with unirag.open(home=options.home) as app:
         app.ask("What is physics?")
-        alone = bare(app, app.settings.answer.max_tokens, app.settings.answer.evidence_tokens + 100)
+        ratios = []
         for query in questions:
             began = time.perf_counter()
             answer: Answer = app.ask(query.text, limit=5)
             seconds = time.perf_counter() - began
             before = answer.timings_ms.get("total", 0.0)  # the search, which comes first
+            if not answer.refused:
+                ratios.append(seconds / bare(app, query.text, answer.hits))
             locators = {h.item.id: h.item.locator for h in answer.hits}
             cited = {locators[c] for s in answer.sentences for c in s.citations}
             rows.append(
@@ -77,7 +88,7 @@ def main() -> None:
         "answers_citing_a_relevant_item": sum(bool(r["cites_relevant"]) for r in answered),
         "seconds": spread([float(r["seconds"]) for r in answered]),
         "first_token_s": spread([float(r["first_token_s"]) for r in answered]),
-        "language_model_alone": alone,
+        "ratio_to_the_language_model_alone": spread(ratios),
         "answers": rows,
     }
     (HERE / "results").mkdir(exist_ok=True)

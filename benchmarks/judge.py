@@ -233,11 +233,8 @@ def main() -> None:
                 "seed": SEED,
                 "fitted on": sizes,
                 "fitted": fitted.model_dump(),
-                "shipped": JudgeSettings().model_dump(),
-                "words, on physics, fitted": by_words(fitted, app, questions),
-                "words, on physics, shipped": by_words(JudgeSettings(), app, questions),
-                "pictures, on physics, fitted": by_picture(fitted, app, pictures),
-                "pictures, on physics, shipped": by_picture(JudgeSettings(), app, pictures),
+                "words, on physics": by_words(fitted, app, questions),
+                "pictures, on physics": by_picture(fitted, app, pictures),
             }
     (HERE / "results").mkdir(exist_ok=True)
     (HERE / "results" / "judge.json").write_text(json.dumps(result, indent=2) + "\n")
