@@ -43,7 +43,8 @@ class TransformersChat:
     ) -> None:
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self._model = AutoModelForCausalLM.from_pretrained(
+            # transformers types its models with a mixin that mypy cannot follow
+            self._model: Any = AutoModelForCausalLM.from_pretrained(
                 folder, local_files_only=True, dtype=dtype, use_safetensors=True
             )
         except (OSError, ValueError, KeyError, SafetensorError) as error:

@@ -54,7 +54,7 @@ def parse_xml(data: bytes, name: str) -> etree._Element:
             f"{name}: not well-formed XML ({error.msg}); mend the file and index it again"
         ) from None
     dtd = root.getroottree().docinfo.internalDTD
-    if dtd is not None and dtd.entities():  # type: ignore[union-attr]  # not in lxml-stubs
+    if dtd is not None and dtd.entities():
         raise BadInput(
             f"{name}: the XML declares entities, which are never resolved; "
             "replace them by their text and take the declarations out"

@@ -11,8 +11,8 @@ from unirag.judge import JudgeSettings, confidence
 MEASURED = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "judge.json"
 
 
-def hit(name: str, text: str, **channels: float) -> Hit:
-    return Hit(Item(name, "passage", "c", f"s#{name}", name, text), 1.0, channels)  # type: ignore[arg-type]
+def hit(name: str, words: str, **channels: float) -> Hit:
+    return Hit(Item(name, "passage", "c", f"s#{name}", name, words), 1.0, channels)  # type: ignore[arg-type]
 
 
 def sure(asked: str, *hits: Hit, picture: bool = False) -> float:
