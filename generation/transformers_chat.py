@@ -43,8 +43,7 @@ class TransformersChat:
     ) -> None:
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            # transformers types its models with a mixin that mypy cannot follow
-            self._model: Any = AutoModelForCausalLM.from_pretrained(
+            model: Any = AutoModelForCausalLM.from_pretrained(
                 folder, local_files_only=True, dtype=dtype, use_safetensors=True
             )
         except (OSError, ValueError, KeyError, SafetensorError) as error:
@@ -56,7 +55,7 @@ class TransformersChat:
             raise BadInput(
                 f"{folder}: the model has no chat template; expected an instruction-tuned model"
             )
-        self._model.to(torch.device(device)).eval()
+        self._model = model.to(device).eval()
         self._lock = threading.Lock()
         self.name = name
 
