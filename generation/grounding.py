@@ -38,7 +38,7 @@ class GroundingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    support: float = Field(0.55, ge=0, le=1)
+    support: float = Field(0.7, ge=0, le=1)
 
 
 class Grounder:

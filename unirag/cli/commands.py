@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 from rich.progress import TaskID
 from rich.table import Table
 
-from data.errors import BadInput, Missing
-from data.records import Answer, Kind, Role, Sentence, WeightedAudio, WeightedImage
-from retrieval.store import Where
+from data.errors import Missing
+from data.records import Answer, Sentence
 from unirag import config
 from unirag.app import App, profile_of
+from unirag.cli.arguments import (
+    AudioOption,
+    ConfigOption,
+    CorpusFilter,
+    HomeOption,
+    ImageOption,
+    JsonOption,
+    KindOption,
+    LimitOption,
+    ProfileOption,
+    RoleOption,
+    SectionOption,
+    TeacherOption,
+    TextArgument,
+    images_of,
+    sounds_of,
+    where_of,
+)
 from unirag.cli.output import err, out, plain, print_hits, print_json, progress_bar
 from unirag.doctor import examine, worst
 from unirag.home import Home
@@ -39,33 +55,6 @@ models_app = typer.Typer(help="See and fetch the models of a profile.", no_args_
 corpora_app = typer.Typer(help="List, add and remove corpora.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(corpora_app, name="corpora")
-
-HomeOption = Annotated[Path | None, typer.Option("--home", help="Folder of what was indexed.")]
-ProfileOption = Annotated[str | None, typer.Option("--profile", help="mini, base or paper.")]
-ConfigOption = Annotated[Path | None, typer.Option("--config", help="Settings file (YAML).")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-TextArgument = Annotated[str, typer.Argument(help="The question.")]
-ImageOption = Annotated[
-    list[str] | None,
-    typer.Option("--image", "-i", help="A picture; PATH or PATH:WEIGHT. Repeatable."),
-]
-AudioOption = Annotated[
-    list[str] | None,
-    typer.Option("--audio", "-a", help="A spoken question; PATH or PATH:WEIGHT. Repeatable."),
-]
-LimitOption = Annotated[int, typer.Option("--limit", "-n", help="How many hits.")]
-CorpusFilter = Annotated[
-    list[str] | None, typer.Option("--corpus", help="Only in this corpus. Repeatable.")
-]
-KindOption = Annotated[str | None, typer.Option("--kind", help="figure or passage.")]
-SectionOption = Annotated[
-    list[str] | None, typer.Option("--section", help="Only below this heading. Repeatable.")
-]
-RoleOption = Annotated[
-    list[str] | None,
-    typer.Option("--role", help="text, term, example, exercise, solution, summary, … Repeatable."),
-]
-TeacherOption = Annotated[bool, typer.Option("--teacher", help="Search teachers' material too.")]
 
 
 @app.command()
@@ -158,8 +147,8 @@ def search(
 ) -> None:
     """Find figures and passages by words, pictures, speech or any mix."""
     settings = config.load(config_file, home=home, profile=profile)
-    where = _where(corpus, section, teacher, kind, role)
-    images, sounds = _images(image), _sounds(audio)
+    where = where_of(corpus, section, teacher, kind, role)
+    images, sounds = images_of(image), sounds_of(audio)
     with App(settings) as unirag:
         found = unirag.search(text, images=images, audio=sounds, limit=limit, where=where)
         if as_json:
@@ -194,8 +183,8 @@ def ask(
 ) -> None:
     """Explain what was found, every sentence cited, or say that there is no evidence."""
     settings = config.load(config_file, home=home, profile=profile)
-    where = _where(corpus, section, teacher)
-    images, sounds = _images(image), _sounds(audio)
+    where = where_of(corpus, section, teacher)
+    images, sounds = images_of(image), sounds_of(audio)
     with App(settings) as unirag:
         events = unirag.stream(text, images=images, audio=sounds, limit=limit, where=where)
         if not as_json:
@@ -381,52 +370,3 @@ def corpora_remove(
         print_json({"name": name, "removed": count})
     else:
         out.print(f"{name}: {count} items removed")
-
-
-def _where(
-    corpus: list[str] | None,
-    section: list[str] | None,
-    teacher: bool,
-    kind: str | None = None,
-    role: list[str] | None = None,
-) -> Where:
-    for option, given, known in (
-        ("--kind", [kind] if kind else [], get_args(Kind)),
-        ("--role", role or [], get_args(Role)),
-    ):
-        for value in given:
-            if value not in known:
-                raise BadInput(f"{option}: got {value!r}; expected one of {', '.join(known)}")
-    return Where(
-        kinds=(kind,) if kind else (),  # type: ignore[arg-type]
-        corpora=tuple(corpus or ()),
-        sections=tuple(section or ()),
-        roles=tuple(role or ()),  # type: ignore[arg-type]
-        audiences=("student", "teacher") if teacher else (),
-    )
-
-
-def _images(given: list[str] | None) -> list[WeightedImage]:
-    return [WeightedImage(*_weighted(g, "--image")) for g in given or ()]
-
-
-def _sounds(given: list[str] | None) -> list[WeightedAudio]:
-    return [WeightedAudio(*_weighted(g, "--audio")) for g in given or ()]
-
-
-def _weighted(given: str, option: str) -> tuple[Path, float]:
-    """`PATH` or `PATH:WEIGHT`; a colon that is part of an existing path stays."""
-    head, colon, tail = given.rpartition(":")
-    if not colon or Path(given).exists():
-        return Path(given), 1.0
-    try:
-        weight = float(tail)
-    except ValueError:
-        if not Path(head).is_file():
-            return Path(given), 1.0
-        weight = math.nan
-    if not 0 < weight <= 1000:
-        raise BadInput(
-            f"{option}: got weight {tail!r}; expected above 0 up to 1000, as in {head}:0.5"
-        )
-    return Path(head), weight

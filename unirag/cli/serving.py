@@ -14,14 +14,8 @@ import data.sample
 from data.errors import BadSetting, Busy
 from unirag import config
 from unirag.app import App
-from unirag.cli.commands import (
-    ConfigOption,
-    HomeOption,
-    ProfileOption,
-    app,
-    index_command,
-    show_answer,
-)
+from unirag.cli.arguments import ConfigOption, HomeOption, ProfileOption
+from unirag.cli.commands import app, index_command, show_answer
 from unirag.cli.output import err, out
 
 __all__: list[str] = []
