@@ -20,6 +20,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from data.errors import UniragError
 from data.pictures import Assets
@@ -75,21 +76,22 @@ def print_hits(hits: Sequence[Hit], assets: Assets, pictures: bool = True) -> No
     for n, hit in enumerate(hits, 1):
         item = hit.item
         scores = ", ".join(f"{c} {v:.2f}" for c, v in hit.channels.items())
-        out.print(
-            f"[bold]{n}. {plain(item.title)}[/]  [dim]{item.kind}, {scores}[/]", soft_wrap=True
-        )
-        out.print(f"   [dim]{plain(' › '.join(item.section))}[/]", soft_wrap=True)
+        _print((f"{n}. {item.title}", "bold"), (f"{item.kind}, {scores}", "dim"), indent=0)
+        _print((" › ".join(item.section), "dim"))
         text = " ".join(item.text.split())
-        out.print(f"   {plain(text[:280] + (' …' if len(text) > 280 else ''))}", soft_wrap=True)
+        _print((f"{text[:280]}{' …' if len(text) > 280 else ''}", ""))
         path = assets.path(item.image) if item.image else None
         if path:
-            out.print(f"   [cyan]{path}[/]", soft_wrap=True)
+            _print((str(path), "cyan"))
             if pictures:
                 _show_picture(path)
-        out.print(
-            f"   [dim]{plain(source_line(item))}; {plain(item.licence or 'licence unknown')}[/]",
-            soft_wrap=True,
-        )
+        _print((f"{source_line(item)}; {item.licence or 'licence unknown'}", "dim"))
+
+
+def _print(*parts: tuple[str, str], indent: int = 3) -> None:
+    """One line of text from outside, each part in its style; markup would eat backslashes."""
+    styled = [Text(_printable(text), style) for text, style in parts]
+    out.print(" " * indent, Text("  ").join(styled), sep="", soft_wrap=True)
 
 
 def _show_picture(path: Path) -> None:
