@@ -1,4 +1,4 @@
-"""Every benchmark that needs no GPU, one after the other: `python -m benchmarks`."""
+"""Every benchmark that needs neither GPU nor training, one after the other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ COMMANDS = (
     ("benchmarks.search_physics", "--check"),
     ("benchmarks.judge",),
     ("benchmarks.ask_physics",),
+    ("benchmarks.encoder", "test"),
+    ("benchmarks.adaptation",),
+    ("benchmarks.encode_speed",),
+    ("benchmarks.text_to_figure",),
 )
 
 if __name__ == "__main__":

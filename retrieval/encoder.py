@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["ImageEncoder", "TextRetriever", "unit"]
+__all__ = ["ORIGINAL", "ImageEncoder", "Seen", "TextRetriever", "Vectors", "unit"]
 
 Vectors = NDArray[np.float32]
+ORIGINAL = "original"  # the style of a gallery
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How a query picture was taken: shares of styles, and of experts over all adapted layers.
+
+    Each sums to 1; empty where the encoder has no styles, or no experts.
+    """
+
+    styles: Mapping[str, float] = field(default_factory=dict)
+    experts: tuple[float, ...] = ()
 
 
 class ImageEncoder(Protocol):
-    """Pictures, and where `cross_modal` also words, as unit vectors of one space.
+    """Pictures and words as unit vectors of one space.
 
     `name` identifies the weights: vectors under different names cannot be compared.
     """
 
     name: str
     width: int
-    cross_modal: bool
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Names that `style` may take, beside `auto` and `original`."""
+        ...
 
     def encode_image(self, images: Sequence[Image.Image], style: str = "auto") -> Vectors:
-        """(B, width) float32, rows of unit length. `style` names the query style, or `auto`."""
+        """(B, width) float32, rows of unit length. `original` is the style of a gallery."""
+        ...
+
+    def see(self, images: Sequence[Image.Image], style: str = "auto") -> tuple[Vectors, list[Seen]]:
+        """As `encode_image`, and how each picture was taken."""
         ...
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """(B, width) float32, rows of unit length; only where `cross_modal`."""
+        """(B, width) float32, rows of unit length."""
         ...
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.errors import BadInput, UniragError
 from data.ocr import LabelReader, OcrCache
-from data.pictures import Assets
+from data.pictures import Assets, open_picture
 from data.records import Answer, Item, Query, Sentence, WeightedAudio, WeightedImage
 from data.speech import Transcriber
 from generation.answer import Answerer
 from generation.chat import ChatModel
 from generation.openai_chat import OpenAIChat
 from retrieval.bm25 import Bm25
-from retrieval.encoder import ImageEncoder, TextRetriever
+from retrieval.encoder import TextRetriever
 from retrieval.store import Stamp, VectorStore, Where
 from unirag.config import Settings
 from unirag.devices import choose_device, choose_dtype
@@ -29,9 +30,15 @@ from unirag.models import ModelStore
 from unirag.profiles import PROFILES, Profile
 from unirag.search import Found, Searcher, check
 
+if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
+    from retrieval.enrolment import Enrolment
+    from retrieval.serving import UniEncoder
+    from unirag.styles import StyleShelf
+
 __all__ = ["App"]
 
 _COLLECTION = "unirag"
+_OTHERS = 256  # indexed figures against which a new style is learned
 
 
 class App:
@@ -58,17 +65,28 @@ class App:
         return profile_of(self.settings)
 
     @cached_property
-    def encoder(self) -> ImageEncoder:
-        model = self.profile.image
-        folder = self.models.locate(model)
+    def encoder(self) -> UniEncoder:
+        from retrieval.checkpoint import SHIPPED
+        from retrieval.efficientnet import EfficientNetLite0
+        from unirag.encoders import mini_encoder, openclip_encoder
+
         device = choose_device(self.settings.device)
-        if self.profile.encoder == "openclip":
-            from retrieval.openclip import OpenClipEncoder
+        cnn = EfficientNetLite0(self.models.locate(self.profile.cnn), device)
+        trained, enrolled = self.settings.encoder, self.shelf.in_use
+        follow = self.settings.follow_styles
+        if self.profile.encoder == "mini":
+            return mini_encoder(trained or SHIPPED, cnn, self.text, device, enrolled, follow)
+        model, dtype = self.profile.image, choose_dtype(device)
+        folder = self.models.locate(model)
+        return openclip_encoder(
+            model.name, folder, trained, cnn, self.text, device, dtype, enrolled, follow
+        )
 
-            return OpenClipEncoder(model.name, folder, device, choose_dtype(device))
-        from retrieval.pooled import PooledEncoder
+    @cached_property
+    def shelf(self) -> StyleShelf:
+        from unirag.styles import StyleShelf
 
-        return PooledEncoder(model.name, folder, device)
+        return StyleShelf(self.home.styles)
 
     @cached_property
     def text(self) -> TextRetriever:
@@ -264,6 +282,45 @@ class App:
             self.assets.remove(digest)
         self.store.flush()
         return count
+
+    def adapt(self, name: str, examples: Path, originals: Path | None = None) -> Enrolment:
+        """Learn a query style from a folder of pictures; what is indexed stays as it is.
+
+        With `originals`, the figures that they show under the same names, more is learned than
+        without.
+        """
+        from unirag.styles import learn, read_examples
+
+        read = read_examples(examples, originals)
+        others = [
+            open_picture(path)
+            for item in islice(self.store.scan(Where(kinds=("figure",))), _OTHERS)
+            if item.image and (path := self.assets.path(item.image))
+        ]
+        version = self.shelf.next_version(name)
+        entry = learn(self.encoder, name, version, read, others)
+        self.shelf.add(entry)
+        self.__dict__.pop("encoder", None)  # the next query knows the style
+        self.__dict__.pop("searcher", None)
+        return entry
+
+    def styles(self) -> list[dict[str, Any]]:
+        """Styles that queries are told apart by: trained ones, and every enrolled version."""
+        enrolled = self.shelf.all()
+        newest = {e.name: e.version for e in enrolled}
+        trained = [
+            {"name": name, "version": None, "examples": None, "in_use": True}
+            for name in self.encoder.encoder.styles
+        ]
+        return trained + [
+            {
+                "name": e.name,
+                "version": e.version,
+                "examples": e.examples,
+                "in_use": newest[e.name] == e.version,
+            }
+            for e in enrolled
+        ]
 
     def close(self) -> None:
         if "store" in self.__dict__:

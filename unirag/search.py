@@ -1,6 +1,6 @@
 """Hybrid search: each part of a query asks its channels, the engine fuses, a judge weighs the hits.
 
-Words ask `text`, `bm25` and, where the encoder is cross-modal, `image`. A picture asks `image`;
+Words ask `text`, `bm25` and `image`. A picture asks `image`;
 what OCR reads in it joins as words. Speech is transcribed and asks as words do.
 """
 
@@ -20,7 +20,7 @@ from data.errors import BadInput
 from data.pictures import open_picture
 from data.records import Hit, Query, Role, WeightedAudio, WeightedImage
 from retrieval.bm25 import Bm25
-from retrieval.encoder import ImageEncoder, TextRetriever
+from retrieval.encoder import ImageEncoder, Seen, TextRetriever
 from retrieval.store import ChannelQuery, VectorStore, Where
 from unirag.judge import JudgeSettings, confidence
 
@@ -59,7 +59,9 @@ class LabelSource(Protocol):
 class Found:
     """What a search gives. `words` is all text that was asked: typed, spoken and read by OCR.
 
-    `confidence` in [0, 1] is the judge's estimate that the best hit answers the query.
+    `confidence` in [0, 1] is the judge's estimate that the best hit answers the query. `styles` and
+    `experts` are shares of sum 1: what the query's pictures were taken for, and which of the
+    encoder's experts adapted it to them; both are empty for a query without pictures.
     """
 
     query: Query
@@ -68,6 +70,8 @@ class Found:
     confidence: float
     no_good_match: bool
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    styles: Mapping[str, float] = field(default_factory=dict)
+    experts: tuple[float, ...] = ()
 
 
 def check(query: Query, limit: int) -> None:
@@ -119,8 +123,10 @@ class Searcher:
             read = [self._read(p) for p in pictures]
         with _timed(timings, "encode"):
             queries = [q for text, weight in words for q in self._ask_words(text, weight)]
+            taken: list[Seen] = []
             for given, picture, (labels, is_page) in zip(query.images, pictures, read, strict=True):
-                vector_BD = self.encoder.encode_image([picture], style=given.style)
+                vector_BD, (seen,) = self.encoder.see([picture], style=given.style)
+                taken.append(seen)
                 weight = self.settings.image * given.weight
                 queries.append(ChannelQuery("image", vector_BD[0], weight))
                 if labels:
@@ -129,11 +135,14 @@ class Searcher:
                     words.append((labels, share))
         with _timed(timings, "search"):
             scored = self.store.search(_normalised(queries), limit, where)
-        hits = tuple(Hit(s.item, s.score, s.channels) for s in scored)
+        styles, experts = _mean(taken)
+        hits = tuple(Hit(s.item, s.score, s.channels, styles) for s in scored)
         asked = " ".join(text for text, _ in words)
         sure = confidence(asked, hits, has_picture=bool(pictures), settings=self.settings.judge)
         timings["total"] = sum(timings.values())
-        return Found(query, asked, hits, sure, sure < self.settings.judge.threshold, timings)
+        return Found(
+            query, asked, hits, sure, sure < self.settings.judge.threshold, timings, styles, experts
+        )
 
     def _ask_words(self, text: str, weight: float, dense: bool = True) -> Iterator[ChannelQuery]:
         sparse = self.bm25.query(text)
@@ -142,9 +151,8 @@ class Searcher:
         if not dense:
             return
         yield ChannelQuery("text", self.text.encode_queries([text])[0], self.settings.text * weight)
-        if self.encoder.cross_modal:
-            vector_BD = self.encoder.encode_text([text])
-            yield ChannelQuery("image", vector_BD[0], self.settings.cross_modal * weight)
+        vector_BD = self.encoder.encode_text([text])
+        yield ChannelQuery("image", vector_BD[0], self.settings.cross_modal * weight)
 
     def _read(self, picture: Image.Image) -> tuple[str, bool]:
         """Words in the picture, and whether it is a page of text."""
@@ -159,6 +167,14 @@ class Searcher:
         if self.transcribe is None:
             raise BadInput(f"{path}: speech is off here; type the question instead")
         return self.transcribe(path)
+
+
+def _mean(taken: Sequence[Seen]) -> tuple[dict[str, float], tuple[float, ...]]:
+    """Shares of styles and of experts over the pictures of a query."""
+    names = dict.fromkeys(name for seen in taken for name in seen.styles)
+    styles = {n: sum(s.styles.get(n, 0.0) for s in taken) / len(taken) for n in names}
+    columns = zip(*(seen.experts for seen in taken), strict=True)
+    return styles, tuple(sum(shares) / len(taken) for shares in columns)
 
 
 def _normalised(queries: Sequence[ChannelQuery]) -> list[ChannelQuery]:

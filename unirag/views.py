@@ -19,6 +19,8 @@ def found_json(found: Found, address: Address) -> dict[str, Any]:
         "query": found.words,
         "hits": [_hit_json(h, address) for h in found.hits],
         "no_good_match": found.no_good_match,
+        "styles": {name: _rounded(share) for name, share in found.styles.items()},
+        "experts": [_rounded(share) for share in found.experts],
         "timings_ms": _timings(found.timings_ms),
     }
 

@@ -15,7 +15,7 @@ from data.pictures import Assets
 from data.records import Query, WeightedImage
 from retrieval.bm25 import Bm25
 from retrieval.edge import EdgeStore
-from retrieval.encoder import unit
+from retrieval.encoder import Seen, unit
 from retrieval.store import Stamp, Where
 from unirag.indexing import Indexer, corpus_name, searchable
 from unirag.manifest import Manifest
@@ -27,14 +27,18 @@ STAMP = Stamp("fake", "thumbnails", "word-counts", image_width=192, text_width=6
 class Thumbnails:
     """A picture is its own 8 x 8 thumbnail."""
 
-    name, width, cross_modal = "thumbnails", 192, False
+    name, width = "thumbnails", 192
+    styles = ("sketch",)
 
     def encode_image(self, images: Sequence[Image.Image], style: str = "auto") -> np.ndarray:
         small = [np.asarray(i.resize((8, 8)), dtype=np.float32).ravel() - 127 for i in images]
         return unit(np.stack(small))
 
+    def see(self, images: Sequence[Image.Image], style: str = "auto"):
+        return self.encode_image(images), [Seen({"sketch": 1.0}, (0.25, 0.75)) for _ in images]
+
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
-        raise AssertionError("not cross-modal")
+        return np.zeros((len(texts), 192), np.float32)  # as far from any figure as from another
 
 
 class WordCounts:

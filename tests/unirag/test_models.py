@@ -377,12 +377,14 @@ def test_a_hub_out_of_reach_is_missing_with_what_to_do(tmp_path, hub):
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
 def test_every_profile_is_whole(profile):
-    assert [model.task for model in profile.models] == ["image", "text", "chat", "speech"]
+    used = (profile.image, profile.cnn, profile.text, profile.chat, profile.speech)
+    assert [model.task for model in used] == ["image", "image", "text", "chat", "speech"]
+    assert set(profile.models) == set(used)
     for model in profile.models:
         assert all(ModelSource.parse(str(source)) == source for source in model.sources)
         assert model.licence in {"Apache-2.0", "MIT"}
         assert model.download_bytes > 10_000_000
-    assert len({model.name for model in profile.models}) == 4
+    assert len({model.name for model in profile.models}) == len(profile.models)
 
 
 def test_mini_needs_no_hub():
@@ -394,7 +396,7 @@ def test_a_model_of_ones_own_replaces_one_task():
     own = mini.replace(chat="hub:Org/My_Model@v1", image=None)
     assert own.chat.sources == (HubSource("Org/My_Model", "v1"),)
     assert own.chat.name == "hub-org-my-model-v1"
-    assert (own.image, own.encoder) == (mini.image, "efficientnet")
+    assert (own.image, own.encoder) == (mini.image, "mini")
     assert mini.replace(chat="hub:Qwen/Qwen3-0.6B").chat == PROFILES["base"].chat
     assert mini.replace(image="hub:Org/clip").encoder == "openclip"
     assert mini.replace(chat=f"pypi:w==1.0/w/m.gguf#sha256={SHA}").chat.conversion == "gguf"

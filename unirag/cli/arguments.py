@@ -24,6 +24,7 @@ __all__ = [
     "ProfileOption",
     "RoleOption",
     "SectionOption",
+    "StyleOption",
     "TeacherOption",
     "TextArgument",
     "images_of",
@@ -39,6 +40,9 @@ TextArgument = Annotated[str, typer.Argument(help="The question.")]
 ImageOption = Annotated[
     list[str] | None,
     typer.Option("--image", "-i", help="A picture; PATH or PATH:WEIGHT. Repeatable."),
+]
+StyleOption = Annotated[
+    str, typer.Option("--style", help="The pictures' style; auto tells it (`unirag styles list`).")
 ]
 AudioOption = Annotated[
     list[str] | None,
@@ -83,9 +87,9 @@ def where_of(
     )
 
 
-def images_of(given: list[str] | None) -> list[WeightedImage]:
-    """Each `--image` with its weight."""
-    return [WeightedImage(*_weighted(g, "--image")) for g in given or ()]
+def images_of(given: list[str] | None, style: str) -> list[WeightedImage]:
+    """Each `--image` with its weight, in the style that `--style` names."""
+    return [WeightedImage(*_weighted(g, "--image"), style) for g in given or ()]
 
 
 def sounds_of(given: list[str] | None) -> list[WeightedAudio]:

@@ -27,12 +27,14 @@ from unirag.cli.arguments import (
     ProfileOption,
     RoleOption,
     SectionOption,
+    StyleOption,
     TeacherOption,
     TextArgument,
     images_of,
     sounds_of,
     where_of,
 )
+from unirag.cli.learning import adapt, eval_app, styles_app, train
 from unirag.cli.output import err, out, plain, print_hits, print_json, progress_bar
 from unirag.doctor import examine, worst
 from unirag.home import Home
@@ -55,6 +57,10 @@ models_app = typer.Typer(help="See and fetch the models of a profile.", no_args_
 corpora_app = typer.Typer(help="List, add and remove corpora.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(corpora_app, name="corpora")
+app.add_typer(styles_app, name="styles")
+app.add_typer(eval_app, name="eval")
+app.command()(train)
+app.command()(adapt)
 
 
 @app.command()
@@ -133,6 +139,7 @@ def _said(trouble: Trouble) -> str:
 def search(
     text: TextArgument = "",
     image: ImageOption = None,
+    style: StyleOption = "auto",
     audio: AudioOption = None,
     limit: LimitOption = 5,
     corpus: CorpusFilter = None,
@@ -148,13 +155,14 @@ def search(
     """Find figures and passages by words, pictures, speech or any mix."""
     settings = config.load(config_file, home=home, profile=profile)
     where = where_of(corpus, section, teacher, kind, role)
-    images, sounds = images_of(image), sounds_of(audio)
+    images, sounds = images_of(image, style), sounds_of(audio)
     with App(settings) as unirag:
         found = unirag.search(text, images=images, audio=sounds, limit=limit, where=where)
         if as_json:
             print_json(found_json(found, unirag.assets.path))
             return
         _print_found(found)
+        _print_styles(found)
         print_hits(found.hits, unirag.assets)
 
 
@@ -167,10 +175,19 @@ def _print_found(found: Found) -> None:
         out.print("[yellow]No good match; the nearest material:[/]")
 
 
+def _print_styles(found: Found) -> None:
+    """What the pictures were taken for: the styles that weigh most."""
+    most = sorted(found.styles.items(), key=lambda pair: -pair[1])[:2]
+    if most:
+        said = ", ".join(f"{name} {share:.0%}" for name, share in most)
+        out.print(f"[dim]The picture looks like: {said}[/]")
+
+
 @app.command()
 def ask(
     text: TextArgument = "",
     image: ImageOption = None,
+    style: StyleOption = "auto",
     audio: AudioOption = None,
     limit: LimitOption = 5,
     corpus: CorpusFilter = None,
@@ -184,7 +201,7 @@ def ask(
     """Explain what was found, every sentence cited, or say that there is no evidence."""
     settings = config.load(config_file, home=home, profile=profile)
     where = where_of(corpus, section, teacher)
-    images, sounds = images_of(image), sounds_of(audio)
+    images, sounds = images_of(image, style), sounds_of(audio)
     with App(settings) as unirag:
         events = unirag.stream(text, images=images, audio=sounds, limit=limit, where=where)
         if not as_json:

@@ -1,0 +1,97 @@
+"""MoE-LoRA and prompt mixing in plain PyTorch: the CPU path, and the kernels' oracle.
+
+B batch, T tokens, M rows, K in, N out, E experts, R rank, C = E x R the joined rank space;
+in `mix_prompts` N entries, D prototype width, P prompts per entry, W tower width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear, normalize
+
+__all__ = ["mix_prompts", "moe_lora_delta", "moe_lora_linear"]
+
+
+def moe_lora_delta(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor, scale: float) -> Tensor:
+    """scale * sum_e g_e (x A_e^T) B_e^T, of x's shape with N for K (Uni-RAG, arXiv 2507.03868).
+
+    x is (B, T, K) with gates per sample (B, E) or per token (B, T, E), or x is (M, K) with gates
+    (M, E). Computed in x's dtype, to which the others are cast. `ValueError` on other shapes.
+    """
+    _check_shapes(x, a_ERK, b_ENR, gates)
+    experts, rank = a_ERK.shape[:2]
+    if gates.ndim < x.ndim:
+        gates = gates[:, None]  # one row of gates for all tokens of a sample
+    # The gates act on the rank space, where they are small; the experts are then one long matrix.
+    a_CK = a_ERK.flatten(0, 1).to(x.dtype)
+    b_NC = b_ENR.transpose(0, 1).flatten(1).to(x.dtype)
+    low = linear(x, a_CK).unflatten(-1, (experts, rank))
+    gated = low * (gates * scale).to(low.dtype)[..., None]
+    return linear(gated.flatten(-2), b_NC)
+
+
+def moe_lora_linear(
+    x: Tensor,
+    weight_NK: Tensor,
+    bias_N: Tensor | None,
+    a_ERK: Tensor,
+    b_ENR: Tensor,
+    gates: Tensor,
+    scale: float,
+) -> Tensor:
+    """x W^T + bias + `moe_lora_delta`: a linear layer and its experts."""
+    return linear(x, weight_NK, bias_N) + moe_lora_delta(x, a_ERK, b_ENR, gates, scale)
+
+
+def mix_prompts(
+    prototype_BD: Tensor,
+    keys_ND: Tensor,
+    prompts_NPW: Tensor,
+    temperature: float,
+    top_k: int | None = None,
+    usable_N: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The bank's prompts (B, P, W) for each prototype, and the weights (B, N) that mixed them.
+
+    Weights are a softmax of cosine / temperature over all entries, or over the `top_k` nearest; the
+    others, and those where the boolean `usable_N` is False, weigh exactly 0. Rows sum to 1.
+    Prototypes and keys may have any length. `ValueError` if shapes do not fit or no entry is left.
+    """
+    entries = keys_ND.shape[0]
+    if keys_ND.shape[1:] != prototype_BD.shape[1:] or prompts_NPW.shape[0] != entries:
+        raise ValueError(
+            f"prototype {tuple(prototype_BD.shape)}, keys {tuple(keys_ND.shape)}, prompts "
+            f"{tuple(prompts_NPW.shape)}; expected (B, D), (N, D), (N, P, W)"
+        )
+    if temperature <= 0:
+        raise ValueError(f"temperature {temperature}; expected a positive number")
+    if top_k is not None and not 1 <= top_k <= entries:
+        raise ValueError(f"top_k {top_k}; expected 1 to {entries}, the number of entries")
+    logits_BN = normalize(prototype_BD, dim=-1) @ normalize(keys_ND, dim=-1).T / temperature
+    if usable_N is not None:
+        if usable_N.shape != (entries,) or not usable_N.any():
+            raise ValueError(
+                f"usable {tuple(usable_N.shape)} with {int(usable_N.sum())} entries; expected "
+                f"({entries},) with at least one"
+            )
+        logits_BN = logits_BN.masked_fill(~usable_N, -torch.inf)
+    if top_k is not None:
+        best_BN, index_BN = logits_BN.topk(top_k, dim=-1)
+        logits_BN = torch.full_like(logits_BN, -torch.inf).scatter(-1, index_BN, best_BN)
+    weights_BN = logits_BN.softmax(-1)
+    return torch.einsum("bn,npw->bpw", weights_BN, prompts_NPW.to(weights_BN.dtype)), weights_BN
+
+
+def _check_shapes(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor) -> None:
+    if x.ndim not in (2, 3):
+        raise ValueError(f"x {tuple(x.shape)}; expected (B, T, K) or (M, K)")
+    if a_ERK.ndim != 3 or a_ERK.shape[-1] != x.shape[-1]:
+        raise ValueError(f"a {tuple(a_ERK.shape)}; expected (E, R, K) with K {x.shape[-1]} as in x")
+    experts, rank = a_ERK.shape[:2]
+    if b_ENR.ndim != 3 or (b_ENR.shape[0], b_ENR.shape[2]) != (experts, rank):
+        raise ValueError(f"b {tuple(b_ENR.shape)}; expected ({experts}, N, {rank}) to go with a")
+    shapes = {(x.shape[0], experts), (*x.shape[:-1], experts)}
+    if gates.shape not in shapes:
+        expected = " or ".join(str(shape) for shape in sorted(shapes, key=len))
+        raise ValueError(f"gates {tuple(gates.shape)}; expected {expected} to go with x and a")

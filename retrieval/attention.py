@@ -1,0 +1,53 @@
+"""Self-attention that prompts join through a gate: shut before training, so nothing changes.
+
+B batch, T tokens (prompts among them), H heads, W tower width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+__all__ = ["PromptedAttention"]
+
+
+class PromptedAttention(nn.Module):
+    """Multi-head self-attention over tokens, of which a run at `start` may be prompts.
+
+    Tokens attend to tokens as ever; what they take from the prompts is a softmax of its own, added
+    with tanh of a gate per head that starts at 0 (zero-init attention of LLaMA-Adapter, arXiv
+    2303.16199, section 3.2). Prompts inserted into a trained tower would else change its vectors
+    at once, however small they are.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv: nn.Module = nn.Linear(width, 3 * width)
+        self.out: nn.Module = nn.Linear(width, width)
+        self.gate_H = nn.Parameter(torch.zeros(heads))
+
+    def forward(
+        self, x_BTW: Tensor, start: int = 0, prompts: int = 0, *, causal: bool = False
+    ) -> Tensor:
+        """(B, T, W); the prompts are tokens `start` to `start + prompts`, in front if `causal`."""
+        q, k, v = self.qkv(x_BTW).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if not prompts:
+            return self._joined(F.scaled_dot_product_attention(q, k, v, is_causal=causal))
+        assert start == 0 or not causal
+        sizes = (start, prompts, x_BTW.shape[1] - start - prompts)
+        parts = [x.split(sizes, dim=2) for x in (q, k, v)]
+        (q_a, q_p, q_b), (k_a, k_p, k_b), (v_a, v_p, v_b) = parts
+        q_t, k_t, v_t = (torch.cat(x, dim=2) for x in ((q_a, q_b), (k_a, k_b), (v_a, v_b)))
+        y_t = F.scaled_dot_product_attention(q_t, k_t, v_t, is_causal=causal)
+        y_t = y_t + self.gate_H.tanh()[:, None, None] * F.scaled_dot_product_attention(
+            q_t, k_p, v_p
+        )
+        # A prompt sees every token, but for a causal tower, where all of them come after it.
+        y_p = F.scaled_dot_product_attention(q_p, *((k_p, v_p) if causal else (k, v)))
+        y_a, y_b = y_t.split((sizes[0], sizes[2]), dim=2)
+        return self._joined(torch.cat((y_a, y_p, y_b), dim=2))
+
+    def _joined(self, y_BHTd: Tensor) -> Tensor:
+        return self.out(y_BHTd.transpose(1, 2).flatten(2))

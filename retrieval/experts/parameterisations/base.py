@@ -1,0 +1,44 @@
+"""What every parameterisation is: matrices for `moe_lora_delta`, and the gates to go with them.
+
+E experts, R rank, K in, N out, D width of what the router reads, X any leading dimensions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from retrieval.experts.config import ExpertConfig
+from retrieval.experts.routers import Routed, Router, build_router
+
+__all__ = ["Experts"]
+
+
+class Experts(nn.Module):
+    """`a_ERK`, `b_ENR` and a router; `forward` gives gates (X, E) for inputs (X, D).
+
+    A is drawn as in LoRA (uniform within 1 / sqrt(K)) and B is zero, so new experts change nothing.
+    A subclass says how the experts are cut (`shape`), which of them are routed (`build_router`),
+    and how the router's gates become theirs (`forward`).
+    """
+
+    def __init__(
+        self, config: ExpertConfig, inputs: int, outputs: int, width: int, experts: int
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.router = self.build_router(width, experts)
+        count, rank = self.shape(experts)
+        self.a_ERK = nn.Parameter(torch.empty(count, rank, inputs))
+        self.b_ENR = nn.Parameter(torch.zeros(count, outputs, rank))
+        nn.init.uniform_(self.a_ERK, -(inputs**-0.5), inputs**-0.5)
+
+    def shape(self, experts: int) -> tuple[int, int]:
+        """E and R of the matrices."""
+        return experts, self.config.rank
+
+    def build_router(self, width: int, experts: int) -> Router:
+        return build_router(self.config, width, experts)
+
+    def forward(self, h_XD: Tensor) -> Routed:
+        return self.router(h_XD)

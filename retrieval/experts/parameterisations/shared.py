@@ -1,0 +1,23 @@
+"""Some experts for what all inputs have in common: DeepSeekMoE (arXiv 2401.06066, section 3.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from retrieval.experts.parameterisations.base import Experts
+from retrieval.experts.routers import Routed, Router, build_router
+
+__all__ = ["SharedExperts"]
+
+
+class SharedExperts(Experts):
+    """The first `shared` of the E experts are always on with gate 1; the rest are routed."""
+
+    def build_router(self, width: int, experts: int) -> Router:
+        return build_router(self.config, width, experts - self.config.shared)
+
+    def forward(self, h_XD: Tensor) -> Routed:
+        gates_XE, loss = self.router(h_XD)
+        always = gates_XE.new_ones(*gates_XE.shape[:-1], self.config.shared)
+        return Routed(torch.cat([always, gates_XE], dim=-1), loss)

@@ -1,0 +1,154 @@
+"""The `mini` towers: a small ViT over the patches of a frozen CNN, and one over MiniLM's vectors.
+
+B batch, T tokens, C channels of a patch, P prompts, W tower width, S sentence width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Self
+
+import torch
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+from retrieval.efficientnet import PATCHES, TAPS, EfficientNetLite0
+from retrieval.encoder import TextRetriever
+from retrieval.tower import Around, Block, Looked, run
+
+__all__ = ["MiniConfig", "MiniTower"]
+
+
+class MiniConfig(BaseModel):
+    """Sizes of the mini towers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    width: int = Field(384, ge=8)
+    depth: int = Field(4, ge=1, le=12)
+    heads: int = Field(6, ge=1)
+    hidden: int = Field(768, ge=8)
+    detail: int = Field(12, ge=1)
+    text_depth: int = Field(1, ge=1, le=12)
+    text_hidden: int = Field(768, ge=8)
+    sentence: int = Field(384, ge=8)
+    out: int = Field(384, ge=8)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(
+                f"width={self.width}, heads={self.heads}: every head takes an equal part of the "
+                "width; make width a multiple of heads"
+            )
+        return self
+
+
+class MiniTower(nn.Module):
+    """Pictures and sentences to (B, `out`) vectors, not normalised.
+
+    The CNN and the sentence model are frozen and no part of the weights. The image vector is made
+    of [CLS], of the mean of the patches, and of a few numbers of every patch where it lies: two
+    graphs often differ only in where a line runs.
+    """
+
+    def __init__(
+        self, config: MiniConfig, cnn: EfficientNetLite0 | None, sentences: TextRetriever | None
+    ) -> None:
+        super().__init__()
+        self.config, self._cnn, self._sentences = config, cnn, sentences
+        self.width, self.image_width, self.text_width = config.out, config.width, config.width
+        self.name = "mini"
+        self.around: Around | None = None
+        self.dropped = 0.0  # share of patches left out in training
+        w, channels = config.width, sum(TAPS)
+        self.mean_C: Tensor
+        self.deviation_C: Tensor
+        # How far channels differ and by how much is the CNN's affair: `fit` measures it once.
+        self.register_buffer("mean_C", torch.zeros(channels))
+        self.register_buffer("deviation_C", torch.ones(channels))
+        self.patch = nn.Linear(channels, w)
+        self.place_TW = nn.Parameter(0.02 * torch.randn(PATCHES, w))
+        self.cls_W = nn.Parameter(0.02 * torch.randn(w))
+        self.vision = nn.ModuleList(
+            Block(w, config.heads, config.hidden) for _ in range(config.depth)
+        )
+        self.image_norm = nn.LayerNorm(w)
+        self.detail = nn.Linear(2 * w, config.detail)
+        self.image_out = nn.Linear(2 * w + PATCHES * config.detail, config.out, bias=False)
+        self.word = nn.Linear(config.sentence, w)
+        self.text_cls_W = nn.Parameter(0.02 * torch.randn(w))
+        self.language = nn.ModuleList(
+            Block(w, config.heads, config.text_hidden) for _ in range(config.text_depth)
+        )
+        self.text_norm = nn.LayerNorm(w)
+        self.text_out = nn.Linear(2 * w, config.out, bias=False)
+
+    @property
+    def image_blocks(self) -> Sequence[Block]:
+        return list(self.vision)  # type: ignore[arg-type]
+
+    @property
+    def text_blocks(self) -> Sequence[Block]:
+        return list(self.language)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def fit(self, patches_BTC: Tensor) -> None:
+        """Take each channel's mean and deviation from a sample of patches."""
+        x_NC = patches_BTC.float().flatten(0, 1)
+        self.mean_C.copy_(x_NC.mean(0))
+        self.deviation_C.copy_(x_NC.std(0).clamp_min(1e-3))
+
+    def look(self, images: Sequence[Image.Image]) -> Looked:
+        assert self._cnn is not None
+        return Looked(*self._cnn.see(self._cnn.preprocess(images)))
+
+    def read(self, texts: Sequence[str]) -> Looked:
+        assert self._sentences is not None
+        words_BS = torch.from_numpy(self._sentences.encode_passages(texts)).to(self.cls_W.device)
+        return Looked(words_BS, words_BS)
+
+    def image(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
+        """`inputs` (B, 49, C) as `EfficientNetLite0.see` gives them."""
+        patches_BTW = self.patch((inputs - self.mean_C) / self.deviation_C) + self.place_TW
+        kept_T = self._kept(patches_BTW)
+        x_BTW, prompts = _with_prompts(self.cls_W, prompts_BPW, patches_BTW[:, kept_T])
+        x_BTW = run(self.image_blocks, x_BTW, 1, prompts, around=self.around)
+        x_BTW = self.image_norm(x_BTW)
+        cls_BW, kept_BTW = x_BTW[:, 0], x_BTW[:, 1 + prompts :]
+        seen_BTW = torch.zeros_like(patches_BTW).index_copy(1, kept_T, kept_BTW)
+        detail = self.detail(torch.cat((patches_BTW, seen_BTW), dim=2)).flatten(1)
+        return self.image_out(torch.cat((cls_BW, kept_BTW.mean(1), detail), dim=1))
+
+    def _kept(self, patches_BTW: Tensor) -> Tensor:
+        """Numbers of the patches that the blocks see: in training a share `dropped` is left out.
+
+        It costs that share less and teaches the tower not to rely on any one patch (FLIP, arXiv
+        2212.00794, section 3).
+        """
+        device = patches_BTW.device
+        if not self.training or not self.dropped:
+            return torch.arange(PATCHES, device=device)
+        kept = max(1, round(PATCHES * (1 - self.dropped)))
+        return torch.randperm(PATCHES, device=device)[:kept].sort().values
+
+    def text(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
+        """`inputs` (B, S) unit vectors of the sentence model."""
+        # unit vectors of width S have entries of about S ** -0.5; layers want about 1
+        word_B1W = self.word(inputs * inputs.shape[-1] ** 0.5)[:, None]
+        x_BTW, prompts = _with_prompts(self.text_cls_W, prompts_BPW, word_B1W, front=True)
+        x_BTW = run(self.text_blocks, x_BTW, 0, prompts, around=self.around)
+        return self.text_out(self.text_norm(x_BTW[:, prompts:]).flatten(1))
+
+
+def _with_prompts(
+    cls_W: Tensor, prompts_BPW: Tensor | None, tokens_BTW: Tensor, front: bool = False
+) -> tuple[Tensor, int]:
+    """[CLS], prompts, tokens; or prompts, [CLS], tokens; and how many prompts there are."""
+    cls_B1W = cls_W.to(tokens_BTW.dtype).expand(len(tokens_BTW), 1, -1)
+    if prompts_BPW is None:
+        return torch.cat((cls_B1W, tokens_BTW), dim=1), 0
+    prompts_BPW = prompts_BPW.to(tokens_BTW.dtype)
+    head = (prompts_BPW, cls_B1W) if front else (cls_B1W, prompts_BPW)
+    return torch.cat((*head, tokens_BTW), dim=1), prompts_BPW.shape[1]

@@ -1,0 +1,82 @@
+"""What may be trained around a tower: the baselines and ours, one line each.
+
+Every method but `tower` and `plain` also trains the tower's LayerNorms, as the papers do, so that
+they differ in one thing only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from peft import LoraConfig, inject_adapter_in_model
+from torch import nn
+
+from retrieval.bank import BankConfig
+from retrieval.experts import ExpertConfig
+from retrieval.tower import Tower
+from retrieval.uni import UniConfig, UniRetrieval
+
+__all__ = ["METHODS", "Method", "build"]
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """`config` of the encoder, whether the whole tower is trained, and LoRA's rank if any."""
+
+    title: str
+    config: UniConfig
+    tower: bool = False
+    norms: bool = True
+    lora: int = 0
+
+
+def _ours(title: str, **depth: object) -> Method:
+    experts = ExpertConfig.model_validate(depth)
+    return Method(title, UniConfig(experts=ExpertConfig(), depth=experts))
+
+
+_NONE = UniConfig(bank=None)
+METHODS: Mapping[str, Method] = {
+    "tower": Method("the tower itself", _NONE, tower=True),
+    "plain": Method("plain tower", _NONE, norms=False),
+    "layernorm": Method("LayerNorm tuning", _NONE),
+    "lora": Method("LoRA (peft), rank 8", _NONE, lora=8),
+    "lora-32": Method("LoRA (peft), rank 32", _NONE, lora=32),
+    "prompt": Method("prompt tuning", UniConfig(bank=BankConfig(entries=1))),
+    "bank": Method("bank without experts (Uni-Retrieval)", UniConfig()),
+    "bank-moe": Method("bank with MoE-LoRA (Uni-RAG)", UniConfig(experts=ExpertConfig())),
+    "depth": _ours("ours: depth, softmax"),
+    "depth-top-k": _ours("depth, top-k with load balance", router="top_k"),
+    "depth-top-p": _ours("depth, top-p", router="top_p"),
+    "depth-null": _ours("depth, null experts", router="null"),
+    "depth-rank-wise": _ours("depth, rank-wise experts", parameterisation="rank_wise"),
+    "depth-shared": _ours("depth, shared + routed experts", parameterisation="shared"),
+    "depth-mola": _ours("depth, more experts higher up (MoLA)", allocation="mola"),
+    "depth-token": _ours("depth, routed per token", routed_by="token"),
+    "depth-orthogonal": _ours("depth, orthogonal rule (OMoE)", rule="orthogonal"),
+}
+
+
+def build(method: Method, tower: Tower) -> UniRetrieval:
+    """The encoder around `tower`, with `requires_grad` set on what the method trains."""
+    assert isinstance(tower, nn.Module)
+    tower.requires_grad_(method.tower)
+    encoder = UniRetrieval(tower, method.config)
+    if method.lora:
+        layers = ["qkv", "out", "expand", "contract"]
+        config = LoraConfig(r=method.lora, lora_alpha=method.lora, target_modules=layers)
+        for block in tower.image_blocks:
+            inject_adapter_in_model(config, block)
+    if method.norms:
+        for module in tower.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.requires_grad_(True)
+    if method.config.bank is None:
+        encoder.prototypes.requires_grad_(False)
+        for block in (*tower.image_blocks, *tower.text_blocks):
+            block.attention.gate_H.requires_grad_(False)
+    else:
+        for _, parameter in encoder.adapters():
+            parameter.requires_grad_(True)
+    return encoder

@@ -1,0 +1,223 @@
+"""Batches for training: figures as they are, restyled, and in words.
+
+B batch, F figures, V views, T patches, C channels, G Gram features, S sentence width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data.errors import BadInput
+from data.ser import SerFigure
+from data.styles import SEEN, restyle
+from retrieval.efficientnet import TAPS
+from retrieval.encoder import ORIGINAL, Vectors, unit
+from retrieval.tower import Looked, Tower
+from retrieval.training.views import Views
+
+__all__ = ["TEXT", "TRAINED_STYLES", "Batch", "CachedPairs", "Pairs", "PicturePairs", "deep"]
+
+TEXT = "text"
+TRAINED_STYLES = (ORIGINAL, *SEEN, TEXT)
+_SAME = 0.97  # cosine of pooled features: above it stand copies, other crops, other colours
+_NEAR = 8
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Row i of each part is the same figure."""
+
+    query: Looked
+    original: Looked
+    words: Looked
+    style_B: Tensor  # int64, numbers of the queries' styles in TRAINED_STYLES
+    same_BB: Tensor  # bool, true where two figures are copies of each other
+
+    def to(self, device: torch.device | str) -> Batch:
+        return Batch(
+            self.query.to(device),
+            self.original.to(device),
+            self.words.to(device),
+            self.style_B.to(device),
+            self.same_BB.to(device),
+        )
+
+
+class Pairs(Protocol):
+    """Training data; the same `rng` gives the same batch."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, size: int, hard: float, rng: np.random.Generator) -> Batch:
+        """`size` figures, a share `hard`, at most a half, near neighbours of the others."""
+        ...
+
+
+class CachedPairs:
+    """From views on disk, for towers that stand on the frozen CNN's patches.
+
+    `words` (F, 2, S) holds sentence vectors of alt text and caption, NaN where there is none.
+    `kept` leaves out figures, such as copies of those in a test book. Queries are drawn from
+    `styles`: of `data.styles`, or ORIGINAL.
+    """
+
+    def __init__(
+        self,
+        books: Sequence[Views],
+        words: Sequence[NDArray[np.float32]],
+        kept: Sequence[NDArray[np.bool_]],
+        styles: Sequence[str] = SEEN,
+    ) -> None:
+        self.styles = tuple(styles)
+        self._books = books
+        self._words = words
+        self._rows = [
+            (book, int(row)) for book, mask in enumerate(kept) for row in np.flatnonzero(mask)
+        ]
+        if not self._rows:
+            raise BadInput(
+                "no figure is left to train on: each has neither alt text nor caption, or stands "
+                "in a held-out book; add other books"
+            )
+        self.deep_FC = np.concatenate([deep(v)[m] for v, m in zip(books, kept, strict=True)])
+        self._near_FN = _neighbours(self.deep_FC)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def batch(self, size: int, hard: float, rng: np.random.Generator) -> Batch:
+        chosen = _choose(len(self), size, hard, self._near_FN, rng)
+        styles = _drawn(self.styles, len(chosen), rng)
+        queries, words = [], []
+        for i, style in zip(chosen, styles, strict=True):
+            book, row = self._rows[i]
+            takes = self._books[book].of(style)
+            queries.append((book, row, takes[int(rng.integers(len(takes)))]))
+            words.append(_first(rng.permutation(self._words[book][row])))
+        rows = [self._rows[i] for i in chosen]
+        originals = [(b, r, self._books[b].of(ORIGINAL)[0]) for b, r in rows]
+        words_BS = torch.from_numpy(np.stack(words))
+        deep_BC = self.deep_FC[chosen]
+        return Batch(
+            self._looked(queries),
+            self._looked(originals),
+            Looked(words_BS, words_BS),
+            torch.tensor([TRAINED_STYLES.index(s) for s in styles]),
+            torch.from_numpy(deep_BC @ deep_BC.T > _SAME),
+        )
+
+    def styled(self, style: str, count: int, rng: np.random.Generator) -> Looked:
+        """`count` pictures of one style, or sentences for TEXT."""
+        rows = [self._rows[int(i)] for i in rng.integers(len(self), size=count)]
+        if style == TEXT:
+            said = torch.from_numpy(np.stack([_first(self._words[b][r]) for b, r in rows]))
+            return Looked(said, said)
+        return self._looked([(b, r, self._books[b].of(style)[0]) for b, r in rows])
+
+    def sample(self, count: int, rng: np.random.Generator) -> Looked:
+        """`count` views of any style, to measure the features on."""
+        rows = [self._rows[int(i)] for i in rng.integers(len(self), size=count)]
+        return self._looked([(b, r, int(rng.integers(len(self._books[b].kinds)))) for b, r in rows])
+
+    def _looked(self, places: Sequence[tuple[int, int, int]]) -> Looked:
+        patches = np.stack([self._books[b].patches_FVTC[r, v] for b, r, v in places])
+        gram = np.stack([self._books[b].gram_FVG[r, v] for b, r, v in places])
+        return Looked(torch.from_numpy(patches).float(), torch.from_numpy(gram))
+
+
+class PicturePairs:
+    """From pictures, restyled as they are asked for: for towers that take pixels."""
+
+    def __init__(
+        self,
+        figures: Sequence[SerFigure],
+        tower: Tower,
+        seed: int,
+        styles: Sequence[str] = SEEN,
+    ) -> None:
+        self.styles = tuple(styles)
+        self._figures = [f for f in figures if f.words]
+        self._tower, self._seed = tower, seed
+
+    def __len__(self) -> int:
+        return len(self._figures)
+
+    def batch(self, size: int, hard: float, rng: np.random.Generator) -> Batch:
+        """Neighbours are not known before the tower is trained: `hard` is left aside."""
+        chosen = _choose(len(self), size, 0.0, None, rng)
+        figures = [self._figures[i] for i in chosen]
+        styles = _drawn(self.styles, len(chosen), rng)
+        takes = rng.integers(2**31, size=len(chosen)).tolist()
+        pictures = [f.open() for f in figures]
+        restyled = [
+            p if s == ORIGINAL else restyle(p, s, f.name, self._seed, take)
+            for p, s, f, take in zip(pictures, styles, figures, takes, strict=True)
+        ]
+        words = [
+            [t for t in (f.alt, f.caption) if t][int(rng.integers(bool(f.alt) + bool(f.caption)))]
+            for f in figures
+        ]
+        return Batch(
+            self._tower.look(restyled),
+            self._tower.look(pictures),
+            self._tower.read(words),
+            torch.tensor([TRAINED_STYLES.index(s) for s in styles]),
+            torch.eye(len(figures), dtype=torch.bool),
+        )
+
+
+def _first(words_NS: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The first row that is there."""
+    return np.asarray(words_NS[~np.isnan(words_NS[:, 0])][0])
+
+
+def deep(views: Views) -> Vectors:
+    """(F, 1280) unit vectors: the CNN's pooled last grid of each original."""
+    original = views.of(ORIGINAL)[0]
+    pooled = [
+        np.asarray(views.patches_FVTC[f, original, :, : TAPS[0]], np.float32).mean(0)
+        for f in range(len(views))
+    ]
+    return unit(np.stack(pooled))
+
+
+def _neighbours(deep_FC: Vectors) -> NDArray[np.int64]:
+    """(F, N) numbers of the nearest figures that are no copies."""
+    cosine_FF = deep_FC @ deep_FC.T
+    cosine_FF[cosine_FF > _SAME] = -1
+    count = min(_NEAR, len(deep_FC) - 1)
+    return np.argpartition(-cosine_FF, count, axis=1)[:, :count]
+
+
+def _drawn(styles: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
+    return [styles[int(s)] for s in rng.integers(len(styles), size=count)]
+
+
+def _choose(
+    total: int,
+    size: int,
+    hard: float,
+    near_FN: NDArray[np.int64] | None,
+    rng: np.random.Generator,
+) -> list[int]:
+    size = min(size, total)
+    order = rng.permutation(total).tolist()
+    anchors = order[: max(1, size - round(hard * size))]
+    chosen = dict.fromkeys(anchors)
+    for i in anchors:
+        if near_FN is None or len(chosen) >= size:
+            break
+        chosen[int(rng.choice(near_FN[i]))] = None
+    # Two figures may have drawn the same neighbour: others take the places that are left.
+    for i in order:
+        if len(chosen) >= size:
+            break
+        chosen[i] = None
+    return list(chosen)

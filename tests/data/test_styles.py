@@ -1,0 +1,146 @@
+"""Styles change how a figure looks, always in the same way, and leave it recognisable."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from data.styles import SEEN, SIDE, STYLES, UNSEEN, restyle
+
+OPERATORS = [
+    pytest.param(operator, id=f"{style.name}{operator.__name__}")
+    for style in STYLES.values()
+    for operator in style.operators
+]
+
+
+def _figure(width: int, height: int, mirrored: bool = False) -> Image.Image:
+    """A box, an ellipse and a line, none of them in the middle."""
+    picture = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(picture)
+    w, h = width - 1, height - 1
+    draw.rectangle((w // 8, h // 8, w // 2, h // 3), fill=(200, 60, 30))
+    draw.ellipse((w // 6, h // 2, w // 2, 7 * h // 8), fill=(20, 80, 160))
+    draw.line((w // 2, h // 8, w // 3, h), fill="black", width=max(1, min(w, h) // 25))
+    return picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else picture
+
+
+def _outline(x_HWC: np.ndarray) -> np.ndarray:
+    """Where edges are, give or take a few pixels: what is left of a figure in any style."""
+    grey = cv2.cvtColor(x_HWC, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    soft = cv2.GaussianBlur(grey, (0, 0), 5)
+    edges = np.hypot(cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1))
+    return edges.ravel()
+
+
+def _likeness(a_HWC: np.ndarray, b_HWC: np.ndarray) -> float:
+    return float(np.corrcoef(_outline(a_HWC), _outline(b_HWC))[0, 1])
+
+
+# A strip that is scaled down keeps 8 pixels of height.
+SIZES = {
+    (8, 8): (8, 8),
+    (61, 97): (61, 97),
+    (160, 8): (160, 8),
+    (20, 400): (16, 320),
+    (1000, 20): (320, 8),
+    (641, 499): (320, 249),
+}
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_operators_keep_size_and_dtype(operator, size):
+    x_HWC = np.asarray(_figure(*SIZES[size]))
+    for seed in range(3):
+        y_HWC = operator(x_HWC, np.random.default_rng(seed))
+        assert (y_HWC.shape, y_HWC.dtype) == (x_HWC.shape, np.uint8)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("style", STYLES)
+def test_a_restyled_figure_fits_and_is_rgb(style, size):
+    result = restyle(_figure(*size), style, "a", 0)
+    assert (result.size, result.mode) == (SIZES[size], "RGB")
+    assert max(result.size) <= SIDE
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "CMYK", "LA"])
+@pytest.mark.parametrize("style", STYLES)
+def test_pictures_of_any_mode(style, mode):
+    result = restyle(_figure(53, 37).convert(mode), style, "a", 0)
+    assert (result.size, result.mode) == ((53, 37), "RGB")
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_the_same_key_gives_the_same_picture_and_another_key_another(style):
+    figure = _figure(120, 90)
+
+    def made(name: str = "a", seed: int = 0, number: int = 0) -> bytes:
+        return restyle(figure, style, name, seed, number).tobytes()
+
+    assert made() == made()
+    assert len({made(), made(name="b"), made(seed=1), made(number=1)}) == 4
+
+
+def test_drawing_a_picture_leaves_it_and_the_global_generator_alone():
+    figure = _figure(120, 90)
+    before, state = figure.tobytes(), np.random.get_state()[1].copy()
+    for style in STYLES:
+        restyle(figure, style, "a", 0)
+    assert figure.tobytes() == before
+    assert np.array_equal(np.random.get_state()[1], state)
+
+
+@pytest.mark.parametrize("style", [s for s in STYLES if len(STYLES[s].operators) > 1])
+def test_every_operator_of_a_style_is_drawn(style, monkeypatch):
+    drawn = set()
+
+    def spy(operator):
+        return lambda x, rng: drawn.add(operator) or operator(x, rng)
+
+    operators = STYLES[style].operators
+    spied = STYLES[style].__class__(style, tuple(spy(o) for o in operators))
+    monkeypatch.setitem(STYLES, style, spied)  # type: ignore[arg-type]
+    for number in range(40):
+        restyle(_figure(16, 16), style, "a", 0, number)
+    assert drawn == set(operators)
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_the_figure_changes_but_is_still_there(operator):
+    """Its outlines agree with its own rather than with those of its mirror image."""
+    x_HWC, other_HWC = (np.asarray(_figure(300, 201, mirrored)) for mirrored in (False, True))
+    made = [operator(x_HWC, np.random.default_rng(seed)) for seed in range(5)]
+    for y_HWC in made:
+        assert np.abs(y_HWC.astype(int) - x_HWC).mean() > 1
+        assert y_HWC.std() > 10
+    own = np.mean([_likeness(y, x_HWC) for y in made])
+    assert own > 0.35
+    assert own > np.mean([_likeness(y, other_HWC) for y in made]) + 0.2
+
+
+def test_low_resolution_loses_detail():
+    checks = np.indices((200, 200)).sum(0) % 8 < 4
+    x_HWC = np.repeat((255 * checks).astype(np.uint8)[..., None], 3, axis=2)
+    for operator in STYLES["lowres"].operators:
+        for seed in range(4):
+            assert operator(x_HWC, np.random.default_rng(seed)).std() < 0.9 * x_HWC.std()
+
+
+def test_every_style_is_seen_in_training_or_kept_for_tests():
+    assert not set(SEEN) & set(UNSEEN)
+    assert sorted((*SEEN, *UNSEEN)) == sorted(STYLES)
+    assert len(SEEN) >= 3
+    assert len(UNSEEN) >= 3
+    assert all(STYLES[name].name == name for name in STYLES)
+    assert all(STYLES[name].unseen == (name in UNSEEN) for name in STYLES)
+    seen = {operator for name in SEEN for operator in STYLES[name].operators}
+    assert not seen & {operator for name in UNSEEN for operator in STYLES[name].operators}
+
+
+def test_an_unknown_style_is_a_key_error():
+    with pytest.raises(KeyError, match="fresco"):
+        restyle(_figure(8, 8), "fresco", "a", 0)

@@ -1,0 +1,198 @@
+"""Experts beside a frozen linear layer, and on the bank's prompts."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import pytest
+import torch
+from torch import nn
+
+from retrieval.experts import ExpertConfig, MoELoRA, MoELoRALinear, Route
+from retrieval.experts.parameterisations import PARAMETERISATIONS
+from retrieval.experts.routers import ROUTERS
+
+CHOICES = list(itertools.product(ROUTERS, PARAMETERISATIONS, ["prototype", "token"]))
+
+
+def _config(router="softmax", parameterisation="lora", routed_by="prototype", **more):
+    return ExpertConfig(
+        router=router, parameterisation=parameterisation, routed_by=routed_by, rank=3, **more
+    )
+
+
+def _layer(config: ExpertConfig, **more) -> tuple[nn.Linear, MoELoRALinear, Route]:
+    torch.manual_seed(0)
+    base, route = nn.Linear(13, 11), Route()
+    return base, MoELoRALinear.around(base, config, route, "fc", width=7, **more), route
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("shape", [(2, 5, 13), (2, 13), (2, 1, 13)])
+def test_untrained_experts_change_nothing(choice, shape) -> None:
+    base, layer, route = _layer(_config(*choice))
+    x = torch.randn(shape)
+    with route.sending(torch.randn(2, 7)):
+        assert torch.equal(layer(x), base(x))
+    assert len(route.losses) == 1
+
+
+@pytest.mark.parametrize("routed_by", ["prototype", "token"])
+def test_an_idle_route_leaves_the_base_alone(routed_by) -> None:
+    base, layer, route = _layer(_config(routed_by=routed_by))
+    layer.experts.b_ENR.data.normal_()
+    x = torch.randn(2, 5, 13)
+    assert torch.equal(layer(x), base(x))
+    with route.sending(torch.randn(2, 7)):
+        assert not torch.allclose(layer(x), base(x))
+    assert torch.equal(layer(x), base(x))
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_gradients_reach_router_a_and_b_but_not_the_base(choice) -> None:
+    _, layer, route = _layer(_config(*choice))
+    layer.experts.b_ENR.data.normal_()
+    with route.sending(torch.randn(3, 7)):
+        y = layer(torch.randn(3, 5, 13))
+    y.square().sum().backward()
+    for name, parameter in layer.named_parameters():
+        if name in ("weight", "bias"):
+            assert not parameter.requires_grad
+        else:
+            assert parameter.grad.abs().max() > 0, name
+    assert {name for name, _ in layer.named_parameters()} == {
+        "weight",
+        "bias",
+        "experts.a_ERK",
+        "experts.b_ENR",
+        "experts.router.weight",
+    }
+
+
+def test_the_first_step_moves_b_alone() -> None:
+    _, layer, route = _layer(_config())
+    with route.sending(torch.randn(3, 7)):
+        layer(torch.randn(3, 5, 13)).square().sum().backward()
+    assert layer.experts.b_ENR.grad.abs().max() > 0
+    assert (layer.experts.a_ERK.grad == 0).all()
+
+
+def test_each_sample_gets_its_own_experts() -> None:
+    base, layer, route = _layer(_config(router="top_k", top_k=1, alpha=6.0))
+    layer.experts.b_ENR.data.normal_()
+    layer.experts.router.weight.data.copy_(torch.eye(4, 7))
+    x = torch.randn(2, 5, 13)
+    with route.sending(torch.eye(7)[[2, 0]] * 9):
+        y = layer(x)
+    for b, e in enumerate((2, 0)):
+        update = 2.0 * x[b] @ layer.experts.a_ERK[e].T @ layer.experts.b_ENR[e].T
+        torch.testing.assert_close(y[b], base(x[b]) + update)
+
+
+def test_each_token_gets_its_own_experts() -> None:
+    base, layer, route = _layer(_config(router="top_k", top_k=1, routed_by="token", alpha=6.0))
+    layer.experts.b_ENR.data.normal_()
+    layer.experts.router.weight.data.copy_(torch.eye(4, 13))
+    x = torch.eye(13)[[3, 1, 0]][None] * 9
+    with route.sending():
+        y = layer(x)
+    for t, e in enumerate((3, 1, 0)):
+        update = 2.0 * x[0, t] @ layer.experts.a_ERK[e].T @ layer.experts.b_ENR[e].T
+        torch.testing.assert_close(y[0, t], base(x[0, t]) + update)
+
+
+def test_raw_weights_such_as_one_of_a_packed_q_k_v() -> None:
+    torch.manual_seed(0)
+    packed = nn.Parameter(torch.randn(33, 13))
+    route = Route()
+    layer = MoELoRALinear(packed[11:22], None, _config(), route, "k", width=7)
+    x = torch.randn(2, 5, 13)
+    with route.sending(torch.randn(2, 7)):
+        torch.testing.assert_close(layer(x), x @ packed[11:22].T)
+    trainable = sum(p.numel() for p in layer.parameters() if p.requires_grad)
+    assert trainable == 4 * 3 * (13 + 11) + 4 * 7
+
+
+def test_a_layer_takes_the_weights_of_the_linear_it_replaces() -> None:
+    _, layer, _ = _layer(_config())
+    other = nn.Linear(13, 11)
+    missing = layer.load_state_dict(other.state_dict(), strict=False)
+    assert not missing.unexpected_keys
+    assert torch.equal(layer.weight, other.weight)
+
+
+def test_a_layer_can_have_its_own_number_of_experts() -> None:
+    _, layer, _ = _layer(_config(), experts=6)
+    assert layer.experts.a_ERK.shape == (6, 3, 13)
+
+
+def test_float32_experts_beside_a_bfloat16_tower() -> None:
+    torch.manual_seed(0)
+    base, route = nn.Linear(13, 11).bfloat16(), Route()
+    layer = MoELoRALinear.around(base, _config(), route, "fc", width=7)
+    layer.experts.b_ENR.data.normal_()
+    with route.sending(torch.randn(2, 7)):
+        y = layer(torch.randn(2, 5, 13).bfloat16())
+    y.float().sum().backward()
+    assert y.dtype == torch.bfloat16
+    assert layer.experts.a_ERK.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_prompts_start_as_they_are_and_then_follow_the_formula(choice) -> None:
+    torch.manual_seed(0)
+    route = Route()
+    module = MoELoRA(_config(*choice, alpha=6.0), route, "bank", prompt_width=13, width=7)
+    prompts = torch.randn(2, 4, 13)
+    assert module(prompts) is prompts
+    with route.sending(torch.randn(2, 7)):
+        assert torch.equal(module(prompts), prompts)
+        module.experts.b_ENR.data.normal_()
+        changed = module(prompts)
+    gates = route.gates["bank"][1]
+    if gates.ndim == 2:
+        gates = gates[:, None].expand(2, 4, -1)
+    a, b = module.experts.a_ERK, module.experts.b_ENR
+    for i, p in itertools.product(range(2), range(4)):
+        parts = [gates[i, p, e] * b[e] @ (a[e] @ prompts[i, p]) for e in range(len(a))]
+        torch.testing.assert_close(changed[i, p], prompts[i, p] + 2.0 * sum(parts))
+
+
+def test_the_route_gathers_losses_and_gates_of_one_forward() -> None:
+    route = Route()
+    config = _config(router="top_k", balance_weight=1.0)
+    layers = [MoELoRALinear.around(nn.Linear(7, 7), config, route, n, width=7) for n in "ab"]
+    assert route.loss == 0
+    for batch in (3, 2):
+        with route.sending(torch.randn(batch, 7)):
+            for layer in layers:
+                layer(torch.randn(batch, 7))
+        assert [len(route.gates[n]) for n in "ab"] == [1, 1]
+        assert route.gates["a"][0].shape == (batch, 4)
+        assert not route.gates["a"][0].requires_grad
+        assert route.loss >= 2 * 0.99
+    route.loss.backward()
+    assert all(layer.experts.router.weight.grad.abs().sum() > 0 for layer in layers)
+
+
+def test_a_copied_tower_has_one_idle_route_of_its_own() -> None:
+    route = Route()
+    tower = nn.Sequential(
+        *(MoELoRALinear.around(nn.Linear(7, 7), _config(), route, n, width=7) for n in "ab")
+    )
+    with route.sending(torch.randn(2, 7)):
+        tower(torch.randn(2, 7))
+        twin = copy.deepcopy(tower)
+    assert twin[0].route is twin[1].route
+    assert twin[0].route is not route
+    assert not twin[0].route.active
+
+
+def test_a_route_is_idle_again_after_an_error_and_carries_one_forward_at_a_time() -> None:
+    route = Route()
+    with pytest.raises(RuntimeError, match="broken"), route.sending(torch.randn(1, 7)):
+        raise RuntimeError("broken")
+    assert route.prototype_BD is None
+    with route.sending(), pytest.raises(AssertionError, match="one forward"):
+        route.begin()

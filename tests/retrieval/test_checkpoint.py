@@ -1,0 +1,196 @@
+"""An encoder comes back from its folder as it was, or the folder is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
+
+from data.errors import BadInput
+from retrieval.bank import BankConfig
+from retrieval.checkpoint import Card, load, read_card, save
+from retrieval.efficientnet import GRAM, PATCHES, TAPS
+from retrieval.experts import ExpertConfig
+from retrieval.mini import MiniConfig, MiniTower
+from retrieval.tower import Looked
+from retrieval.uni import UniConfig, UniRetrieval
+
+SIZES = MiniConfig(
+    width=32, depth=2, heads=2, hidden=48, text_hidden=48, detail=3, sentence=16, out=24
+)
+EXPERTS = ExpertConfig(experts=3, rank=2)
+CONFIG = UniConfig(
+    bank=BankConfig(entries=5, prompts=3, width=12),
+    experts=EXPERTS,
+    depth=EXPERTS,
+    prototype=12,
+    sentence=16,
+)
+CARD = Card(name="tiny-1", tower=SIZES, encoder=CONFIG, styles=("sketch", "text"))
+
+
+def _tower(card: Card, seed: int = 9) -> MiniTower:
+    """Not the weights that were saved: what is loaded must overwrite them."""
+    torch.manual_seed(seed)
+    return MiniTower(card.tower if isinstance(card.tower, MiniConfig) else SIZES, None, None)
+
+
+def _trained(seed: int = 0) -> UniRetrieval:
+    encoder = UniRetrieval(_tower(CARD, seed), CONFIG)
+    with torch.no_grad():
+        for name, parameter in encoder.named_parameters():
+            if "gate_H" in name or "b_ENR" in name or "norm" in name:
+                parameter.add_(0.3 * torch.randn_like(parameter))
+        encoder.tower.fit(3 + 2 * torch.randn(2, PATCHES, sum(TAPS)))
+        encoder.prototypes.fit(torch.randn(9, GRAM))
+    encoder.name_styles({"sketch": torch.randn(12), "text": torch.randn(12)})
+    return encoder.eval()
+
+
+def _vectors(encoder: UniRetrieval) -> torch.Tensor:
+    torch.manual_seed(1)
+    pictures = Looked(3 + 2 * torch.randn(5, PATCHES, sum(TAPS)), torch.randn(5, GRAM))
+    words_BS = F.normalize(torch.randn(5, 16), dim=1)
+    with torch.no_grad():
+        return torch.cat(
+            [
+                encoder.image(pictures).vectors_BD,
+                encoder.text(Looked(words_BS, words_BS)).vectors_BD,
+            ]
+        )
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    save(_trained(), CARD, tmp_path / "deep" / "tiny")
+    return tmp_path / "deep" / "tiny"
+
+
+def test_it_comes_back_as_it_was(folder):
+    encoder, loaded = _trained(), load(folder, _tower)
+    assert not loaded.training
+    assert torch.cosine_similarity(_vectors(encoder), _vectors(loaded)).min() > 0.9999
+    assert loaded.styles == ("sketch", "text")
+    assert read_card(folder) == CARD
+    for name, value in loaded.state_dict().items():
+        assert value.dtype == torch.float32
+        # fp16 has 11 bits; what has one dimension (statistics, gates, norms) is kept whole
+        rtol = 2**-11 if value.ndim > 1 else 0
+        torch.testing.assert_close(value, encoder.state_dict()[name], atol=1e-7, rtol=rtol)
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_saving_again_takes_the_place_of_what_was_there(folder):
+    other = _trained(seed=3)
+    save(other, CARD, folder)
+    assert torch.cosine_similarity(_vectors(other), _vectors(load(folder, _tower))).min() > 0.9999
+
+
+def test_around_a_foreign_tower_only_what_was_trained_is_kept(tmp_path):
+    encoder = _trained()
+    card = CARD.model_copy(update={"tower": "ViT-B-32"})
+    save(encoder, card, tmp_path)
+    kept = set(load_file(tmp_path / "model.safetensors"))
+    adapters = {name for name, _ in encoder.adapters()}
+    assert adapters <= kept
+    towers_own = {n for n in kept - adapters if n.startswith("tower.")}
+    assert towers_own
+    assert all("norm" in name for name in towers_own)
+
+    def foreign(card: Card) -> MiniTower:
+        tower = _tower(card, seed=0)
+        tower.mean_C.copy_(encoder.tower.mean_C)
+        tower.deviation_C.copy_(encoder.tower.deviation_C)
+        return tower
+
+    vectors = _vectors(load(tmp_path, foreign))
+    assert torch.cosine_similarity(_vectors(encoder), vectors).min() > 0.9999
+
+
+def _without(name: str):
+    def change(folder: Path) -> None:
+        state = load_file(folder / "model.safetensors")
+        save_file({k: v for k, v in state.items() if k != name}, folder / "model.safetensors")
+
+    return change
+
+
+def _with(name: str):
+    def change(folder: Path) -> None:
+        state = load_file(folder / "model.safetensors") | {name: torch.ones(2)}
+        save_file(state, folder / "model.safetensors")
+
+    return change
+
+
+def _card(**change):
+    def write(folder: Path) -> None:
+        values = json.loads((folder / "config.json").read_text())
+        for path, value in change.items():
+            *parents, last = path.split("__")
+            at = values
+            for parent in parents:
+                at = at[parent]
+            at[last] = value
+        (folder / "config.json").write_text(json.dumps(values))
+
+    return write
+
+
+def _cut(name: str, size: int):
+    def change(folder: Path) -> None:
+        (folder / name).write_bytes((folder / name).read_bytes()[:size])
+
+    return change
+
+
+def _bytes(name: str, data: bytes):
+    return lambda folder: (folder / name).write_bytes(data)
+
+
+WRONG = {
+    "no card": lambda folder: (folder / "config.json").unlink(),
+    "no weights": lambda folder: (folder / "model.safetensors").unlink(),
+    "an empty card": _bytes("config.json", b""),
+    "half a card": _cut("config.json", 100),
+    "a card that is no text": _bytes("config.json", b"\xff\xfe\x80{"),
+    "a card of something else": _bytes("config.json", b'{"architectures": ["CLIPModel"]}'),
+    "an unknown key": _card(colour="red"),
+    "sizes that do not go together": _card(tower__heads=5),
+    "a bank of another width": _card(encoder__bank__width=13),
+    "empty weights": _bytes("model.safetensors", b""),
+    "no weights' format": _bytes("model.safetensors", b"PK\x03\x04 a zip, or a pickle" * 9),
+    "half the header": _cut("model.safetensors", 50),
+    "half the weights": _cut("model.safetensors", 60_000),
+    "a weight too few": _without("bank.keys_ND"),
+    "a tower's weight too few": _without("tower.patch.weight"),
+    "a weight too many": _with("tower.visual.conv1.weight"),
+    "a wider tower": _card(tower__width=64),
+    "a deeper tower": _card(tower__depth=3),
+    "a flatter tower": _card(tower__depth=1),
+    "other entries": _card(encoder__bank__entries=6),
+    "no bank": _card(encoder__bank=None),
+    "no experts": _card(encoder__depth=None),
+    "more experts": _card(encoder__depth__experts=4),
+    "more styles": _card(styles=["sketch", "text", "art"]),
+}
+
+
+@pytest.mark.parametrize("change", WRONG.values(), ids=WRONG)
+def test_what_does_not_fit_is_bad_input_with_the_file_and_a_way_out(folder, change):
+    change(folder)
+    with pytest.raises(BadInput, match=r"unirag train|train again") as raised:
+        load(folder, _tower)
+    assert str(folder) in str(raised.value)
+
+
+def test_a_folder_that_is_none_is_bad_input(tmp_path):
+    for path in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(BadInput, match="not a trained encoder"):
+            load(path, _tower)
+        with pytest.raises(BadInput, match="unirag train"):
+            read_card(path)

@@ -1,0 +1,249 @@
+"""The encoder around the mini towers: nothing before training, and what it says of itself after."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch.nn import functional as F
+
+from retrieval.bank import BankConfig
+from retrieval.efficientnet import GRAM, PATCHES, TAPS
+from retrieval.experts import ExpertConfig
+from retrieval.mini import MiniConfig, MiniTower
+from retrieval.tower import Looked
+from retrieval.uni import UniConfig, UniRetrieval
+
+SIZES = MiniConfig(
+    width=32, depth=2, heads=2, hidden=48, text_hidden=48, detail=3, sentence=16, out=24
+)
+BANK = BankConfig(entries=5, prompts=3, width=12)
+EXPERTS = ExpertConfig(experts=3, rank=2)
+TOKEN = ExpertConfig(experts=3, rank=2, router="top_k", routed_by="token")
+B, K = 4, 12
+PARTS = list(itertools.product((None, BANK), (None, EXPERTS, TOKEN), (None, EXPERTS, TOKEN)))
+KINDS = ("image", "text")
+
+
+def _encoder(bank=BANK, experts=EXPERTS, depth=EXPERTS, **more) -> UniRetrieval:
+    torch.manual_seed(0)
+    tower = MiniTower(SIZES, None, None)
+    config = UniConfig(bank=bank, experts=experts, depth=depth, prototype=K, sentence=16, **more)
+    return UniRetrieval(tower, config).eval()
+
+
+def _inputs(kind: str, batch: int = B, seed: int = 1) -> Looked:
+    generator = torch.Generator().manual_seed(seed)
+    if kind == "text":
+        words_BS = F.normalize(torch.randn(batch, 16, generator=generator), dim=1)
+        return Looked(words_BS, words_BS)
+    patches = torch.randn(batch, PATCHES, sum(TAPS), generator=generator)
+    return Looked(patches, torch.randn(batch, GRAM, generator=generator))
+
+
+def _stir(encoder: UniRetrieval) -> UniRetrieval:
+    """Gates opened and B filled, as training does."""
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for name, parameter in encoder.named_parameters():
+            if "gate_H" in name or "b_ENR" in name:
+                parameter.normal_(0, 0.5)
+            if "_NPW" in name or "router" in name:
+                parameter.normal_()
+    return encoder
+
+
+def _plain(encoder: UniRetrieval, kind: str) -> torch.Tensor:
+    """The tower's own vectors."""
+    encode = getattr(encoder.tower, kind)
+    return F.normalize(encode(_inputs(kind).inputs), dim=1)
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=lambda p: "-".join("01"[x is not None] for x in p))
+@pytest.mark.parametrize("kind", KINDS)
+def test_before_training_it_is_its_tower(parts, kind):
+    encoder = _encoder(*parts)
+    encoded = getattr(encoder, kind)(_inputs(kind))
+    torch.manual_seed(0)
+    tower = MiniTower(SIZES, None, None).eval()  # never touched by an encoder
+    expected = F.normalize(getattr(tower, kind)(_inputs(kind).inputs), dim=1)
+    torch.testing.assert_close(encoded.vectors_BD, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(encoded.vectors_BD.norm(dim=1), torch.ones(B))
+
+
+@pytest.mark.parametrize("parts", PARTS, ids=lambda p: "-".join("01"[x is not None] for x in p))
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_part_makes_a_difference_once_it_is_trained(parts, kind):
+    encoder = _stir(_encoder(*parts))
+    bank, _, depth = parts
+    encoded = getattr(encoder, kind)(_inputs(kind))
+    idle = bank is None and (depth is None or kind == "text")
+    same = torch.allclose(encoded.vectors_BD, _plain(encoder, kind), atol=1e-3)
+    assert same == idle
+    torch.testing.assert_close(encoded.vectors_BD.norm(dim=1), torch.ones(B))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_experts_adapt_the_prompts(kind):
+    """Take only them away again: the vectors change."""
+    encoder = _stir(_encoder(depth=None))
+    with_experts = getattr(encoder, kind)(_inputs(kind)).vectors_BD
+    encoder.prompt_experts[kind].experts.b_ENR.data.zero_()
+    without = getattr(encoder, kind)(_inputs(kind)).vectors_BD
+    assert not torch.allclose(with_experts, without, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("top_k", [None, 2])
+def test_the_weights_of_the_entries_sum_to_one(kind, top_k):
+    encoder = _encoder(bank=BANK.model_copy(update={"top_k": top_k}))
+    encoded = getattr(encoder, kind)(_inputs(kind))
+    assert encoded.entries_BN.shape == (B, 5)
+    torch.testing.assert_close(encoded.entries_BN.sum(1), torch.ones(B))
+    assert _encoder(bank=None).image(_inputs("image")).entries_BN is None
+
+
+@pytest.mark.parametrize("layers", [("qkv", "out", "expand", "contract"), ("out",)])
+@pytest.mark.parametrize("config", [EXPERTS, TOKEN])
+def test_the_gates_of_every_adapted_layer_are_given(config, layers):
+    encoder = _encoder(experts=config, depth=config, layers=layers)
+    by_token = config.routed_by == "token"
+    gates = encoder.image(_inputs("image")).gates
+    inner = {f"{i}.{layer}" for i in range(2) for layer in layers}
+    assert set(gates) == inner | {"prompts.image"}
+    for name in inner:
+        assert gates[name].shape == ((B, 1 + 3 + PATCHES, 3) if by_token else (B, 3))
+    assert gates["prompts.image"].shape == ((B, 3, 3) if by_token else (B, 3))
+    assert set(encoder.text(_inputs("text")).gates) == {"prompts.text"}
+    assert encoder.route.prototype_BD is None
+
+
+def test_mola_gives_the_upper_block_more_experts():
+    depth = ExpertConfig(experts=3, rank=2, allocation="mola")
+    gates = _encoder(depth=depth).image(_inputs("image")).gates
+    assert (gates["0.qkv"].shape, gates["1.qkv"].shape) == ((B, 1), (B, 5))
+
+
+def test_an_entry_of_the_batch_is_encoded_as_it_is_alone():
+    encoder = _stir(_encoder())
+    for kind in KINDS:
+        together = getattr(encoder, kind)(_inputs(kind)).vectors_BD
+        for i in range(B):
+            one = Looked(*(part[i : i + 1] for part in _inputs(kind)))
+            alone = getattr(encoder, kind)(one).vectors_BD
+            torch.testing.assert_close(alone[0], together[i], atol=1e-5, rtol=0)
+
+
+def test_another_style_can_be_given_by_its_prototype():
+    encoder = _stir(_encoder())
+    looked = _inputs("image")
+    own = encoder.image(looked)
+    again = encoder.image(looked, prototypes_BK=own.prototypes_BK)
+    torch.testing.assert_close(again.vectors_BD, own.vectors_BD)
+    other_BK = own.prototypes_BK.roll(1, dims=0)
+    other = encoder.image(looked, prototypes_BK=other_BK)
+    assert torch.equal(other.prototypes_BK, other_BK)
+    torch.testing.assert_close(other.entries_BN, own.entries_BN.roll(1, dims=0))
+    torch.testing.assert_close(other.gates["1.out"], own.gates["1.out"].roll(1, dims=0))
+    assert ((other.vectors_BD - own.vectors_BD).abs().amax(1) > 1e-4).all()
+
+
+def test_prompts_and_a_shift_can_be_given():
+    encoder = _stir(_encoder())
+    looked = _inputs("image")
+    own = encoder.image(looked)
+    mixed_BPW, _ = encoder.bank.for_image(own.prototypes_BK)
+    given = encoder.image(looked, prompts_BPW=mixed_BPW)
+    torch.testing.assert_close(given.vectors_BD, own.vectors_BD)
+    assert given.entries_BN is None
+    shift_D = 0.3 * torch.randn(24)
+    shifted = encoder.image(looked, shift_D=shift_D).vectors_BD
+    torch.testing.assert_close(shifted, F.normalize(own.vectors_BD + shift_D, dim=1))
+
+
+def test_an_interrupted_forward_does_not_block_the_next(monkeypatch):
+    encoder = _encoder()
+    with pytest.raises(RuntimeError):
+        encoder.image(Looked(torch.zeros(B, PATCHES, 3), torch.zeros(B, GRAM)))
+    encoder.image(_inputs("image"))
+
+
+def _trained(encoder: UniRetrieval, checkpointing: bool) -> tuple[torch.Tensor, dict, list[int]]:
+    """Loss, gradients and the block calls of a step; other forwards come before `backward`."""
+    calls = [0]
+    for block in (*encoder.tower.image_blocks, *encoder.tower.text_blocks):
+        block.norm_2.register_forward_hook(lambda *_: calls.__setitem__(0, calls[0] + 1))
+    encoder.train()
+    encoder.checkpointing = checkpointing
+    torch.manual_seed(5)
+    target = torch.randn(24)
+    parts = [
+        encoder.image(_inputs("image", 6)),
+        encoder.image(_inputs("image", 5, seed=3)),
+        encoder.text(_inputs("text", 7)),
+    ]
+    losses = [(part.vectors_BD @ target).square().mean() for part in parts]
+    loss = torch.stack([*losses, *(part.balance for part in parts)]).sum()
+    loss.backward()
+    # What runs again in `backward` leaves no second trace behind.
+    assert {name: len(parts) for name, parts in encoder.route.gates.items()} == {"prompts.text": 1}
+    grads = {n: p.grad.clone() for n, p in encoder.named_parameters() if p.grad is not None}
+    return loss.detach(), grads, calls
+
+
+DEPTHS = {
+    "prototype, softmax": EXPERTS,
+    "token, top-k": TOKEN,
+    "prototype, top-p": ExpertConfig(experts=3, rank=2, router="top_p", balance_weight=1.0),
+    "token, null": ExpertConfig(experts=3, rank=2, router="null", routed_by="token"),
+}
+
+
+@pytest.mark.parametrize("depth", DEPTHS.values(), ids=DEPTHS)
+def test_checkpointing_changes_no_loss_and_no_gradient(depth):
+    loss, grads, calls = _trained(_stir(_encoder(depth=depth)), False)
+    saved_loss, saved_grads, saved_calls = _trained(_stir(_encoder(depth=depth)), True)
+    assert (calls, saved_calls) == ([5], [10])
+    torch.testing.assert_close(saved_loss, loss, atol=1e-6, rtol=1e-6)
+    assert saved_grads.keys() == grads.keys()
+    for name, grad in grads.items():
+        torch.testing.assert_close(saved_grads[name], grad, atol=1e-6, rtol=1e-4)
+    routers = [n for n in grads if n.startswith("tower.") and "router" in n]
+    assert len(routers) == 8
+    assert all(grads[n].abs().max() > 0 for n in routers)
+
+
+def test_checkpointing_is_for_training_only():
+    encoder = _encoder()
+    encoder.checkpointing = True
+    encoder.train().image(_inputs("image"))
+    encoder.eval().image(_inputs("image"))
+    assert encoder.tower.around is None
+
+
+def test_styles_are_named_by_unit_prototypes():
+    encoder = _encoder()
+    encoder.name_styles({"sketch": torch.full((K,), 3.0), "art": torch.arange(K).float()})
+    assert encoder.styles == ("sketch", "art")
+    torch.testing.assert_close(encoder.centroids_SK.norm(dim=1), torch.ones(2))
+    assert encoder.centroids_SK[0, 0] == pytest.approx(K**-0.5)
+    assert "centroids_SK" in encoder.state_dict()
+
+
+def test_adapters_are_all_that_the_tower_did_not_have():
+    encoder = _encoder()
+    bare = {
+        name
+        for name, _ in MiniTower(SIZES, None, None).named_parameters(prefix="tower")
+        if "gate_H" not in name
+    }
+    found = {name for name, _ in encoder.adapters()}
+    assert not found & bare
+    assert found | bare == {name for name, _ in encoder.named_parameters()}
+
+
+def test_a_bank_of_another_width_than_the_prototypes_is_refused():
+    with pytest.raises(ValidationError, match=r"bank\.width=64, prototype=128"):
+        UniConfig(bank=BankConfig(width=64))

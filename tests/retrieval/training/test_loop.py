@@ -1,0 +1,256 @@
+"""The training loop on a CPU, with a tower and figures small enough for seconds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+
+from data.ser import SerFigure
+from data.styles import SEEN
+from retrieval.efficientnet import GRAM, PATCHES, TAPS
+from retrieval.experts import OrthogonalRule
+from retrieval.mini import MiniConfig, MiniTower
+from retrieval.training import loop
+from retrieval.training.config import TrainConfig
+from retrieval.training.loop import train
+from retrieval.training.methods import METHODS, build
+from retrieval.training.pairs import CachedPairs
+from retrieval.training.views import ORIGINAL, Views
+from retrieval.uni import UniRetrieval
+
+SIZES = MiniConfig(width=32, depth=2, heads=2, hidden=48, text_hidden=48, detail=3, out=24)
+KINDS = tuple((style, 0) for style in (ORIGINAL, *SEEN))
+F = 16
+
+
+@pytest.fixture(autouse=True)
+def cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Not the GPU of whoever runs the tests: sums there come out otherwise from run to run."""
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.fixture(scope="module")
+def pairs() -> CachedPairs:
+    """A figure is a direction in the patches, with noise for each style, and in its words."""
+    rng = np.random.default_rng(0)
+    own = rng.normal(size=(F, 1, 1, sum(TAPS)))
+    patches = own + 0.7 * rng.normal(size=(F, len(KINDS), PATCHES, sum(TAPS)))
+    style = rng.normal(size=(1, len(KINDS), GRAM))
+    gram = style + 0.3 * rng.normal(size=(F, len(KINDS), GRAM))
+    words = rng.normal(size=(F, 2, SIZES.sentence))
+    words /= np.linalg.norm(words, axis=2, keepdims=True)
+    figures = [SerFigure(str(n), b"", "", "", "") for n in range(F)]
+    views = Views(figures, KINDS, patches.astype(np.float16), gram.astype(np.float32))
+    return CachedPairs([views], [words.astype(np.float32)], [np.ones(F, bool)])
+
+
+def _encoder(method: str, seed: int = 0) -> UniRetrieval:
+    torch.manual_seed(seed)
+    return build(METHODS[method], MiniTower(SIZES, None, None))
+
+
+def _config(**more) -> TrainConfig:
+    few = {"steps": 4, "figures": 6, "warmup": 2, "lr": 3e-3}
+    return TrainConfig.model_validate(few | more)
+
+
+def _losses(encoder, pairs, config, folder) -> list[float]:
+    values = []
+
+    def report(step, said):
+        values.append(sum(v for k, v in said.items() if k.startswith("loss/")))
+
+    train(encoder, pairs, config, folder, report=report)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("tower", {}),
+        ("tower", {"dropped": 0.5}),
+        ("tower", {"loss": "triplet", "lr": 1e-3}),
+        ("depth", {"lr": 1e-2}),
+        ("depth", {"lr": 1e-2, "loss": "triplet"}),
+    ],
+)
+def test_the_loss_falls(method, more, pairs, tmp_path):
+    losses = _losses(
+        _encoder(method), pairs, _config(**{"steps": 30, "figures": 8} | more), tmp_path
+    )
+    assert len(losses) == 30
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
+
+
+def _states_agree(one: UniRetrieval, other: UniRetrieval) -> None:
+    for name, value in one.state_dict().items():
+        torch.testing.assert_close(
+            other.state_dict()[name], value, atol=1e-6, rtol=1e-5, msg=lambda m, n=name: f"{n}: {m}"
+        )
+
+
+class _Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("method", ["tower", "depth-top-k", "lora"])
+def test_a_killed_run_ends_as_an_undisturbed_one(method, pairs, tmp_path):
+    config = _config(steps=9, save_every=4, dropped=0.4)
+    whole = _encoder(method)
+    train(whole, pairs, config, tmp_path / "whole")
+
+    def kill(step, said):
+        if step == 7:
+            raise _Killed
+
+    with pytest.raises(_Killed):
+        train(_encoder(method), pairs, config, tmp_path / "killed", report=kill)
+    steps = []
+    # Other weights than the killed run began with: all that matters is in the checkpoint.
+    resumed = _encoder(method, seed=5)
+    train(resumed, pairs, config, tmp_path / "killed", report=lambda step, _: steps.append(step))
+    assert steps == [5, 6, 7, 8, 9]
+    _states_agree(whole, resumed)
+    again = _encoder(method, seed=6)
+    train(again, pairs, config, tmp_path / "killed", report=lambda step, _: steps.append(step))
+    assert len(steps) == 5  # nothing was left to do
+    _states_agree(whole, again)
+
+
+def test_the_seed_decides(pairs, tmp_path):
+    one, same, other = (_encoder("bank") for _ in range(3))
+    for encoder, seed in ((one, 0), (same, 0), (other, 1)):
+        train(encoder, pairs, _config(seed=seed), tmp_path / str(id(encoder)))
+    _states_agree(one, same)
+    assert not torch.allclose(one.bank.keys_ND, other.bank.keys_ND, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "method", ["plain", "layernorm", "lora", "prompt", "bank", "bank-moe", "depth"]
+)
+def test_only_what_the_method_trains_changes(method, pairs, tmp_path):
+    encoder = _encoder(method)
+    before = {n: v.clone() for n, v in encoder.state_dict().items()}
+    train(encoder, pairs, _config(), tmp_path)
+    changed = {n for n, v in encoder.state_dict().items() if not torch.equal(v, before[n])}
+    assert changed == {n for n, p in encoder.named_parameters() if p.requires_grad}
+
+
+def test_checkpointing_changes_nothing(pairs, tmp_path):
+    kept, computed_again = _encoder("depth-token"), _encoder("depth-token")
+    train(kept, pairs, _config(), tmp_path / "kept")
+    train(computed_again, pairs, _config(gradient_checkpointing=True), tmp_path / "again")
+    assert computed_again.checkpointing
+    _states_agree(kept, computed_again)
+
+
+def test_the_orthogonal_rule_runs_between_backward_and_step(pairs, tmp_path, monkeypatch):
+    steps = []
+
+    class Rule(OrthogonalRule):
+        def before_step(self, step):
+            assert any(e.a_ERK.grad is not None for e in self._experts)
+            steps.append((step, len(self._experts)))
+            super().before_step(step)
+
+    monkeypatch.setattr(loop, "OrthogonalRule", Rule)
+    ruled, free = _encoder("depth-orthogonal"), _encoder("depth")
+    train(ruled, pairs, _config(), tmp_path / "ruled")
+    layers = SIZES.depth * 4
+    assert steps == [(step, layers + 2) for step in range(4)]  # and on the prompts of both towers
+    train(free, pairs, _config(), tmp_path / "free")
+    assert len(steps) == 4
+    name = "tower.vision.0.attention.qkv.experts.a_ERK"
+    difference = ruled.state_dict()[name] - free.state_dict()[name]
+    assert difference.abs().max() > 1e-5
+
+
+@pytest.mark.parametrize("method", ["depth", "depth-top-k"])
+def test_what_is_reported(method, pairs, tmp_path):
+    said = {}
+    modes = []
+
+    def evaluate(encoder):
+        modes.append(encoder.training)
+        return {"sketch": 12.5}
+
+    train(
+        _encoder(method),
+        pairs,
+        _config(steps=5, evaluate_every=2),
+        tmp_path,
+        evaluate,
+        lambda step, values: said.update({step: dict(values)}),
+    )
+    assert sorted(said) == [1, 2, 3, 4, 5]
+    parts = {"loss/pictures", "loss/words", "loss/styles"}
+    parts |= {"loss/balance"} if method == "depth-top-k" else set()
+    for step, values in said.items():
+        recall = {"recall/sketch"} if step in (2, 4, 5) else set()
+        assert set(values) == parts | recall
+    assert modes == [False] * 3
+
+
+def test_weights_of_the_losses_take_them_out(pairs, tmp_path):
+    said = []
+    config = _config(words_weight=0, style_weight=0, steps=1)
+    train(_encoder("bank"), pairs, config, tmp_path, report=lambda _, values: said.append(values))
+    assert set(said[0]) == {"loss/pictures"}
+
+
+def test_patches_are_whole_again_at_the_end_of_training(pairs, tmp_path):
+    encoder, dropped = _encoder("tower"), []
+    config = _config(steps=5, dropped=0.5, whole=0.4)
+    train(encoder, pairs, config, tmp_path, report=lambda *_: dropped.append(encoder.tower.dropped))
+    assert dropped == [0.5, 0.5, 0.5, 0, 0]
+    assert not encoder.training
+
+
+def test_a_loss_that_is_no_number_stops_the_run_before_it_spoils_the_weights(tmp_path, pairs):
+    views = pairs._books[0]
+    gram = views.gram_FVG.copy()
+    gram[3] = np.inf
+    broken = CachedPairs(
+        [Views(views.figures, views.kinds, views.patches_FVTC, gram)],
+        pairs._words,
+        [np.ones(F, bool)],
+    )
+    encoder = _encoder("bank")
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at step \d"):
+        train(encoder, broken, _config(steps=20), tmp_path)
+    assert all(torch.isfinite(v).all() for v in encoder.state_dict().values())
+
+
+def test_the_learning_rate_warms_up_and_falls_to_a_hundredth():
+    config = _config(steps=100, warmup=10)
+    rates = [loop._lr(step, config) for step in range(101)]
+    assert rates[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
+    assert rates[10] == pytest.approx(1)
+    assert rates[55] == pytest.approx(0.505)
+    assert rates[100] == pytest.approx(0.01)
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert min(loop._lr(step, _config(steps=3, warmup=50)) for step in range(3)) > 0
+
+
+def test_every_step_takes_the_rate_of_its_number(pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_lr", lambda step, config: float(step in (1, 2)))
+    encoder, keys = _encoder("bank"), []
+    keys.append(encoder.bank.keys_ND.detach().clone())
+    train(
+        encoder,
+        pairs,
+        _config(),
+        tmp_path,
+        report=lambda *_: keys.append(encoder.bank.keys_ND.detach().clone()),
+    )
+    moved = [not torch.equal(a, b) for a, b in itertools.pairwise(keys)]
+    assert moved == [False, True, True, False]

@@ -1,0 +1,136 @@
+"""Every method builds its encoder, and trains what it says and nothing else."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from retrieval.efficientnet import GRAM, PATCHES, TAPS
+from retrieval.mini import MiniConfig, MiniTower
+from retrieval.tower import Looked
+from retrieval.training.methods import METHODS, build
+from retrieval.uni import UniRetrieval
+
+SIZES = MiniConfig(width=32, depth=2, heads=2, hidden=48, text_hidden=48, detail=3, out=24)
+B = 3
+
+
+def _tower() -> MiniTower:
+    torch.manual_seed(0)
+    return MiniTower(SIZES, None, None)
+
+
+def _trained(encoder: UniRetrieval) -> dict[str, nn.Parameter]:
+    return {n: p for n, p in encoder.named_parameters() if p.requires_grad}
+
+
+def _count(name: str) -> int:
+    return sum(p.numel() for p in _trained(build(METHODS[name], _tower())).values())
+
+
+def _pictures() -> Looked:
+    generator = torch.Generator().manual_seed(1)
+    patches = torch.randn(B, PATCHES, sum(TAPS), generator=generator)
+    return Looked(patches, torch.randn(B, GRAM, generator=generator))
+
+
+def _words() -> Looked:
+    words = torch.randn(B, SIZES.sentence, generator=torch.Generator().manual_seed(2))
+    return Looked(F.normalize(words, dim=1), F.normalize(words, dim=1))
+
+
+def _norms() -> set[str]:
+    return {
+        f"tower.{module}.{leaf}"
+        for module, child in _tower().named_modules()
+        if isinstance(child, nn.LayerNorm)
+        for leaf in ("weight", "bias")
+    }
+
+
+def _own() -> set[str]:
+    return {f"tower.{n}" for n, _ in _tower().named_parameters() if "gate_H" not in n}
+
+
+def _expected(name: str, encoder: UniRetrieval) -> set[str]:
+    adapters = {n for n, _ in encoder.adapters()}
+    if name == "plain":
+        return set()
+    if name == "tower":
+        return _own()
+    if name == "layernorm":
+        return _norms()
+    if name.startswith("lora"):
+        return _norms() | {n for n, _ in encoder.named_parameters() if ".lora_" in n}
+    return _norms() | adapters
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_it_trains_what_it_says(name):
+    encoder = build(METHODS[name], _tower())
+    trained = set(_trained(encoder))
+    assert trained == _expected(name, encoder)
+    if name not in ("tower", "plain"):
+        assert trained & _own() == _norms()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_it_starts_as_its_tower(name):
+    with torch.no_grad():
+        encoder, tower = build(METHODS[name], _tower()).eval(), _tower().eval()
+        for kind, looked in (("image", _pictures()), ("text", _words())):
+            expected = F.normalize(getattr(tower, kind)(looked.inputs), dim=1)
+            vectors = getattr(encoder, kind)(looked).vectors_BD
+            torch.testing.assert_close(vectors, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "plain"])
+def test_a_gradient_reaches_all_that_it_trains_and_nothing_else(name):
+    encoder = build(METHODS[name], _tower()).train()
+    with torch.no_grad():
+        for n, p in _trained(encoder).items():
+            if "gate_H" in n or "b_ENR" in n or "lora_B" in n:
+                p.normal_()
+    parts = [encoder.image(_pictures()), encoder.text(_words())]
+    losses = [(p.vectors_BD @ torch.randn(24)).square().sum() + p.balance for p in parts]
+    torch.stack(losses).sum().backward()
+    # A single entry or expert is taken whatever the prototype, so there is nothing to learn from.
+    alone = {
+        "prompt": r"bank\.keys_ND|prototypes\..*",
+        "depth-mola": r"tower\.vision\.0\..*router.*",
+    }
+    for n, p in encoder.named_parameters():
+        if not p.requires_grad:
+            assert p.grad is None, n
+        elif name in alone and re.fullmatch(alone[name], n):
+            assert p.grad is None or p.grad.abs().max() < 1e-6, n
+        else:
+            assert p.grad.abs().max() > 0, n
+
+
+def test_the_more_a_method_has_the_more_it_trains():
+    names = ["plain", "layernorm", "prompt", "bank", "bank-moe", "depth"]
+    counts = [_count(name) for name in names]
+    assert counts == sorted(set(counts)), dict(zip(names, counts, strict=True))
+    assert _count("layernorm") < _count("lora") < _count("lora-32")
+
+
+def test_lora_adapts_the_same_layers_as_ours_at_its_rank():
+    layers = {(32, 96), (32, 32), (32, 48), (48, 32)}
+    for name, rank in (("lora", 8), ("lora-32", 32)):
+        extra = _count(name) - _count("layernorm")
+        assert extra == SIZES.depth * sum(rank * (k + n) for k, n in layers)
+    ours = set(build(METHODS["depth"], _tower()).image(_pictures()).gates)
+    assert ours - {"prompts.image"} == {
+        f"{i}.{layer}" for i in range(2) for layer in "qkv out expand contract".split()
+    }
+
+
+def test_methods_of_one_size_differ_in_more_than_their_title():
+    configs = [m.config.model_dump_json() + f"{m.tower}{m.norms}{m.lora}" for m in METHODS.values()]
+    assert len(set(configs)) == len(METHODS)
+    assert len({m.title for m in METHODS.values()}) == len(METHODS)

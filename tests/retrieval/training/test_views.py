@@ -1,0 +1,100 @@
+"""Views are made once, by worker processes, and made good after a kill."""
+
+from __future__ import annotations
+
+import io
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data.ser import SerFigure
+from data.styles import restyle
+from retrieval.efficientnet import GRAM, PATCHES, TAPS, EfficientNetLite0
+from retrieval.training import views as module
+from retrieval.training.views import ORIGINAL, Views, make_views
+
+KINDS = ((ORIGINAL, 0), ("sketch", 0), ("sketch", 1))
+
+
+def _figures(count: int) -> list[SerFigure]:
+    figures = []
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(0, 255, (60, 50, 3), np.uint8)
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).resize((200, 240)).save(buffer, "PNG")
+        figures.append(SerFigure(f"figure {number}", buffer.getvalue(), "", "", ""))
+    return figures
+
+
+def test_the_views_of_a_style_by_number():
+    views = Views(_figures(2), KINDS, np.zeros((2, 3, 1, 1)), np.zeros((2, 3, 1)))
+    assert len(views) == 2
+    assert (views.of("sketch"), views.of(ORIGINAL), views.of("art")) == ([1, 2], [0], [])
+
+
+def test_a_style_that_is_none_is_our_mistake(tmp_path):
+    with pytest.raises(AssertionError, match="fresco"):
+        make_views(_figures(1), (("fresco", 0),), 0, tmp_path, tmp_path)
+
+
+def _no_workers(*_: object) -> None:
+    raise AssertionError("nothing is left to be made")
+
+
+def _threads(workers, context, start, arguments) -> ThreadPoolExecutor:
+    """In place of processes, which take seconds to start."""
+    return ThreadPoolExecutor(workers, "", start, arguments)
+
+
+def _overwrite(folder: Path, name: str, row: int, value: object) -> None:
+    np.load(folder / f"{name}.npy", mmap_mode="r+")[row] = value
+
+
+@pytest.mark.models
+def test_views_are_what_the_cnn_sees_and_are_made_once(models, tmp_path, monkeypatch):
+    cnn, figures = models / "efficientnet-lite0", _figures(5)
+    seen: list[tuple[int, int]] = []
+
+    def make(progress=lambda *_: None):
+        return make_views(figures, KINDS, 3, cnn, tmp_path, workers=1, progress=progress)
+
+    views = make(lambda *at: seen.append(at))
+    assert seen == [(4, 5), (5, 5)]
+    assert views.patches_FVTC.shape == (5, 3, PATCHES, sum(TAPS))
+    assert views.gram_FVG.shape == (5, 3, GRAM)
+    assert not views.patches_FVTC.flags.writeable
+    tower = EfficientNetLite0(cnn)
+    pictures = [
+        figures[4].open(),
+        *(restyle(figures[4].open(), "sketch", "figure 4", 3, n) for n in (0, 1)),
+    ]
+    expected = tower.see(tower.preprocess(pictures))
+    got = torch.from_numpy(views.patches_FVTC[4].astype(np.float32))
+    # fp16 on disk, and the workers' threads add up in another order
+    torch.testing.assert_close(got, expected.patches_BTC, atol=2e-3, rtol=2e-3)
+    gram = torch.from_numpy(np.array(views.gram_FVG[4]))
+    torch.testing.assert_close(gram, expected.gram_BG, atol=1e-3, rtol=1e-3)
+    assert not np.allclose(views.gram_FVG[:, 1], views.gram_FVG[:, 2], atol=1e-3)
+
+    # As a kill leaves it: one figure is not done. What was done is not made again.
+    (at,) = tmp_path.iterdir()
+    original = np.array(views.patches_FVTC)
+    _overwrite(at, "done", 1, False)
+    _overwrite(at, "patches", 1, 0)
+    _overwrite(at, "patches", 2, 7)
+    seen.clear()
+    monkeypatch.setattr(module, "ProcessPoolExecutor", _threads)
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
+    resumed = make(lambda *at: seen.append(at))
+    assert seen == [(5, 5)]
+    np.testing.assert_array_equal(resumed.patches_FVTC[1], original[1])
+    assert (resumed.patches_FVTC[2] == 7).all()
+
+    monkeypatch.setattr(module, "_run", _no_workers)
+    make()
+    with pytest.raises(AssertionError, match="nothing is left"):
+        make_views(figures, KINDS, 4, cnn, tmp_path)  # another seed is another folder

@@ -1,0 +1,87 @@
+"""`unirag eval retrieval`: queries made from a corpus, ranked in its whole gallery."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.errors import Missing
+from retrieval.encoder import Seen, unit
+from unirag.evaluation import SPOKEN, TEXT, TEXT_AND_SKETCH, evaluate, spoken
+
+WORDS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1)}
+
+
+class Colours:
+    """A picture is its mean colour; a word for a colour is that colour."""
+
+    name, width, styles = "colours", 3, ()
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def encode_image(self, images: Sequence[Image.Image], style: str = "auto") -> np.ndarray:
+        self.asked += [style] * len(images)
+        return unit(np.stack([np.asarray(i).reshape(-1, 3).mean(0) for i in images]))
+
+    def see(self, images: Sequence[Image.Image], style: str = "auto"):
+        return self.encode_image(images, style), [Seen() for _ in images]
+
+    def encode_text(self, texts: Sequence[str]) -> np.ndarray:
+        found = [next((v for w, v in WORDS.items() if w in t), (1, 1, 1)) for t in texts]
+        return unit(np.array(found, np.float32))
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    lines = ["# Colours", ""]
+    for name, colour in WORDS.items():
+        picture = np.random.default_rng(1).integers(0, 60, (64, 64, 3)) + np.array(colour) * 190
+        Image.fromarray(picture.astype(np.uint8)).save(tmp_path / f"{name}.png")
+        lines += [f"![A {name} square]({name}.png)", ""]
+    (tmp_path / "colours.md").write_text("\n".join(lines))
+    return tmp_path
+
+
+def test_every_kind_of_query_is_ranked_in_the_whole_gallery(corpus):
+    encoder = Colours()
+    result = evaluate(corpus, encoder, styles=("lowres", "sketch"), queries=2, seed=3)
+    assert result.gallery == 3
+    assert set(result.scores) == {"lowres", "sketch", TEXT, TEXT_AND_SKETCH}
+    assert all(s.queries == 2 for s in result.scores.values())
+    assert result.scores["lowres"].r1 == result.scores[TEXT].r1 == 100
+    assert encoder.asked.count("original") == 3
+    assert encoder.asked.count("auto") == 4
+    again = evaluate(corpus, Colours(), styles=("lowres", "sketch"), queries=2, seed=3)
+    assert again.to_json() == result.to_json()
+
+
+def test_words_and_sketch_together_help_where_a_sketch_has_lost_the_colours(corpus):
+    scores = evaluate(corpus, Colours(), styles=("sketch",)).scores
+    assert scores["sketch"].r1 < scores[TEXT_AND_SKETCH].r1
+
+
+def test_speech_is_read_aloud_and_understood(corpus):
+    if shutil.which("espeak-ng") is None:
+        pytest.skip("needs espeak-ng")
+    heard: list[bytes] = []
+
+    def hear(path: Path) -> str:
+        heard.append(path.read_bytes())
+        return "a green square"
+
+    scores = evaluate(corpus, Colours(), styles=(), transcribe=hear).scores
+    assert scores[SPOKEN].r1 == pytest.approx(100 / 3)
+    assert len(heard) == 3
+    assert all(sound[:4] == b"RIFF" and len(sound) > 10_000 for sound in heard)
+
+
+def test_speech_without_the_program_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("unirag.evaluation.shutil.which", lambda _: None)
+    with pytest.raises(Missing, match="apt install espeak-ng"):
+        spoken("a heart", lambda _: "")

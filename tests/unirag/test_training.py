@@ -1,0 +1,168 @@
+"""`unirag train`, `adapt`, `styles` and `eval retrieval` as a user runs them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image, ImageDraw
+
+from data.errors import BadInput
+from data.pictures import open_picture
+from data.styles import restyle
+from unirag.training import read_config
+
+FIGURES = Path(__file__).resolve().parent.parent.parent / "data" / "sample" / "figures"
+
+
+def corpus(folder: Path, count: int = 10) -> Path:
+    """Drawings that differ in where their lines run, each described."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(len(folder.name))
+    lines = ["# Lines", ""]
+    for i in range(count):
+        picture = Image.new("RGB", (120, 90), "white")
+        corners = [(int(x), int(y)) for x, y in rng.integers(5, 85, (4, 2))]
+        ImageDraw.Draw(picture).line(corners, fill=(20 * i % 255, 40, 90), width=3)
+        picture.save(folder / f"line-{i}.png")
+        lines += [f"![Line number {i} runs through {corners}](line-{i}.png)", ""]
+    (folder / "lines.md").write_text("\n".join(lines))
+    return folder
+
+
+def settings(folder: Path, **changes: object) -> Path:
+    values = {
+        "name": "tiny",
+        "books": [{"path": "book"}],
+        "tower": {"width": 32, "depth": 1, "heads": 2, "hidden": 32, "text_hidden": 32, "out": 24},
+        "train": {"method": "tower", "steps": 3, "figures": 4, "warmup": 1, "save_every": 2},
+        **changes,
+    }
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"name": "Not A Name"}, "name: String should match"),
+        ({"books": []}, "books: .*at least 1"),
+        ({"bookz": []}, "bookz: Extra inputs"),
+        ({"styles": ["fresco"]}, "'fresco' is none to train on; expected some of original, sketch"),
+        ({"styles": ["mosaic"]}, "'mosaic' is none to train on"),
+        ({"train": {"method": "magic"}}, "'magic' is not known; expected one of tower, plain"),
+        ({"train": {"lr": -1}}, "train.lr: "),
+    ],
+)
+def test_wrong_settings_are_named(tmp_path, changes, said):
+    with pytest.raises(BadInput, match=f"run.yaml: .*{said}"):
+        read_config(settings(tmp_path, **changes))
+
+
+def test_a_file_that_is_no_settings_is_refused(tmp_path):
+    with pytest.raises(BadInput, match="cannot be read"):
+        read_config(tmp_path / "nowhere.yaml")
+    (tmp_path / "run.yaml").write_text("a: [")
+    with pytest.raises(BadInput, match="not YAML"):
+        read_config(tmp_path / "run.yaml")
+
+
+def test_paths_are_relative_to_the_file(tmp_path):
+    read = read_config(settings(tmp_path, held_out=["other"], start="tower"))
+    assert read.books[0].path == tmp_path / "book"
+    assert read.held_out == (tmp_path / "other",)
+    assert read.start == tmp_path / "tower"
+
+
+@pytest.mark.models
+def test_an_encoder_is_trained_used_and_taught(place, unirag, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    place.load_models("encoder")
+    corpus(tmp_path / "book", 12)
+    corpus(tmp_path / "test", 9)
+    run = settings(tmp_path, held_out=["test"])
+    said = unirag(f"train {run} --out {tmp_path / 'tower'} --json")
+    assert said.code == 0, said
+    assert said.json["encoder"] == "tiny"
+
+    method = {"method": "depth", "steps": 2, "figures": 4, "warmup": 1}
+    run = settings(tmp_path, name="tiny-2", start="tower", train=method)
+    said = unirag(f"train {run} --out {tmp_path / 'ours'} --json")
+    assert said.json["styles"][:2] == ["original", "sketch"]
+    run = settings(tmp_path, name="tiny-2", start="tower", train={**method, "lr": 0.5})
+    said = unirag(f"train {run} --out {tmp_path / 'ours'}")
+    assert said.code == 2
+    assert "holds a run with other settings (lr 0.001, now 0.5)" in said.err
+
+    monkeypatch.setenv("UNIRAG_ENCODER", str(tmp_path / "ours"))
+    command = f"eval retrieval {tmp_path / 'test'} --style sketch --queries 5 --json"
+    scores = unirag(f"{command} --home {tmp_path / 'new'}").json
+    assert (scores["encoder"], scores["gallery"]) == ("tiny-2", 9)
+    assert set(scores["scores"]) == {"sketch", "text", "text+sketch"}
+    assert scores["scores"]["sketch"]["queries"] == 5
+
+    said = unirag("search --image cards/ray.png")
+    assert said.code == 2
+    monkeypatch.chdir(place.cards)
+    said = unirag("search --image ray.png")
+    assert "was indexed with encoder 'unirag-mini-1'" in said.err
+    assert place.stored() == place.before
+
+
+@pytest.mark.models
+def test_a_style_is_taught_listed_used_and_forgotten(place, unirag, tmp_path):
+    place.load_models("encoder")
+    examples, originals = tmp_path / "examples", tmp_path / "originals"
+    for folder in (examples, originals):
+        folder.mkdir()
+    for path in sorted(FIGURES.glob("*.png"))[:9]:
+        picture = open_picture(path)
+        picture.save(originals / path.name)
+        restyle(picture, "stainedglass", path.name, 1).save(examples / path.name)
+    query = sorted(FIGURES.glob("*.png"))[20]
+    restyle(open_picture(query), "stainedglass", query.name, 2).save(tmp_path / "query.png")
+
+    before = unirag(f"search --image {tmp_path / 'query.png'} --json").json
+    said = unirag(f"adapt glass --examples {examples} --originals {originals} --json")
+    assert said.json == {"name": "glass", "version": 1, "examples": 9}
+    rows = unirag("styles list --json").json["styles"]
+    assert rows[-1] == {"name": "glass", "version": 1, "examples": 9, "in_use": True}
+    assert {"name": "sketch", "version": None, "examples": None, "in_use": True} in rows
+
+    after = unirag(f"search --image {tmp_path / 'query.png'} --json").json
+    assert max(after["styles"], key=after["styles"].get) == "glass"
+    assert "glass" not in before["styles"]
+    assert sum(after["styles"].values()) == pytest.approx(1, abs=0.01)
+    assert sum(after["experts"]) == pytest.approx(1, abs=0.01)
+    shown = unirag(f"search --image {tmp_path / 'query.png'} --style sketch")
+    assert "The picture looks like: sketch 100%" in shown.out
+
+    assert unirag("styles remove glass").code == 0
+    assert unirag(f"search --image {tmp_path / 'query.png'} --json").json["hits"] == before["hits"]
+    said = unirag("styles remove glass")
+    assert said.code == 2
+    assert "style 'glass' is not enrolled here; enrolled: none" in said.err
+    assert place.stored() == place.before
+
+
+@pytest.mark.models
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("search --image ray.png --style fresco", "style 'fresco' is not known; expected auto or"),
+        ("eval retrieval . --style fresco", "style 'fresco' is unknown; expected one of sketch"),
+        ("eval retrieval nowhere", "nowhere"),
+        ("adapt glass --examples .", "1 pictures; expected 8 to 512"),
+        ("adapt glass --examples nowhere", "not a folder"),
+        ("train nowhere.yaml --out there", "nowhere.yaml: cannot be read"),
+    ],
+)
+def test_bad_commands_are_refused(place, unirag, monkeypatch, command, said):
+    monkeypatch.chdir(place.cards)
+    done = unirag(command)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert place.stored() == place.before
