@@ -27,7 +27,7 @@ from unirag.home import Home
 from unirag.indexing import Indexer, Progress, Report, corpus_name
 from unirag.manifest import Corpus, Manifest
 from unirag.models import ModelStore
-from unirag.profiles import PROFILES, Profile
+from unirag.profiles import Profile, profile_of
 from unirag.search import Found, Searcher, check
 
 if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
@@ -338,16 +338,6 @@ class App:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def profile_of(settings: Settings) -> Profile:
-    """The profile with the models that the settings put in its place."""
-    return PROFILES[settings.profile].replace(
-        image=settings.image_model,
-        text=settings.text_model,
-        chat=None if settings.chat.url else settings.chat.model,
-        speech=settings.speech_model,
-    )
 
 
 def _check_root(path: Path) -> None:

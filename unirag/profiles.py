@@ -9,11 +9,12 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from data.errors import BadSetting
+from unirag.config import Settings
 from unirag.conversions import conversion_of
 from unirag.model_sources import ModelSource, PypiSource
 from unirag.models import Model, Task
 
-__all__ = ["PROFILES", "Profile"]
+__all__ = ["PROFILES", "Profile", "profile_of"]
 
 _TASKS: tuple[Task, ...] = ("image", "text", "chat", "speech")
 
@@ -169,3 +170,13 @@ _PAPER = replace(
 )
 
 PROFILES: Mapping[str, Profile] = MappingProxyType({p.name: p for p in (_MINI, _BASE, _PAPER)})
+
+
+def profile_of(settings: Settings) -> Profile:
+    """The profile with the models that the settings put in its place."""
+    return PROFILES[settings.profile].replace(
+        image=settings.image_model,
+        text=settings.text_model,
+        chat=None if settings.chat.url else settings.chat.model,
+        speech=settings.speech_model,
+    )

@@ -59,6 +59,14 @@ class Pairs(Protocol):
         """`size` figures, a share `hard`, at most a half, near neighbours of the others."""
         ...
 
+    def styled(self, style: str, count: int, rng: np.random.Generator) -> Looked:
+        """`count` pictures of one style, or texts for TEXT."""
+        ...
+
+    def sample(self, count: int, rng: np.random.Generator) -> Looked:
+        """`count` pictures of any style, to measure features on."""
+        ...
+
 
 class CachedPairs:
     """From views on disk, for towers that stand on the frozen CNN's patches.
@@ -114,7 +122,6 @@ class CachedPairs:
         )
 
     def styled(self, style: str, count: int, rng: np.random.Generator) -> Looked:
-        """`count` pictures of one style, or sentences for TEXT."""
         rows = [self._rows[int(i)] for i in rng.integers(len(self), size=count)]
         if style == TEXT:
             said = torch.from_numpy(np.stack([_first(self._words[b][r]) for b, r in rows]))
@@ -122,7 +129,6 @@ class CachedPairs:
         return self._looked([(b, r, self._books[b].of(style)[0]) for b, r in rows])
 
     def sample(self, count: int, rng: np.random.Generator) -> Looked:
-        """`count` views of any style, to measure the features on."""
         rows = [self._rows[int(i)] for i in rng.integers(len(self), size=count)]
         return self._looked([(b, r, int(rng.integers(len(self._books[b].kinds)))) for b, r in rows])
 
@@ -154,23 +160,38 @@ class PicturePairs:
         chosen = _choose(len(self), size, 0.0, None, rng)
         figures = [self._figures[i] for i in chosen]
         styles = _drawn(self.styles, len(chosen), rng)
-        takes = rng.integers(2**31, size=len(chosen)).tolist()
-        pictures = [f.open() for f in figures]
-        restyled = [
-            p if s == ORIGINAL else restyle(p, s, f.name, self._seed, take)
-            for p, s, f, take in zip(pictures, styles, figures, takes, strict=True)
-        ]
-        words = [
-            [t for t in (f.alt, f.caption) if t][int(rng.integers(bool(f.alt) + bool(f.caption)))]
-            for f in figures
-        ]
         return Batch(
-            self._tower.look(restyled),
-            self._tower.look(pictures),
-            self._tower.read(words),
+            self._restyled(figures, styles, rng),
+            self._restyled(figures, [ORIGINAL] * len(figures), rng),
+            self._read(figures, rng),
             torch.tensor([TRAINED_STYLES.index(s) for s in styles]),
             torch.eye(len(figures), dtype=torch.bool),
         )
+
+    def styled(self, style: str, count: int, rng: np.random.Generator) -> Looked:
+        figures = [self._figures[int(i)] for i in rng.integers(len(self), size=count)]
+        if style == TEXT:
+            return self._read(figures, rng)
+        return self._restyled(figures, [style] * count, rng)
+
+    def sample(self, count: int, rng: np.random.Generator) -> Looked:
+        figures = [self._figures[int(i)] for i in rng.integers(len(self), size=count)]
+        return self._restyled(figures, _drawn((ORIGINAL, *self.styles), count, rng), rng)
+
+    def _restyled(
+        self, figures: Sequence[SerFigure], styles: Sequence[str], rng: np.random.Generator
+    ) -> Looked:
+        takes = rng.integers(2**31, size=len(figures)).tolist()
+        return self._tower.look(
+            [
+                f.open() if s == ORIGINAL else restyle(f.open(), s, f.name, self._seed, take)
+                for f, s, take in zip(figures, styles, takes, strict=True)
+            ]
+        )
+
+    def _read(self, figures: Sequence[SerFigure], rng: np.random.Generator) -> Looked:
+        said = [[text for text in (f.alt, f.caption) if text] for f in figures]
+        return self._tower.read([texts[int(rng.integers(len(texts)))] for texts in said])
 
 
 def _first(words_NS: NDArray[np.float32]) -> NDArray[np.float32]:

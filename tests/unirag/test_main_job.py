@@ -163,6 +163,7 @@ def test_empty_home_finds_nothing_and_says_so(home: Home, tmp_path: Path) -> Non
     empty = Home(tmp_path / "empty", home.models)
     assert empty.json("search", "anything") | {"timings_ms": 0} == {
         "query": "anything", "hits": [], "no_good_match": True, "timings_ms": 0,
+        "styles": {}, "experts": [],
     }  # fmt: skip
     assert "unirag corpora list" in empty.run("search", "anything").stdout
 

@@ -9,10 +9,14 @@ import pytest
 import yaml
 from PIL import Image, ImageDraw
 
-from data.errors import BadInput
+from data.errors import BadInput, Mismatch
 from data.pictures import open_picture
 from data.styles import restyle
-from unirag.training import read_config
+from tests.retrieval.test_openclip import save as save_clip
+from unirag import config
+from unirag.app import App
+from unirag.profiles import PROFILES, profile_of
+from unirag.training import read_config, run_training
 
 FIGURES = Path(__file__).resolve().parent.parent.parent / "data" / "sample" / "figures"
 
@@ -166,3 +170,56 @@ def test_bad_commands_are_refused(place, unirag, monkeypatch, command, said):
     assert (done.code, done.out) == (2, "")
     assert said in done.err
     assert place.stored() == place.before
+
+
+@pytest.mark.models
+def test_a_bank_is_trained_around_an_openclip_model_and_serves(models, tmp_path, monkeypatch):
+    """The whole path of profile `paper`, with a tiny random ViT in the hub's format."""
+    clip = save_clip(tmp_path / "clip")
+    mini = PROFILES["mini"]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    given = {
+        "home": tmp_path / "home",
+        "models": models,
+        "profile": "paper",
+        "image_model": f"path:{clip}",
+        "text_model": str(mini.text.sources[0]),
+        "speech_model": str(mini.speech.sources[0]),
+        "ocr": False,
+    }
+    book = corpus(tmp_path / "book", 10)
+    query = tmp_path / "query.png"
+    restyle(open_picture(book / "line-3.png"), "sketch", "line-3", 1).save(query)
+
+    with App(config.load(**given)) as plain:
+        plain.index([book])
+        assert plain.search(images=[query]).styles == {}
+        untrained = plain.encoder.encode_image([open_picture(query)])
+
+    train = {
+        "method": "depth", "steps": 3, "figures": 4, "warmup": 1, "gradient_checkpointing": True,
+    }  # fmt: skip
+    run = read_config(settings(tmp_path, train=train))
+    card = run_training(run, config.load(**given), tmp_path / "trained")
+    assert card.tower == profile_of(config.load(**given)).image.name
+    assert (tmp_path / "trained" / "model.safetensors").stat().st_size < 3_000_000
+
+    given |= {"encoder": tmp_path / "trained", "home": tmp_path / "second-home"}
+    with App(config.load(**given)) as ours:
+        ours.index([book])
+        found = ours.search(images=[query])
+        assert found.hits
+        assert sum(found.styles.values()) == pytest.approx(1, abs=1e-3)
+        assert sum(found.experts) == pytest.approx(1, abs=1e-3)
+        trained = ours.encoder.encode_image([open_picture(query)])
+        assert not np.allclose(trained, untrained, atol=1e-4)
+        again = ours.encoder.encode_image([open_picture(query)])
+        np.testing.assert_allclose(trained, again, atol=1e-6)
+
+    given["home"] = tmp_path / "home"
+    with App(config.load(**given)) as mixed, pytest.raises(Mismatch, match="was indexed with"):
+        mixed.search("a line")
+
+    whole = read_config(settings(tmp_path, train={"method": "tower", "steps": 1}))
+    with pytest.raises(BadInput, match="brings its own weights"):
+        run_training(whole, config.load(**given), tmp_path / "whole")

@@ -14,7 +14,7 @@ from rich.table import Table
 from data.errors import Missing
 from data.records import Answer, Sentence
 from unirag import config
-from unirag.app import App, profile_of
+from unirag.app import App
 from unirag.cli.arguments import (
     AudioOption,
     ConfigOption,
@@ -41,6 +41,7 @@ from unirag.home import Home
 from unirag.indexing import Progress, Report
 from unirag.manifest import Trouble
 from unirag.models import ModelStore, Pull
+from unirag.profiles import profile_of
 from unirag.search import Found
 from unirag.views import answer_json, found_json
 
