@@ -21,7 +21,7 @@ from data.pictures import open_picture
 from data.records import Hit, Query, Role, WeightedAudio, WeightedImage
 from retrieval.bm25 import Bm25
 from retrieval.encoder import ImageEncoder, Seen, TextRetriever
-from retrieval.store import ChannelQuery, VectorStore, Where
+from retrieval.store import ChannelQuery, Scored, VectorStore, Where
 from unirag.judge import JudgeSettings, confidence
 
 __all__ = ["Found", "SearchSettings", "Searcher", "check"]
@@ -35,7 +35,11 @@ _PAGE_WORDS = 25  # from here on a picture is a page of text rather than a figur
 
 
 class SearchSettings(BaseModel):
-    """Weights of the channels in the fusion, each in (0, 1]."""
+    """Weights of the channels in the fusion, each in (0, 1].
+
+    `lead` is the cosine by which the figure nearest to a query picture must lead the next one to
+    be taken for the one that the picture shows.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,6 +48,7 @@ class SearchSettings(BaseModel):
     cross_modal: float = Field(0.5, gt=0, le=1)
     image: float = Field(1.0, gt=0, le=1)
     picture_words: float = Field(0.5, gt=0, le=1)
+    lead: float = Field(0.06, ge=0)
     judge: JudgeSettings = JudgeSettings()
 
 
@@ -124,17 +129,20 @@ class Searcher:
         with _timed(timings, "encode"):
             queries = [q for text, weight in words for q in self._ask_words(text, weight)]
             taken: list[Seen] = []
+            shown: list[ChannelQuery] = []
             for given, picture, (labels, is_page) in zip(query.images, pictures, read, strict=True):
                 vector_BD, (seen,) = self.encoder.see([picture], style=given.style)
                 taken.append(seen)
                 weight = self.settings.image * given.weight
-                queries.append(ChannelQuery("image", vector_BD[0], weight))
+                shown.append(ChannelQuery("image", vector_BD[0], weight))
                 if labels:
                     share = given.weight * (1.0 if is_page else self.settings.picture_words)
                     queries += self._ask_words(labels, share, dense=is_page)
                     words.append((labels, share))
         with _timed(timings, "search"):
-            scored = self.store.search(_normalised(queries), limit, where)
+            scored = self.store.search(_normalised([*queries, *shown]), limit, where)
+            if queries:
+                scored = self._beyond_doubt(scored, shown, limit, where)
         styles, experts = _mean(taken)
         hits = tuple(Hit(s.item, s.score, s.channels, styles) for s in scored)
         asked = " ".join(text for text, _ in words)
@@ -143,6 +151,23 @@ class Searcher:
         return Found(
             query, asked, hits, sure, sure < self.settings.judge.threshold, timings, styles, experts
         )
+
+    def _beyond_doubt(
+        self, scored: list[Scored], shown: Sequence[ChannelQuery], limit: int, where: Where
+    ) -> list[Scored]:
+        """A figure that a query picture shows beyond doubt comes first, whatever the words say.
+
+        Reciprocal ranks know that it leads its list, but not by how much.
+        """
+        for asked in shown:
+            best = self.store.search([replace(asked, weight=1.0)], 2, where)
+            cosines = [s.channels["image"] for s in best]
+            if len(best) == 2 and cosines[0] - cosines[1] >= self.settings.lead:
+                own = next((s for s in scored if s.item.id == best[0].item.id), best[0])
+                others = [s for s in scored if s.item.id != own.item.id]
+                first = replace(own, score=max((s.score for s in scored), default=own.score))
+                scored = [first, *others][:limit]
+        return scored
 
     def _ask_words(self, text: str, weight: float, dense: bool = True) -> Iterator[ChannelQuery]:
         sparse = self.bm25.query(text)

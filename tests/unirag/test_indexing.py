@@ -242,6 +242,37 @@ def test_search_mixes_words_pictures_and_speech(bench: Bench, book: Path, tmp_pa
     assert {h.item.kind for h in only.hits} == {"passage"}
 
 
+@pytest.mark.parametrize("alike", [False, True])
+def test_a_figure_shown_beyond_doubt_comes_before_what_the_words_ask_for(
+    bench: Bench, tmp_path: Path, alike: bool
+) -> None:
+    """If another figure looks like it, the words decide between the two."""
+    root = tmp_path / "book"
+    root.mkdir()
+    for name, corner in (("ball", 20), ("box", 22 if alike else 70)):
+        picture = Image.new("RGB", (120, 90), "white")
+        ImageDraw.Draw(picture).rectangle((corner, 10, corner + 30, 40), fill="black")
+        picture.save(root / f"{name}.png")
+    (root / "toys.md").write_text("# Toys\n\n![A ball rolls](ball.png)\n\n![A box](box.png)\n")
+    bench.indexer.index(root, "toys")
+    bench.searcher.ocr = None
+    shown = (WeightedImage(root / "box.png", 0.3),)
+    found = bench.searcher.search(Query("a ball rolls", images=shown), limit=2)
+    first, second = (h.item.text for h in found.hits)
+    assert (first, second) == (("A ball rolls", "A box") if alike else ("A box", "A ball rolls"))
+    assert found.hits[0].score >= found.hits[1].score
+
+
+def test_what_was_seen_in_the_pictures_comes_with_the_hits(bench: Bench, book: Path) -> None:
+    bench.indexer.index(book, "optics")
+    lens = WeightedImage(book / "figures" / "lens.png")
+    found = bench.searcher.search(Query("lens", images=(lens, lens)))
+    assert found.styles == {"sketch": 1.0}
+    assert found.experts == (0.25, 0.75)
+    assert all(h.styles == found.styles for h in found.hits)
+    assert bench.searcher.search(Query("lens")).styles == {}
+
+
 def test_labels_join_the_words_of_a_figure(bench: Bench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     hit = bench.searcher.search(Query("focal point")).hits[0]
