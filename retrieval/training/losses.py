@@ -22,7 +22,8 @@ def info_nce(a_BD: Tensor, b_BD: Tensor, scale: Tensor | float, same_BB: Tensor)
     """
     # not under autocast: bf16 resolves logits of 100 to half a unit only
     with torch.autocast(a_BD.device.type, enabled=False):
-        logits_BB = scale * a_BD.float() @ b_BD.float().T
+        wide = torch.promote_types(a_BD.dtype, torch.float32)
+        logits_BB = scale * a_BD.to(wide) @ b_BD.to(wide).T
     excluded = same_BB & ~torch.eye(len(a_BD), dtype=torch.bool, device=a_BD.device)
     logits_BB = logits_BB.masked_fill(excluded, -torch.inf)
     target_B = torch.arange(len(a_BD), device=a_BD.device)

@@ -23,7 +23,13 @@ BANK = BankConfig(entries=5, prompts=3, width=12)
 EXPERTS = ExpertConfig(experts=3, rank=2)
 TOKEN = ExpertConfig(experts=3, rank=2, router="top_k", routed_by="token")
 B, K = 4, 12
-PARTS = list(itertools.product((None, BANK), (None, EXPERTS, TOKEN), (None, EXPERTS, TOKEN)))
+PARTS = [
+    (bank, experts, depth)
+    for bank, experts, depth in itertools.product(
+        (None, BANK), (None, EXPERTS, TOKEN), (None, EXPERTS, TOKEN)
+    )
+    if bank or not experts  # they adapt its prompts
+]
 KINDS = ("image", "text")
 
 
@@ -102,7 +108,7 @@ def test_the_weights_of_the_entries_sum_to_one(kind, top_k):
     encoded = getattr(encoder, kind)(_inputs(kind))
     assert encoded.entries_BN.shape == (B, 5)
     torch.testing.assert_close(encoded.entries_BN.sum(1), torch.ones(B))
-    assert _encoder(bank=None).image(_inputs("image")).entries_BN is None
+    assert _encoder(bank=None, experts=None).image(_inputs("image")).entries_BN is None
 
 
 @pytest.mark.parametrize("layers", [("qkv", "out", "expand", "contract"), ("out",)])
@@ -150,17 +156,16 @@ def test_another_style_can_be_given_by_its_prototype():
     assert ((other.vectors_BD - own.vectors_BD).abs().amax(1) > 1e-4).all()
 
 
-def test_prompts_and_a_shift_can_be_given():
-    encoder = _stir(_encoder())
-    looked = _inputs("image")
-    own = encoder.image(looked)
-    mixed_BPW, _ = encoder.bank.for_image(own.prototypes_BK)
-    given = encoder.image(looked, prompts_BPW=mixed_BPW)
-    torch.testing.assert_close(given.vectors_BD, own.vectors_BD)
-    assert given.entries_BN is None
-    shift_D = 0.3 * torch.randn(24)
-    shifted = encoder.image(looked, shift_D=shift_D).vectors_BD
-    torch.testing.assert_close(shifted, F.normalize(own.vectors_BD + shift_D, dim=1))
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"bank": None, "experts": EXPERTS}, "experts without a bank"),
+        ({"experts": {"rule": "orthogonal"}}, "rules are for depth experts"),
+    ],
+)
+def test_settings_that_would_do_nothing_are_refused(wrong, said):
+    with pytest.raises(ValidationError, match=said):
+        UniConfig(**wrong)
 
 
 def test_an_interrupted_forward_does_not_block_the_next(monkeypatch):

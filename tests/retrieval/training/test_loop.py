@@ -10,9 +10,11 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
+from data.errors import BadInput
 from data.ser import SerFigure
 from data.styles import SEEN
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
+from retrieval.encoder import ORIGINAL
 from retrieval.experts import OrthogonalRule
 from retrieval.mini import MiniConfig, MiniTower
 from retrieval.training import loop
@@ -20,7 +22,7 @@ from retrieval.training.config import TrainConfig
 from retrieval.training.loop import train
 from retrieval.training.methods import METHODS, build
 from retrieval.training.pairs import CachedPairs
-from retrieval.training.views import ORIGINAL, Views
+from retrieval.training.views import Views
 from retrieval.uni import UniRetrieval
 
 SIZES = MiniConfig(width=32, depth=2, heads=2, hidden=48, text_hidden=48, detail=3, out=24)
@@ -140,6 +142,10 @@ def test_the_seed_decides(pairs, tmp_path):
 def test_only_what_the_method_trains_changes(method, pairs, tmp_path):
     encoder = _encoder(method)
     before = {n: v.clone() for n, v in encoder.state_dict().items()}
+    if method == "plain":
+        with pytest.raises(BadInput, match="trains nothing"):
+            train(encoder, pairs, _config(), tmp_path)
+        return
     train(encoder, pairs, _config(), tmp_path)
     changed = {n for n, v in encoder.state_dict().items() if not torch.equal(v, before[n])}
     assert changed == {n for n, p in encoder.named_parameters() if p.requires_grad}
@@ -254,3 +260,37 @@ def test_every_step_takes_the_rate_of_its_number(pairs, tmp_path, monkeypatch):
     )
     moved = [not torch.equal(a, b) for a, b in itertools.pairwise(keys)]
     assert moved == [False, True, True, False]
+
+
+def test_a_run_is_not_resumed_with_other_settings(pairs, tmp_path):
+    train(_encoder("layernorm"), pairs, _config(steps=2, save_every=1), tmp_path)
+    with pytest.raises(BadInput, match=r"other settings \(lr .*, now 0.5\)"):
+        train(_encoder("layernorm"), pairs, _config(steps=2, save_every=1, lr=0.5), tmp_path)
+    train(_encoder("layernorm"), pairs, _config(steps=2, save_every=2), tmp_path)
+
+
+@pytest.mark.parametrize("left", ["part", "old"])
+def test_a_kill_while_saving_loses_only_the_steps_since_the_last_save(pairs, tmp_path, left):
+    """`part`: the new checkpoint was half written. `old`: the renames were half done."""
+    config = _config(steps=3, save_every=1)
+    whole = _encoder("layernorm")
+    train(whole, pairs, config, tmp_path / "whole")
+    folder = tmp_path / "killed"
+
+    def kill(step, values):
+        if step == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(_encoder("layernorm"), pairs, config, folder, None, kill)
+    state = folder / "checkpoint"
+    if left == "part":
+        (folder / "checkpoint.part").mkdir()
+        (folder / "checkpoint.part" / "model.safetensors").write_bytes(b"half")
+    else:
+        state.rename(folder / "checkpoint.old")
+    resumed = _encoder("layernorm")
+    train(resumed, pairs, config, folder)
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(resumed.state_dict()[name], value, atol=1e-6, rtol=1e-5)
+    assert [p.name for p in folder.iterdir() if p.name.startswith("checkpoint")] == ["checkpoint"]

@@ -13,9 +13,10 @@ from data.errors import BadInput
 from data.ser import SerFigure
 from data.styles import SEEN, restyle
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
+from retrieval.encoder import ORIGINAL
 from retrieval.tower import Looked
 from retrieval.training.pairs import TEXT, TRAINED_STYLES, CachedPairs, PicturePairs, deep
-from retrieval.training.views import ORIGINAL, Views
+from retrieval.training.views import Views
 from retrieval.training.words import make_words
 
 # The original is not the first view, and some styles have several takes.
