@@ -14,7 +14,9 @@ class ExpertConfig(BaseModel):
 
     `experts` is the mean over the layers. `top_k` is read by the routers top_k and null, `top_p`
     and `entropy_weight` by top_p, `null_experts` by null, and `shared` by the parameterisation of
-    that name, of whose `experts` it is a part.
+    that name, of whose `experts` it is a part. `temperature` divides the router's logits:
+    prototypes have unit length, so that at 1 all experts get nearly the same gate; hidden states
+    are longer and want about 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,7 +32,7 @@ class ExpertConfig(BaseModel):
     top_p: float = Field(0.75, ge=0.01, le=1.0)
     null_experts: int = Field(2, ge=1, le=256)
     shared: int = Field(1, ge=1)
-    temperature: float = Field(1.0, gt=0)
+    temperature: float = Field(0.1, gt=0)
     balance_weight: float = Field(0.01, ge=0)
     entropy_weight: float = Field(1e-4, ge=0)
     rule: Literal["none", "orthogonal"] = "none"

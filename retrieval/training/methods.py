@@ -53,7 +53,7 @@ METHODS: Mapping[str, Method] = {
     "depth-rank-wise": _ours("depth, rank-wise experts", parameterisation="rank_wise"),
     "depth-shared": _ours("depth, shared + routed experts", parameterisation="shared"),
     "depth-mola": _ours("depth, more experts higher up (MoLA)", allocation="mola"),
-    "depth-token": _ours("depth, routed per token", routed_by="token"),
+    "depth-token": _ours("depth, routed per token", routed_by="token", temperature=1.0),
     "depth-orthogonal": _ours("depth, orthogonal rule (OMoE)", rule="orthogonal"),
 }
 

@@ -112,7 +112,7 @@ def test_an_encoder_is_trained_used_and_taught(place, unirag, tmp_path, monkeypa
     assert said.code == 2
     monkeypatch.chdir(place.cards)
     said = unirag("search --image ray.png")
-    assert "was indexed with encoder 'unirag-mini-1'" in said.err
+    assert "was indexed with encoder 'unirag-mini-2'" in said.err
     assert place.stored() == place.before
 
 

@@ -18,7 +18,7 @@ def _router(name: str, width: int = 4, **settings) -> Router:
 
 
 def _by_hand(name: str, outputs: int = 4, **settings) -> Router:
-    router = _router(name, outputs, **settings)
+    router = _router(name, outputs, **{"temperature": 1.0, **settings})
     router.weight.data.copy_(torch.eye(outputs))
     return router
 
@@ -121,7 +121,7 @@ def test_balance_loss_carries_its_weight() -> None:
 
 def test_descending_the_balance_loss_evens_the_load() -> None:
     torch.manual_seed(5)
-    router = _router("top_k", width=7, top_k=1, balance_weight=1.0)
+    router = _router("top_k", width=7, top_k=1, balance_weight=1.0, temperature=1.0)
     h = torch.randn(64, 7) + 1.0
     router.weight.data[0] += 0.3  # all go to expert 0
     optimiser = torch.optim.SGD(router.parameters(), lr=0.02)
