@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.encoder import DEVELOPMENT, HELD_OUT
+from benchmarks.encoder import CACHE, DEVELOPMENT, HELD_OUT
 from benchmarks.environment import CORPORA, HERE, describe
 from data.records import Item
 from data.ser import SerFigure, figures_of, sample
@@ -63,6 +63,9 @@ def book(name: str, root: Path) -> dict[str, Any]:
     gallery(figures, pictures)
     for i, figure in enumerate(figures):
         restyle(figure.open(), "sketch", figure.name, SEED).save(sketches / f"{i}.png")
+    (root / "home").mkdir()
+    (CACHE / "labels").mkdir(parents=True, exist_ok=True)  # OCR takes most of a first run
+    (root / "home" / "labels.db").symlink_to(CACHE / "labels" / f"{name}.db")
     with App(config.load(home=root / "home")) as app:
         app.index([pictures])
 
