@@ -290,9 +290,9 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"mean and spread (standard deviation) over seeds {list(SEEDS)}. `dev` is the mean over "
         f"trained styles on {DEVELOPMENT}. {results['settings']['train']['steps']} steps of "
         f"{results['settings']['train']['figures']} figures from the same plain tower. Device: "
-        f"{results['device']}; commit {results['commit'][:12]}. Expert load: the least and the most "
-        "that any expert of any layer gets on either book, styles mixed (MoLA has layers with one "
-        "expert, which gets all).",
+        f"{results['device']}; commit {results['commit'][:12]}. Expert load: the least and the "
+        "most that any expert of any layer gets on either book, styles mixed (MoLA has layers with "
+        "one expert, which gets all).",
         "",
         "| method | trained | learning rate | "
         + " | ".join(SEEN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,8 +36,12 @@ class Answerer:
         self._embed = embed
         self._settings = settings
 
-    def stream(self, question: str, hits: Sequence[Hit]) -> Iterator[Sentence | Answer]:
+    def stream(
+        self, question: str, hits: Sequence[Hit], stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[Sentence | Answer]:
         """Each sentence as soon as it is checked, then the whole answer.
+
+        The model is asked for no more once `stopped` is true, between two sentences too.
 
         `Answer.quoted` says that the model wrote nothing that the evidence supports, and that the
         sentences are the evidence's own words.
@@ -55,7 +59,7 @@ class Answerer:
         grounder = Grounder(evidence, self._embed, self._settings.grounding)
         checked: list[Sentence] = []
         pieces = self._chat.stream(explain(question, evidence), self._settings.max_tokens)
-        for text in _sentences(_timed(pieces, began, timings)):
+        for text in _sentences(_timed(pieces, began, timings, stopped)):
             sentence = grounder.check(text)
             if sentence and sentence.text not in {s.text for s in checked}:
                 checked.append(sentence)
@@ -68,8 +72,12 @@ class Answerer:
         yield Answer(question, tuple(checked), tuple(hits), quoted=quoted, timings_ms=timings)
 
 
-def _timed(pieces: Iterator[str], began: float, timings: dict[str, float]) -> Iterator[str]:
+def _timed(
+    pieces: Iterator[str], began: float, timings: dict[str, float], stopped: Callable[[], bool]
+) -> Iterator[str]:
     for piece in pieces:
+        if stopped():
+            return
         timings.setdefault("first_token", (time.perf_counter() - began) * 1000)
         yield piece
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from data.errors import BadInput, UniragError
 from data.ocr import LabelReader, OcrCache
@@ -17,6 +19,7 @@ from data.records import Answer, Item, Query, Sentence, WeightedAudio, WeightedI
 from data.speech import Transcriber
 from generation.answer import Answerer
 from generation.chat import ChatModel
+from generation.followup import standalone
 from generation.openai_chat import OpenAIChat
 from retrieval.bm25 import Bm25
 from retrieval.encoder import TextRetriever
@@ -37,8 +40,20 @@ if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
 
 __all__ = ["App"]
 
+T = TypeVar("T")
+
 _COLLECTION = "unirag"
 _OTHERS = 256  # indexed figures against which a new style is learned
+
+
+class once(cached_property[T]):  # noqa: N801 - used as a decorator
+    """A cached property that two threads do not make twice."""
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        if instance is None:
+            return self
+        with instance.making:
+            return super().__get__(instance, owner)
 
 
 class App:
@@ -50,6 +65,7 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.making = threading.RLock()
         self.home = Home(settings.home)
         self.home.open()
         try:
@@ -60,11 +76,11 @@ class App:
         self.assets = Assets(self.home.assets)
         self.models = ModelStore(settings.models, settings.profile)
 
-    @cached_property
+    @once
     def profile(self) -> Profile:
         return profile_of(self.settings)
 
-    @cached_property
+    @once
     def encoder(self) -> UniEncoder:
         from retrieval.checkpoint import SHIPPED
         from retrieval.efficientnet import EfficientNetLite0
@@ -82,13 +98,13 @@ class App:
             model.name, folder, trained, cnn, self.text, device, dtype, enrolled, follow
         )
 
-    @cached_property
+    @once
     def shelf(self) -> StyleShelf:
         from unirag.styles import StyleShelf
 
         return StyleShelf(self.home.styles)
 
-    @cached_property
+    @once
     def text(self) -> TextRetriever:
         from retrieval.text import SentenceRetriever
 
@@ -97,7 +113,7 @@ class App:
         device = choose_device(self.settings.device)
         return SentenceRetriever(model.name, folder, device, choose_dtype(device))
 
-    @cached_property
+    @once
     def chat(self) -> ChatModel:
         chat = self.settings.chat
         if chat.url:
@@ -110,7 +126,7 @@ class App:
         device = choose_device(self.settings.device)
         return TransformersChat(model.name, folder, device, choose_dtype(device))
 
-    @cached_property
+    @once
     def store(self) -> VectorStore:
         stamp = Stamp(
             self.profile.name,
@@ -133,19 +149,19 @@ class App:
 
         return EdgeStore(self.home.collection, stamp)
 
-    @cached_property
+    @once
     def bm25(self) -> Bm25:
         return Bm25()
 
-    @cached_property
+    @once
     def ocr(self) -> LabelReader | None:
         return LabelReader(cache=OcrCache(self.home.labels)) if self.settings.ocr else None
 
-    @cached_property
+    @once
     def speech(self) -> Transcriber:
         return Transcriber(self.models.locate(self.profile.speech))
 
-    @cached_property
+    @once
     def searcher(self) -> Searcher:
         return Searcher(
             self.store,
@@ -194,13 +210,14 @@ class App:
         self,
         text: str = "",
         *,
+        text_weight: float = 1.0,
         images: Sequence[Path | str | WeightedImage] = (),
         audio: Sequence[Path | str | WeightedAudio] = (),
         limit: int = 10,
         where: Where = Where(),
     ) -> Found:
         """Items that answer a query in words, pictures, speech or any mix of them."""
-        query = _query(text, images, audio)
+        query = _query(text, text_weight, images, audio)
         check(query, limit)
         return self.searcher.search(query, limit, where)
 
@@ -208,13 +225,23 @@ class App:
         self,
         text: str = "",
         *,
+        text_weight: float = 1.0,
         images: Sequence[Path | str | WeightedImage] = (),
         audio: Sequence[Path | str | WeightedAudio] = (),
         limit: int = 10,
         where: Where = Where(),
+        earlier: Sequence[str] = (),
     ) -> Answer:
         """The cited answer, whole."""
-        *_, answer = self.stream(text, images=images, audio=audio, limit=limit, where=where)
+        *_, answer = self.stream(
+            text,
+            text_weight=text_weight,
+            images=images,
+            audio=audio,
+            limit=limit,
+            where=where,
+            earlier=earlier,
+        )
         assert isinstance(answer, Answer)
         return answer
 
@@ -222,13 +249,27 @@ class App:
         self,
         text: str = "",
         *,
+        text_weight: float = 1.0,
         images: Sequence[Path | str | WeightedImage] = (),
         audio: Sequence[Path | str | WeightedAudio] = (),
         limit: int = 10,
         where: Where = Where(),
+        earlier: Sequence[str] = (),
+        stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[Found | Sentence | Answer]:
-        """What was found, each sentence as soon as it is checked, then the whole answer."""
-        found = self.search(text, images=images, audio=audio, limit=limit, where=where)
+        """What was found, each sentence as soon as it is checked, then the whole answer.
+
+        `earlier` are the questions before this one, which a follow-up may lean on. Once `stopped`
+        is true the model is not asked for more.
+        """
+        found = self.search(
+            standalone(text, earlier) if text else text,
+            text_weight=text_weight,
+            images=images,
+            audio=audio,
+            limit=limit,
+            where=where,
+        )
         yield found
         if found.no_good_match:
             yield Answer(
@@ -237,13 +278,23 @@ class App:
             return
         answerer = Answerer(self.chat, self.text.encode_passages, self.settings.answer)
         question = found.words or "Explain what the figure shows."
-        for event in answerer.stream(question, found.hits):
+        for event in answerer.stream(question, found.hits, stopped):
             if isinstance(event, Answer):
                 yield _with_timings(event, found)
             else:
                 yield event
 
+    def load(self) -> None:
+        """Load what a question needs, which otherwise the first one waits for."""
+        self.store.count()
+        _ = self.searcher, self.chat
+        self.text.encode_queries(["a question"])
+
     def item(self, item_id: str) -> Item | None:
+        try:
+            uuid.UUID(item_id)
+        except ValueError:  # no id of ours
+            return None
         return next(iter(self.store.get([item_id])), None)
 
     def corpora(self) -> list[dict[str, Any]]:
@@ -359,11 +410,13 @@ def _check_name(name: str) -> None:
 
 def _query(
     text: str,
+    text_weight: float,
     images: Sequence[Path | str | WeightedImage],
     audio: Sequence[Path | str | WeightedAudio],
 ) -> Query:
     return Query(
         text,
+        text_weight,
         images=tuple(i if isinstance(i, WeightedImage) else WeightedImage(Path(i)) for i in images),
         audio=tuple(a if isinstance(a, WeightedAudio) else WeightedAudio(Path(a)) for a in audio),
     )

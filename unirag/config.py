@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from data.errors import BadInput, BadSetting
 from generation.answer import AnswerSettings
+from unirag.api.settings import ApiKeys, ServiceSettings
 from unirag.search import SearchSettings
 
 __all__ = ["ChatSettings", "Settings", "load"]
@@ -69,6 +70,8 @@ class Settings(BaseSettings):
     chat: ChatSettings = ChatSettings()
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
+    api_keys: ApiKeys = ()
+    service: ServiceSettings = ServiceSettings()
 
     @classmethod
     def settings_customise_sources(

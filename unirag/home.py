@@ -38,6 +38,24 @@ class Home:
         return self.root / "styles"
 
     @property
+    def sources(self) -> Path:
+        """Material that was uploaded, a folder for each corpus."""
+        return self.root / "sources"
+
+    @property
+    def uploads(self) -> Path:
+        """Pictures that conversations were asked with."""
+        return self.root / "uploads"
+
+    @property
+    def conversations(self) -> Path:
+        return self.root / "conversations.db"
+
+    @property
+    def jobs(self) -> Path:
+        return self.root / "jobs.db"
+
+    @property
     def manifest(self) -> Path:
         return self.root / "manifest.db"
 

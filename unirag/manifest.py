@@ -6,15 +6,12 @@ between costs a re-read of that document and nothing else.
 
 from __future__ import annotations
 
-import sqlite3
-import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.errors import UniragError
+from unirag.database import Database
 
 __all__ = ["Corpus", "Manifest", "Trouble"]
 
@@ -54,98 +51,76 @@ class Trouble:
 
 
 class Manifest:
-    """One connection, serialised by a lock: writes are a few a second."""
-
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._path = path
-        self._lock = threading.Lock()
-        with self._using():
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + _SCHEMA)
+        self._db = Database(path, _SCHEMA, "the manifest", "index again")
 
     def corpora(self) -> list[Corpus]:
-        rows = self._rows("SELECT name, root, licence, attribution FROM corpora ORDER BY name")
+        rows = self._db.rows("SELECT name, root, licence, attribution FROM corpora ORDER BY name")
         return [Corpus(*row) for row in rows]
 
     def corpus(self, name: str) -> Corpus | None:
         return next((c for c in self.corpora() if c.name == name), None)
 
     def put_corpus(self, corpus: Corpus) -> None:
-        self._run(
+        self._db.run(
             "INSERT OR REPLACE INTO corpora VALUES (?, ?, ?, ?)",
-            (corpus.name, corpus.root, corpus.licence, corpus.attribution),
+            corpus.name,
+            corpus.root,
+            corpus.licence,
+            corpus.attribution,
         )
 
     def remove_corpus(self, name: str) -> None:
         for table, column in (("documents", "corpus"), ("troubles", "corpus"), ("corpora", "name")):
-            self._run(f"DELETE FROM {table} WHERE {column} = ?", (name,))  # noqa: S608 - constants
+            self._db.run(f"DELETE FROM {table} WHERE {column} = ?", name)  # noqa: S608 - constants
 
     def fingerprints(self, corpus: str) -> dict[str, str]:
         """The stored fingerprint of each source."""
         return dict(
-            self._rows("SELECT source, fingerprint FROM documents WHERE corpus = ?", (corpus,))
+            self._db.rows("SELECT source, fingerprint FROM documents WHERE corpus = ?", corpus)
         )
 
     def put_document(
         self, corpus: str, source: str, fingerprint: str, title: str, figures: int, passages: int
     ) -> None:
-        self._run(
+        self._db.run(
             "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (corpus, source, fingerprint, title, figures, passages, time.time()),
+            corpus,
+            source,
+            fingerprint,
+            title,
+            figures,
+            passages,
+            time.time(),
         )
 
     def remove_document(self, corpus: str, source: str) -> None:
-        self._run("DELETE FROM documents WHERE corpus = ? AND source = ?", (corpus, source))
-        self._run("DELETE FROM troubles WHERE corpus = ? AND source = ?", (corpus, source))
+        self._db.run("DELETE FROM documents WHERE corpus = ? AND source = ?", corpus, source)
+        self._db.run("DELETE FROM troubles WHERE corpus = ? AND source = ?", corpus, source)
 
     def put_troubles(self, corpus: str, source: str, troubles: Iterable[Trouble]) -> None:
         """Replace what is known of a source."""
-        with self._using():
-            self._db.execute("BEGIN")
-            self._db.execute(
-                "DELETE FROM troubles WHERE corpus = ? AND source = ?", (corpus, source)
-            )
-            self._db.executemany(
+        with self._db.transaction() as db:
+            db.execute("DELETE FROM troubles WHERE corpus = ? AND source = ?", (corpus, source))
+            db.executemany(
                 "INSERT INTO troubles VALUES (?, ?, ?, ?, ?)",
                 [(corpus, t.source, t.anchor, t.message, t.dead) for t in troubles],
             )
-            self._db.execute("COMMIT")
 
     def troubles(self, corpus: str) -> list[Trouble]:
-        rows = self._rows(
+        rows = self._db.rows(
             "SELECT source, anchor, message, dead FROM troubles WHERE corpus = ? ORDER BY rowid",
-            (corpus,),
+            corpus,
         )
         return [Trouble(s, a, m, bool(d)) for s, a, m, d in rows]
 
     def counts(self, corpus: str) -> dict[str, int]:
-        row = self._rows(
+        row = self._db.rows(
             "SELECT COUNT(*), COALESCE(SUM(figures), 0), COALESCE(SUM(passages), 0) "
             "FROM documents WHERE corpus = ?",
-            (corpus,),
+            corpus,
         )[0]
         return {"documents": row[0], "figures": row[1], "passages": row[2]}
 
     def close(self) -> None:
         self._db.close()
-
-    def _rows(self, sql: str, values: tuple[object, ...] = ()) -> list[tuple]:  # type: ignore[type-arg]
-        with self._using():
-            return self._db.execute(sql, values).fetchall()
-
-    def _run(self, sql: str, values: tuple[object, ...]) -> None:
-        with self._using():
-            self._db.execute(sql, values)
-
-    @contextmanager
-    def _using(self) -> Iterator[None]:
-        """One thread at a time; what SQLite raises becomes an error of ours."""
-        try:
-            with self._lock:
-                yield
-        except sqlite3.Error as error:
-            raise UniragError(
-                f"{self._path}: the manifest cannot be used ({error}); free some room on the disk, "
-                "or, where the file is damaged, move it away and index again"
-            ) from None

@@ -37,8 +37,9 @@ _PAGE_WORDS = 25  # from here on a picture is a page of text rather than a figur
 class SearchSettings(BaseModel):
     """Weights of the channels in the fusion, each in (0, 1].
 
-    `lead` is the cosine by which the figure nearest to a query picture must lead the next one to
-    be taken for the one that the picture shows.
+    `cross_modal` is that of words against pictures where passages compete with figures. `lead` is
+    the cosine by which the figure nearest to a query picture must lead the next one to be taken
+    for the one that the picture shows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -127,7 +128,10 @@ class Searcher:
         with _timed(timings, "ocr", bool(pictures and self.ocr)):
             read = [self._read(p) for p in pictures]
         with _timed(timings, "encode"):
-            queries = [q for text, weight in words for q in self._ask_words(text, weight)]
+            # Among figures alone a picture's vector counts in full; where passages compete, which
+            # have none, it would push them down.
+            cross = 1.0 if where.kinds == ("figure",) else self.settings.cross_modal
+            queries = [q for text, weight in words for q in self._ask_words(text, weight, cross)]
             taken: list[Seen] = []
             shown: list[ChannelQuery] = []
             for given, picture, (labels, is_page) in zip(query.images, pictures, read, strict=True):
@@ -137,7 +141,7 @@ class Searcher:
                 shown.append(ChannelQuery("image", vector_BD[0], weight))
                 if labels:
                     share = given.weight * (1.0 if is_page else self.settings.picture_words)
-                    queries += self._ask_words(labels, share, dense=is_page)
+                    queries += self._ask_words(labels, share, cross if is_page else None)
                     words.append((labels, share))
         with _timed(timings, "search"):
             scored = self.store.search(_normalised([*queries, *shown]), limit, where)
@@ -169,15 +173,16 @@ class Searcher:
                 scored = [first, *others][:limit]
         return scored
 
-    def _ask_words(self, text: str, weight: float, dense: bool = True) -> Iterator[ChannelQuery]:
+    def _ask_words(self, text: str, weight: float, cross: float | None) -> Iterator[ChannelQuery]:
+        """`cross` is the weight of the `image` channel; None asks for the words as they are."""
         sparse = self.bm25.query(text)
         if sparse.indices:
             yield ChannelQuery("bm25", sparse, self.settings.bm25 * weight)
-        if not dense:
+        if cross is None:
             return
         yield ChannelQuery("text", self.text.encode_queries([text])[0], self.settings.text * weight)
         vector_BD = self.encoder.encode_text([text])
-        yield ChannelQuery("image", vector_BD[0], self.settings.cross_modal * weight)
+        yield ChannelQuery("image", vector_BD[0], cross * weight)
 
     def _read(self, picture: Image.Image) -> tuple[str, bool]:
         """Words in the picture, and whether it is a page of text."""

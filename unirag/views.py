@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from data.records import CHANNELS, Answer, Hit, Item
+from data.records import CHANNELS, Answer, Hit, Item, Sentence
+from unirag.conversations import Conversation
 from unirag.search import Found
 
-__all__ = ["answer_json", "found_json", "source_line"]
+__all__ = [
+    "Numbers",
+    "answer_json",
+    "cited",
+    "conversation_markdown",
+    "found_json",
+    "item_json",
+    "sentence_json",
+    "source_line",
+]
 
 # A digest to where its picture can be had (a path or an address), or None where it is not kept.
 Address = Callable[[str], object]
@@ -30,13 +40,82 @@ def answer_json(answer: Answer, found: Found, address: Address) -> dict[str, Any
         **found_json(found, address),
         "timings_ms": _timings(answer.timings_ms),
         "answer": answer.text,
-        "sentences": [
-            {"text": s.text, "citations": list(s.citations), "support": s.support}
-            for s in answer.sentences
-        ],
+        "sentences": [sentence_json(s) for s in answer.sentences],
         "quoted": answer.quoted,
         "refused": answer.refused,
     }
+
+
+def sentence_json(sentence: Sentence) -> dict[str, Any]:
+    return {
+        "text": sentence.text,
+        "citations": list(sentence.citations),
+        "support": sentence.support,
+    }
+
+
+def item_json(item: Item, address: Address) -> dict[str, Any]:
+    place = address(item.image) if item.image else None
+    return {
+        "id": item.id,
+        "kind": item.kind,
+        "title": item.title,
+        "text": item.text,
+        "labels": item.labels,
+        "image": None if place is None else str(place),
+        "corpus": item.corpus,
+        "section": list(item.section),
+        "page": item.page,
+        "source": source_line(item),
+        "licence": item.licence,
+        "attribution": item.attribution,
+        "neighbours": list(item.neighbours),
+    }
+
+
+class Numbers:
+    """Citations as readers see them: [1] for what is cited first, [2] for the next."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+
+    def behind(self, sentence: Mapping[str, Any]) -> str:
+        """The sentence of `sentence_json` with its numbers behind it."""
+        numbers = []
+        for name in sentence["citations"]:
+            if name not in self.order:
+                self.order.append(name)
+            numbers.append(f"[{self.order.index(name) + 1}]")
+        return " ".join([sentence["text"], "".join(numbers)]).strip()
+
+
+def cited(answer: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    """The text of `answer_json` with numbered citations, and the hits that they stand for."""
+    numbers = Numbers()
+    text = " ".join(numbers.behind(s) for s in answer["sentences"])
+    hits = {h["id"]: h for h in answer["hits"]}
+    return text, [hits[name] for name in numbers.order if name in hits]
+
+
+def conversation_markdown(conversation: Conversation) -> str:
+    """A conversation to take away, with where each source stands and under which licence."""
+    lines = [f"# {conversation.title or 'A conversation'}", ""]
+    for turn in conversation.turns:
+        lines += [f"## {turn.question or 'A picture'}", ""]
+        if turn.answer is None:
+            lines += ["*No answer was made.*", ""]
+            continue
+        text, sources = cited(turn.answer)
+        if turn.answer["refused"]:
+            text = "No evidence for this in what is indexed. The nearest material:"
+            sources = turn.answer["hits"][:3]
+        lines += [text, ""]
+        for number, hit in enumerate(sources, 1):
+            rights = ", ".join(part for part in (hit["attribution"], hit["licence"]) if part)
+            where = hit["source"] + (f" ({rights})" if rights else "")
+            lines.append(f"{number}. {hit['title'] or hit['text'][:80]} — {where}")
+        lines.append("")
+    return "\n".join(lines)
 
 
 def source_line(item: Item) -> str:
@@ -58,6 +137,7 @@ def _hit_json(hit: Hit, address: Address) -> dict[str, Any]:
         "section": list(item.section),
         "source": source_line(item),
         "licence": item.licence,
+        "attribution": item.attribution,
         "score": round(hit.score, 6),
         "channels": {c: _rounded(hit.channels.get(c)) for c in CHANNELS},
     }

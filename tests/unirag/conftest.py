@@ -10,9 +10,10 @@ import shutil
 import struct
 import sys
 import tempfile
+import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,41 @@ def place(
     yield Place(tmp_path, cards, indexed, monkeypatch)
     shutil.rmtree(cards)
     write_cards(cards)
+
+
+SAID = "Light bends when it enters glass because it slows down there. [1]"
+
+
+class Scripted:
+    """A language model that says `said`, one word at a time."""
+
+    name = "scripted"
+
+    def __init__(self) -> None:
+        self.said = SAID
+        self.asked: list[str] = []
+        self.stopped = threading.Event()
+        self.wait = threading.Event()
+        self.wait.set()
+
+    def count(self, text: str) -> int:
+        return len(text.split())
+
+    def stream(self, messages: Sequence[Any], max_tokens: int) -> Iterator[str]:
+        self.asked.append(messages[-1].content)
+        try:
+            for word in self.said.split(" "):
+                self.wait.wait(20)
+                yield word + " "
+        finally:
+            self.stopped.set()
+
+
+@pytest.fixture
+def chat(monkeypatch: pytest.MonkeyPatch) -> Scripted:
+    scripted = Scripted()
+    monkeypatch.setattr(App, "chat", scripted)
+    return scripted
 
 
 @pytest.fixture

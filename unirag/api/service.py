@@ -1,88 +1,166 @@
-"""Search and ask over HTTP, for this machine only: keys and limits are not here yet."""
+"""The service over an open application: its routes, its limits, its errors."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import logging
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import FastAPI, Form, HTTPException, Request, UploadFile
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic.json_schema import models_json_schema
+from starlette.exceptions import HTTPException
 
-from data.errors import BadInput, Busy, Mismatch, Missing, UniragError
+import unirag as package
+from data.errors import UniragError
+from data.pictures import Assets
+from unirag.api.access import Access
+from unirag.api.errors import answer_http, answer_invalid, answer_ours, error_body
+from unirag.api.limits import BodyLimit, Gate
+from unirag.api.metrics import Metrics, Timed
+from unirag.api.routes import health, library, openai, questions
+from unirag.api.schemas import AskIn, ErrorOut, JobIn, SearchIn
+from unirag.api.state import Service
 from unirag.app import App
-from unirag.views import answer_json, found_json
+from unirag.conversations import Conversations
+from unirag.jobs import Jobs
 
 __all__ = ["create"]
 
+_LOG = logging.getLogger(__name__)
 _PAGE = Path(__file__).with_name("page.html")
-_STATUS = ((BadInput, 400), (Missing, 503), (Busy, 409), (Mismatch, 409))
-_UPLOAD_BYTES = 20_000_000
+_UPLOADS = ("/v1/index-jobs", "/v1/styles")  # where material comes in, not queries
+_ERRORS: dict[int | str, dict[str, Any]] = {
+    code: {"model": ErrorOut, "description": what}
+    for code, what in {
+        400: "Something in the request cannot be used; the message says what was expected.",
+        401: "No key, or none of the service's.",
+        403: "The key does not open this.",
+        404: "Nothing of this id.",
+        409: "Another process holds it, or it was made by another encoder.",
+        413: "The body is too large.",
+        422: "A field does not fit its type or bounds.",
+        429: "Too many are waiting; `Retry-After` says when to come again.",
+        499: "The client has gone.",
+        503: "Something is missing; the message says how to put it there.",
+        504: "Not done in time.",
+    }.items()
+}
 
 
 def create(unirag: App) -> FastAPI:
-    """The service over an open application; the caller closes it."""
-    service = FastAPI(title="unirag", docs_url="/docs", redoc_url=None)
+    """The service; the caller closes `unirag` after it."""
+    settings, keys = unirag.settings.service, unirag.settings.api_keys
+    searches = Gate(settings.searches, settings.waiting, seconds=0.3)
+    answers = Gate(settings.answers, settings.waiting, seconds=5)
+    metrics = Metrics({"search": lambda: searches.waiting, "answer": lambda: answers.waiting})
 
-    @service.exception_handler(UniragError)
-    def refused(request: Request, error: UniragError) -> JSONResponse:  # noqa: ARG001
-        status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
-        body = {"error": {"kind": type(error).__name__, "message": str(error)}}
-        return JSONResponse(body, status)
+    @asynccontextmanager
+    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
+        service = Service(
+            unirag=unirag,
+            settings=settings,
+            access=Access(keys),
+            conversations=Conversations(unirag.home.conversations),
+            uploads=Assets(unirag.home.uploads),
+            jobs=Jobs(unirag.home.jobs, unirag.index),
+            searches=searches,
+            answers=answers,
+            metrics=metrics,
+            threads=ThreadPoolExecutor(settings.searches + settings.answers + 4),
+        )
+        api.state.service = service
+        threading.Thread(target=_load, args=(service,), name="load", daemon=True).start()
+        service.jobs.start()
+        try:
+            yield
+        finally:
+            service.threads.shutdown(wait=True, cancel_futures=True)
+            service.jobs.close()
+            service.conversations.close()
 
-    @service.get("/", include_in_schema=False)
+    api = FastAPI(
+        title="unirag",
+        version=package.__version__,
+        description="Textbook figures and passages that answer a question, explained and cited.",
+        redoc_url=None,
+        lifespan=lifespan,
+        responses=_ERRORS,
+    )
+    roots = {unirag.home.root: "the home folder", unirag.settings.models: "the models folder"}
+    api.state.hidden = {str(path.resolve()): name for path, name in roots.items()} | {
+        str(path): name for path, name in roots.items()
+    }
+    api.add_middleware(BodyLimit, limit=lambda path: _most(unirag, path))
+    if settings.origins:
+        api.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+    api.add_middleware(Timed, metrics=metrics)
+    api.add_exception_handler(UniragError, answer_ours)
+    api.add_exception_handler(RequestValidationError, answer_invalid)
+    api.add_exception_handler(HTTPException, answer_http)
+    api.add_exception_handler(Exception, _unforeseen)
+    for module in (questions, library, openai, health):
+        api.include_router(module.router)
+
+    @api.get("/", include_in_schema=False)
     def page() -> HTMLResponse:
         return HTMLResponse(_PAGE.read_text(encoding="utf-8"))
 
-    @service.get("/healthz")
-    def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    @service.post("/v1/search")
-    def search(
-        text: Annotated[str, Form()] = "",
-        limit: Annotated[int, Form(ge=1, le=50)] = 5,
-        image: UploadFile | None = None,
-    ) -> dict[str, Any]:
-        with _stored(image) as images:
-            return found_json(unirag.search(text, images=images, limit=limit), _address(unirag))
-
-    @service.post("/v1/ask")
-    def ask(
-        text: Annotated[str, Form()] = "",
-        limit: Annotated[int, Form(ge=1, le=50)] = 5,
-        image: UploadFile | None = None,
-    ) -> dict[str, Any]:
-        with _stored(image) as images:
-            events = list(unirag.stream(text, images=images, limit=limit))
-        return answer_json(events[-1], events[0], _address(unirag))  # type: ignore[arg-type]
-
-    @service.get("/v1/assets/{digest}")
-    def asset(digest: str) -> FileResponse:
-        path = unirag.assets.path(digest)
-        if path is None:
-            raise HTTPException(404, "no picture of this digest is kept here")
-        return FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
-
-    return service
+    _document(api)
+    return api
 
 
-def _address(unirag: App) -> Any:
-    """Pictures by their address under this service; no path of the server goes out."""
-    return lambda digest: f"/v1/assets/{digest}" if unirag.assets.path(digest) else None
+def _load(service: Service) -> None:
+    """Models, in the background: the port answers at once, and `/readyz` when they are there."""
+    try:
+        service.unirag.load()
+        service.ready = True
+    except UniragError as error:
+        _LOG.error("not ready: %s", error)
 
 
-@contextmanager
-def _stored(upload: UploadFile | None) -> Iterator[list[Path]]:
-    """The upload under a name of ours: the client's name is never used as a path."""
-    if upload is None or not upload.size:
-        yield []
-        return
-    if upload.size > _UPLOAD_BYTES:
-        raise BadInput(f"the picture has {upload.size} bytes; expected at most {_UPLOAD_BYTES}")
-    with tempfile.TemporaryDirectory(prefix="unirag-") as folder:
-        path = Path(folder) / "query"
-        path.write_bytes(upload.file.read())
-        yield [path]
+def _most(unirag: App, path: str) -> int:
+    """Bytes that a body may have."""
+    settings = unirag.settings.service
+    upload = path.rstrip("/") in _UPLOADS
+    return int(1e6 * (settings.upload_megabytes if upload else settings.query_megabytes))
+
+
+def _unforeseen(request: Request, error: Exception) -> JSONResponse:
+    """A fault of ours: the log has it, the client learns nothing of the server."""
+    _LOG.exception("%s %s", request.method, request.url.path, exc_info=error)
+    return JSONResponse(
+        error_body("InternalError", "a fault of the service; its log says more"), 500
+    )
+
+
+def _document(api: FastAPI) -> None:
+    """Add to the OpenAPI document what is read by hand: two ways to send a question, the key."""
+    generate = api.openapi
+
+    def openapi() -> dict[str, Any]:
+        if api.openapi_schema is None:
+            made = generate()
+            _, extra = models_json_schema(
+                [(model, "validation") for model in (SearchIn, AskIn, JobIn)],
+                ref_template="#/components/schemas/{model}",
+            )
+            components = made.setdefault("components", {})
+            components.setdefault("schemas", {}).update(extra["$defs"])
+            components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+            made["security"] = [{"key": []}, {}]
+        assert api.openapi_schema is not None
+        return api.openapi_schema
+
+    api.openapi = openapi  # type: ignore[method-assign]

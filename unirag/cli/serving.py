@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import socket
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 from platformdirs import user_data_path
 
 import data.sample
-from data.errors import BadSetting, Busy
+from data.errors import BadSetting, Busy, Missing
 from unirag import config
 from unirag.app import App
 from unirag.cli.arguments import ConfigOption, HomeOption, ProfileOption
@@ -20,7 +21,9 @@ from unirag.cli.output import err, out
 
 __all__: list[str] = []
 
-HostOption = Annotated[str, typer.Option("--host", help="A loopback address.")]
+HostOption = Annotated[
+    str, typer.Option("--host", help="A loopback address; any other needs keys (UNIRAG_API_KEYS).")
+]
 PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
 _QUESTION = "Why does a ray of light bend when it enters glass?"
 
@@ -33,10 +36,25 @@ def serve(
     profile: ProfileOption = None,
     config_file: ConfigOption = None,
 ) -> None:
-    """Serve search and ask to this machine: REST under /v1 and a page at /."""
-    _check(host, port)
-    with App(config.load(config_file, home=home, profile=profile)) as unirag:
+    """Serve search and ask: REST under /v1 (documented at /docs) and a page at /."""
+    settings = config.load(config_file, home=home, profile=profile)
+    _check(host, port, bool(settings.api_keys))
+    with App(settings) as unirag:
         _run(unirag, host, port)
+
+
+@app.command()
+def mcp(
+    home: HomeOption = None, profile: ProfileOption = None, config_file: ConfigOption = None
+) -> None:
+    """Serve search, ask and items to an agent on stdin and stdout (Model Context Protocol)."""
+    if importlib.util.find_spec("mcp") is None:
+        raise Missing("the package mcp is not here; run: pip install 'unirag[mcp]'")
+    from unirag.mcp_server import create
+
+    with App(config.load(config_file, home=home, profile=profile)) as unirag:
+        unirag.store.count()  # what is missing or damaged shows before the first request
+        create(unirag).run()
 
 
 @app.command()
@@ -47,7 +65,7 @@ def demo(
 ) -> None:
     """Index the sample corpus, ask one question, serve."""
     if serve:
-        _check("127.0.0.1", port)
+        _check("127.0.0.1", port, has_keys=False)
     home = home or user_data_path("unirag") / "demo"
     cards = Path(data.sample.__file__).parent
     err.rule("Indexing the sample corpus")
@@ -71,16 +89,16 @@ def _run(unirag: App, host: str, port: int) -> None:
     uvicorn.run(create(unirag), host=host, port=port, log_level="warning")
 
 
-def _check(host: str, port: int) -> None:
-    """Loopback only, for there are no keys; and a port that is free, before models are loaded."""
+def _check(host: str, port: int, has_keys: bool) -> None:
+    """Loopback only where there are no keys; and a port that is free, before models are loaded."""
     try:
         loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
         loopback = host == "localhost"
-    if not loopback:
+    if not loopback and not has_keys:
         raise BadSetting(
-            f"--host {host}: the service has no keys yet; expected a loopback address such as "
-            "127.0.0.1, with a proxy that checks users in front of it"
+            f"--host {host}: without keys the service is for this machine only; set "
+            "UNIRAG_API_KEYS, or serve on a loopback address such as 127.0.0.1"
         )
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

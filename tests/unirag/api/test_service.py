@@ -1,105 +1,159 @@
+"""Search, ask and what is indexed, over HTTP."""
+
 from __future__ import annotations
 
-import re
-from pathlib import Path
+import base64
+import json
+import time
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from PIL import Image
 
-from data.errors import BadInput, Missing
-from data.pictures import Assets
-from data.records import Answer, Hit, Item, Query, Sentence
-from unirag.api.service import create
-from unirag.cli.serving import _check
-from unirag.search import Found
+QUESTION = "Why does light bend when it enters glass?"
 
 
-class FakeApp:
-    """Answers every question with one figure, and remembers the pictures it was given."""
-
-    def __init__(self, root: Path) -> None:
-        self.assets = Assets(root / "assets")
-        picture = Image.new("RGB", (8, 8), "red")
-        picture.save(root / "p.png")
-        self.digest = self.assets.put((root / "p.png").read_bytes(), picture)
-        item = Item(
-            "i1", "figure", "c", "s#1", "Prism", "A prism.", image=self.digest, licence="CC"
-        )
-        self.hits = (Hit(item, 0.5, {"text": 0.7}),)
-        self.seen: list[tuple[Path, bytes]] = []
-        self.error: Exception | None = None
-
-    def search(self, text: str, *, images: list[Path], limit: int) -> Found:
-        if self.error:
-            raise self.error
-        self.seen += [(p, p.read_bytes()) for p in images]
-        return Found(Query(text), text, self.hits[:limit], 0.9, False, {"total": 1.0})
-
-    def stream(self, text: str, **given: Any) -> Any:
-        yield self.search(text, **given)
-        sentence = Sentence("A prism splits light.", ("i1",), 0.8)
-        yield sentence
-        yield Answer(text, (sentence,), self.hits, timings_ms={"total": 2.0})
+def events(text: str) -> list[tuple[str, Any]]:
+    parts = [dict(line.split(": ", 1) for line in e.splitlines()) for e in text.split("\n\n") if e]
+    return [(p.get("event", ""), json.loads(p["data"])) for p in parts if p["data"] != "[DONE]"]
 
 
-@pytest.fixture
-def app(tmp_path: Path) -> FakeApp:
-    return FakeApp(tmp_path)
-
-
-@pytest.fixture
-def client(app: FakeApp) -> TestClient:
-    return TestClient(create(app), raise_server_exceptions=False)  # type: ignore[arg-type]
-
-
-def test_search_and_ask_give_addresses_and_no_paths(client: TestClient, app: FakeApp) -> None:
-    found = client.post("/v1/search", data={"text": "prism", "limit": "1"}).json()
-    assert found["hits"][0]["image"] == f"/v1/assets/{app.digest}"
-    answer = client.post("/v1/ask", data={"text": "prism"}).json()
-    assert answer["sentences"] == [
-        {"text": "A prism splits light.", "citations": ["i1"], "support": 0.8}
-    ]
-    assert str(app.assets.root) not in str(answer)
-    picture = client.get(found["hits"][0]["image"])
+def test_search_gives_hits_with_addresses_and_no_path(client: TestClient, place: Any) -> None:
+    reply = client.post("/v1/search", json={"text": QUESTION, "limit": 3})
+    found = reply.json()
+    assert reply.status_code == 200
+    assert {h["source"] for h in found["hits"][:2]} == {"cards: optics.md"}
+    assert not found["no_good_match"]
+    assert str(place.root) not in reply.text
+    figure = next(h for h in found["hits"] if h["kind"] == "figure")
+    picture = client.get(figure["image"])
     assert picture.headers["content-type"] == "image/png"
-    assert picture.content == app.assets.path(app.digest).read_bytes()  # type: ignore[union-attr]
+    assert picture.content == (place.cards / "ray.png").read_bytes()
+    part = client.get(figure["image"], headers={"Range": "bytes=0-3"})
+    assert (part.status_code, part.content) == (206, b"\x89PNG")
+    small = client.get(figure["image"] + "/thumbnail")
+    assert small.headers["content-type"] == "image/webp"
+    item = client.get(f"/v1/items/{figure['id']}").json()
+    assert item["text"].startswith("A ray bends")
+    assert item["image"] == figure["image"]
 
 
-def test_an_uploaded_name_is_never_a_path(client: TestClient, app: FakeApp) -> None:
-    upload = {"image": ("../../etc/passwd.png", b"bytes", "image/png")}
-    assert client.post("/v1/search", data={"text": ""}, files=upload).status_code == 200
-    path, data = app.seen[0]
-    assert data == b"bytes"
-    assert path.name == "query"
-    assert not path.exists()  # gone with the request
+def test_a_picture_is_the_same_in_json_and_in_a_form(client: TestClient, ray: str) -> None:
+    asked = {"images": [{"data": ray, "weight": 2.0, "style": "sketch"}], "kinds": ["figure"]}
+    by_json = client.post("/v1/search", json=asked).json()
+    by_form = client.post(
+        "/v1/search",
+        data={"image_weight": "2.0", "image_style": "sketch", "kinds": ["figure"]},
+        files={"image": ("../../etc/passwd.png", base64.b64decode(ray), "image/png")},
+    ).json()
+    assert by_json["hits"] == by_form["hits"]
+    assert by_json["hits"][0]["channels"]["image"] > 0.9
+    assert by_json["styles"]["sketch"] == 1
+    assert sum(by_json["experts"]) == pytest.approx(1, abs=1e-3)
+
+
+def test_ask_gives_the_same_as_json_as_events_and_after_a_reload(client: TestClient) -> None:
+    whole = client.post("/v1/ask", json={"text": QUESTION}).json()
+    assert whole["answer"] == "Light bends when it enters glass because it slows down there."
+    (sentence,) = whole["sentences"]
+    (cited,) = sentence["citations"]
+    assert next(h["source"] for h in whole["hits"] if h["id"] == cited) == "cards: optics.md"
+    reply = client.post("/v1/ask", json={"text": QUESTION, "stream": True})
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    (found_name, found), (sentence_name, streamed), (answer_name, answer) = events(reply.text)
+    assert (found_name, sentence_name, answer_name) == ("found", "sentence", "answer")
+    assert found["hits"] == whole["hits"]
+    assert streamed == sentence
+    for name in ("answer", "sentences", "hits"):
+        assert answer[name] == whole[name]
+    kept = client.get(f"/v1/conversations/{answer['conversation']}").json()
+    assert kept["turns"][0]["answer"] == answer
+    assert [c["title"] for c in client.get("/v1/conversations").json()["conversations"]] == [
+        QUESTION,
+        QUESTION,
+    ]
+
+
+def test_a_follow_up_is_searched_for_with_what_it_leans_on(client: TestClient, chat: Any) -> None:
+    first = client.post("/v1/ask", json={"text": QUESTION}).json()
+    again = client.post(
+        "/v1/ask", json={"text": "And why is that?", "conversation": first["conversation"]}
+    ).json()
+    assert again["query"] == f"{QUESTION} And why is that?"
+    assert again["turn"] == 2
+    assert QUESTION in chat.asked[-1]
+    page = client.get(f"/v1/conversations/{first['conversation']}/markdown").text
+    assert page.startswith(f"# {QUESTION}")
+    assert "slows down there. [1]\n\n1. " in page
+    assert "cards: optics.md" in page
+
+
+def test_a_conversation_shows_the_pictures_that_were_asked_with(
+    client: TestClient, ray: str
+) -> None:
+    made = client.post("/v1/ask", json={"text": QUESTION, "images": [{"data": ray}]}).json()
+    name = made["conversation"]
+    (picture,) = client.get(f"/v1/conversations/{name}").json()["turns"][0]["pictures"]
+    assert client.get(picture).content == base64.b64decode(ray)
+    assert client.delete(f"/v1/conversations/{name}").status_code == 204
+    assert client.get(picture).status_code == 404
+    assert client.get(f"/v1/conversations/{name}").status_code == 404
+
+
+def test_no_evidence_is_said_and_kept(client: TestClient) -> None:
+    made = client.post("/v1/ask", json={"text": "Who won the football cup of 1974?"}).json()
+    assert made["refused"]
+    assert made["sentences"] == []
+    page = client.get(f"/v1/conversations/{made['conversation']}/markdown").text
+    assert "No evidence for this" in page
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(BadInput("bad"), 400), (Missing("gone; run: unirag models pull"), 503)]
+    ("path", "body", "status", "says"),
+    [
+        ("search", {}, 400, "the query is empty"),
+        ("search", {"text": "x", "limit": 0}, 422, "limit: Input should be greater"),
+        ("search", {"text": "x", "nonsense": 1}, 422, "nonsense: Extra inputs"),
+        ("search", {"images": [{"data": "???"}]}, 400, "images.0.data: not base64"),
+        ("search", {"images": [{"data": "aGVsbG8="}]}, 400, "not a picture that can be read"),
+        ("search", {"audio": [{"data": "aGVsbG8="}]}, 400, "audio"),
+        ("ask", {"text": "x", "conversation": "of-somebody-else"}, 404, "no conversation"),
+        ("ask", {"text": "", "stream": True}, 400, "the query is empty"),
+    ],
 )
-def test_errors_keep_their_message(
-    client: TestClient, app: FakeApp, error: Exception, status: int
+def test_bad_questions(
+    client: TestClient, place: Any, path: str, body: dict[str, Any], status: int, says: str
 ) -> None:
-    app.error = error
-    reply = client.post("/v1/search", data={"text": "x"})
-    assert reply.status_code == status
-    assert reply.json()["error"]["message"] == str(error)
+    reply = client.post(f"/v1/{path}", json=body)
+    assert reply.status_code == status, reply.text
+    assert says in reply.json()["error"]["message"]
+    assert str(place.root) not in reply.text
+    assert "/tmp" not in reply.text
+
+
+def test_bodies_that_cannot_be_read(client: TestClient) -> None:
+    assert client.post("/v1/search", content=b"{").status_code == 400
+    assert client.post("/v1/search", content=b"[" * 100_000).status_code == 400
+    reply = client.post("/v1/search", content=b"x", headers={"content-type": "text/xml"})
+    assert "expected application/json or multipart" in reply.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, "..%2f..%2fetc%2fpasswd", "short"])
 def test_assets_that_are_not_kept(client: TestClient, digest: str) -> None:
-    assert client.get(f"/v1/assets/{digest}").status_code == 404
+    for tail in ("", "/thumbnail"):
+        assert client.get(f"/v1/assets/{digest}{tail}").status_code == 404
+    assert client.get(f"/v1/items/{digest}").status_code == 404
 
 
-def test_the_page_asks_only_this_service(client: TestClient) -> None:
-    page = client.get("/").text
-    assert "<form" in page
-    assert not re.findall(r"(?:src|href|fetch\()[=(\"']*https?://", page)
+def test_health_readiness_and_counts(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
-
-
-def test_only_loopback_is_served_on() -> None:
-    with pytest.raises(BadInput, match="expected a loopback address"):
-        _check("0.0.0.0", 8008)
+    for _ in range(100):
+        if client.get("/readyz").status_code == 200:
+            break
+        time.sleep(0.1)
+    assert client.get("/readyz").json() == {"status": "ok"}
+    client.post("/v1/ask", json={"text": QUESTION})
+    page = client.get("/metrics").text
+    assert 'unirag_requests_total{route="/v1/ask",status="200"} 1.0' in page
+    assert 'unirag_answers_total{outcome="explained"} 1.0' in page
+    assert 'unirag_step_seconds_count{step="generate"} 1.0' in page

@@ -1,0 +1,75 @@
+"""The service over a real, indexed home."""
+
+from __future__ import annotations
+
+import base64
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from unirag import config
+from unirag.api.service import create
+from unirag.app import App
+
+
+@pytest.fixture
+def serve(place: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Starts the service with these settings; several times in a test if need be."""
+
+    @contextmanager
+    def start(**settings: Any) -> Iterator[TestClient]:
+        with (
+            App(config.load(**settings)) as app,
+            TestClient(create(app), raise_server_exceptions=False) as client,
+        ):
+            yield client
+
+    return start
+
+
+@pytest.fixture
+def client(serve: Callable[..., Any]) -> Iterator[TestClient]:
+    with serve() as client:
+        yield client
+
+
+@pytest.fixture
+def live(place: Any, chat: Any) -> Any:
+    """Starts the service on a port of this machine and gives its address."""
+
+    @contextmanager
+    def start(**settings: Any) -> Iterator[str]:
+        with App(config.load(**settings)) as app:
+            server = uvicorn.Server(uvicorn.Config(create(app), port=0, log_level="error"))
+            thread = threading.Thread(target=server.run)
+            thread.start()
+            try:
+                while not server.started:
+                    time.sleep(0.05)
+                port = server.servers[0].sockets[0].getsockname()[1]
+                yield f"http://127.0.0.1:{port}"
+            finally:
+                server.should_exit = True
+                thread.join()
+
+    return start
+
+
+@pytest.fixture
+def ray() -> str:
+    """A picture in base64: the figure of the optics card, as a student might draw it."""
+    from PIL import ImageDraw
+
+    picture = Image.new("RGB", (96, 64), "white")
+    ImageDraw.Draw(picture).line([(8, 8), (48, 32), (64, 60)], fill="black", width=3)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()

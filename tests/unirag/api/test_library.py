@@ -1,0 +1,123 @@
+"""Material comes in through the service, and styles are taught to it."""
+
+from __future__ import annotations
+
+import io
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image, ImageDraw
+
+SOUND = "# Sound\n\nSound is a wave of pressure; its pitch is the frequency of the wave.\n"
+QUESTION = {"text": "What is the pitch of a sound?", "corpora": ["waves"]}
+
+
+def upload(client: TestClient, name: str, data: bytes, corpus: str = "waves") -> Any:
+    files = {"file": (name, data, "application/octet-stream")}
+    return client.post("/v1/index-jobs", data={"corpus": corpus}, files=files)
+
+
+def ended(client: TestClient, job: dict[str, Any]) -> dict[str, Any]:
+    for _ in range(600):
+        found: dict[str, Any] = client.get(f"/v1/index-jobs/{job['id']}").json()
+        if found["state"] not in ("queued", "running"):
+            return found
+        time.sleep(0.1)
+    raise AssertionError(found)
+
+
+def test_an_upload_is_indexed_and_found(client: TestClient, place: Any) -> None:
+    reply = upload(client, "../../Sound & light.md", SOUND.encode())
+    assert reply.status_code == 202, reply.text
+    job = ended(client, reply.json())
+    assert (job["state"], job["report"]["passages"]) == ("done", 1)
+    (hit,) = client.post("/v1/search", json=QUESTION).json()["hits"]
+    assert hit["source"] == "waves: sound-light.md"
+    assert (place.home / "sources/waves/sound-light.md").read_text() == SOUND
+    assert [c["name"] for c in client.get("/v1/corpora").json()["corpora"]] == ["cards", "waves"]
+    # the same name again takes its place, another adds to it
+    upload(client, "sound light.md", SOUND.replace("pitch", "loudness").encode())
+    job = ended(
+        client, upload(client, "more.md", b"# Echo\n\nAn echo is a sound that comes back.").json()
+    )
+    assert job["report"]["documents"]["unchanged"] == 1
+    texts = [h["text"] for h in client.post("/v1/search", json=QUESTION).json()["hits"]]
+    assert any("loudness" in t for t in texts)
+    assert not any("pitch" in t for t in texts)
+    assert [j["state"] for j in client.get("/v1/index-jobs").json()["jobs"]] == ["done"] * 3
+
+
+def test_an_archive_is_indexed_and_its_broken_parts_are_named(client: TestClient) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("sound.md", SOUND)
+        archive.writestr("broken.pdf", b"%PDF-1.7 nothing")
+    job = ended(client, upload(client, "waves.zip", buffer.getvalue()).json())
+    assert job["state"] == "partly"
+    assert "broken.pdf" in str(job["report"]["dead_letters"])
+    assert client.post("/v1/search", json=QUESTION).json()["hits"]
+
+
+def test_a_path_below_the_index_root(serve: Any, tmp_path: Path) -> None:
+    (tmp_path / "shelf" / "waves").mkdir(parents=True)
+    (tmp_path / "shelf" / "waves" / "sound.md").write_text(SOUND)
+    (tmp_path / "secret").mkdir()
+    with serve(service={"index_root": tmp_path / "shelf"}) as client:
+
+        def post(path: str, corpus: str = "waves") -> Any:
+            return client.post("/v1/index-jobs", json={"corpus": corpus, "path": path})
+
+        assert ended(client, post("waves").json())["state"] == "done"
+        assert client.post("/v1/search", json=QUESTION).json()["hits"]
+        for path in ("../secret", str(tmp_path / "secret"), "absent", "a\0b"):
+            reply = post(path, "other")
+            assert reply.status_code == 400, path
+            assert str(tmp_path) not in reply.text
+        reply = post("waves", "cards")  # made from another place
+        assert reply.status_code == 400
+        assert "choose another name" in reply.json()["error"]["message"]
+    with serve() as client:
+        assert "uploads only" in post("waves").json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("data", "files", "status"),
+    [
+        ({"corpus": "Not A Name"}, True, 422),
+        ({}, True, 400),
+        ({"corpus": "waves"}, False, 400),
+    ],
+)
+def test_uploads_that_cannot_be_used(
+    client: TestClient, data: dict[str, str], files: bool, status: int
+) -> None:
+    given = {"file": ("a.md", b"x")} if files else {"other": ("a.md", b"x")}
+    assert client.post("/v1/index-jobs", data=data, files=given).status_code == status
+    assert client.get("/v1/index-jobs").json() == {"jobs": []}
+    assert client.delete("/v1/index-jobs/none").status_code == 404
+
+
+def test_a_style_is_taught(client: TestClient) -> None:
+    def picture(i: int, dark: bool) -> bytes:
+        image = Image.new("RGB", (96, 64), "black" if dark else "white")
+        ink = "yellow" if dark else "black"
+        ImageDraw.Draw(image).line([(8, 4 * i), (48, 32), (90 - 3 * i, 60)], fill=ink, width=3)
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    examples = [("examples", (f"{i}.png", picture(i, True))) for i in range(8)]
+    originals = [("originals", (f"{i}.png", picture(i, False))) for i in range(8)]
+    reply = client.post("/v1/styles", data={"name": "neon"}, files=[*examples, *originals])
+    assert reply.status_code == 201, reply.text
+    assert reply.json() == {"name": "neon", "version": 1, "examples": 8, "in_use": True}
+    assert "neon" in [s["name"] for s in client.get("/v1/styles").json()["styles"]]
+    few = client.post("/v1/styles", data={"name": "neon"}, files=examples[:2])
+    assert few.status_code == 400
+    assert "/tmp" not in few.text
+    odd = client.post("/v1/styles", data={"name": "neon"}, files=[*examples, *originals[:3]])
+    assert "3 pictures for 8 examples" in odd.json()["error"]["message"]

@@ -1,0 +1,98 @@
+"""How much at once, how large, how long; and stopping when nobody is there to hear the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from unirag.api.errors import ClientGone, TooBusy, TooLarge, TooSlow, answer_ours
+
+__all__ = ["BodyLimit", "Gate", "within"]
+
+T = TypeVar("T")
+
+
+class Gate:
+    """At most `running` at once and `waiting` behind them; who comes after those is sent away.
+
+    `seconds` is about what one of them takes, and gives `Retry-After`.
+    """
+
+    def __init__(self, running: int, waiting: int, seconds: float) -> None:
+        self._slots = asyncio.Semaphore(running)
+        self._running, self._most, self._seconds = running, waiting, seconds
+        self.waiting = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        if self._slots.locked() and self.waiting >= self._most:
+            ahead = (self.waiting + 1) / self._running
+            raise TooBusy(
+                f"{self.waiting} requests are waiting already; come again later",
+                max(1, round(ahead * self._seconds)),
+            )
+        self.waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            self.waiting -= 1
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+
+async def within(request: Request, seconds: float, work: Awaitable[T]) -> T:
+    """The result of `work`, which is cancelled when its time is over or its client has gone."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait({task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        if gone.done():
+            raise ClientGone("the client has gone")
+        raise TooSlow(f"not done within {seconds:g} seconds; ask for less, or come again later")
+    finally:
+        for each in (task, gone):
+            each.cancel()
+        await asyncio.gather(task, gone, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+class BodyLimit:
+    """Refuses a body that is, or turns out to be, larger than `limit(path)` bytes."""
+
+    def __init__(self, app: ASGIApp, limit: Callable[[str], int]) -> None:
+        self._app, self._limit = app, limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        most = self._limit(scope["path"])
+        error = TooLarge(f"the body is larger than {most // 1_000_000} MB; send less at once")
+        claimed = dict(scope["headers"]).get(b"content-length", b"0")
+        if claimed.isdigit() and int(claimed) > most:
+            await answer_ours(Request(scope), error)(scope, receive, send)
+            return
+        count = 0
+
+        async def counted() -> Message:
+            nonlocal count
+            message = await receive()
+            count += len(message.get("body", b""))
+            if count > most:
+                raise error
+            return message
+
+        await self._app(scope, counted, send)

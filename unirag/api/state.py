@@ -1,0 +1,141 @@
+"""What the routes share: the application, who may use it, the queues, the counts."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fastapi import Request
+
+from data.pictures import Assets, open_picture
+from data.records import Answer, Sentence
+from retrieval.store import Where
+from unirag.api.access import Access, Caller
+from unirag.api.bodies import laid
+from unirag.api.errors import NotFound
+from unirag.api.limits import Gate, within
+from unirag.api.metrics import Metrics
+from unirag.api.schemas import AskIn, SearchIn
+from unirag.api.settings import ServiceSettings
+from unirag.app import App
+from unirag.conversations import Conversation, Conversations
+from unirag.jobs import Jobs
+from unirag.search import Found
+
+__all__ = ["Service", "service_of"]
+
+T = TypeVar("T")
+
+
+@dataclass
+class Service:
+    """Blocking work runs in `threads`, of which there are as many as the gates let through."""
+
+    unirag: App
+    settings: ServiceSettings
+    access: Access
+    conversations: Conversations
+    uploads: Assets
+    jobs: Jobs
+    searches: Gate
+    answers: Gate
+    metrics: Metrics
+    threads: ThreadPoolExecutor
+    ready: bool = False
+
+    async def work(self, do: Callable[[], T], stop: Callable[[], object] = lambda: None) -> T:
+        """In a thread; whoever is cancelled asks it to stop, and waits: a gate counts what runs."""
+        running = asyncio.get_running_loop().run_in_executor(self.threads, do)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            stop()
+            await asyncio.wait({running})
+            raise
+
+    async def search(self, request: Request, who: Caller, asked: SearchIn) -> Found:
+        where = _where(who, asked)
+
+        def do() -> Found:
+            with laid(asked) as (images, audio):
+                return self.unirag.search(
+                    asked.text,
+                    text_weight=asked.text_weight,
+                    images=images,
+                    audio=audio,
+                    limit=asked.limit,
+                    where=where,
+                )
+
+        async def turn() -> Found:
+            async with self.searches.turn():
+                return await self.work(do)
+
+        found = await within(request, self.settings.seconds, turn())
+        self.metrics.steps(found.timings_ms)
+        return found
+
+    async def stream(
+        self, who: Caller, asked: SearchIn, earlier: Sequence[str]
+    ) -> AsyncGenerator[Found | Sentence | Answer]:
+        """Has its turn from the first event on; what generates stops when this is closed."""
+        where = _where(who, asked)
+        gone = threading.Event()
+
+        def events() -> Generator[Found | Sentence | Answer]:
+            with laid(asked) as (images, audio):
+                yield from self.unirag.stream(
+                    asked.text,
+                    text_weight=asked.text_weight,
+                    images=images,
+                    audio=audio,
+                    limit=asked.limit,
+                    where=where,
+                    earlier=earlier,
+                    stopped=gone.is_set,
+                )
+
+        async with self.answers.turn():
+            running = events()
+            try:
+                while (event := await self.work(lambda: next(running, None), gone.set)) is not None:
+                    if isinstance(event, Answer):
+                        self._count(event)
+                    yield event
+            finally:
+                await self.work(running.close)
+
+    def conversation(self, who: Caller, name: str) -> Conversation:
+        found = self.conversations.get(name, who.name)
+        if found is None:
+            raise NotFound("no conversation of this id that is yours")
+        return found
+
+    def keep_pictures(self, asked: AskIn) -> tuple[str, ...]:
+        """Query pictures, so that a conversation shows them again; their digests."""
+        with laid(asked) as (images, _):
+            paths = [image.path for image in images]
+            return tuple(self.uploads.put(p.read_bytes(), open_picture(p)) for p in paths)
+
+    def address(self, digest: str) -> str | None:
+        """A picture by its address here; no path of the server goes out."""
+        return f"/v1/assets/{digest}" if self.unirag.assets.path(digest) else None
+
+    def _count(self, answer: Answer) -> None:
+        self.metrics.steps(answer.timings_ms)
+        outcome = "refused" if answer.refused else "quoted" if answer.quoted else "explained"
+        self.metrics.answers.labels(outcome).inc()
+
+
+def service_of(request: Request) -> Service:
+    """Dependency."""
+    found: Service = request.app.state.service
+    return found
+
+
+def _where(who: Caller, asked: SearchIn) -> Where:
+    return Where(corpora=who.within(asked.corpora), kinds=tuple(asked.kinds))
