@@ -352,13 +352,13 @@ CASES = {
         nothing,
         "serve --host 0.0.0.0",
         2,
-        r"--host 0\.0\.0\.0: .*expected a loopback address such as",
+        r"--host 0\.0\.0\.0: .*set UNIRAG_API_KEYS, or serve on a loopback address",
     ),
     "serve-host": (
         nothing,
         "serve --host nonsense",
         2,
-        r"--host nonsense: .*expected a loopback address such as",
+        r"--host nonsense: .*set UNIRAG_API_KEYS, or serve on a loopback address",
     ),
     "serve-port": (
         nothing,

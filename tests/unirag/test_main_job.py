@@ -82,7 +82,7 @@ def check_hits(found: dict[str, Any]) -> None:
     for hit in found["hits"]:
         assert set(hit) == {
             "id", "kind", "title", "text", "image", "corpus", "section", "source", "licence",
-            "score", "channels",
+            "attribution", "score", "channels",
         }  # fmt: skip
         assert set(hit["channels"]) == {"image", "text", "bm25"}
         assert hit["kind"] in ("figure", "passage")
