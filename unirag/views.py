@@ -55,20 +55,10 @@ def sentence_json(sentence: Sentence) -> dict[str, Any]:
 
 
 def item_json(item: Item, address: Address) -> dict[str, Any]:
-    place = address(item.image) if item.image else None
     return {
-        "id": item.id,
-        "kind": item.kind,
-        "title": item.title,
-        "text": item.text,
+        **_shown(item, address),
         "labels": item.labels,
-        "image": None if place is None else str(place),
-        "corpus": item.corpus,
-        "section": list(item.section),
         "page": item.page,
-        "source": source_line(item),
-        "licence": item.licence,
-        "attribution": item.attribution,
         "neighbours": list(item.neighbours),
     }
 
@@ -125,7 +115,14 @@ def source_line(item: Item) -> str:
 
 
 def _hit_json(hit: Hit, address: Address) -> dict[str, Any]:
-    item = hit.item
+    return {
+        **_shown(hit.item, address),
+        "score": round(hit.score, 6),
+        "channels": {c: _rounded(hit.channels.get(c)) for c in CHANNELS},
+    }
+
+
+def _shown(item: Item, address: Address) -> dict[str, Any]:
     place = address(item.image) if item.image else None
     return {
         "id": item.id,
@@ -138,8 +135,6 @@ def _hit_json(hit: Hit, address: Address) -> dict[str, Any]:
         "source": source_line(item),
         "licence": item.licence,
         "attribution": item.attribution,
-        "score": round(hit.score, 6),
-        "channels": {c: _rounded(hit.channels.get(c)) for c in CHANNELS},
     }
 
 

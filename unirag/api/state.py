@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from data.pictures import Assets, open_picture
 from data.records import Answer, Sentence
 from retrieval.store import Where
-from unirag.api.access import Access, Caller
+from unirag.api.access import Access, Caller, caller, teacher
 from unirag.api.bodies import laid
 from unirag.api.errors import NotFound
 from unirag.api.limits import Gate, within
@@ -26,7 +27,7 @@ from unirag.conversations import Conversation, Conversations
 from unirag.jobs import Jobs
 from unirag.search import Found
 
-__all__ = ["Service", "service_of"]
+__all__ = ["Here", "Service", "Teacher", "Who"]
 
 T = TypeVar("T")
 
@@ -61,15 +62,8 @@ class Service:
         where = _where(who, asked)
 
         def do() -> Found:
-            with laid(asked) as (images, audio):
-                return self.unirag.search(
-                    asked.text,
-                    text_weight=asked.text_weight,
-                    images=images,
-                    audio=audio,
-                    limit=asked.limit,
-                    where=where,
-                )
+            with _given(asked) as given:
+                return self.unirag.search(**given, where=where)
 
         async def turn() -> Found:
             async with self.searches.turn():
@@ -87,16 +81,9 @@ class Service:
         gone = threading.Event()
 
         def events() -> Generator[Found | Sentence | Answer]:
-            with laid(asked) as (images, audio):
+            with _given(asked) as given:
                 yield from self.unirag.stream(
-                    asked.text,
-                    text_weight=asked.text_weight,
-                    images=images,
-                    audio=audio,
-                    limit=asked.limit,
-                    where=where,
-                    earlier=earlier,
-                    stopped=gone.is_set,
+                    **given, where=where, earlier=earlier, stopped=gone.is_set
                 )
 
         async with self.answers.turn():
@@ -135,6 +122,25 @@ def service_of(request: Request) -> Service:
     """Dependency."""
     found: Service = request.app.state.service
     return found
+
+
+# What nearly every route is handed.
+Here = Annotated[Service, Depends(service_of)]
+Who = Annotated[Caller, Depends(caller)]
+Teacher = Annotated[Caller, Depends(teacher)]
+
+
+@contextmanager
+def _given(asked: SearchIn) -> Iterator[dict[str, Any]]:
+    """The arguments of `App.search` and `App.stream`; the files are there for as long."""
+    with laid(asked) as (images, audio):
+        yield {
+            "text": asked.text,
+            "text_weight": asked.text_weight,
+            "images": images,
+            "audio": audio,
+            "limit": asked.limit,
+        }
 
 
 def _where(who: Caller, asked: SearchIn) -> Where:

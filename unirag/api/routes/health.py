@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from data.errors import Missing
-from unirag.api.access import Caller, caller
 from unirag.api.schemas import HealthOut
-from unirag.api.state import Service, service_of
+from unirag.api.state import Here, Who
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["health"])
-Here = Annotated[Service, Depends(service_of)]
 
 
 @router.get("/healthz", response_model=HealthOut)
@@ -38,6 +34,6 @@ def ready(here: Here) -> dict[str, str]:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(who: Annotated[Caller, Depends(caller)], here: Here) -> Response:
+def metrics(who: Who, here: Here) -> Response:
     """For Prometheus."""
     return Response(generate_latest(here.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, File, Form, Request, UploadFile
+from fastapi import APIRouter, File, Form, Request, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile as Uploaded
 
 from data.errors import BadInput
-from unirag.api.access import Caller, caller, teacher
+from unirag.api.access import Caller
 from unirag.api.bodies import fit, private_folder, read_json
 from unirag.api.errors import NotFound, TooBusy
 from unirag.api.schemas import (
@@ -28,16 +28,13 @@ from unirag.api.schemas import (
     StyleOut,
     StylesOut,
 )
-from unirag.api.state import Service, service_of
+from unirag.api.state import Here, Service, Teacher, Who
 from unirag.jobs import Job
 from unirag.views import item_json
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["library"])
-Who = Annotated[Caller, Depends(caller)]
-Teacher = Annotated[Caller, Depends(teacher)]
-Here = Annotated[Service, Depends(service_of)]
 _PICTURE = {200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}}
 _IMMUTABLE = {
     "X-Content-Type-Options": "nosniff",

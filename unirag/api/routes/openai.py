@@ -10,27 +10,25 @@ import secrets
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.errors import BadInput
 from data.records import Sentence
-from unirag.api.access import Caller, caller
+from unirag.api.access import Caller
 from unirag.api.events import EventStream, event
 from unirag.api.limits import within
 from unirag.api.schemas import PICTURES, SOUNDS, TEXT, AskIn, HitOut, PictureIn, SoundIn
-from unirag.api.state import Service, service_of
+from unirag.api.state import Here, Service, Who
 from unirag.search import Found
 from unirag.views import Numbers, answer_json, sentence_json
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
-Who = Annotated[Caller, Depends(caller)]
-Here = Annotated[Service, Depends(service_of)]
 MODEL = "unirag"
 
 

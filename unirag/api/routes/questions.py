@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from data.records import Sentence
-from unirag.api.access import Caller, caller
+from unirag.api.access import Caller
 from unirag.api.bodies import documented, read
 from unirag.api.errors import NotFound
 from unirag.api.events import EventStream, event
@@ -24,7 +24,7 @@ from unirag.api.schemas import (
     FoundOut,
     SearchIn,
 )
-from unirag.api.state import Service, service_of
+from unirag.api.state import Here, Service, Who
 from unirag.conversations import Conversation, Turn
 from unirag.search import Found
 from unirag.views import answer_json, conversation_markdown, found_json, sentence_json
@@ -32,8 +32,6 @@ from unirag.views import answer_json, conversation_markdown, found_json, sentenc
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["questions"])
-Who = Annotated[Caller, Depends(caller)]
-Here = Annotated[Service, Depends(service_of)]
 
 
 @router.post("/search", response_model=FoundOut, openapi_extra=documented(SearchIn))
