@@ -6,8 +6,9 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
@@ -26,6 +27,7 @@ from unirag.app import App
 from unirag.conversations import Conversation, Conversations
 from unirag.jobs import Jobs
 from unirag.search import Found
+from unirag.views import answer_json, found_json, sentence_json
 
 __all__ = ["Here", "Service", "Teacher", "Who"]
 
@@ -96,21 +98,46 @@ class Service:
             finally:
                 await self.work(running.close)
 
+    async def answer(self, who: Caller, asked: AskIn) -> AsyncGenerator[tuple[str, dict[str, Any]]]:
+        """One turn of a conversation: `found`, a `sentence` each, and `answer`, as JSON.
+
+        The question is written down before the first event, the answer before the last.
+        """
+        earlier: list[str] = []
+        if name := asked.conversation:
+            earlier = (await self.work(lambda: self.conversation(who, name))).questions
+        turn: dict[str, Any] = {}
+        async with aclosing(self.stream(who, asked, earlier)) as events:
+            async for step in events:
+                if isinstance(step, Found):
+                    found = step
+                    turn = await self.work(lambda: self._begin(who, asked))
+                    yield "found", {**found_json(step, self.address), **turn}
+                elif isinstance(step, Sentence):
+                    yield "sentence", sentence_json(step)
+                else:
+                    made = {**answer_json(step, found, self.address), **turn}
+                    await self.work(partial(self.conversations.answer, answer=made, **turn))
+                    yield "answer", made
+
     def conversation(self, who: Caller, name: str) -> Conversation:
         found = self.conversations.get(name, who.name)
         if found is None:
             raise NotFound("no conversation of this id that is yours")
         return found
 
-    def keep_pictures(self, asked: AskIn) -> tuple[str, ...]:
-        """Query pictures, so that a conversation shows them again; their digests."""
-        with laid(asked) as (images, _):
-            paths = [image.path for image in images]
-            return tuple(self.uploads.put(p.read_bytes(), open_picture(p)) for p in paths)
-
     def address(self, digest: str) -> str | None:
         """A picture by its address here; no path of the server goes out."""
         return f"/v1/assets/{digest}" if self.unirag.assets.path(digest) else None
+
+    def _begin(self, who: Caller, asked: AskIn) -> dict[str, Any]:
+        """The conversation and the number of its new turn, written down."""
+        with laid(asked) as (images, _):  # kept, so that the conversation shows them again
+            paths = [image.path for image in images]
+            kept = tuple(self.uploads.put(p.read_bytes(), open_picture(p)) for p in paths)
+        name = asked.conversation or self.conversations.begin(who.name)
+        number = self.conversations.ask(name, asked.text.strip(), kept)
+        return {"conversation": name, "turn": number}
 
     def _count(self, answer: Answer) -> None:
         self.metrics.steps(answer.timings_ms)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
-from data.records import Sentence
 from unirag.api.access import Caller
 from unirag.api.bodies import documented, read
 from unirag.api.errors import NotFound
@@ -26,8 +24,7 @@ from unirag.api.schemas import (
 )
 from unirag.api.state import Here, Service, Who
 from unirag.conversations import Conversation, Turn
-from unirag.search import Found
-from unirag.views import answer_json, conversation_markdown, found_json, sentence_json
+from unirag.views import conversation_markdown, found_json
 
 __all__ = ["router"]
 
@@ -53,15 +50,12 @@ async def ask(request: Request, who: Who, here: Here) -> Response:
     Events: `found` (as from a search), a `sentence` each, `answer` (the whole), or `error`.
     """
     asked = await read(request, AskIn)
-    earlier: list[str] = []
-    if name := asked.conversation:
-        earlier = (await here.work(lambda: here.conversation(who, name))).questions
     wants_events = "text/event-stream" in request.headers.get("accept", "")
     if asked.stream or wants_events:
-        return EventStream(_events(here, who, asked, earlier), here.settings.seconds)
+        return EventStream(_events(here, who, asked), here.settings.seconds)
 
     async def whole() -> dict[str, Any]:
-        async with aclosing(_turn(here, who, asked, earlier)) as turn:
+        async with aclosing(here.answer(who, asked)) as turn:
             async for _, made in turn:
                 last = made
         return last
@@ -69,36 +63,8 @@ async def ask(request: Request, who: Who, here: Here) -> Response:
     return JSONResponse(await within(request, here.settings.seconds, whole()))
 
 
-async def _turn(
-    here: Service, who: Caller, asked: AskIn, earlier: list[str]
-) -> AsyncGenerator[tuple[str, dict[str, Any]]]:
-    """The events of one answer, which is kept in its conversation when it is whole."""
-    turn: dict[str, Any] = {}
-    async with aclosing(here.stream(who, asked, earlier)) as events:
-        async for step in events:
-            if isinstance(step, Found):
-                found = step
-                turn = await here.work(lambda: _begin(here, who, asked))
-                yield "found", {**found_json(step, here.address), **turn}
-            elif isinstance(step, Sentence):
-                yield "sentence", sentence_json(step)
-            else:
-                made = {**answer_json(step, found, here.address), **turn}
-                await here.work(partial(here.conversations.answer, answer=made, **turn))
-                yield "answer", made
-
-
-def _begin(here: Service, who: Caller, asked: AskIn) -> dict[str, Any]:
-    """The conversation and the number of its new turn, written down."""
-    name = asked.conversation or here.conversations.begin(who.name)
-    number = here.conversations.ask(name, asked.text.strip(), here.keep_pictures(asked))
-    return {"conversation": name, "turn": number}
-
-
-async def _events(
-    here: Service, who: Caller, asked: AskIn, earlier: list[str]
-) -> AsyncGenerator[bytes]:
-    async with aclosing(_turn(here, who, asked, earlier)) as turn:
+async def _events(here: Service, who: Caller, asked: AskIn) -> AsyncGenerator[bytes]:
+    async with aclosing(here.answer(who, asked)) as turn:
         async for kind, data in turn:
             yield event(data, kind)
 
