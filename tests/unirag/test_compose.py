@@ -1,24 +1,438 @@
-"""docker-compose.yml is read as Compose would, for no Docker engine runs where the tests do."""
+"""What deploys the service, read as Docker and Compose would: no engine runs where the tests do."""
 
 from __future__ import annotations
 
+import inspect
+import os
 import re
+import shutil
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
+import pytest
 import yaml
+from typer.testing import CliRunner
+
+from data.errors import BadSetting
+from unirag import config
+from unirag.api.routes import health
+from unirag.cli import serving
+from unirag.cli.commands import app
 
 ROOT = Path(__file__).resolve().parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES = COMPOSE["services"]
+GPU = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text())["services"]
+OURS = ("models", "service", "reader")  # from our image
+ANSWERING = ("service", "reader")
+PROFILES = sorted({name for s in SERVICES.values() for name in s.get("profiles", [])})
+KEY = "a-key-of-24-characters.."
 
 
-def test_qdrant_service_is_pinned_checked_and_kept() -> None:
-    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
-    qdrant = compose["services"]["qdrant"]
-    name, _, tag = qdrant["image"].partition(":")
-    assert name == "qdrant/qdrant"
-    version = re.fullmatch(r"v(\d+)\.(\d+)\.\d+", tag)
-    assert version, "pinned to a release"
+def texts() -> dict[str, str]:
+    """The files that deploy, by name, without their comments."""
+    names = "Dockerfile docker-compose.yml docker-compose.gpu.yml deploy/prometheus.yml".split()
+    return {name: re.sub(r"(?m)^\s*#.*\n", "", (ROOT / name).read_text()) for name in names}
+
+
+@cache
+def stages() -> dict[str, list[tuple[str, str]]]:
+    """Each stage of the Dockerfile with those that it is made from in front, last one last."""
+    text = texts()["Dockerfile"].replace("\\\n", " ")
+    found: dict[str, list[tuple[str, str]]] = {}
+    steps: list[tuple[str, str]] = []
+    for line in filter(str.strip, text.splitlines()):
+        word, _, rest = line.partition(" ")
+        if word == "FROM":
+            source, _, name = rest.partition(" AS ")
+            steps = found[name] = list(found.get(source, [("FROM", source)]))
+        else:
+            steps.append((word, " ".join(rest.split())))
+    return found
+
+
+def steps(stage: str, word: str) -> list[str]:
+    return [rest for w, rest in stages()[stage] if w == word]
+
+
+def image_environment(stage: str) -> dict[str, str]:
+    return dict(pair.split("=", 1) for rest in steps(stage, "ENV") for pair in rest.split())
+
+
+def example() -> dict[str, str]:
+    """The variables of .env.example with their values, those that are commented out too."""
+    lines = re.findall(r"(?m)^#?([A-Z_]+)=(.*)$", (ROOT / ".env.example").read_text())
+    assert len(lines) == len(dict(lines)), "each once"
+    return dict(lines)
+
+
+def variables_read() -> set[str]:
+    """Names that Compose looks up in .env: `${NAME}`, a name without a value, a secret's source."""
+    found = set(re.findall(r"\$\{(\w+)", "".join(texts().values()).replace("${PYTHON_IMAGE}", "")))
+    for service in [*SERVICES.values(), *GPU.values()]:
+        given = service.get("environment", {})
+        found |= {name for name, value in given.items() if value is None}
+    return found | {secret["environment"] for secret in COMPOSE["secrets"].values()}
+
+
+def filled(value: Any, given: dict[str, str]) -> str:
+    """A value after Compose has put the variables in: `${NAME:-default}`."""
+    return re.sub(r"\$\{(\w+)(?::-([^}]*))?\}", lambda m: given.get(m[1]) or m[2] or "", str(value))
+
+
+def environment(name: str, given: dict[str, str], gpu: bool = False) -> dict[str, str]:
+    """What a container of our image sees, under an .env that says `given`."""
+    stated = SERVICES[name].get("environment", {}) | (
+        GPU[name].get("environment", {}) if gpu else {}
+    )
+    passed = {
+        key: given.get(key) if value is None else filled(value, given)
+        for key, value in stated.items()
+    }
+    stage = (GPU[name] if gpu else SERVICES[name])["build"]["target"]
+    return image_environment(stage) | {k: v for k, v in passed.items() if v is not None}
+
+
+def published(service: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The address on the host and the port in the container, where .env says nothing."""
+    for port in service.get("ports", ()):
+        host, _, inside = filled(port, {}).rpartition(":")
+        yield host, inside
+
+
+def mounts(service: dict[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
+    """Source, target, the part of the source that is mounted, and whether it is read-only."""
+    for volume in service.get("volumes", ()):
+        if isinstance(volume, dict):
+            part = volume["volume"]["subpath"]
+            yield volume["source"], volume["target"], part, volume.get("read_only", False)
+        else:
+            source, *rest = filled(volume, {}).split(":")
+            yield source, rest[0] if rest else source, "", rest[-1:] == ["ro"]
+
+
+def only(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]) -> None:
+    """These settings and no others."""
+    for name in [n for n in os.environ if n.startswith("UNIRAG_")]:
+        monkeypatch.delenv(name)
+    for name, value in environ.items():
+        if name.startswith("UNIRAG_"):
+            monkeypatch.setenv(name, value)
+
+
+# The images
+
+
+def test_images_are_pinned_to_a_release() -> None:
+    for name, service in SERVICES.items():
+        image, _, tag = service["image"].partition(":")
+        if name in OURS:
+            assert (image, tag) == ("unirag", service["build"]["target"])
+        else:
+            assert re.fullmatch(r"v\d+\.\d+\.\d+", tag), f"{name}: {tag}"
+    assert "\nARG PYTHON_IMAGE=python:3.12-slim-bookworm\n" in "\n" + texts()["Dockerfile"]
+    version = re.fullmatch(r"qdrant/qdrant:v(\d+)\.(\d+)\.\d+", SERVICES["qdrant"]["image"])
+    assert version
     assert (int(version[1]), int(version[2])) >= (1, 17), "the fusion's weights need 1.17"
-    assert all(port.startswith("127.0.0.1:") for port in qdrant["ports"])
-    assert "readyz" in " ".join(qdrant["healthcheck"]["test"])
-    volumes = {v.split(":")[0] for v in qdrant["volumes"]}
-    assert volumes <= set(compose["volumes"])
+
+
+def test_every_target_runs_unirag_as_a_user_and_only_the_venv_comes_from_the_builder() -> None:
+    assert next(iter(stages())) == "builder"
+    assert list(stages())[-1] == "cpu", "what `docker build .` makes"
+    for target in ("cpu", "gpu"):
+        assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", steps(target, "USER")[-1]), "no root, by number"
+        assert steps(target, "COPY") == ["--from=builder /opt/unirag /opt/unirag"]
+        assert steps(target, "ENTRYPOINT") == ['["unirag"]']
+        assert "apt-get" not in "".join(steps("cpu", "RUN"))
+    assert any("gcc" in run for run in steps("gpu", "RUN")), "Triton compiles with it"
+
+
+def test_the_builder_gets_every_package_and_the_context_holds_nothing_else() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    rooms = {name.partition(".")[0] for name in project["tool"]["setuptools"]["packages"]}
+    asked = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
+    copied = {source for rest in steps("builder", "COPY") for source in rest.split()[:-1]}
+    assert copied == rooms | asked
+    ignored = [line for line in (ROOT / ".dockerignore").read_text().split("\n") if line]
+    kept = {line[1:] for line in ignored if line.startswith("!")}
+    assert ignored[1] == "*"
+    assert kept == copied, "so that neither .env nor .git nor .venv is sent"
+
+
+def test_the_image_has_the_extras_that_it_promises() -> None:
+    extras = re.search(r"for e in \(([^)]*)\)", " ".join(steps("builder", "RUN")))
+    assert extras
+    known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {e.strip(" '") for e in extras[1].split(",")} == {"ui", "speech", "mcp"} <= set(known)
+
+
+def test_no_file_names_an_address_outside() -> None:
+    """Indexes and registries are the user's choice: no host but our own services is written."""
+    every = texts() | {".env.example": (ROOT / ".env.example").read_text()}
+    for name, text in every.items():
+        hosts = {urlsplit(url).hostname for url in re.findall(r"https?://[^\s'\"]+", text)}
+        assert hosts <= {*SERVICES, "127.0.0.1"}, name
+
+
+# The containers
+
+
+def test_every_service_that_stays_up_has_a_health_check_that_can_fail() -> None:
+    for name, service in SERVICES.items():
+        if service["restart"] == "no":
+            assert name == "models"
+            continue
+        assert service["healthcheck"]["test"][0] == "CMD", name
+    assert "readyz" in " ".join(SERVICES["qdrant"]["healthcheck"]["test"])
+    routes = {route.path for route in health.router.routes}
+    for name in ANSWERING:
+        (url,) = re.findall(r"http://[^']+", " ".join(SERVICES[name]["healthcheck"]["test"]))
+        assert urlsplit(url).path == "/readyz"
+        assert urlsplit(url).path in routes
+        assert str(urlsplit(url).port) == steps("cpu", "EXPOSE")[0]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_have_no_rights_and_write_nothing_but_their_volumes(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert "privileged" not in service
+    assert "user" not in service, "the image's own"
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert any(mount.startswith("/tmp:") for mount in service["tmpfs"])
+    written = image_environment("gpu")
+    for variable in ("TMPDIR", "XDG_CACHE_HOME", "HF_HOME", "GRADIO_TEMP_DIR", "TRITON_CACHE_DIR"):
+        assert written[variable].startswith("/var/tmp"), variable
+    assert "/var/tmp" in service["volumes"], "on disk"
+
+
+def test_what_is_published_is_for_this_machine_and_leads_to_the_service() -> None:
+    port = inspect.signature(serving.serve).parameters["port"].default
+    assert steps("cpu", "EXPOSE") == [str(port)]
+    for name, service in SERVICES.items():
+        for host, inside in published(service):
+            assert host.startswith("127.0.0.1:"), name
+            assert inside == str(port) or name not in ANSWERING
+    assert not list(published(SERVICES["vllm"]))
+
+
+def test_volumes_are_declared_and_the_image_makes_their_folders_for_its_user() -> None:
+    made = re.search(r"install -d -o unirag -g unirag ([^&]*)", " ".join(steps("cpu", "RUN")))
+    assert made
+    folders = set(made[1].split())
+    home, models = (image_environment("cpu")[f"UNIRAG_{name}"] for name in ("HOME", "MODELS"))
+    assert {home, models} <= folders
+    for name, service in SERVICES.items():
+        for source, target, part, _ in mounts(service):
+            if part:
+                assert f"{home}/{part}" in folders, "or it cannot be mounted"
+            if name in OURS and source in COMPOSE["volumes"]:
+                assert target in folders
+            assert source in COMPOSE["volumes"] or source.startswith((".", "/")), source
+
+
+def test_one_container_holds_the_home_and_readers_change_nothing_that_is_shared() -> None:
+    holders = [n for n, s in SERVICES.items() if ("home", "") in {m[::2] for m in mounts(s)}]
+    assert holders == ["service"]
+    for source, target, _, read_only in mounts(SERVICES["reader"]):
+        assert read_only or (source, target) == ("/var/tmp", "/var/tmp")
+    home = image_environment("cpu")["UNIRAG_HOME"]
+    (own,) = [mount for mount in SERVICES["reader"]["tmpfs"] if mount.startswith(f"{home}:")]
+    user, group = steps("cpu", "USER")[-1].split(":")
+    assert f"uid={user},gid={group}" in own
+
+
+def test_the_service_starts_after_its_store_and_its_models() -> None:
+    assert SERVICES["service"]["depends_on"] == {
+        "qdrant": {"condition": "service_healthy"},
+        "models": {"condition": "service_completed_successfully"},
+    }
+    assert SERVICES["reader"]["depends_on"] == {"service": {"condition": "service_healthy"}}
+    assert SERVICES["models"]["command"] == ["models", "pull"]
+    models = {n: next(v for v in SERVICES[n]["volumes"] if "models:" in v) for n in OURS}
+    assert [n for n in OURS if not models[n].endswith(":ro")] == ["models"]
+
+
+# The variables
+
+
+def test_every_variable_that_compose_reads_is_in_the_example_and_no_other() -> None:
+    assert variables_read() - {"PYTHON_IMAGE"} == set(example())
+    assert "${" not in (ROOT / ".env.example").read_text()
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+@pytest.mark.parametrize("name", OURS)
+def test_settings_know_every_variable_that_a_container_gets(
+    name: str, gpu: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """An unknown key is an error of the settings, so that loading them is the test."""
+    monkeypatch.chdir(tmp_path)
+    given = example() | {"UNIRAG_API_KEYS": f"teacher:{KEY}", "READER_API_KEYS": KEY}
+    only(monkeypatch, environment(name, given, gpu))
+    settings = config.load()
+    assert settings.profile == "mini"
+    assert settings.models == Path("/var/lib/unirag/models")
+    if name in ANSWERING:
+        url = urlsplit(settings.qdrant_url or "")
+        assert (url.hostname, url.port) == ("qdrant", 6333)
+        assert [k.teacher for k in settings.api_keys] == [name == "service"]
+        assert settings.device == ("cuda" if gpu else "auto")
+        assert urlsplit(settings.chat.url or "").hostname in SERVICES
+        assert settings.chat.model == given["VLLM_MODEL"]
+        passed = {n for n in given if n.startswith("UNIRAG_")}
+        assert passed <= set(environment(name, given)), "what .env says arrives"
+
+
+def test_variables_of_unirag_are_settings_so_that_env_can_be_exported(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """`set -a; . ./.env` and then a command: a UNIRAG_* that is no setting would be refused."""
+    monkeypatch.chdir(tmp_path)
+    only(monkeypatch, example() | {"UNIRAG_API_KEYS": KEY})
+    config.load()
+
+
+@pytest.mark.parametrize("name", ANSWERING)
+@pytest.mark.parametrize("env", [{}, {"UNIRAG_API_KEYS": "", "READER_API_KEYS": ""}])
+def test_without_keys_the_container_ends_and_says_why(
+    name: str, env: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not by `:?`, which would keep `docker compose up -d qdrant` from starting as well."""
+    monkeypatch.chdir(tmp_path)
+    seen = environment(name, env) | {"UNIRAG_HOME": str(tmp_path / "home")}
+    only(monkeypatch, seen)
+    monkeypatch.setattr(serving, "_run", lambda *_: pytest.fail("it serves without a key"))
+    assert "command" not in SERVICES[name]
+    (command,) = steps("cpu", "CMD")
+    ended = CliRunner().invoke(app, yaml.safe_load(command))
+    assert isinstance(ended.exception, BadSetting)
+    assert "set UNIRAG_API_KEYS" in str(ended.exception)
+    monkeypatch.setenv("UNIRAG_API_KEYS", KEY)
+    (tmp_path / "home").write_text("")  # so that it gets as far as its home and no further
+    assert "--home" in str(CliRunner().invoke(app, yaml.safe_load(command)).exception)
+
+
+# The rest of the stack
+
+
+def test_the_gpu_override_fits_the_services_and_builds_for_cuda() -> None:
+    assert set(GPU) <= set(SERVICES)
+    assert set(OURS) <= set(GPU), "one image for all of them"
+    for name in (*ANSWERING, "vllm"):
+        (device,) = GPU[name]["deploy"]["resources"]["reservations"]["devices"]
+        assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"]), name
+    for name in OURS:
+        build = SERVICES[name]["build"] | GPU[name]["build"]
+        assert build["target"] in stages()
+        assert GPU[name]["image"] == f"unirag:{build['target']}" != SERVICES[name]["image"]
+        known = {rest.partition("=")[0] for rest in steps("builder", "ARG")}
+        assert set(SERVICES[name]["build"]["args"]) | set(build["args"]) <= known
+        assert "TORCH_INDEX" in build["args"], "or the CPU wheels of .env go into this image"
+    assert "device" not in str(COMPOSE), "the CPU files ask for none"
+
+
+def test_vllm_answers_to_the_names_that_the_service_asks_for() -> None:
+    given = example()
+    command = [filled(word, given) for word in SERVICES["vllm"]["command"]]
+    names = command[command.index("--served-model-name") + 1 :][:2]
+    assert f"--model={names[0]}" in command
+    assert names == [given["UNIRAG_CHAT__MODEL"], "default"], "default: no name was set"
+    assert urlsplit(given["UNIRAG_CHAT__URL"]).path == "/v1"
+
+
+def test_prometheus_scrapes_what_the_service_serves_with_the_key_that_it_is_given() -> None:
+    scrapes = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text())["scrape_configs"]
+    targets = set()
+    for scrape in scrapes:
+        targets |= {t for c in scrape.get("static_configs", ()) for t in c["targets"]}
+        for found in scrape.get("dns_sd_configs", ()):
+            targets |= {f"{name}:{found['port']}" for name in found["names"]}
+        assert scrape["metrics_path"] in {route.path for route in health.router.routes}
+        assert scrape["authorization"] == {
+            "type": "Bearer",
+            "credentials_file": f"/run/secrets/{SERVICES['prometheus']['secrets'][0]}",
+        }
+    assert targets == {f"{name}:{steps('cpu', 'EXPOSE')[0]}" for name in ANSWERING}
+    assert set(SERVICES["prometheus"]["secrets"]) == set(COMPOSE["secrets"])
+    # Compose refuses a secret from the environment in a container with a read-only root.
+    assert not SERVICES["prometheus"].get("read_only")
+    assert (
+        "./deploy/prometheus.yml:/etc/prometheus/prometheus.yml:ro"
+        in (SERVICES["prometheus"]["volumes"])
+    )
+
+
+def test_the_manual_names_what_there_is() -> None:
+    text = (ROOT / "docs/deploy.md").read_text()
+    files = set(re.findall(r"-f (\S+\.yml)", text))
+    assert all((ROOT / name).is_file() for name in files)
+    assert set(re.findall(r"--profile (\w+)", text)) == set(PROFILES)
+    assert set(re.findall(r"--scale (\w+)=", text)) == {"reader"}
+    called = re.findall(r"docker compose (?:exec(?: -T)?|run --rm|logs|up -d) (\w+)", text)
+    assert set(called) <= set(SERVICES)
+    assert called
+    for name in re.findall(r"\b[A-Z]+_[A-Z_]+\b", text):
+        assert name in example(), f"{name} is no variable"
+
+
+# Compose itself
+
+
+@cache
+def compose_command() -> list[str] | None:
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]):
+            said = subprocess.run([*command, "version"], capture_output=True, text=True)
+            if said.returncode == 0 and re.search(r"\bv?[2-9]\.\d+", said.stdout):
+                return command
+    return None
+
+
+def rendered(env: Path, *more: str) -> str:
+    command = compose_command()
+    if command is None:
+        pytest.skip("no Docker Compose 2 on this machine")
+    quiet = {n: v for n, v in os.environ.items() if n not in example()}
+    done = subprocess.run(
+        [*command, "--env-file", str(env), *more],
+        cwd=ROOT,
+        env=quiet,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "level=warning" not in done.stderr, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+@pytest.mark.parametrize("profile", ["", *PROFILES, "*"])
+def test_compose_accepts_the_files(profile: str, gpu: bool) -> None:
+    files = ["-f", "docker-compose.yml", *(["-f", "docker-compose.gpu.yml"] if gpu else [])]
+    profiles = ["--profile", profile] if profile else []
+    made = yaml.safe_load(rendered(ROOT / ".env.example", *files, *profiles, "config"))
+    wanted = {
+        name
+        for name, service in SERVICES.items()
+        if "profiles" not in service or profile == "*" or profile in service["profiles"]
+    }
+    assert set(made["services"]) == wanted
+    for service in made["services"].values():
+        assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", ()))
+    assert made["services"]["service"]["image"] == ("unirag:gpu" if gpu else "unirag:cpu")
+    assert made["services"]["service"]["environment"]["UNIRAG_QDRANT_URL"] == "http://qdrant:6333"
+
+
+def test_the_store_alone_needs_no_variable(tmp_path: Path) -> None:
+    (tmp_path / "env").touch()
+    made = yaml.safe_load(rendered(tmp_path / "env", "config", "qdrant"))
+    assert set(made["services"]) == {"qdrant"}
+    assert made["services"]["qdrant"]["environment"]["QDRANT__SERVICE__API_KEY"] is None
