@@ -61,7 +61,9 @@ def open_picture(source: Path | bytes, name: str = "") -> Image.Image:
             f"{name}: not a picture that can be read; expected one of "
             + ", ".join(f.lower() for f in _FORMATS)
         ) from None
-    except (OSError, ValueError, SyntaxError, EOFError, MemoryError) as error:
+    except MemoryError:
+        raise BadInput(f"{name}: no memory is left for the picture; scale it down first") from None
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise BadInput(f"{name}: the picture is broken ({error}); save it again") from None
 
 

@@ -50,6 +50,7 @@ class EdgeStore:
         if marker.exists():
             stamp.check(_stored_stamp(marker), f"the collection in {path}")
             self._shard = _guard(path, lambda: qe.EdgeShard.load(str(path / "shard")))
+            self._index_payload()
             return
         shard = path / "shard"
         shard.mkdir(parents=True, exist_ok=True)
@@ -57,11 +58,15 @@ class EdgeStore:
             self._shard = _guard(path, lambda: qe.EdgeShard.load(str(shard)))
         else:
             self._shard = _guard(path, lambda: qe.EdgeShard.create(str(shard), _config(stamp)))
-        for name in PAYLOAD_INDEXES:
-            self._update(qe.UpdateOperation.create_field_index(name, qe.PayloadSchemaType.Keyword))
+        self._index_payload()
         temporary = marker.with_suffix(".part")
         temporary.write_text(json.dumps(stamp.to_json(), indent=2))
         temporary.replace(marker)
+
+    def _index_payload(self) -> None:
+        """What is there already costs nothing; an older collection gets what it lacks."""
+        for name in PAYLOAD_INDEXES:
+            self._update(qe.UpdateOperation.create_field_index(name, qe.PayloadSchemaType.Keyword))
 
     def upsert(self, points: Sequence[Point]) -> None:
         if points:

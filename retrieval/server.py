@@ -49,8 +49,12 @@ class ServerStore:
         self._collection = collection
         if not self._call(lambda: client.collection_exists(collection)):
             self._call(lambda: self._create(stamp))
-        stored = self._call(lambda: client.get_collection(collection)).config.metadata or {}
-        stamp.check(stored, f"the collection {collection!r} on the Qdrant server")
+        stored = self._call(lambda: client.get_collection(collection))
+        where = f"the collection {collection!r} on the Qdrant server"
+        stamp.check(stored.config.metadata or {}, where)
+        for name in PAYLOAD_INDEXES:
+            if name not in stored.payload_schema:  # new, or made before there was this index
+                self._call(lambda n=name: self._index_payload(n))  # type: ignore[misc]
 
     @classmethod
     def connect(cls, url: str, api_key: str | None, collection: str, stamp: Stamp) -> ServerStore:
@@ -77,10 +81,9 @@ class ServerStore:
             sparse_vectors_config={"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF)},
             metadata=stamp.to_json(),
         )
-        for name in PAYLOAD_INDEXES:
-            self._client.create_payload_index(
-                self._collection, name, models.PayloadSchemaType.KEYWORD
-            )
+
+    def _index_payload(self, name: str) -> None:
+        self._client.create_payload_index(self._collection, name, models.PayloadSchemaType.KEYWORD)
 
     def upsert(self, points: Sequence[Point]) -> None:
         for start in range(0, len(points), _BATCH):

@@ -31,7 +31,7 @@ __all__ = [
 
 Vector = NDArray[np.float32]
 
-PAYLOAD_INDEXES = ("kind", "corpus", "section", "source", "role", "audience")
+PAYLOAD_INDEXES = ("kind", "corpus", "section", "source", "role", "audience", "image")
 # Weighted reciprocal rank fusion as the engine computes it, rank from 1:
 #     score = sum over channels of 1 / (rank / weight + RRF_K - 1)
 # after Cormack et al. 2009. Their k = 60 would drown the weights: they divide the rank.
@@ -69,7 +69,7 @@ class ChannelQuery:
 class Where:
     """Which items may be returned; an empty tuple means any.
 
-    `sections` matches any level of the section path.
+    `sections` matches any level of the section path; `images` are digests of pictures.
     """
 
     kinds: tuple[Kind, ...] = ()
@@ -78,6 +78,7 @@ class Where:
     sources: tuple[str, ...] = ()
     roles: tuple[Role, ...] = ()
     audiences: tuple[Audience, ...] = ()
+    images: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
 
     def conditions(self) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -89,6 +90,7 @@ class Where:
             ("source", self.sources),
             ("role", self.roles),
             ("audience", self.audiences),
+            ("image", self.images),
         ):
             if values:
                 yield name, values

@@ -96,7 +96,10 @@ def check(query: Query, limit: int) -> None:
 
 @dataclass
 class Searcher:
-    """Collaborators are injected; `ocr` and `transcribe` are None where they are off."""
+    """Collaborators are injected; `ocr` and `transcribe` are None where they are off.
+
+    `decode` opens a query picture, which may come from anybody.
+    """
 
     store: VectorStore
     encoder: ImageEncoder
@@ -105,6 +108,7 @@ class Searcher:
     settings: SearchSettings
     ocr: LabelSource | None = None
     transcribe: Callable[[Path], str] | None = None
+    decode: Callable[[Path], Image.Image] = open_picture
 
     def search(self, query: Query, limit: int = 10, where: Where = Where()) -> Found:
         """The best `limit` items.
@@ -124,7 +128,7 @@ class Searcher:
         with _timed(timings, "transcribe", bool(query.audio)):
             words += [(self._spoken(a.path), a.weight) for a in query.audio]
         with _timed(timings, "decode", bool(query.images)):
-            pictures = [open_picture(i.path) for i in query.images]
+            pictures = [self.decode(i.path) for i in query.images]
         with _timed(timings, "ocr", bool(pictures and self.ocr)):
             read = [self._read(p) for p in pictures]
         with _timed(timings, "encode"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +73,11 @@ class Examples:
         self.pictures, self.originals = pictures, originals
 
 
-def read_examples(folder: Path, originals: Path | None = None) -> Examples:
+def read_examples(
+    folder: Path,
+    originals: Path | None = None,
+    decode: Callable[[Path], Image.Image] = open_picture,
+) -> Examples:
     """The pictures in `folder`, each with its namesake in `originals` (suffixes may differ).
 
     Raises `BadInput` for a folder with too few or too many pictures, or one without its original.
@@ -83,7 +87,7 @@ def read_examples(folder: Path, originals: Path | None = None) -> Examples:
         raise BadInput(
             f"{folder}: {len(paths)} pictures; expected {FEWEST} to {MOST} examples of the style"
         )
-    pictures = [open_picture(path) for path in paths]
+    pictures = [decode(path) for path in paths]
     if originals is None:
         return Examples(pictures, None)
     known = {path.stem: path for path in _pictures(originals)}
@@ -93,7 +97,7 @@ def read_examples(folder: Path, originals: Path | None = None) -> Examples:
                 f"{path}: no picture named {path.stem} in {originals}; expected the figure that "
                 "the example shows, under the same name, or no --originals at all"
             )
-    return Examples(pictures, [open_picture(known[path.stem]) for path in paths])
+    return Examples(pictures, [decode(known[path.stem]) for path in paths])
 
 
 def learn(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,28 @@ def test_filters(store: VectorStore) -> None:
         "1 Motion": 1,
         "2 Speed": 1,
     }
+
+
+def test_what_shows_a_picture(store: VectorStore) -> None:
+    shown = fill(store)["lens"]
+    for corpus in ("optics", "atlas"):
+        item = replace(shown.item, id=item_id(corpus, "a"), corpus=corpus, image="d1")
+        store.upsert([replace(shown, item=item)])
+    assert store.count(Where(images=("d1",))) == 2
+    assert store.count(Where(images=("d1",), corpora=("atlas", "physics"))) == 1
+    assert store.count(Where(images=("d2",))) == 0
+
+
+def test_a_collection_of_before_an_index_gets_it(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("edge", "server"):
+        monkeypatch.setattr(f"retrieval.{module}.PAYLOAD_INDEXES", ("kind", "corpus"))
+    fill(open_store(STAMP))
+    monkeypatch.undo()
+    store = open_store(STAMP)
+    assert store.count(Where(sources=("ch2",))) == 1
+    assert store.tally("source") == {"ch1": 3, "ch2": 1}  # the engine needs the index for this
 
 
 def test_delete(store: VectorStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -58,6 +59,30 @@ def test_a_key_sees_its_own_corpora_only(serve: Any) -> None:
         assert client.get(item, headers=bearer(OTHER)).status_code == 404
         assert client.get(item, headers=bearer(STUDENT)).status_code == 200
         assert client.get("/v1/corpora", headers=bearer(OTHER)).json() == {"corpora": []}
+
+
+def test_a_picture_is_there_for_who_may_see_a_figure_of_it(serve: Any, place: Any) -> None:
+    own = {"key": "atlas-key-0123456789", "name": "atlas", "corpora": ["atlas", "cards"]}
+    with serve(api_keys=[*KEYS, own]) as client:
+        hits = client.post("/v1/search", json=QUESTION, headers=bearer(STUDENT)).json()["hits"]
+        (picture,) = [h["image"] for h in hits if h["image"]]
+        for path in (picture, f"{picture}/thumbnail"):
+            for key in (STUDENT, TEACHER, own["key"]):
+                assert client.get(path, headers=bearer(key)).status_code == 200, key
+            hidden = client.get(path, headers=bearer(OTHER))
+            absent = client.get(path.replace(picture[-64:], "0" * 64), headers=bearer(OTHER))
+            assert hidden.status_code == absent.status_code == 404
+            assert hidden.content == absent.content
+        # the same picture in a corpus that is open to the key opens it
+        files = {"file": ("ray.png", (place.cards / "ray.png").read_bytes())}
+        job = client.post(
+            "/v1/index-jobs", data={"corpus": "chemistry"}, files=files, headers=bearer(TEACHER)
+        ).json()
+        while job["state"] in ("queued", "running"):
+            job = client.get(f"/v1/index-jobs/{job['id']}", headers=bearer(TEACHER)).json()
+            time.sleep(0.05)
+        assert job["state"] == "done", job
+        assert client.get(picture, headers=bearer(OTHER)).status_code == 200
 
 
 def test_a_conversation_is_there_for_its_owner_only(serve: Any) -> None:

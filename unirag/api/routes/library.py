@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from starlette.datastructures import UploadFile as Uploaded
 
 from data.errors import BadInput
+from retrieval.store import Where
 from unirag.api.access import Caller
 from unirag.api.bodies import fit, private_folder, read_json
 from unirag.api.errors import NotFound, TooBusy
@@ -54,17 +55,15 @@ def item(name: str, who: Who, here: Here) -> dict[str, Any]:
 @router.get("/assets/{digest}", response_class=FileResponse, responses=_PICTURE)  # type: ignore[arg-type]
 def asset(digest: str, who: Who, here: Here) -> FileResponse:
     """A figure's picture as it was indexed. Ranges are served."""
-    path = here.unirag.assets.path(digest)
-    if path is None:
-        raise NotFound("no picture of this digest is here")
-    return FileResponse(path, headers=_IMMUTABLE)
+    return FileResponse(_shown(here, who, digest), headers=_IMMUTABLE)
 
 
 @router.get("/assets/{digest}/thumbnail", response_class=FileResponse, responses=_PICTURE)  # type: ignore[arg-type]
 def thumbnail(digest: str, who: Who, here: Here) -> FileResponse:
     """The same within 320 x 320 pixels, as WebP."""
-    assets = here.unirag.assets
-    if assets.path(digest) is None or not (path := assets.thumbnail(digest)).exists():
+    _shown(here, who, digest)
+    path = here.unirag.assets.thumbnail(digest)
+    if not path.exists():
         raise NotFound("no picture of this digest is here")
     return FileResponse(path, headers=_IMMUTABLE)
 
@@ -172,6 +171,17 @@ async def enrol(
 
     async with here.searches.turn():
         return await here.work(learn)
+
+
+def _shown(here: Service, who: Caller, digest: str) -> Path:
+    """A figure's file; raises `NotFound` where none of the caller's corpora shows the picture."""
+    path = here.unirag.assets.path(digest)
+    if path and who.corpora:  # who knows a digest may have it from elsewhere
+        where = Where(corpora=who.corpora, images=(digest,))
+        path = path if here.unirag.store.count(where) else None
+    if path is None:
+        raise NotFound("no picture of this digest is here")
+    return path
 
 
 class _Named(BaseModel):
