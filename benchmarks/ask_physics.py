@@ -22,7 +22,7 @@ from benchmarks.checked_queries import load
 from benchmarks.environment import HERE, HOME, describe
 from data.records import Answer, Hit
 from generation.evidence import assemble
-from generation.prompts import explain
+from generation.prompts import prompt
 from unirag.app import App
 
 
@@ -38,7 +38,7 @@ def bare(app: App, question: str, hits: Sequence[Hit]) -> float:
         tokens=settings.evidence_tokens,
     )
     began = time.perf_counter()
-    for _ in app.chat.stream(explain(question, evidence), settings.max_tokens):
+    for _ in app.chat.stream(prompt(question, evidence), settings.max_tokens):
         pass
     return time.perf_counter() - began
 

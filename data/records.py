@@ -21,9 +21,11 @@ __all__ = [
     "Hit",
     "Item",
     "Kind",
+    "Level",
     "Query",
     "Role",
     "Sentence",
+    "Task",
     "WeightedAudio",
     "WeightedImage",
     "item_id",
@@ -44,6 +46,15 @@ Role = Literal[
 Audience = Literal["student", "teacher"]
 Channel = Literal["image", "text", "bm25"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
+Task = Literal[
+    "explain",
+    "steps",  # one after the other
+    "compare",
+    "define",
+    "quiz",  # questions with their key and source
+    "feedback",  # on what a student answered
+]
+Level = Literal["school", "college"]
 
 _NAMESPACE = uuid.UUID("6f0c9a51-8f53-5d3e-9f0a-0d2f6f1d7a10")
 
@@ -153,7 +164,7 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An explanation, sentence by sentence, with the evidence that it was made from.
+    """What was asked for, sentence by sentence, with the evidence that it was made from.
 
     `quoted` is true where the model gave nothing that the evidence supports and the sentences are
     quotations of the evidence instead. `refused` is true where there is no good evidence at all.
@@ -165,6 +176,8 @@ class Answer:
     refused: bool = False
     quoted: bool = False
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    task: Task = "explain"
+    level: Level = "school"
 
     @property
     def text(self) -> str:

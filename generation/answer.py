@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.records import Answer, Hit, Sentence
-from data.sentences import sentences
 from generation.chat import ChatModel
 from generation.evidence import Embed, assemble
+from generation.feedback import feedback
 from generation.grounding import Grounder, GroundingSettings, quote
-from generation.prompts import explain
+from generation.prompts import prompt
+from generation.quiz import quiz
+from generation.reply import numeral, reply_sentences
+from generation.tasks import EXPLAIN, Wanted
 
 __all__ = ["AnswerSettings", "Answerer"]
 
@@ -37,39 +41,86 @@ class Answerer:
         self._settings = settings
 
     def stream(
-        self, question: str, hits: Sequence[Hit], stopped: Callable[[], bool] = lambda: False
+        self,
+        question: str,
+        hits: Sequence[Hit],
+        stopped: Callable[[], bool] = lambda: False,
+        wanted: Wanted = EXPLAIN,
+        about: str = "",
     ) -> Iterator[Sentence | Answer]:
         """Each sentence as soon as it is checked, then the whole answer.
 
-        The model is asked for no more once `stopped` is true, between two sentences too.
+        The model is asked for no more once `stopped` is true, between two sentences too. `about`
+        is the question in the asker's own words; a sentence that the model writes on another
+        subject is dropped, whatever source it has.
 
         `Answer.quoted` says that the model wrote nothing that the evidence supports, and that the
-        sentences are the evidence's own words.
+        sentences are the evidence's own words. A quiz that cannot be made is refused.
         """
         began = time.perf_counter()
         timings: dict[str, float] = {}
+        most = self._settings.items
         evidence = assemble(
             question,
-            hits,
+            hits if wanted.written else _around(hits, most),
             self._embed,
             self._chat.count,
-            items=self._settings.items,
+            items=most if wanted.written else max(1, len(hits)),
             tokens=self._settings.evidence_tokens,
         )
-        grounder = Grounder(evidence, self._embed, self._settings.grounding)
+        topic = about if wanted.written else ""
+        grounder = Grounder(evidence, self._embed, self._settings.grounding, topic)
+        if wanted.task == "quiz":
+            made = quiz(question, evidence, self._embed)
+        elif wanted.task == "feedback":
+            made = feedback(question, wanted.student_answer, evidence, grounder, self._embed)
+        else:
+            messages = prompt(question, evidence, wanted.task, wanted.level)
+            pieces = self._chat.stream(messages, self._settings.max_tokens)
+            made = _checked(_timed(pieces, began, timings, stopped), grounder)
         checked: list[Sentence] = []
-        pieces = self._chat.stream(explain(question, evidence), self._settings.max_tokens)
-        for text in _sentences(_timed(pieces, began, timings, stopped)):
-            sentence = grounder.check(text)
-            if sentence and sentence.text not in {s.text for s in checked}:
-                checked.append(sentence)
-                yield sentence
-        quoted = not checked
+        for sentence in made:
+            if stopped():
+                break
+            checked.append(sentence)
+            yield sentence
+        quoted = wanted.written and not checked
         if quoted:
             checked = quote(question, evidence, self._embed)
             yield from checked
         timings["generate"] = (time.perf_counter() - began) * 1000
-        yield Answer(question, tuple(checked), tuple(hits), quoted=quoted, timings_ms=timings)
+        yield Answer(
+            question,
+            tuple(checked),
+            tuple(hits),
+            refused=not wanted.written and not checked,
+            quoted=quoted,
+            timings_ms=timings,
+            task=wanted.task,
+            level=wanted.level,
+        )
+
+
+def _around(hits: Sequence[Hit], most: int) -> list[Hit]:
+    """All hits from the documents of the first `most`: what no model reads may be longer."""
+    near = {(h.item.corpus, h.item.source) for h in hits[:most]}
+    return [h for h in hits if (h.item.corpus, h.item.source) in near]
+
+
+def _checked(pieces: Iterator[str], grounder: Grounder) -> Iterator[Sentence]:
+    """What the model wrote and the evidence supports, said once, its steps numbered anew."""
+    said: set[str] = set()
+    step = 0
+    for text in reply_sentences(pieces):
+        number, plain = numeral(text)
+        sentence = grounder.check(plain)
+        if sentence is None or sentence.text in said:
+            continue
+        said.add(sentence.text)
+        if number.strip("*-• "):
+            step += 1
+            sentence = replace(sentence, text=f"{step}. {sentence.text}")
+        yield sentence
 
 
 def _timed(
@@ -80,30 +131,3 @@ def _timed(
             return
         timings.setdefault("first_token", (time.perf_counter() - began) * 1000)
         yield piece
-
-
-def _sentences(pieces: Iterator[str]) -> Iterator[str]:
-    """Sentences as they become complete: the last one waits, for a label may still follow it."""
-    pending = ""
-    for piece in pieces:
-        pending += piece
-        complete = _split(pending)
-        if len(complete) > 1:
-            yield from complete[:-1]
-            pending = complete[-1] + pending[len(pending.rstrip()) :]
-    # A reply that ran into its limit ends in half a sentence, which nobody can check.
-    yield from (s for s in _split(pending) if s[-1] in '.!?])"”')
-
-
-def _split(text: str) -> list[str]:
-    """Sentences with the labels that follow their full stop: `It falls. [1] Then` -> 2."""
-    parts: list[str] = []
-    for line in text.splitlines():
-        for part in sentences(line):
-            head = part[: part.rfind("]") + 1] if part.lstrip().startswith("[") else ""
-            if parts and head and not head.strip("[]0123456789, "):
-                parts[-1] += " " + head
-                part = part[len(head) :].strip()
-            if part:
-                parts.append(part)
-    return parts

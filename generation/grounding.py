@@ -9,67 +9,78 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
-import snowballstemmer
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.records import Sentence
 from generation.evidence import Embed, Evidence
+from generation.words import WORD, stems
 
-__all__ = ["Grounder", "GroundingSettings", "quote"]
+__all__ = ["LEAST_WORDS", "Grounder", "GroundingSettings", "quote"]
 
 _LABEL = re.compile(r"\s*[\[(](?:source|figure)?\s*(\d+(?:\s*,\s*\d+)*)[\])]", re.IGNORECASE)
-_WORD = re.compile(r"[^\W\d_]{3,}")
+_ADDRESS = re.compile(r"(?:https?:)?//[^\s)\]>\"']+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # Fewer words say nothing that could be checked against a source.
-_LEAST_WORDS = 2
-_STOP = frozenset(
-    "the and for that this with from are was were has have had not but its his her their they "
-    "them then than which what when where who how why can could will would should may might "
-    "does did been being also into onto over under only such more most some any all each other "
-    "these those there here because while about between using used use one two".split()
-)
+LEAST_WORDS = 2
 
 
 class GroundingSettings(BaseModel):
-    """`support` is the least support, in [0, 1], with which a sentence is passed on."""
+    """The least with which a sentence is passed on.
+
+    `support` in [0, 1] is that of the sources. `topic` is the cosine with the question: what a
+    document orders the model to say has a source, but is about something else.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     support: float = Field(0.7, ge=0, le=1)
+    topic: float = Field(0.2, ge=-1, le=1)
 
 
 class Grounder:
-    """Checks the sentences of one answer against its evidence."""
+    """Checks the sentences of one answer against its evidence.
+
+    `about` is the question in the asker's words; where there were none, no topic is checked.
+    """
 
     def __init__(
-        self, evidence: Sequence[Evidence], embed: Embed, settings: GroundingSettings
+        self,
+        evidence: Sequence[Evidence],
+        embed: Embed,
+        settings: GroundingSettings,
+        about: str = "",
     ) -> None:
         self._evidence = {e.label: e for e in evidence}
-        self._words = {e.label: _stems(_source_text(e)) for e in evidence}
+        self._words = {e.label: stems(_source_text(e)) for e in evidence}
         self._numbers = {e.label: _numbers(_source_text(e)) for e in evidence}
         self._embed = embed
-        self._settings = settings
+        self.least = settings.support
+        self._about_D = embed([about])[0] if about else None
+        self._topic = settings.topic
 
     def check(self, text: str) -> Sentence | None:
         """The sentence with its citations, or None where nothing supports it.
 
         A sentence keeps the sources it names that support it; failing that, it gets the source that
-        supports it best. Numbers that no kept source holds make a sentence unsupported.
+        supports it best. Numbers and web addresses that no kept source holds make a sentence
+        unsupported.
         """
         named = {int(n) for group in _LABEL.findall(text) for n in re.findall(r"\d+", group)}
         plain = _LABEL.sub("", text).strip()
-        if len(_WORD.findall(plain)) < _LEAST_WORDS:
+        if len(WORD.findall(plain)) < LEAST_WORDS:
             return None
-        support = self._support(plain)
-        enough = {label for label, value in support.items() if value >= self._settings.support}
+        if self._about_D is not None and self._embed([plain])[0] @ self._about_D < self._topic:
+            return None
+        support = self.support(plain)
+        enough = {label for label, value in support.items() if value >= self.least}
         cited = sorted(named & enough) or [label for label in _best(support) if label in enough]
         if not cited:
             return None
         held = set().union(*(self._numbers[label] for label in cited))
-        if not _numbers(plain) <= held:
+        sources = "\n".join(_source_text(self._evidence[label]) for label in cited)
+        if not _numbers(plain) <= held or any(a not in sources for a in _ADDRESS.findall(plain)):
             return None
         return Sentence(
             plain,
@@ -77,14 +88,14 @@ class Grounder:
             round(max(support[label] for label in cited), 3),
         )
 
-    def _support(self, text: str) -> dict[int, float]:
+    def support(self, text: str) -> dict[int, float]:
         """Half the cosine with the nearest sentence of a source, half the share of words in it."""
         vector_D = self._embed([text])[0]
-        stems = _stems(text)
+        own = stems(text)
         return {
             label: float(
                 0.5 * max(0.0, float(np.max(source.vectors_PD @ vector_D)))
-                + 0.5 * (len(stems & self._words[label]) / len(stems) if stems else 0.0)
+                + 0.5 * (len(own & self._words[label]) / len(own) if own else 0.0)
             )
             for label, source in self._evidence.items()
         }
@@ -116,16 +127,6 @@ def _best(support: dict[int, float]) -> list[int]:
 
 def _source_text(evidence: Evidence) -> str:
     return "\n".join([evidence.item.title, *evidence.parts])
-
-
-@lru_cache(maxsize=1)
-def _stemmer() -> snowballstemmer.stemmer:
-    return snowballstemmer.stemmer("english")
-
-
-def _stems(text: str) -> frozenset[str]:
-    words = [w for w in _WORD.findall(text.lower()) if w not in _STOP]
-    return frozenset(_stemmer().stemWords(words))
 
 
 def _numbers(text: str) -> frozenset[str]:

@@ -6,12 +6,14 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from data.decoder import Decoder
 from data.errors import BadInput, UniragError
 from data.ocr import LabelReader, OcrCache
 from data.pictures import Assets, open_picture
@@ -21,6 +23,7 @@ from generation.answer import Answerer
 from generation.chat import ChatModel
 from generation.followup import standalone
 from generation.openai_chat import OpenAIChat
+from generation.tasks import EXPLAIN, Wanted
 from retrieval.bm25 import Bm25
 from retrieval.encoder import TextRetriever
 from retrieval.store import Stamp, VectorStore, Where
@@ -74,6 +77,7 @@ class App:
             self.home.close()
             raise
         self.assets = Assets(self.home.assets)
+        self.decoder = Decoder()
         self.models = ModelStore(settings.models, settings.profile)
 
     @once
@@ -171,6 +175,7 @@ class App:
             self.settings.search,
             self.ocr,
             lambda path: self.speech.transcribe(path).text,
+            self.decoder.decode,
         )
 
     def index(
@@ -231,6 +236,7 @@ class App:
         limit: int = 10,
         where: Where = Where(),
         earlier: Sequence[str] = (),
+        wanted: Wanted = EXPLAIN,
     ) -> Answer:
         """The cited answer, whole."""
         *_, answer = self.stream(
@@ -241,6 +247,7 @@ class App:
             limit=limit,
             where=where,
             earlier=earlier,
+            wanted=wanted,
         )
         assert isinstance(answer, Answer)
         return answer
@@ -255,12 +262,13 @@ class App:
         limit: int = 10,
         where: Where = Where(),
         earlier: Sequence[str] = (),
+        wanted: Wanted = EXPLAIN,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[Found | Sentence | Answer]:
         """What was found, each sentence as soon as it is checked, then the whole answer.
 
-        `earlier` are the questions before this one, which a follow-up may lean on. Once `stopped`
-        is true the model is not asked for more.
+        `earlier` are the questions before this one, which a follow-up may lean on. `wanted` is
+        what to make of what was found. Once `stopped` is true the model is not asked for more.
         """
         found = self.search(
             standalone(text, earlier) if text else text,
@@ -273,12 +281,20 @@ class App:
         yield found
         if found.no_good_match:
             yield Answer(
-                found.words, (), found.hits, refused=True, timings_ms=dict(found.timings_ms)
+                found.words,
+                (),
+                found.hits,
+                refused=True,
+                timings_ms=dict(found.timings_ms),
+                task=wanted.task,
+                level=wanted.level,
             )
             return
         answerer = Answerer(self.chat, self.text.encode_passages, self.settings.answer)
         question = found.words or "Explain what the figure shows."
-        for event in answerer.stream(question, found.hits, stopped):
+        # what is read in a picture is no question, and its subject may be anything
+        about = found.query.text if images else found.words
+        for event in answerer.stream(question, found.hits, stopped, wanted, about):
             if isinstance(event, Answer):
                 yield _with_timings(event, found)
             else:
@@ -342,7 +358,7 @@ class App:
         """
         from unirag.styles import learn, read_examples
 
-        read = read_examples(examples, originals)
+        read = read_examples(examples, originals, self.decoder.decode)
         others = [
             open_picture(path)
             for item in islice(self.store.scan(Where(kinds=("figure",))), _OTHERS)
@@ -374,6 +390,7 @@ class App:
         ]
 
     def close(self) -> None:
+        self.decoder.close()
         if "store" in self.__dict__:
             self.store.close()
         self.manifest.close()
@@ -423,11 +440,4 @@ def _query(
 
 
 def _with_timings(answer: Answer, found: Found) -> Answer:
-    return Answer(
-        answer.query,
-        answer.sentences,
-        answer.hits,
-        answer.refused,
-        answer.quoted,
-        {**found.timings_ms, **answer.timings_ms},
-    )
+    return replace(answer, timings_ms={**found.timings_ms, **answer.timings_ms})

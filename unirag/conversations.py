@@ -119,6 +119,17 @@ class Conversations:
         )
         return [Conversation(name, created, title) for name, created, title in rows]
 
+    def usage(self, days: int = 14) -> list[tuple[str, int, int, int]]:
+        """Everybody's questions by day (UTC), the newest first: day, asked, answered, refused."""
+        rows = self._db.rows(
+            "SELECT date(asked, 'unixepoch') AS day, COUNT(*), "
+            "SUM(answer IS NOT NULL AND NOT json_extract(answer, '$.refused')), "
+            "COALESCE(SUM(json_extract(answer, '$.refused')), 0) "
+            "FROM turns WHERE asked > ? GROUP BY day ORDER BY day DESC",
+            time.time() - days * 86400,
+        )
+        return [(day, asked, answered, refused) for day, asked, answered, refused in rows]
+
     def delete(self, conversation: str, owner: str) -> bool:
         """Whether there was one."""
         with self._db.transaction() as db:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from data.records import CHANNELS, Answer, Hit, Item, Sentence
-from unirag.conversations import Conversation
+from data.records import CHANNELS, Answer, Hit, Item, Sentence, Task
+from unirag.conversations import Conversation, Turn
 from unirag.search import Found
 
 __all__ = [
     "Numbers",
     "answer_json",
     "cited",
+    "conversation_json",
     "conversation_markdown",
     "found_json",
     "item_json",
@@ -20,6 +21,8 @@ __all__ = [
     "source_line",
 ]
 
+# Tasks whose sentences stand on a line each.
+_LISTED: tuple[Task, ...] = ("steps", "quiz", "feedback")
 # A digest to where its picture can be had (a path or an address), or None where it is not kept.
 Address = Callable[[str], object]
 
@@ -39,6 +42,8 @@ def answer_json(answer: Answer, found: Found, address: Address) -> dict[str, Any
     return {
         **found_json(found, address),
         "timings_ms": _timings(answer.timings_ms),
+        "task": answer.task,
+        "level": answer.level,
         "answer": answer.text,
         "sentences": [sentence_json(s) for s in answer.sentences],
         "quoted": answer.quoted,
@@ -82,9 +87,31 @@ class Numbers:
 def cited(answer: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
     """The text of `answer_json` with numbered citations, and the hits that they stand for."""
     numbers = Numbers()
-    text = " ".join(numbers.behind(s) for s in answer["sentences"])
+    between = "\n\n" if answer.get("task") in _LISTED else " "
+    text = between.join(numbers.behind(s) for s in answer["sentences"])
     hits = {h["id"]: h for h in answer["hits"]}
     return text, [hits[name] for name in numbers.order if name in hits]
+
+
+def conversation_json(kept: Conversation) -> dict[str, Any]:
+    """A conversation with its turns; pictures by their address under the service."""
+
+    def turn(t: Turn) -> dict[str, Any]:
+        pictures = [f"/v1/conversations/{kept.id}/pictures/{d}" for d in t.pictures]
+        return {
+            "number": t.number,
+            "question": t.question,
+            "pictures": pictures,
+            "answer": t.answer,
+            "asked": t.asked,
+        }
+
+    return {
+        "id": kept.id,
+        "title": kept.title,
+        "created": kept.created,
+        "turns": [turn(t) for t in kept.turns],
+    }
 
 
 def conversation_markdown(conversation: Conversation) -> str:

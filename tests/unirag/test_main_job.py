@@ -138,7 +138,8 @@ def test_search_by_speech(home: Home, tmp_path: Path) -> None:
 def test_ask_cites_what_was_found(home: Home) -> None:
     answer = home.json("ask", "Why does light bend when it enters glass?")
     check_hits(answer)
-    assert set(answer) >= {"answer", "sentences", "refused", "quoted"}
+    assert set(answer) >= {"answer", "sentences", "refused", "quoted", "task", "level"}
+    assert (answer["task"], answer["level"]) == ("explain", "school")
     assert not answer["refused"]
     ids = {hit["id"] for hit in answer["hits"]}
     assert answer["sentences"]
@@ -147,6 +148,27 @@ def test_ask_cites_what_was_found(home: Home) -> None:
         assert set(sentence["citations"]) <= ids
         assert 0 < sentence["support"] <= 1
     assert answer["answer"] == " ".join(s["text"] for s in answer["sentences"])
+
+
+def test_a_quiz_and_feedback_come_from_the_sources(home: Home) -> None:
+    question = "What sets the period of a pendulum?"
+    quiz = home.json("ask", question, "--task", "quiz", "--level", "college")
+    assert (quiz["task"], quiz["level"]) == ("quiz", "college")
+    texts = {hit["id"]: hit["text"] for hit in quiz["hits"]}
+    asked, keys = quiz["sentences"][::2], quiz["sentences"][1::2]
+    assert len(asked) == len(keys) == 3
+    for cloze, key in zip(asked, keys, strict=True):
+        term = key["text"].removeprefix("Key: ").removesuffix(".")
+        whole = cloze["text"].removeprefix("Complete: ").replace("____ means", f"{term}:")
+        assert whole.replace("____", term) in texts[cloze["citations"][0]]
+    said = home.run(
+        "ask", question, "--task", "feedback",
+        "--student-answer", "On the Moon the pendulum swings about 3.5 times more slowly.",
+    ).stdout  # fmt: skip
+    assert "The sources give 2.5, not 3.5: “On the Moon" in said
+    assert "You left out: “" in said
+    refused = home.run("ask", question, "--task", "feedback", code=2)
+    assert "student_answer: is empty" in refused.stderr
 
 
 def test_ask_refuses_without_evidence(home: Home) -> None:

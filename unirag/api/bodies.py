@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -17,7 +17,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 
 from data.errors import BadInput, UniragError
-from data.records import WeightedAudio, WeightedImage
+from data.records import Level, Task, WeightedAudio, WeightedImage
+from generation.tasks import LONGEST
 from unirag.api.schemas import PICTURES, SOUNDS, AskIn, SearchIn
 
 __all__ = ["documented", "fit", "laid", "private_folder", "read", "read_json"]
@@ -124,7 +125,13 @@ def documented(model: type[SearchIn]) -> dict[str, Any]:
         "kinds": {"type": "array", "items": {"enum": ["figure", "passage"]}},
     }
     if model is AskIn:
-        words |= {"conversation": {"type": "string"}, "stream": {"type": "boolean"}}
+        words |= {
+            "conversation": {"type": "string"},
+            "stream": {"type": "boolean"},
+            "task": {"enum": list(get_args(Task))},
+            "level": {"enum": list(get_args(Level))},
+            "student_answer": {"type": "string", "maxLength": LONGEST},
+        }
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     form = {"type": "object", "properties": words}
     content = {"application/json": {"schema": schema}, "multipart/form-data": {"schema": form}}

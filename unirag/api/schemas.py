@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from data.records import Kind
+from data.records import Kind, Level, Task
+from generation.tasks import LONGEST, Wanted
 from unirag.jobs import State
 
 __all__ = [
@@ -70,10 +71,20 @@ class SearchIn(_In):
 
 
 class AskIn(SearchIn):
-    """As for a search. `conversation` goes on with one; `stream` answers with events."""
+    """As for a search. `conversation` goes on with one; `stream` answers with events.
+
+    `student_answer` goes with task `feedback`, and only with it.
+    """
 
     conversation: str | None = Field(None, max_length=100, examples=[None])
     stream: bool = False
+    task: Task = "explain"
+    level: Level = "school"
+    student_answer: str = Field("", max_length=LONGEST, examples=[""])
+
+    @property
+    def wanted(self) -> Wanted:
+        return Wanted(self.task, self.level, self.student_answer)
 
 
 class ErrorDetail(BaseModel):
@@ -124,6 +135,8 @@ class SentenceOut(BaseModel):
 class AnswerOut(FoundOut):
     """`quoted`: the sentences are the sources' own. `refused`: nothing answers the question."""
 
+    task: Task = "explain"  # answers of the first conversations say neither
+    level: Level = "school"
     answer: str
     sentences: list[SentenceOut]
     quoted: bool

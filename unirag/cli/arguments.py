@@ -20,11 +20,14 @@ __all__ = [
     "ImageOption",
     "JsonOption",
     "KindOption",
+    "LevelOption",
     "LimitOption",
     "ProfileOption",
     "RoleOption",
     "SectionOption",
+    "StudentAnswerOption",
     "StyleOption",
+    "TaskOption",
     "TeacherOption",
     "TextArgument",
     "images_of",
@@ -61,6 +64,14 @@ RoleOption = Annotated[
     typer.Option("--role", help="text, term, example, exercise, solution, summary, … Repeatable."),
 ]
 TeacherOption = Annotated[bool, typer.Option("--teacher", help="Search teachers' material too.")]
+
+TaskOption = Annotated[
+    str, typer.Option("--task", help="explain, steps, compare, define, quiz or feedback.")
+]
+LevelOption = Annotated[str, typer.Option("--level", help="school or college.")]
+StudentAnswerOption = Annotated[
+    str, typer.Option("--student-answer", help="What a student answered, for --task feedback.")
+]
 
 
 def where_of(

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from data.errors import Missing
 from data.records import Answer, Sentence
+from generation.tasks import Wanted
 from unirag import config
 from unirag.app import App
 from unirag.cli.arguments import (
@@ -23,11 +24,14 @@ from unirag.cli.arguments import (
     ImageOption,
     JsonOption,
     KindOption,
+    LevelOption,
     LimitOption,
     ProfileOption,
     RoleOption,
     SectionOption,
+    StudentAnswerOption,
     StyleOption,
+    TaskOption,
     TeacherOption,
     TextArgument,
     images_of,
@@ -190,6 +194,9 @@ def ask(
     image: ImageOption = None,
     style: StyleOption = "auto",
     audio: AudioOption = None,
+    task: TaskOption = "explain",
+    level: LevelOption = "school",
+    student_answer: StudentAnswerOption = "",
     limit: LimitOption = 5,
     corpus: CorpusFilter = None,
     section: SectionOption = None,
@@ -200,11 +207,14 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Explain what was found, every sentence cited, or say that there is no evidence."""
+    wanted = Wanted(task, level, student_answer)  # type: ignore[arg-type]
     settings = config.load(config_file, home=home, profile=profile)
     where = where_of(corpus, section, teacher)
     images, sounds = images_of(image, style), sounds_of(audio)
     with App(settings) as unirag:
-        events = unirag.stream(text, images=images, audio=sounds, limit=limit, where=where)
+        events = unirag.stream(
+            text, images=images, audio=sounds, limit=limit, where=where, wanted=wanted
+        )
         if not as_json:
             show_answer(unirag, events)
             return

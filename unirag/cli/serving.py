@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import socket
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from platformdirs import user_data_path
@@ -18,6 +19,9 @@ from unirag.app import App
 from unirag.cli.arguments import ConfigOption, HomeOption, ProfileOption
 from unirag.cli.commands import app, index_command, show_answer
 from unirag.cli.output import err, out
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 __all__: list[str] = []
 
@@ -36,7 +40,7 @@ def serve(
     profile: ProfileOption = None,
     config_file: ConfigOption = None,
 ) -> None:
-    """Serve search and ask: REST under /v1 (documented at /docs) and a page at /."""
+    """Serve the web app at / and REST under /v1 (documented at /docs)."""
     settings = config.load(config_file, home=home, profile=profile)
     _check(host, port, bool(settings.api_keys))
     with App(settings) as unirag:
@@ -85,8 +89,22 @@ def _run(unirag: App, host: str, port: int) -> None:
     from unirag.api.service import create
 
     unirag.store.count()  # what is missing or damaged shows before the first request
-    err.print(f"Open [bold]http://{host}:{port}[/] (Ctrl+C stops it)")
-    uvicorn.run(create(unirag), host=host, port=port, log_level="warning")
+    api = create(unirag)
+    err.print(f"Open [bold]http://{host}:{port}{_add_page(api)}[/] (Ctrl+C stops it)")
+    uvicorn.run(api, host=host, port=port, log_level="warning")
+
+
+def _add_page(api: FastAPI) -> str:
+    """Mount the web app, where it is installed; the path of the page to open.
+
+    It stands above this package, which finds it as a plug-in and so does not depend on it.
+    """
+    if importlib.util.find_spec("gradio") is None:
+        err.print("No web app: its packages are not here; run: pip install 'unirag[ui]'")
+        return "/docs"
+    (plugin,) = entry_points(group="unirag.page")
+    plugin.load()(api)
+    return ""
 
 
 def _check(host: str, port: int, has_keys: bool) -> None:

@@ -74,6 +74,44 @@ def test_ask_gives_the_same_as_json_as_events_and_after_a_reload(client: TestCli
     ]
 
 
+def test_a_quiz_is_the_same_in_a_form_and_after_a_reload(client: TestClient, chat: Any) -> None:
+    asked = {"text": QUESTION, "task": "quiz", "level": "college"}
+    made = client.post("/v1/ask", json=asked).json()
+    assert (made["task"], made["level"], made["quoted"]) == ("quiz", "college", False)
+    assert made["sentences"][0]["text"].startswith("Complete: ")
+    assert made["sentences"][1]["text"].startswith("Key: ")
+    assert chat.asked == []
+    by_form = client.post("/v1/ask", data=asked).json()
+    assert by_form["sentences"] == made["sentences"]
+    kept = client.get(f"/v1/conversations/{made['conversation']}").json()
+    assert kept["turns"][0]["answer"] == made
+    page = client.get(f"/v1/conversations/{made['conversation']}/markdown").text
+    assert "[1]\n\nKey: " in page
+
+
+def test_feedback_streams_a_sentence_for_each_of_the_students(client: TestClient) -> None:
+    asked = {
+        "text": QUESTION,
+        "task": "feedback",
+        "student_answer": "Light bends when it enters glass. The moon is made of green cheese.",
+    }
+    reply = client.post("/v1/ask", json={**asked, "stream": True})
+    said = [data["text"] for kind, data in events(reply.text) if kind == "sentence"]
+    assert said[0] == "Right so far: “Light bends when it enters glass.”"
+    assert said[1].startswith("The sources do not say this: “The moon is made of green cheese.”")
+
+
+def test_an_answer_from_before_there_were_tasks_is_shown(client: TestClient) -> None:
+    made = client.post("/v1/ask", json={"text": QUESTION}).json()
+    conversations = client.app.state.service.conversations  # type: ignore[attr-defined]
+    before = {k: v for k, v in made.items() if k not in ("task", "level")}
+    conversations.answer(made["conversation"], 1, before)
+    kept = client.get(f"/v1/conversations/{made['conversation']}").json()
+    assert kept["turns"][0]["answer"] == {**made, "task": "explain", "level": "school"}
+    page = client.get(f"/v1/conversations/{made['conversation']}/markdown")
+    assert page.status_code == 200
+
+
 def test_a_follow_up_is_searched_for_with_what_it_leans_on(client: TestClient, chat: Any) -> None:
     first = client.post("/v1/ask", json={"text": QUESTION}).json()
     again = client.post(
@@ -119,6 +157,10 @@ def test_no_evidence_is_said_and_kept(client: TestClient) -> None:
         ("search", {"audio": [{"data": "aGVsbG8="}]}, 400, "audio"),
         ("ask", {"text": "x", "conversation": "of-somebody-else"}, 404, "no conversation"),
         ("ask", {"text": "", "stream": True}, 400, "the query is empty"),
+        ("ask", {"text": "x", "task": "feedback"}, 400, "student_answer: is empty"),
+        ("ask", {"text": "x", "student_answer": "y"}, 400, "student_answer: got one with task"),
+        ("ask", {"text": "x", "student_answer": "y" * 4001}, 422, "student_answer: String should"),
+        ("ask", {"text": "x", "task": "sing"}, 422, "task: Input should be 'explain'"),
     ],
 )
 def test_bad_questions(
