@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from data.errors import BadInput, Busy, Mismatch, Missing, UniragError
@@ -84,9 +85,9 @@ def error_body(kind: str, message: str) -> dict[str, dict[str, str]]:
     return {"error": {"type": kind, "message": message}}
 
 
-def public(request: Request, error: UniragError) -> str:
+def public(api: Starlette, error: UniragError) -> str:
     """What it says, without the paths of this machine."""
-    hidden: Mapping[str, str] = request.app.state.hidden
+    hidden: Mapping[str, str] = api.state.hidden
     said = str(error)
     for path, name in hidden.items():
         said = said.replace(path, name)
@@ -101,7 +102,7 @@ def _headers(error: UniragError) -> Mapping[str, str]:
 
 def answer_ours(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, UniragError)
-    body = error_body(type(error).__name__, public(request, error))
+    body = error_body(type(error).__name__, public(request.app, error))
     return JSONResponse(body, status_of(error), _headers(error))
 
 

@@ -61,5 +61,5 @@ class EventStream(Response):
             if not started:
                 await answer_ours(request, error)(scope, receive, send)
                 return
-            await body(event(error_body(type(error).__name__, public(request, error)), "error"))
+            await body(event(error_body(type(error).__name__, public(request.app, error)), "error"))
         await body(b"", more=False)

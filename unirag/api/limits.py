@@ -1,18 +1,20 @@
-"""How much at once, how large, how long; and stopping when nobody is there to hear the answer."""
+"""How much at once, how large, how long, from where; stopping when nobody hears the answer."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from fastapi import Request
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from unirag.api.errors import ClientGone, TooBusy, TooLarge, TooSlow, answer_ours
+from unirag.api.errors import ClientGone, Forbidden, TooBusy, TooLarge, TooSlow, answer_ours
 
-__all__ = ["BodyLimit", "Gate", "within"]
+__all__ = ["BodyLimit", "Gate", "SameOrigin", "within"]
 
 T = TypeVar("T")
 
@@ -96,3 +98,25 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
+
+
+class SameOrigin:
+    """Refuses what a page of another site would have a browser change here.
+
+    A service without keys trusts whoever reaches it, and every page in the user's browser does.
+    `origins` are trusted, as they are for CORS.
+    """
+
+    def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
+        self._app, self._origins = app, origins
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            headers = Headers(scope=scope)
+            origin = headers.get("origin", "")
+            ours = not origin or urlsplit(origin).netloc == headers.get("host")
+            if not ours and origin not in self._origins:
+                error = Forbidden("another site's page may not do this; open the service's own")
+                await answer_ours(Request(scope), error)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

@@ -7,13 +7,12 @@ import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
@@ -22,7 +21,7 @@ from data.errors import UniragError
 from data.pictures import Assets
 from unirag.api.access import Access
 from unirag.api.errors import answer_http, answer_invalid, answer_ours, error_body
-from unirag.api.limits import BodyLimit, Gate
+from unirag.api.limits import BodyLimit, Gate, SameOrigin
 from unirag.api.metrics import Metrics, Timed
 from unirag.api.routes import health, library, openai, questions
 from unirag.api.schemas import AskIn, ErrorOut, JobIn, SearchIn
@@ -34,7 +33,6 @@ from unirag.jobs import Jobs
 __all__ = ["create"]
 
 _LOG = logging.getLogger(__name__)
-_PAGE = Path(__file__).with_name("page.html")
 _UPLOADS = ("/v1/index-jobs", "/v1/styles")  # where material comes in, not queries
 _ERRORS: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorOut, "description": what}
@@ -94,10 +92,12 @@ def create(unirag: App) -> FastAPI:
         responses=_ERRORS,
     )
     roots = {unirag.home.root: "the home folder", unirag.settings.models: "the models folder"}
+    api.state.settings = settings
     api.state.hidden = {str(path.resolve()): name for path, name in roots.items()} | {
         str(path): name for path, name in roots.items()
     }
     api.add_middleware(BodyLimit, limit=lambda path: _most(unirag, path))
+    api.add_middleware(SameOrigin, origins=settings.origins)
     if settings.origins:
         api.add_middleware(
             CORSMiddleware,
@@ -112,10 +112,6 @@ def create(unirag: App) -> FastAPI:
     api.add_exception_handler(Exception, _unforeseen)
     for module in (questions, library, openai, health):
         api.include_router(module.router)
-
-    @api.get("/", include_in_schema=False)
-    def page() -> HTMLResponse:
-        return HTMLResponse(_PAGE.read_text(encoding="utf-8"))
 
     _document(api)
     return api

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
-from data.pictures import Assets, open_picture
+from data.pictures import Assets
 from data.records import Answer, Sentence
 from retrieval.store import Where
 from unirag.api.access import Access, Caller, caller, teacher
@@ -76,7 +76,7 @@ class Service:
         return found
 
     async def stream(
-        self, who: Caller, asked: SearchIn, earlier: Sequence[str]
+        self, who: Caller, asked: AskIn, earlier: Sequence[str]
     ) -> AsyncGenerator[Found | Sentence | Answer]:
         """Has its turn from the first event on; what generates stops when this is closed."""
         where = _where(who, asked)
@@ -85,7 +85,11 @@ class Service:
         def events() -> Generator[Found | Sentence | Answer]:
             with _given(asked) as given:
                 yield from self.unirag.stream(
-                    **given, where=where, earlier=earlier, stopped=gone.is_set
+                    **given,
+                    where=where,
+                    earlier=earlier,
+                    wanted=asked.wanted,
+                    stopped=gone.is_set,
                 )
 
         async with self.answers.turn():
@@ -126,6 +130,14 @@ class Service:
             raise NotFound("no conversation of this id that is yours")
         return found
 
+    def forget(self, who: Caller, name: str) -> None:
+        """Delete a conversation and the pictures that were asked with."""
+        kept = self.conversation(who, name)
+        self.conversations.delete(name, who.name)
+        for digest in {d for turn in kept.turns for d in turn.pictures}:
+            if not self.conversations.shows(digest):
+                self.uploads.remove(digest)
+
     def address(self, digest: str) -> str | None:
         """A picture by its address here; no path of the server goes out."""
         return f"/v1/assets/{digest}" if self.unirag.assets.path(digest) else None
@@ -133,8 +145,8 @@ class Service:
     def _begin(self, who: Caller, asked: AskIn) -> dict[str, Any]:
         """The conversation and the number of its new turn, written down."""
         with laid(asked) as (images, _):  # kept, so that the conversation shows them again
-            paths = [image.path for image in images]
-            kept = tuple(self.uploads.put(p.read_bytes(), open_picture(p)) for p in paths)
+            put, decode = self.uploads.put, self.unirag.decoder.decode
+            kept = tuple(put(i.path.read_bytes(), decode(i.path)) for i in images)
         name = asked.conversation or self.conversations.begin(who.name)
         number = self.conversations.ask(name, asked.text.strip(), kept)
         return {"conversation": name, "turn": number}

@@ -23,8 +23,7 @@ from unirag.api.schemas import (
     SearchIn,
 )
 from unirag.api.state import Here, Service, Who
-from unirag.conversations import Conversation, Turn
-from unirag.views import conversation_markdown, found_json
+from unirag.views import conversation_json, conversation_markdown, found_json
 
 __all__ = ["router"]
 
@@ -78,7 +77,7 @@ def conversations(who: Who, here: Here) -> dict[str, Any]:
 
 @router.get("/conversations/{name}", response_model=ConversationOut)
 def conversation(name: str, who: Who, here: Here) -> dict[str, Any]:
-    return _conversation_json(here.conversation(who, name))
+    return conversation_json(here.conversation(who, name))
 
 
 @router.get(
@@ -109,27 +108,4 @@ def picture(name: str, digest: str, who: Who, here: Here) -> FileResponse:
 @router.delete("/conversations/{name}", status_code=204)
 def forget(name: str, who: Who, here: Here) -> None:
     """Delete a conversation and the pictures that were asked with."""
-    kept = here.conversation(who, name)
-    here.conversations.delete(name, who.name)
-    for digest in {d for turn in kept.turns for d in turn.pictures}:
-        if not here.conversations.shows(digest):
-            here.uploads.remove(digest)
-
-
-def _conversation_json(kept: Conversation) -> dict[str, Any]:
-    def turn(t: Turn) -> dict[str, Any]:
-        pictures = [f"/v1/conversations/{kept.id}/pictures/{d}" for d in t.pictures]
-        return {
-            "number": t.number,
-            "question": t.question,
-            "pictures": pictures,
-            "answer": t.answer,
-            "asked": t.asked,
-        }
-
-    return {
-        "id": kept.id,
-        "title": kept.title,
-        "created": kept.created,
-        "turns": [turn(t) for t in kept.turns],
-    }
+    here.forget(who, name)

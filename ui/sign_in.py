@@ -1,0 +1,65 @@
+"""The sign-in page of a service with keys: a key once, then a cookie."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from unirag.api.access import COOKIE, SESSION
+from unirag.api.errors import Unauthorized
+from unirag.api.state import Here
+
+__all__ = ["router"]
+
+router = APIRouter(include_in_schema=False)
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Sign in · unirag</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 1.05rem/1.6 system-ui, sans-serif; display: grid; place-items: center;
+  min-height: 100vh; margin: 0; background: light-dark(#f6f4ee, #14181d);
+  color: light-dark(#1d2430, #e7e9ec); }}
+form {{ display: grid; gap: .8rem; width: min(24rem, 90vw); padding: 2rem; border-radius: .9rem;
+  background: light-dark(#fff, #1c2229); border: 1px solid light-dark(#dcd8cc, #343c46); }}
+h1 {{ font: 700 1.5rem Charter, Cambria, Georgia, serif; margin: 0; }}
+p {{ margin: 0; }} label {{ display: grid; gap: .3rem; font-weight: 600; }}
+input, button {{ font: inherit; padding: .6rem .8rem; border-radius: .5rem;
+  border: 1px solid light-dark(#8a8f98, #5a6472); background: transparent; color: inherit; }}
+button {{ background: light-dark(#1b5e8c, #8cc3ea); color: light-dark(#fff, #10202d); border: 0;
+  font-weight: 600; cursor: pointer; }}
+:focus-visible {{ outline: 3px solid light-dark(#1b5e8c, #8cc3ea); outline-offset: 2px; }}
+.bad {{ color: light-dark(#a3271f, #ff9d94); }}
+</style></head><body><form method="post" action="sign-in"><h1>unirag</h1>
+<p>Ask your textbooks. Your school gave you a key for it.</p>
+<label>Key <input name="key" type="password" autocomplete="current-password" required autofocus>
+</label>{said}<button>Sign in</button></form></body></html>"""
+
+
+@router.get("/sign-in")
+def page() -> HTMLResponse:
+    return HTMLResponse(_PAGE.format(said=""))
+
+
+@router.post("/sign-in", response_model=None)
+def sign_in(
+    request: Request, here: Here, key: Annotated[str, Form(max_length=1000)]
+) -> HTMLResponse | RedirectResponse:
+    try:
+        token = here.access.session(key.strip())
+    except Unauthorized:
+        said = '<p class="bad" role="alert">This key is not known here.</p>'
+        return HTMLResponse(_PAGE.format(said=said), 401)
+    answer = RedirectResponse("./", 303)
+    secure = request.url.scheme == "https"
+    answer.set_cookie(COOKIE, token, SESSION, httponly=True, secure=secure, samesite="strict")
+    return answer
+
+
+@router.post("/sign-out")
+def sign_out() -> RedirectResponse:
+    answer = RedirectResponse("sign-in", 303)
+    answer.delete_cookie(COOKIE)
+    return answer
