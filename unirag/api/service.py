@@ -74,7 +74,8 @@ def create(unirag: App) -> FastAPI:
             threads=ThreadPoolExecutor(settings.searches + settings.answers + 4),
         )
         api.state.service = service
-        threading.Thread(target=_load, args=(service,), name="load", daemon=True).start()
+        loading = threading.Thread(target=_load, args=(service,), name="load", daemon=True)
+        loading.start()
         service.jobs.start()
         try:
             yield
@@ -82,6 +83,7 @@ def create(unirag: App) -> FastAPI:
             service.threads.shutdown(wait=True, cancel_futures=True)
             service.jobs.close()
             service.conversations.close()
+            loading.join()  # what it loads must not outlive the interpreter
 
     api = FastAPI(
         title="unirag",

@@ -1,0 +1,119 @@
+"""The page on the service: who is let in, and what may not be asked of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+import ui
+from unirag import config
+from unirag.api.access import COOKIE, Access
+from unirag.api.errors import Unauthorized
+from unirag.api.service import create
+from unirag.api.settings import ApiKey
+from unirag.app import App
+
+STUDENT, TEACHER = "student-key-0123456789", "teacher-key-0123456789"
+KEYS = [
+    {"key": STUDENT, "name": "class-7b"},
+    {"key": TEACHER, "name": "staff", "teacher": True},
+]
+
+
+@contextmanager
+def served(home: Path, **settings: Any) -> Iterator[TestClient]:
+    """An empty home needs no models for what is tested here."""
+    with App(config.load(home=home, **settings)) as app:
+        api = create(app)
+        ui.mount(api)
+        with TestClient(api, follow_redirects=False, raise_server_exceptions=False) as client:
+            yield client
+
+
+def sign_in(client: TestClient, key: str) -> Any:
+    return client.post("/sign-in", data={"key": key})
+
+
+def test_with_keys_the_page_asks_for_one(tmp_path: Path) -> None:
+    with served(tmp_path / "home", api_keys=KEYS) as client:
+        reply = client.get("/")
+        assert (reply.status_code, reply.headers["location"]) == (303, "sign-in")
+        assert client.get("/config").status_code == 401
+        assert client.post("/gradio_api/queue/join", json={}).status_code == 401
+        assert client.post("/gradio_api/upload", files={"files": b"x"}).status_code == 401
+        assert sign_in(client, "no-key-of-this-service").status_code == 401
+        assert client.get("/").status_code == 303
+        assert sign_in(client, STUDENT).status_code == 303
+        assert client.get("/").status_code == 200
+        assert client.get("/v1/corpora").status_code == 200, "the page's pictures need the cookie"
+        assert client.get("/v1/index-jobs").status_code == 403, "a student stays a student"
+        cookie = client.cookies[COOKIE]
+        assert STUDENT not in cookie
+        client.post("/sign-out")
+        assert client.get("/").status_code == 303
+
+
+def test_cookie_is_kept_from_scripts_and_other_sites(tmp_path: Path) -> None:
+    with served(tmp_path / "home", api_keys=KEYS) as client:
+        said = sign_in(client, TEACHER).headers["set-cookie"].lower()
+        assert "httponly" in said
+        assert "samesite=strict" in said
+
+
+@pytest.mark.parametrize("spoil", ["expiry", "signature", "other key", "late", "nothing"])
+def test_cookie_cannot_be_made_up(spoil: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    access = Access([ApiKey.model_validate(KEYS[0])])
+    expiry, _, sign = access.session(STUDENT).partition(".")
+    made = {
+        "expiry": f"{int(expiry) + 1}.{sign}",
+        "signature": f"{expiry}.{sign[:-1]}{'0' if sign[-1] != '0' else '1'}",
+        "other key": Access([ApiKey.model_validate(KEYS[1])]).session(TEACHER),
+        "late": f"{expiry}.{sign}",
+        "nothing": "",
+    }[spoil]
+    if spoil == "late":
+        now = time.time()
+        monkeypatch.setattr(time, "time", lambda: now + 13 * 3600)
+
+    request: Any = SimpleNamespace(headers={}, cookies={COOKIE: made})
+    with pytest.raises(Unauthorized, match="no such key"):
+        access.caller(request)
+
+
+def test_other_sites_cannot_have_a_browser_change_anything(tmp_path: Path) -> None:
+    with served(tmp_path / "home") as client:
+        elsewhere = {"Origin": "https://elsewhere.example"}
+        here = {"Origin": "http://testserver"}
+        form = {"data": {"corpus": "x"}, "files": {"file": b"x"}}
+        assert client.post("/v1/index-jobs", headers=elsewhere, **form).status_code == 403
+        assert client.delete("/v1/conversations/x", headers=elsewhere).status_code == 403
+        assert client.post("/gradio_api/queue/join", headers=elsewhere, json={}).status_code == 403
+        assert client.delete("/v1/conversations/x", headers=here).status_code == 404
+        null = {"Origin": "null"}
+        assert client.delete("/v1/conversations/x", headers=null).status_code == 403
+    origins = {"service": {"origins": ["https://elsewhere.example"]}}
+    with served(tmp_path / "home", **origins) as client:
+        assert client.delete("/v1/conversations/x", headers=elsewhere).status_code == 404
+
+
+def test_page_may_load_from_here_only(tmp_path: Path) -> None:
+    with served(tmp_path / "home") as client:
+        policy = client.get("/").headers["content-security-policy"]
+        assert "default-src 'self' data: blob:" in policy
+        assert "http" not in policy
+        assert "content-security-policy" not in client.get("/docs").headers
+
+
+def test_no_handler_is_offered_as_an_endpoint_and_no_file_is_given_away(tmp_path: Path) -> None:
+    with served(tmp_path / "home") as client:
+        assert client.get("/gradio_api/info").json()["named_endpoints"] == {}
+        for path in ("/etc/passwd", str(tmp_path / "home" / "manifest.db")):
+            assert client.get(f"/gradio_api/file={path}").status_code in (403, 404)
+        assert client.get("/gradio_api/proxy=http://127.0.0.1:1/").status_code >= 400
