@@ -14,6 +14,7 @@ COMMANDS = (
     ("benchmarks.adaptation",),
     ("benchmarks.encode_speed",),
     ("benchmarks.text_to_figure",),
+    ("benchmarks.service_load",),
 )
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ BLANK = "____"
 _QUESTIONS = 3
 _LEAST = 0.3  # cosine with the question: below it a sentence speaks of something else
 _FORMULA_COST = 0.1
+_VERB_COST = 0.2
 _TERM = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 _SHORTEST = 4  # letters, unless the word is an abbreviation
 # Words that carry no subject: a blank for one of them could be filled in many ways.
@@ -110,11 +111,18 @@ def _chosen(
         usable,
         key=lambda w: (
             stem(w) in glossary,
-            round(near[w], 3),
+            round(near[w] - _VERB_COST * _verb(w, plain), 3),
             -others.count(stem(w)),
             len(w),
         ),
     )
+
+
+def _verb(word: str, text: str) -> bool:
+    """Whether it looks like one: `the pendulum swings` can be filled in in many ways."""
+    before = re.search(rf"([^\W\d_]+) {re.escape(word)}\b", text)
+    ends = word.endswith("s") and not word.endswith("ss")
+    return bool(ends and before and not before[1].endswith("s") and before[1].lower() not in STOP)
 
 
 def _blanked(statement: Statement, term: str) -> str:
