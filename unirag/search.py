@@ -31,15 +31,16 @@ __all__ = ["Found", "SearchSettings", "Searcher", "check"]
 _EXPLAINING: tuple[Role, ...] = (
     "text", "term", "example", "solution", "summary", "table", "note",
 )  # fmt: skip
+_NEAREST = 50  # figures whose likeness is compared
 _PAGE_WORDS = 25  # from here on a picture is a page of text rather than a figure with labels
 
 
 class SearchSettings(BaseModel):
     """Weights of the channels in the fusion, each in (0, 1].
 
-    `cross_modal` is that of words against pictures where passages compete with figures. `lead` is
-    the cosine by which the figure nearest to a query picture must lead the next one to be taken
-    for the one that the picture shows.
+    `cross_modal` is that of words against pictures where passages compete with figures. Where a
+    picture asks together with words, figures are ordered by their cosine to it plus `beside` times
+    what the words give them; and a figure whose cosine leads the next one's by `lead` comes first.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +50,7 @@ class SearchSettings(BaseModel):
     cross_modal: float = Field(0.5, gt=0, le=1)
     image: float = Field(1.0, gt=0, le=1)
     picture_words: float = Field(0.5, gt=0, le=1)
+    beside: float = Field(0.05, ge=0)
     lead: float = Field(0.06, ge=0)
     judge: JudgeSettings = JudgeSettings()
 
@@ -149,8 +151,8 @@ class Searcher:
                     words.append((labels, share))
         with _timed(timings, "search"):
             scored = self.store.search(_normalised([*queries, *shown]), limit, where)
-            if queries:
-                scored = self._beyond_doubt(scored, shown, limit, where)
+            if queries and shown:
+                scored = self._by_likeness(scored, queries, shown, where)
         styles, experts = _mean(taken)
         hits = tuple(Hit(s.item, s.score, s.channels, styles) for s in scored)
         asked = " ".join(text for text, _ in words)
@@ -160,22 +162,49 @@ class Searcher:
             query, asked, hits, sure, sure < self.settings.judge.threshold, timings, styles, experts
         )
 
-    def _beyond_doubt(
-        self, scored: list[Scored], shown: Sequence[ChannelQuery], limit: int, where: Where
+    def _by_likeness(
+        self,
+        scored: list[Scored],
+        words: Sequence[ChannelQuery],
+        shown: Sequence[ChannelQuery],
+        where: Where,
     ) -> list[Scored]:
-        """A figure that a query picture shows beyond doubt comes first, whatever the words say.
+        """The figures among `scored`, in the order of their likeness to the query's pictures.
 
-        Reciprocal ranks know that it leads its list, but not by how much.
+        Reciprocal ranks know that a figure leads its list, but not by how much. Passages keep their
+        places, unless a figure is the one that a picture shows beyond doubt. The fused scores stay
+        with the places.
         """
-        for asked in shown:
-            best = self.store.search([replace(asked, weight=1.0)], 2, where)
-            cosines = [s.channels["image"] for s in best]
-            if len(best) == 2 and cosines[0] - cosines[1] >= self.settings.lead:
-                own = next((s for s in scored if s.item.id == best[0].item.id), best[0])
-                others = [s for s in scored if s.item.id != own.item.id]
-                first = replace(own, score=max((s.score for s in scored), default=own.score))
-                scored = [first, *others][:limit]
-        return scored
+        figures = replace(where, kinds=("figure",))
+        likeness: dict[str, float] = {}
+        first = ""
+        near = [self.store.search([replace(q, weight=1.0)], _NEAREST, figures) for q in shown]
+        seen = {s.item.id for found in [scored, *near] for s in found if s.item.kind == "figure"}
+        for asked, found in zip(shown, near, strict=True):
+            cosines = {s.item.id: s.channels["image"] for s in found}
+            best = list(cosines.values())
+            if len(best) > 1 and best[0] - best[1] >= self.settings.lead:
+                first = found[0].item.id
+            share = asked.weight / sum(q.weight for q in shown)
+            for name in seen:  # no nearer than the last, where it is not among the nearest
+                cosine = cosines.get(name, min(best, default=0.0))
+                likeness[name] = likeness.get(name, 0.0) + share * cosine
+        for s in self.store.search(_normalised(words), _NEAREST, figures):
+            if s.item.id in likeness:
+                likeness[s.item.id] += self.settings.beside * s.score
+        order = iter(sorted(likeness, key=lambda name: -likeness[name]))
+        names = [next(order) if s.item.kind == "figure" else s.item.id for s in scored]
+        if first:
+            names = [first, *(name for name in names if name != first)][: len(scored)]
+        known = {s.item.id: s for s in scored}
+        if new := tuple(name for name in names if name not in known):
+            every = _normalised([*words, *shown])
+            added = self.store.search(every, len(new), replace(figures, ids=new))
+            known |= {s.item.id: s for s in added}
+        return [
+            replace(known[name], score=place.score)
+            for name, place in zip(names, scored, strict=True)
+        ]
 
     def _ask_words(self, text: str, weight: float, cross: float | None) -> Iterator[ChannelQuery]:
         """`cross` is the weight of the `image` channel; None asks for the words as they are."""
