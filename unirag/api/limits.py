@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -17,36 +18,41 @@ from unirag.api.errors import ClientGone, Forbidden, TooBusy, TooLarge, TooSlow,
 __all__ = ["BodyLimit", "Gate", "SameOrigin", "within"]
 
 T = TypeVar("T")
+_LATELY = 0.2  # weight of the last turn in the running mean
 
 
 class Gate:
     """At most `running` at once and `waiting` behind them; who comes after those is sent away.
 
-    `seconds` is about what one of them takes, and gives `Retry-After`.
+    So is who would wait longer than `patience` seconds, by what turns have lately taken; `seconds`
+    is the guess before the first. The wait that is expected becomes `Retry-After`.
     """
 
-    def __init__(self, running: int, waiting: int, seconds: float) -> None:
+    def __init__(self, running: int, waiting: int, seconds: float, patience: float) -> None:
         self._slots = asyncio.Semaphore(running)
-        self._running, self._most, self._seconds = running, waiting, seconds
+        self._running, self._most, self._patience = running, waiting, patience
+        self._seconds = seconds
         self.waiting = 0
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        if self._slots.locked() and self.waiting >= self._most:
-            ahead = (self.waiting + 1) / self._running
+        ahead = (self.waiting + 1) / self._running * self._seconds
+        if self._slots.locked() and (self.waiting >= self._most or ahead > self._patience):
             raise TooBusy(
                 f"{self.waiting} requests are waiting already; come again later",
-                max(1, round(ahead * self._seconds)),
+                max(1, round(ahead)),
             )
         self.waiting += 1
         try:
             await self._slots.acquire()
         finally:
             self.waiting -= 1
+        began = time.monotonic()
         try:
             yield
         finally:
             self._slots.release()
+            self._seconds += _LATELY * (time.monotonic() - began - self._seconds)
 
 
 async def within(request: Request, seconds: float, work: Awaitable[T]) -> T:

@@ -55,8 +55,9 @@ _ERRORS: dict[int | str, dict[str, Any]] = {
 def create(unirag: App) -> FastAPI:
     """The service; the caller closes `unirag` after it."""
     settings, keys = unirag.settings.service, unirag.settings.api_keys
-    searches = Gate(settings.searches, settings.waiting, seconds=0.3)
-    answers = Gate(settings.answers, settings.waiting, seconds=5)
+    patience = 0.75 * settings.seconds  # what is left must do for the turn itself
+    searches = Gate(settings.searches, settings.waiting, 0.3, patience)
+    answers = Gate(settings.answers, settings.waiting, 5, patience)
     metrics = Metrics({"search": lambda: searches.waiting, "answer": lambda: answers.waiting})
 
     @asynccontextmanager

@@ -21,7 +21,7 @@ QUESTION = {"text": "Why does light bend when it enters glass?"}
 
 def test_a_gate_lets_through_makes_wait_and_sends_away() -> None:
     async def run() -> None:
-        gate = Gate(running=2, waiting=1, seconds=3)
+        gate = Gate(running=2, waiting=1, seconds=3, patience=60)
         inside, leave = [], asyncio.Event()
 
         async def come(name: str) -> None:
@@ -42,6 +42,24 @@ def test_a_gate_lets_through_makes_wait_and_sends_away() -> None:
         leave.set()
         await asyncio.wait(tasks)
         await asyncio.wait_for(come("e"), 1)
+
+    asyncio.run(run())
+
+
+def test_a_gate_sends_away_who_would_wait_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("unirag.api.limits.time.monotonic", lambda: clock[0])
+
+    async def run() -> None:
+        gate = Gate(running=1, waiting=100, seconds=1, patience=20)
+        for _ in range(30):  # turns turn out to take 30 seconds
+            async with gate.turn():
+                clock[0] += 30
+        async with gate.turn():
+            with pytest.raises(TooBusy) as refused:
+                async with gate.turn():
+                    pass
+        assert refused.value.seconds == 30
 
     asyncio.run(run())
 
