@@ -148,7 +148,7 @@ def _blocks(page: Page) -> gr.Blocks:
         run: dict[str, Any] = {
             "api_visibility": "private",
             "show_progress": "hidden",
-            "concurrency_limit": None,
+            "concurrency_limit": None,  # the service has its own
         }
 
         async def load(request: gr.Request, name: str, pixels: float) -> list[Any]:
@@ -159,7 +159,8 @@ def _blocks(page: Page) -> gr.Blocks:
             known = [c["name"] for c in here.unirag.corpora() if who.may_see(c["name"])]
             ready = "" if known else render.failure(_NOTHING)
             hello = "" if shown else _WELCOME + ready + await page.examples(who)
-            names = await here.work(lambda: [s["name"] for s in here.unirag.styles()])
+            taught = await here.work(here.unirag.styles)
+            names = [s["name"] for s in taught if s["name"] != "text"]  # pictures have the others
             return [
                 name if shown else "",
                 hello,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
@@ -21,6 +22,8 @@ from unirag.api.state import Service
 from unirag.views import conversation_json
 
 __all__ = ["Page", "ask"]
+
+_LOG = logging.getLogger(__name__)
 
 
 class Page:
@@ -105,9 +108,14 @@ async def ask(
             "current": render.turn(name, text or answer["query"], pictures, answer),
             "following": render.suggestions(answer),
         }
-    except UniragError as error:
-        failed = render.turn(name, text, pictures, answer or None, " ")
-        yield {**over, "current": failed + render.failure(page.said(error))}
+    except Exception as error:  # noqa: BLE001 - whatever it is, the student can ask again
+        said = "A fault of the service; its log says more."
+        if isinstance(error, UniragError):
+            said = page.said(error)
+        else:
+            _LOG.exception("a question on the page")
+        shown_so_far = render.turn(name, text, pictures, answer or None, failed=said)
+        yield {**over, "current": shown_so_far}
 
 
 async def _within(

@@ -39,17 +39,22 @@ def turn(
     pictures: Sequence[str],
     answer: Json | None,
     status: str = "",
+    failed: str = "",
 ) -> str:
-    """One question with as much of its answer as there is; `status` says what is being done."""
+    """One question with as much of its answer as there is.
+
+    `status` says what is being done, `failed` why there will be no more.
+    """
     shown = "".join(
         f'<img src="{escape(p)}" alt="The picture that was asked with">' for p in pictures
     )
     words = html(question) if question else "<em>A picture</em>"
     body = "" if answer is None else _answer(answer)
-    if answer is None and not status:
+    if answer is None and not status and not failed:
         body = '<p class="quiet">No answer was made. Ask again.</p>'
     if status:
         body += f'<p class="status" role="status"><span class="dots"></span>{escape(status)}</p>'
+    body += failure(failed) if failed else ""
     return (
         f'<article class="turn" data-conversation="{escape(conversation)}">'
         f'<header class="question"><h2>{words}</h2>{shown}</header>{body}</article>'

@@ -132,3 +132,10 @@ def test_jobs_show_progress_dead_letters_and_a_way_to_stop() -> None:
     assert "1 document left out" in partly
     assert "&lt;b&gt;.pdf: broken; save it again" in partly
     assert "data-cancel" not in partly
+
+
+def test_a_failure_stands_below_what_was_said_so_far() -> None:
+    shown = render.turn("c", "Why?", [], answer(), failed="12 requests are waiting")
+    assert shown.index("It falls.") < shown.index("12 requests are waiting")
+    assert 'role="alert"' in shown
+    assert 'role="status"' not in shown

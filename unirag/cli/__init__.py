@@ -17,6 +17,9 @@ def main() -> None:
     # Loading from disk takes half a second; bars of other libraries would only clutter stderr.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # Threads that wait for work would otherwise spin: beside any other process on the machine that
+    # makes a forward take tens of times as long (benchmarks/README.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import typer
 
     from data.errors import BadInput, UniragError
