@@ -319,27 +319,31 @@ def main() -> None:
             single = in_turn(address, asked, 2 * SINGLE)
             loaded = asyncio.run(load(address, asked, options.seconds))
             answered = asyncio.run(asks(address, titles()[:ASKS]))
+        results = {
+            **describe(("torch", "fastapi", "uvicorn")),
+            "cores": len(os.sched_getaffinity(0)),
+            "seed": SEED,
+            "bare_ms": alone,
+            "unloaded_ms": {kind: percentiles(single.client[kind]) for kind in KINDS},
+            "unloaded_steps_ms": {kind: medians(single.steps[kind]) for kind in KINDS},
+            "load": loaded,
+            "p95_over_bare": ratios(alone, single, loaded),
+            "asks": answered,
+        }
+        _write(results)  # what follows takes longest, and no time of it counts
         with service(home, log) as (address, pid):
-            watched = memory(address, pid, asked, options.requests)
-    results = {
-        **describe(("torch", "fastapi", "uvicorn")),
-        "cores": len(os.sched_getaffinity(0)),
-        "seed": SEED,
-        "bare_ms": alone,
-        "unloaded_ms": {kind: percentiles(single.client[kind]) for kind in KINDS},
-        "unloaded_steps_ms": {kind: medians(single.steps[kind]) for kind in KINDS},
-        "load": loaded,
-        "p95_over_bare": ratios(alone, single, loaded),
-        "asks": answered,
-        "memory": watched,
-    }
-    text = json.dumps(results, indent=1)
-    (HERE / "results" / "service_load.json").write_text(text + "\n")
+            results["memory"] = watched = memory(address, pid, asked, options.requests)
+    _write(results)
     print(table(results))
     print("unloaded, median ms of a step:", results["unloaded_steps_ms"])
     print(json.dumps({"load": loaded, "asks": answered, "memory": watched}, indent=1))
     failed = loaded["errors"] or watched["errors"] or set(answered["statuses"]) != {"200"}
     sys.exit(bool(failed))
+
+
+def _write(results: Body) -> None:
+    text = json.dumps(results, indent=1)
+    (HERE / "results" / "service_load.json").write_text(text + "\n")
 
 
 def _run(*arguments: str) -> str:

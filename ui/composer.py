@@ -40,6 +40,19 @@ FIELDS = (
 CLEARED = ("text", "sketch", "picture", "sound", "student_answer")
 
 
+def _uploads_only(component: gr.components.Component) -> Any:
+    """The component without Gradio's way of fetching an address for whoever sends one."""
+    keep = component.async_move_resource_to_block_cache
+
+    async def checked(path: Any) -> str | None:
+        if "://" in str(path):
+            raise gr.Error("Nothing is fetched from an address here; send the file itself.")
+        return await keep(path)
+
+    component.async_move_resource_to_block_cache = checked  # type: ignore[method-assign, assignment]
+    return component
+
+
 def html(value: str = "", **more: Any) -> gr.HTML:
     """HTML that static/app.css alone styles."""
     return gr.HTML(value, apply_default_css=False, **more)
@@ -67,21 +80,25 @@ def composer() -> dict[str, Any]:
                     elem_id="sketch",
                 )
             with gr.Accordion("Show a picture", open=False) as made["picture_panel"]:
-                made["picture"] = gr.Image(
-                    label="A photo, a screenshot, a painting",
-                    type="filepath",
-                    sources=["upload", "webcam", "clipboard"],
-                    height=300,
-                    buttons=[],
-                    elem_id="picture",
+                made["picture"] = _uploads_only(
+                    gr.Image(
+                        label="A photo, a screenshot, a painting",
+                        type="filepath",
+                        sources=["upload", "webcam", "clipboard"],
+                        height=300,
+                        buttons=[],
+                        elem_id="picture",
+                    )
                 )
             with gr.Accordion("Say it", open=False):
-                made["sound"] = gr.Audio(
-                    label="A spoken question, of up to two minutes",
-                    type="filepath",
-                    sources=["microphone", "upload"],
-                    buttons=[],
-                    elem_id="sound",
+                made["sound"] = _uploads_only(
+                    gr.Audio(
+                        label="A spoken question, of up to two minutes",
+                        type="filepath",
+                        sources=["microphone", "upload"],
+                        buttons=[],
+                        elem_id="sound",
+                    )
                 )
         with gr.Row():
             made["task"] = gr.Dropdown(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -117,3 +119,34 @@ def test_no_handler_is_offered_as_an_endpoint_and_no_file_is_given_away(tmp_path
         for path in ("/etc/passwd", str(tmp_path / "home" / "manifest.db")):
             assert client.get(f"/gradio_api/file={path}").status_code in (403, 404)
         assert client.get("/gradio_api/proxy=http://127.0.0.1:1/").status_code >= 400
+
+
+@pytest.mark.parametrize("planted", ["path", "url"])
+def test_no_address_is_fetched_for_a_client(tmp_path: Path, planted: str) -> None:
+    asked: list[str] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+    server = HTTPServer(("127.0.0.1", 0), Elsewhere)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/picture.png"
+    with served(tmp_path / "home") as client:
+        layout = client.get("/config").json()
+        kinds = {c["id"]: c for c in layout["components"]}
+        for kind in ("image", "audio"):
+            (mine,) = (i for i, c in kinds.items() if c["type"] == kind)
+            event = next(d for d in layout["dependencies"] if mine in d["inputs"])
+            file = {"path": None, planted: address, "meta": {"_type": "gradio.FileData"}}
+            data = [file if i == mine else kinds[i]["props"].get("value") for i in event["inputs"]]
+            call = {"fn_index": event["id"], "data": data, "session_hash": kind}
+            assert client.post("/gradio_api/queue/join", json=call).status_code == 200
+            with client.stream("GET", f"/gradio_api/queue/data?session_hash={kind}") as told:
+                said = "".join(told.iter_lines())
+            assert '"success": false' in said.lower() or '"success":false' in said.lower()
+            if planted == "path":
+                assert "send the file itself" in said
+    server.shutdown()
+    assert asked == []
