@@ -196,7 +196,9 @@ def _blocks(page: Page) -> gr.Blocks:
         asking = [form["ask"].click, form["text"].submit]
         inputs = [conversation, *(form[key] for key in FIELDS)]
         outputs = list(named.values())
-        running = [on(answer, inputs, outputs, **run) for on in asking]
+        # "once" would swallow a click for seconds after a stop; app.js drops double clicks instead
+        again = {**run, "trigger_mode": "multiple"}
+        running = [on(answer, inputs, outputs, **again) for on in asking]
 
         def chosen(event: gr.EventData) -> list[Any]:
             """An example or a suggestion, put where the student would have put it."""
@@ -213,8 +215,8 @@ def _blocks(page: Page) -> gr.Blocks:
 
         into = [form["text"], form["task"], form["picture"], form["picture_panel"]]
         for cards in (welcome, following):
-            put = cards.select(chosen, None, into, **run)
-            running.append(put.then(answer, inputs, outputs, **run))
+            put = cards.select(chosen, None, into, **again)
+            running.append(put.then(answer, inputs, outputs, **again))
 
         async def stopped(request: gr.Request, name: str) -> list[Any]:
             """The question stays; what was written of its answer was not checked to the end."""

@@ -32,6 +32,7 @@ def asked(page: Page, turns: int = 1) -> Locator:
 
 
 def ask(page: Page, text: str, turns: int = 1) -> Locator:
+    page.wait_for_timeout(500)  # a second click within 0.4 s is taken for a double click
     page.get_by_label("Your question").fill(text)
     page.get_by_role("button", name="Ask", exact=True).click()
     return asked(page, turns)
@@ -184,10 +185,12 @@ def test_no_evidence_is_said_and_a_question_can_be_stopped(site: Any) -> None:
     turn = ask(page, "Who won the football world cup in 1998?")
     expect(turn.locator(".refused")).to_be_visible()
     assert turn.locator(".card").count() > 0, "with the nearest material"
+    page.wait_for_timeout(500)
     page.get_by_label("Your question").fill("What is the simple pendulum?")
     page.get_by_role("button", name="Ask", exact=True).click()
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator("#stop")).to_be_hidden()
+    page.wait_for_timeout(500)
     page.get_by_label("Your question").fill("How does a galvanic cell work?")
     page.get_by_role("button", name="Ask", exact=True).click()
     again = page.locator(".turn", has_text="How does a galvanic cell work?")

@@ -99,6 +99,12 @@
       fetch(`v1/index-jobs/${cancel.dataset.cancel}`, { method: "DELETE" });
     }
   });
+  let lately = 0;
+  document.addEventListener("click", (e) => {
+    if (!e.target.closest?.("#ask, [data-ask], [data-sketch]")) return;
+    if (e.timeStamp - lately < 400) e.stopImmediatePropagation();
+    else lately = e.timeStamp;
+  }, true);
   document.addEventListener("submit", (e) => {
     if (!e.target.matches("form[data-post]")) return;
     e.preventDefault();
