@@ -91,7 +91,7 @@ async def ask(
                 if kind == "found":
                     turns = conversation_json(here.conversation(who, data["conversation"]))["turns"]
                     pictures, name = turns[-1]["pictures"], data["conversation"]
-                    text = text or data["query"]
+                    text = turns[-1]["question"]
                     answer = {**data, "sentences": []}
                     kept = {"conversation": name, "history": page.history(who, name)}
                     status = "Writing, and checking every sentence …"
@@ -105,7 +105,7 @@ async def ask(
             **over,
             **dict.fromkeys(("text", "sketch", "student_answer"), ""),
             **dict.fromkeys(("picture", "sound"), None),
-            "current": render.turn(name, text or answer["query"], pictures, answer),
+            "current": render.turn(name, text, pictures, answer),
             "following": render.suggestions(answer),
         }
     except Exception as error:  # noqa: BLE001 - whatever it is, the student can ask again

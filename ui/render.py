@@ -25,6 +25,7 @@ TASKS = {
     "feedback": "Check my answer",
 }
 _NEAREST, _RELATED, _SHORT = 3, 6, 260
+_LIKE = 0.7  # share of the best figure's cosine to the query's picture
 _SURE = 0.5  # the share from which a style is named as one
 
 
@@ -93,14 +94,16 @@ def _answer(answer: Json) -> str:
 
 
 def _related(answer: Json, cited: Collection[str]) -> list[Json]:
-    """Figures that were found but not cited: all where a picture asked, else of cited chapters."""
+    """Figures that were found but not cited: of cited chapters, or like the picture that asked."""
     chapters = {tuple(h["section"][:1]) for h in answer["hits"] if h["id"] in cited}
+    figures = [h for h in answer["hits"] if h["kind"] == "figure"]
+    likeness = {h["id"]: h["channels"]["image"] or 0.0 for h in figures if answer["styles"]}
+    least = _LIKE * max(likeness.values(), default=0.0)
     return [
         h
-        for h in answer["hits"]
-        if h["kind"] == "figure"
-        and h["id"] not in cited
-        and (answer["styles"] or tuple(h["section"][:1]) in chapters)
+        for h in figures
+        if h["id"] not in cited
+        and (tuple(h["section"][:1]) in chapters or likeness.get(h["id"], -1.0) >= least)
     ][:_RELATED]
 
 

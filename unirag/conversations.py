@@ -54,7 +54,9 @@ class Conversation:
 
     @property
     def questions(self) -> list[str]:
-        return [turn.question for turn in self.turns if turn.question]
+        """What was asked; for a picture alone, the words that were read in it."""
+        asked = (turn.question or (turn.answer or {}).get("query", "") for turn in self.turns)
+        return [words for words in asked if words]
 
 
 class Conversations:
@@ -80,12 +82,9 @@ class Conversations:
         return int(last) + 1
 
     def answer(self, conversation: str, turn: int, answer: Mapping[str, Any]) -> None:
-        """A turn without words takes those that were heard or read: the answer's `query`."""
         self._db.run(
-            "UPDATE turns SET answer = ?, question = COALESCE(NULLIF(question, ''), ?) "
-            "WHERE conversation = ? AND number = ?",
+            "UPDATE turns SET answer = ? WHERE conversation = ? AND number = ?",
             json.dumps(answer),
-            answer["query"],
             conversation,
             turn,
         )

@@ -22,6 +22,7 @@ def hit(name: str, kind: str = "passage", **more: Any) -> dict[str, Any]:
         "source": "book: a.md",
         "licence": "CC BY 4.0",
         "attribution": "Somebody",
+        "channels": {"image": 0.5 if kind == "figure" else None, "text": 0.5, "bm25": 1.0},
         **more,
     }
 
@@ -59,11 +60,14 @@ def test_a_cited_figure_stands_beside_its_sentence() -> None:
     assert "<img" not in lines[1]
 
 
-def test_figures_of_other_chapters_are_shown_where_a_picture_asked() -> None:
+def test_figures_of_other_chapters_are_shown_where_they_are_like_the_picture_that_asked() -> None:
     words = render.turn("c", "Why?", [], answer())
     picture = render.turn("c", "", ["/p"], answer(styles={"sketch": 0.9}, experts=[0.4, 0.6]))
     assert 'data-item="g"' not in words
     assert 'data-item="g"' in picture
+    unlike = answer(styles={"sketch": 0.9})
+    unlike["hits"][2]["channels"] = {"image": 0.1}
+    assert 'data-item="g"' not in render.turn("c", "", ["/p"], unlike)
     assert "looks like <b>sketch</b> (90%)" in picture.replace("\n", "")
     assert picture.count("Expert ") == 2
 

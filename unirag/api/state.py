@@ -115,7 +115,7 @@ class Service:
             async for step in events:
                 if isinstance(step, Found):
                     found = step
-                    turn = await self.work(lambda: self._begin(who, asked))
+                    turn = await self.work(partial(self._begin, who, asked, step))
                     yield "found", {**found_json(step, self.address), **turn}
                 elif isinstance(step, Sentence):
                     yield "sentence", sentence_json(step)
@@ -142,13 +142,14 @@ class Service:
         """A picture by its address here; no path of the server goes out."""
         return f"/v1/assets/{digest}" if self.unirag.assets.path(digest) else None
 
-    def _begin(self, who: Caller, asked: AskIn) -> dict[str, Any]:
-        """The conversation and the number of its new turn, written down."""
+    def _begin(self, who: Caller, asked: AskIn, found: Found) -> dict[str, Any]:
+        """The conversation and the number of its new turn, written down with what was said."""
         with laid(asked) as (images, _):  # kept, so that the conversation shows them again
             put, decode = self.uploads.put, self.unirag.decoder.decode
             kept = tuple(put(i.path.read_bytes(), decode(i.path)) for i in images)
         name = asked.conversation or self.conversations.begin(who.name)
-        number = self.conversations.ask(name, asked.text.strip(), kept)
+        said = asked.text.strip() or (found.words if asked.audio else "")
+        number = self.conversations.ask(name, said, kept)
         return {"conversation": name, "turn": number}
 
     def _count(self, answer: Answer) -> None:
