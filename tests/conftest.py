@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+
+# before torch: beside other processes its threads would spin (unirag/cli/__init__.py)
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 from pathlib import Path
 
 import pytest

@@ -51,7 +51,7 @@ class Site:
             self.outside.append(request.url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop would be in the way of asynchronous tests
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
@@ -80,7 +80,7 @@ def shelf(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root / "home"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serve(models: Path, browser: Browser) -> Callable[..., Any]:
     @contextmanager
     def start(home: Path, **environment: str) -> Iterator[Site]:
@@ -108,7 +108,7 @@ def serve(models: Path, browser: Browser) -> Callable[..., Any]:
     return start
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def site(shelf: Path, serve: Any) -> Iterator[Site]:
     with serve(shelf) as site:
         yield site

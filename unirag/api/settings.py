@@ -60,7 +60,7 @@ class ServiceSettings(BaseModel):
     searches: int = Field(2, ge=1, le=1000)
     answers: int = Field(1, ge=1, le=1000)
     waiting: int = Field(32, ge=0, le=10_000)
-    seconds: float = Field(60.0, gt=0, le=3600)
+    seconds: float = Field(120.0, gt=0, le=3600)
     query_megabytes: float = Field(32.0, gt=0, le=1000)
     upload_megabytes: float = Field(2000.0, gt=0, le=100_000)
     jobs: int = Field(100, ge=1, le=10_000)
