@@ -1,6 +1,6 @@
 """Does the whole system find a figure without a caption from its description?
 
-    python -m benchmarks.text_to_figure [BOOK...]
+    python -m benchmarks.text_to_figure [BOOK...] [--only typed,spoken]
 
 300 figures of a book are indexed as bare pictures: no caption, no alt text, a number for a name.
 Their alt texts are the queries. `App.search` fuses what OCR read in a picture (words and sentence
@@ -8,14 +8,14 @@ vectors) with the cross-modal vector; either is asked alone too, through the sam
 with a sketch of the figure, and the same with a picture in a style that the encoder never saw,
 which the encoder alone finds less often than a sketch; and the alt texts spoken by espeak-ng and
 heard by Whisper. Writes results/text_to_figure.json after each book; books that are in it are
-measured again only when they are named.
+measured again only when they are named; `--only` measures these rows again and keeps the others.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -38,6 +38,7 @@ FIGURES, SEED = 300, 0
 UNSEEN, UNSEEN_QUERIES = "halftone", 100
 SPOKEN, SPOKEN_WORDS = 60, 60  # a minute of speech: nobody says a question of two
 RESULTS = HERE / "results" / "text_to_figure.json"
+Ask = Callable[[int, SerFigure], Sequence[Item]]
 _FIGURES_ONLY = Where(kinds=("figure",))
 
 
@@ -55,13 +56,11 @@ def rank(items: Sequence[Item], wanted: int) -> int:
     return names.index(wanted) + 1 if wanted in names else FIGURES
 
 
-def measure(
-    ask: Callable[[int, SerFigure], Sequence[Item]], queries: Sequence[tuple[int, SerFigure]]
-) -> dict[str, Any]:
+def measure(ask: Ask, queries: Sequence[tuple[int, SerFigure]]) -> dict[str, Any]:
     return scores(np.array([rank(ask(i, f), i) for i, f in queries])).to_json()
 
 
-def book(name: str, root: Path) -> dict[str, Any]:
+def book(name: str, root: Path, only: Sequence[str]) -> dict[str, Any]:
     figures = sample(figures_of(CORPORA / name), FIGURES, SEED)
     pictures = root / "pictures"
     pictures.mkdir()
@@ -90,9 +89,11 @@ def book(name: str, root: Path) -> dict[str, Any]:
 
             return ask
 
-        def found(text: str = "", images: Sequence[Path] = ()) -> list[Item]:
-            hits = app.search(text, images=images, limit=20, where=_FIGURES_ONLY).hits
-            return [hit.item for hit in hits]
+        def found(
+            text: str = "", images: Sequence[Path] = (), audio: Sequence[Path] = ()
+        ) -> list[Item]:
+            asked = app.search(text, images=images, audio=audio, limit=20, where=_FIGURES_ONLY)
+            return [hit.item for hit in asked.hits]
 
         def shown(style: str) -> Callable[[int, SerFigure], list[Item]]:
             return lambda i, _: found(images=[root / style / f"{i}.png"])
@@ -104,35 +105,40 @@ def book(name: str, root: Path) -> dict[str, Any]:
             return found(figure.words)
 
         def heard(_: int, figure: SerFigure) -> list[Item]:
-            return found(spoken(figure.words, lambda p: app.speech.transcribe(p).text))
+            return spoken(figure.words, lambda path: found(audio=[path]))
 
         every, some = list(enumerate(figures)), list(enumerate(figures[:UNSEEN_QUERIES]))
         said = short[:SPOKEN]
-        return {
-            "book": name,
-            "gallery": len(figures),
-            "ocr": measure(alone(("text", "bm25")), every),
-            "cross_modal": measure(alone(("image",)), every),
-            "fused": measure(typed, every),
-            "sketch": measure(shown("sketch"), every),
-            "text_and_sketch": measure(both("sketch"), every),
-            "fused_for_unseen": measure(typed, some),
-            UNSEEN: measure(shown(UNSEEN), some),
-            f"text_and_{UNSEEN}": measure(both(UNSEEN), some),
-            "typed": measure(typed, said),
-            "spoken": measure(heard, said),
+        rows: dict[str, tuple[Ask, Sequence[tuple[int, SerFigure]]]] = {
+            "ocr": (alone(("text", "bm25")), every),
+            "cross_modal": (alone(("image",)), every),
+            "fused": (typed, every),
+            "sketch": (shown("sketch"), every),
+            "text_and_sketch": (both("sketch"), every),
+            "fused_for_unseen": (typed, some),
+            UNSEEN: (shown(UNSEEN), some),
+            f"text_and_{UNSEEN}": (both(UNSEEN), some),
+            "typed": (typed, said),
+            "spoken": (heard, said),
         }
+        measured = {row: measure(*rows[row]) for row in only or rows}
+        return {"book": name, "gallery": len(figures), **measured}
 
 
-def main(*books: str) -> None:
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("books", nargs="*", default=[])
+    parser.add_argument("--only", type=lambda text: text.split(","), default=[])
+    asked = parser.parse_args()
     known = json.loads(RESULTS.read_text())["books"] if RESULTS.exists() else []
-    rows = {row["book"]: row for row in known if row["book"] not in books}
+    rows = {row["book"]: row for row in known}
     for name in (DEVELOPMENT, *HELD_OUT):
-        if name in rows:
+        if name in rows and name not in asked.books:
             continue
         root = Path(tempfile.mkdtemp(prefix="unirag-"))
         try:
-            rows[name] = book(name, root)
+            kept = rows.get(name, {}) if asked.only else {}
+            rows[name] = {**kept, **book(name, root, asked.only)}
         finally:
             shutil.rmtree(root)
         print(json.dumps(rows[name], indent=1), flush=True)
@@ -142,4 +148,4 @@ def main(*books: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

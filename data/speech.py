@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -25,6 +26,7 @@ STEM_PROMPT = (
     "A student asks about physics, chemistry, biology or mathematics: refraction, viscosity, "
     "covalent bonds, stoichiometry, mitosis, ribosomes, eigenvalues, integrals."
 )
+_TERMS = 25  # told to Whisper at most: its prompt holds 224 tokens, and a long one drowns the sound
 _FILES = ("config.json", "model.bin", "tokenizer.json")  # without the last one, upstream downloads
 _VOCABULARY = ("vocabulary.txt", "vocabulary.json")
 _RATE = 16_000  # samples a second, what Whisper hears
@@ -69,8 +71,11 @@ class Transcriber:
         self.threads = threads
         self._lock = threading.Lock()
 
-    def transcribe(self, path: Path) -> Transcript:
+    def transcribe(self, path: Path, terms: Sequence[str] = ()) -> Transcript:
         """The words of a recording.
+
+        `terms` are words that may well be said, the likeliest first. The rare ones among them,
+        which the model spells in several tokens, stand in for `prompt`.
 
         Raises `BadInput` naming the file where it is missing, empty, no audio, longer than
         `max_seconds`, or holds no speech; `Missing` where the extra or the model is not there.
@@ -78,12 +83,14 @@ class Transcriber:
         _check_extra()
         samples = decoded(path, self.max_seconds)
         with self._lock:
+            rare = [t for t in terms if len(self._tokens(t)) > 1][:_TERMS]
+            prompt = f"A student asks about {', '.join(rare)}." if rare else self.prompt
             segments, info = self._model.transcribe(
                 samples,
                 language=self.language,
                 beam_size=5,
                 vad_filter=True,
-                initial_prompt=self.prompt or None,
+                initial_prompt=prompt or None,
                 condition_on_previous_text=False,  # a slip in one window does not spread
             )
             text = " ".join(segment.text.strip() for segment in segments).strip()
@@ -93,6 +100,10 @@ class Transcriber:
                 "the microphone"
             )
         return Transcript(text, info.language, round(len(samples) / _RATE, 2))
+
+    def _tokens(self, word: str) -> list[int]:
+        ids: list[int] = self._model.hf_tokenizer.encode(f" {word}", add_special_tokens=False).ids
+        return ids
 
     @cached_property
     def _model(self) -> Any:

@@ -12,7 +12,7 @@ import qdrant_edge
 
 from retrieval.store import SparseVector
 
-__all__ = ["Bm25"]
+__all__ = ["Bm25", "plain"]
 
 # Mathematical markup carries no words: \frac, \( and \text would only add noise.
 _LATEX = re.compile(r"\\(?:[a-zA-Z]+|[()\[\],;:! ])")
@@ -27,13 +27,14 @@ class Bm25:
         )
 
     def document(self, text: str) -> SparseVector:
-        return _convert(self._model.embed_document(_plain(text)))
+        return _convert(self._model.embed_document(plain(text)))
 
     def query(self, text: str) -> SparseVector:
-        return _convert(self._model.embed_query(_plain(text)))
+        return _convert(self._model.embed_query(plain(text)))
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """`text` without the commands of LaTeX."""
     return _LATEX.sub(" ", text)
 
 

@@ -174,9 +174,12 @@ class App:
             self.bm25,
             self.settings.search,
             self.ocr,
-            lambda path: self.speech.transcribe(path).text,
+            self._hear,
             self.decoder.decode,
         )
+
+    def _hear(self, path: Path, terms: Sequence[str] = ()) -> str:
+        return self.speech.transcribe(path, terms).text
 
     def index(
         self,

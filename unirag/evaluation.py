@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,7 @@ __all__ = ["SPOKEN", "TEXT", "TEXT_AND_SKETCH", "Evaluation", "evaluate"]
 
 TEXT, SPOKEN, TEXT_AND_SKETCH = "text", "spoken", "text+sketch"
 _BATCH = 32
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,8 @@ def evaluate(
     return Evaluation(path.name, encoder.name, len(figures), seed, result)
 
 
-def spoken(text: str, transcribe: Callable[[Path], str]) -> str:
-    """What is understood of `text` when espeak-ng reads it aloud."""
+def spoken(text: str, hear: Callable[[Path], T]) -> T:
+    """What `hear` makes of a recording of `text` that espeak-ng reads aloud."""
     program = shutil.which("espeak-ng")
     if program is None:
         raise Missing("spoken queries need espeak-ng; install it: apt install espeak-ng")
@@ -109,7 +110,7 @@ def spoken(text: str, transcribe: Callable[[Path], str]) -> str:
             capture_output=True,
             timeout=60,
         )
-        return transcribe(sound)
+        return hear(sound)
 
 
 def _standard(similarity_QF: Vectors) -> Vectors:

@@ -1,11 +1,13 @@
 """Hybrid search: each part of a query asks its channels, the engine fuses, a judge weighs the hits.
 
 Words ask `text`, `bm25` and `image`. A picture asks `image`;
-what OCR reads in it joins as words. Speech is transcribed and asks as words do.
+what OCR reads in it joins as words. Speech is transcribed and asks as words do: it is heard twice,
+the second time by a model that has been told the words of what the first hearing found.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from data.errors import BadInput
 from data.pictures import open_picture
 from data.records import Hit, Query, Role, WeightedAudio, WeightedImage
-from retrieval.bm25 import Bm25
+from retrieval.bm25 import Bm25, plain
 from retrieval.encoder import ImageEncoder, Seen, TextRetriever
 from retrieval.store import ChannelQuery, Scored, VectorStore, Where
 from unirag.judge import JudgeSettings, confidence
@@ -32,6 +34,8 @@ _EXPLAINING: tuple[Role, ...] = (
     "text", "term", "example", "solution", "summary", "table", "note",
 )  # fmt: skip
 _NEAREST = 50  # figures whose likeness is compared
+_HEARD = 10  # items whose words the second hearing is told
+_TERM = re.compile(r"[^\W\d_][\w'-]{3,}")
 _PAGE_WORDS = 25  # from here on a picture is a page of text rather than a figure with labels
 
 
@@ -53,6 +57,12 @@ class SearchSettings(BaseModel):
     beside: float = Field(0.05, ge=0)
     lead: float = Field(0.06, ge=0)
     judge: JudgeSettings = JudgeSettings()
+
+
+class Hears(Protocol):
+    """Transcribes a recording in which `terms` may well be said (data/speech.py)."""
+
+    def __call__(self, path: Path, terms: Sequence[str] = ()) -> str: ...
 
 
 class LabelSource(Protocol):
@@ -109,7 +119,7 @@ class Searcher:
     bm25: Bm25
     settings: SearchSettings
     ocr: LabelSource | None = None
-    transcribe: Callable[[Path], str] | None = None
+    transcribe: Hears | None = None
     decode: Callable[[Path], Image.Image] = open_picture
 
     def search(self, query: Query, limit: int = 10, where: Where = Where()) -> Found:
@@ -128,7 +138,7 @@ class Searcher:
         if query.text.strip():
             words.append((query.text.strip(), query.text_weight))
         with _timed(timings, "transcribe", bool(query.audio)):
-            words += [(self._spoken(a.path), a.weight) for a in query.audio]
+            words += [(self._spoken(a.path, where), a.weight) for a in query.audio]
         with _timed(timings, "decode", bool(query.images)):
             pictures = [self.decode(i.path) for i in query.images]
         with _timed(timings, "ocr", bool(pictures and self.ocr)):
@@ -226,10 +236,23 @@ class Searcher:
             return labels, False
         return self.ocr.read_page(picture), True
 
-    def _spoken(self, path: Path) -> str:
+    def _spoken(self, path: Path, where: Where) -> str:
+        """What was said. Terms that a corpus has and a speech model seldom met are misheard first;
+        the words around them find the items that hold them (contextual biasing, with retrieval).
+        """
         if self.transcribe is None:
             raise BadInput(f"{path}: speech is off here; type the question instead")
-        return self.transcribe(path)
+        heard = self.transcribe(path)
+        found = self.store.search(_normalised([*self._ask_words(heard, 1.0, 1.0)]), _HEARD, where)
+        shares: dict[str, float] = {}
+        for place, scored in enumerate(found):
+            text = plain(f"{scored.item.labels} {scored.item.text}").lower()
+            for term in dict.fromkeys(_TERM.findall(text)):
+                shares[term] = shares.get(term, 0.0) + 1 / (place + 2)
+        try:
+            return self.transcribe(path, sorted(shares, key=lambda term: -shares[term]))
+        except BadInput:  # a model that was told too much may hear nothing
+            return heard
 
 
 def _mean(taken: Sequence[Seen]) -> tuple[dict[str, float], tuple[float, ...]]:

@@ -227,6 +227,18 @@ def test_spoken_questions_are_understood(tmp_path: Path, transcriber: Transcribe
 @needs_model
 @needs_voice
 @pytest.mark.models
+def test_terms_that_may_be_said_are_heard_in_their_spelling(
+    tmp_path: Path, transcriber: Transcriber
+) -> None:
+    path = spoken(tmp_path / "a.wav", "This figure shows the structure of the Golgi apparatus.")
+    assert "golgi" not in transcriber.transcribe(path).text.lower()  # without: "the doggy"
+    told = transcriber.transcribe(path, ["structure", "cisterna", "golgi", "mitochondrion"])
+    assert "golgi apparatus" in told.text.lower()
+
+
+@needs_model
+@needs_voice
+@pytest.mark.models
 def test_silence_around_a_question_adds_no_words(tmp_path: Path, transcriber: Transcriber) -> None:
     question = decoded(spoken(tmp_path / "a.wav", QUESTIONS[0]), 120)
     alone = transcriber.transcribe(tmp_path / "a.wav").text

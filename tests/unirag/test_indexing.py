@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 
 from data.errors import BadInput
 from data.pictures import Assets
-from data.records import Query, WeightedImage
+from data.records import Query, WeightedAudio, WeightedImage
 from retrieval.bm25 import Bm25
 from retrieval.edge import EdgeStore
 from retrieval.encoder import Seen, unit
@@ -93,7 +93,7 @@ class Bench:
             Bm25(),
             SearchSettings(),
             self.ocr,
-            lambda path: "lens",
+            lambda path, terms=(): "lens",
         )
 
     def ids(self) -> dict[str, str]:
@@ -261,6 +261,41 @@ def test_a_figure_shown_beyond_doubt_comes_before_what_the_words_ask_for(
     first, second = (h.item.text for h in found.hits)
     assert (first, second) == (("A ball rolls", "A box") if alike else ("A box", "A ball rolls"))
     assert found.hits[0].score >= found.hits[1].score
+
+
+def test_speech_is_heard_again_with_the_words_of_what_it_found(
+    bench: Bench, book: Path, tmp_path: Path
+) -> None:
+    bench.indexer.index(book, "optics")
+    (tmp_path / "q.wav").touch()
+    told: list[list[str]] = []
+
+    def hear(path: Path, terms: Sequence[str] = ()) -> str:
+        told.append(list(terms))
+        return "a lens" if terms else "a bends"
+
+    bench.searcher.transcribe = hear
+    spoken = Query(audio=(WeightedAudio(tmp_path / "q.wav"),))
+    assert bench.searcher.search(spoken).words == "a lens"
+    assert told[0] == []
+    assert "bends" in told[1][:6]  # the passage that was found leads
+    assert {"figure", "lens", "light"} <= set(told[1])
+
+
+def test_the_first_hearing_stands_where_the_second_hears_nothing(
+    bench: Bench, book: Path, tmp_path: Path
+) -> None:
+    bench.indexer.index(book, "optics")
+    (tmp_path / "q.wav").touch()
+
+    def hear(path: Path, terms: Sequence[str] = ()) -> str:
+        if terms:
+            raise BadInput("q.wav: no speech found")
+        return "a lens"
+
+    bench.searcher.transcribe = hear
+    found = bench.searcher.search(Query(audio=(WeightedAudio(tmp_path / "q.wav"),)))
+    assert found.words == "a lens"
 
 
 def test_what_was_seen_in_the_pictures_comes_with_the_hits(bench: Bench, book: Path) -> None:
