@@ -70,7 +70,7 @@ class App:
         self.settings = settings
         self.making = threading.RLock()
         self.home = Home(settings.home)
-        self.home.open()
+        self.home.open(shared=bool(settings.qdrant_url))
         try:
             self.manifest = Manifest(self.home.manifest)
         except UniragError:
@@ -186,7 +186,10 @@ class App:
         prune: bool = False,
         progress: Callable[[Progress], None] = lambda _: None,
     ) -> list[Report]:
-        """Index each path as a corpus of its own, named after it unless `corpus` is given."""
+        """Index each path as a corpus of its own, named after it unless `corpus` is given.
+
+        Raises `Busy` where another process is changing what is indexed.
+        """
         if not paths:
             raise BadInput("nothing to index; expected at least one file or folder")
         if corpus is not None and len(paths) > 1:
@@ -203,13 +206,14 @@ class App:
                 f"two of the paths would be corpus {twice!r}; index them one at a time, the second "
                 "with --corpus OTHER-NAME"
             )
-        indexer = Indexer(
-            self.store, self.manifest, self.assets, self.encoder, self.text, self.bm25, self.ocr
-        )
-        return [
-            indexer.index(Path(path), name, prune=prune, progress=progress)
-            for path, name in zip(paths, names, strict=True)
-        ]
+        with self.home.changing():
+            indexer = Indexer(
+                self.store, self.manifest, self.assets, self.encoder, self.text, self.bm25, self.ocr
+            )
+            return [
+                indexer.index(Path(path), name, prune=prune, progress=progress)
+                for path, name in zip(paths, names, strict=True)
+            ]
 
     def search(
         self,
@@ -335,20 +339,24 @@ class App:
         return corpus
 
     def remove_corpus(self, name: str) -> int:
-        """Delete a corpus and its items; pictures that no other corpus shows go too."""
-        if self.manifest.corpus(name) is None:
-            known = ", ".join(c.name for c in self.manifest.corpora()) or "none"
-            raise BadInput(f"corpus {name!r} is not here; known corpora: {known}")
-        where = Where(corpora=(name,))
-        count = self.store.count(where)
-        pictures = {i.image for i in self.store.scan(where) if i.image}
-        if count:
-            self.store.delete_where(where)
-        self.manifest.remove_corpus(name)
-        for digest in pictures - {i.image for i in self.store.scan(Where(kinds=("figure",)))}:
-            self.assets.remove(digest)
-        self.store.flush()
-        return count
+        """Delete a corpus and its items; pictures that no other corpus shows go too.
+
+        Raises `Busy` as `index` does.
+        """
+        with self.home.changing():
+            if self.manifest.corpus(name) is None:
+                known = ", ".join(c.name for c in self.manifest.corpora()) or "none"
+                raise BadInput(f"corpus {name!r} is not here; known corpora: {known}")
+            where = Where(corpora=(name,))
+            count = self.store.count(where)
+            pictures = {i.image for i in self.store.scan(where) if i.image}
+            if count:
+                self.store.delete_where(where)
+            self.manifest.remove_corpus(name)
+            for digest in pictures - {i.image for i in self.store.scan(Where(kinds=("figure",)))}:
+                self.assets.remove(digest)
+            self.store.flush()
+            return count
 
     def adapt(self, name: str, examples: Path, originals: Path | None = None) -> Enrolment:
         """Learn a query style from a folder of pictures; what is indexed stays as it is.

@@ -1,4 +1,7 @@
-"""A SQLite file in the home folder: one connection, behind a lock, with errors of ours."""
+"""A SQLite file in the home folder: one connection, behind a lock, with errors of ours.
+
+Several processes of one machine may have it open: a reader waits for nobody, a writer for its turn.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ from data.errors import UniragError
 
 __all__ = ["Database"]
 
+_PATIENCE = 30.0  # seconds for another process's write, which takes milliseconds
+
 
 class Database:
     """Serialised by a lock, for writes are a few a second; what returned survives a kill.
@@ -25,7 +30,9 @@ class Database:
         self._path, self._what, self._remedy = path, what, remedy
         self._lock = threading.Lock()
         with self._errors():
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._db = sqlite3.connect(
+                path, timeout=_PATIENCE, check_same_thread=False, isolation_level=None
+            )
             self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + schema)
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
