@@ -69,6 +69,7 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.making = threading.RLock()
+        self._styles: tuple[object, ...] | None = None  # the shelf as the encoder knows it
         self.home = Home(settings.home)
         self.home.open(shared=bool(settings.qdrant_url))
         try:
@@ -84,23 +85,34 @@ class App:
     def profile(self) -> Profile:
         return profile_of(self.settings)
 
-    @once
+    @property
     def encoder(self) -> UniEncoder:
+        """Knows the styles that are enrolled now, by whichever process."""
+        encoder = self._encoder
+        if not encoder.encoder.styles:  # a plain tower tells none apart
+            return encoder
+        if self._styles != self.shelf.listing():
+            with self.making:
+                listing = self.shelf.listing()
+                if self._styles != listing:
+                    encoder.know(self.shelf.in_use(encoder.name))
+                    self._styles = listing
+        return encoder
+
+    @once
+    def _encoder(self) -> UniEncoder:
         from retrieval.checkpoint import SHIPPED
         from retrieval.efficientnet import EfficientNetLite0
         from unirag.encoders import mini_encoder, openclip_encoder
 
         device = choose_device(self.settings.device)
         cnn = EfficientNetLite0(self.models.locate(self.profile.cnn), device)
-        trained, enrolled = self.settings.encoder, self.shelf.in_use
-        follow = self.settings.follow_styles
+        trained, follow = self.settings.encoder, self.settings.follow_styles
         if self.profile.encoder == "mini":
-            return mini_encoder(trained or SHIPPED, cnn, self.text, device, enrolled, follow)
+            return mini_encoder(trained or SHIPPED, cnn, self.text, device, follow)
         model, dtype = self.profile.image, choose_dtype(device)
         folder = self.models.locate(model)
-        return openclip_encoder(
-            model.name, folder, trained, cnn, self.text, device, dtype, enrolled, follow
-        )
+        return openclip_encoder(model.name, folder, trained, cnn, self.text, device, dtype, follow)
 
     @once
     def shelf(self) -> StyleShelf:
@@ -165,7 +177,7 @@ class App:
     def speech(self) -> Transcriber:
         return Transcriber(self.models.locate(self.profile.speech))
 
-    @once
+    @property
     def searcher(self) -> Searcher:
         return Searcher(
             self.store,
@@ -373,11 +385,7 @@ class App:
             if item.image and (path := self.assets.path(item.image))
         ]
         version = self.shelf.next_version(name)
-        entry = learn(self.encoder, name, version, read, others)
-        self.shelf.add(entry)
-        self.__dict__.pop("encoder", None)  # the next query knows the style
-        self.__dict__.pop("searcher", None)
-        return entry
+        return self.shelf.add(learn(self.encoder, name, version, read, others))
 
     def styles(self) -> list[dict[str, Any]]:
         """Styles that queries are told apart by: trained ones, and every enrolled version."""
