@@ -1,7 +1,4 @@
-"""A SQLite file in the home folder: one connection, behind a lock, with errors of ours.
-
-Several processes of one machine may have it open: a reader waits for nobody, a writer for its turn.
-"""
+"""A SQLite file in the home folder: one connection, behind a lock, with errors of ours."""
 
 from __future__ import annotations
 
@@ -13,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import UniragError
+from data.sqlite import connect
 
 __all__ = ["Database"]
-
-_PATIENCE = 30.0  # seconds for another process's write, which takes milliseconds
 
 
 class Database:
@@ -30,10 +26,7 @@ class Database:
         self._path, self._what, self._remedy = path, what, remedy
         self._lock = threading.Lock()
         with self._errors():
-            self._db = sqlite3.connect(
-                path, timeout=_PATIENCE, check_same_thread=False, isolation_level=None
-            )
-            self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + schema)
+            self._db = connect(path, schema)
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with self._errors(), self._lock:
