@@ -41,8 +41,7 @@ FROM ${PYTHON_IMAGE} AS base
 # No apt packages: the wheels bring what they need but libstdc++ and zlib, which the slim image has.
 # The folders are made here so that new volumes, which copy them, belong to the user.
 RUN useradd --uid 10001 --no-create-home --home-dir /var/lib/unirag --shell /usr/sbin/nologin unirag \
-    && install -d -o unirag -g unirag /var/lib/unirag /var/lib/unirag/home \
-        /var/lib/unirag/home/assets /var/lib/unirag/home/styles /var/lib/unirag/models
+    && install -d -o unirag -g unirag /var/lib/unirag /var/lib/unirag/home /var/lib/unirag/models
 COPY --from=builder /opt/unirag /opt/unirag
 # The root file system may be read-only: whatever a library caches goes below /var/tmp, and so do
 # uploads and unpacked archives, which are too large for a /tmp in memory.

@@ -39,7 +39,7 @@ class Missing(UniragError):
 
 
 class Busy(UniragError):
-    """Another process holds the home folder; the message says which one and what to do."""
+    """Another process holds the home folder, or indexes in it; the message says which one."""
 
     exit_code = 2
 

@@ -24,6 +24,7 @@ from PIL import Image
 
 from data.errors import BadInput, Missing
 from data.reading_order import Box, is_word, paragraphs, rows, straighten, unhyphenated
+from data.sqlite import connect
 
 __all__ = ["LabelReader", "OcrCache", "OcrSettings"]
 
@@ -89,7 +90,7 @@ class OcrSettings:
 class OcrCache:
     """What was read, by picture digest and settings stamp, in one SQLite file (WAL).
 
-    Safe across threads (one connection behind a lock) and processes (SQLite's own locks).
+    Safe across threads (one connection behind a lock) and processes (data/sqlite.py).
     """
 
     def __init__(self, path: Path) -> None:
@@ -97,11 +98,7 @@ class OcrCache:
         self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                path, timeout=30, isolation_level=None, check_same_thread=False
-            )
-            for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL", _SCHEMA):
-                self._db.execute(statement)
+            self._db = connect(path, _SCHEMA)
         except (OSError, sqlite3.OperationalError) as error:
             raise BadInput(
                 f"{path}: the OCR cache cannot be opened ({error}); expected a file in a folder "

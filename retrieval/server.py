@@ -13,7 +13,11 @@ from typing import Any, TypeVar
 
 import httpx
 from qdrant_client import QdrantClient, models
-from qdrant_client.http.exceptions import ApiException, ResponseHandlingException
+from qdrant_client.http.exceptions import (
+    ApiException,
+    ResponseHandlingException,
+    UnexpectedResponse,
+)
 
 from data.errors import BadInput, BadSetting, Missing, UniragError
 from data.records import Channel, Item
@@ -75,12 +79,17 @@ class ServerStore:
         def dense(width: int) -> models.VectorParams:
             return models.VectorParams(size=width, distance=models.Distance.COSINE)
 
-        self._client.create_collection(
-            self._collection,
-            vectors_config={"image": dense(stamp.image_width), "text": dense(stamp.text_width)},
-            sparse_vectors_config={"bm25": models.SparseVectorParams(modifier=models.Modifier.IDF)},
-            metadata=stamp.to_json(),
-        )
+        bm25 = models.SparseVectorParams(modifier=models.Modifier.IDF)
+        try:
+            self._client.create_collection(
+                self._collection,
+                vectors_config={"image": dense(stamp.image_width), "text": dense(stamp.text_width)},
+                sparse_vectors_config={"bm25": bm25},
+                metadata=stamp.to_json(),
+            )
+        except UnexpectedResponse as error:
+            if error.status_code != httpx.codes.CONFLICT:  # else another process was quicker
+                raise
 
     def _index_payload(self, name: str) -> None:
         self._client.create_payload_index(self._collection, name, models.PayloadSchemaType.KEYWORD)

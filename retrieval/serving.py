@@ -52,6 +52,11 @@ class UniEncoder:
         """Names that `style` may take, beside `auto`."""
         return (*self.encoder.styles, *(e.name for e in self.enrolled))
 
+    def know(self, enrolled: Sequence[Enrolment]) -> None:
+        """Tell these enrolled styles apart from now on, and no others."""
+        with self._lock:
+            self.enrolled = list(enrolled)
+
     def encode_image(self, images: Sequence[Image.Image], style: str = "auto") -> Vectors:
         return self.see(images, style)[0]
 
@@ -60,18 +65,17 @@ class UniEncoder:
 
         Raises `BadInput` for a style that is not in `styles`.
         """
-        if style not in ("auto", ORIGINAL, *self.styles):
-            raise BadInput(
-                f"style {style!r} is not known; expected auto or one of {', '.join(self.styles)}"
-            )
+        self._check(style)
         vectors, seen = [], []
         for start in range(0, len(images), _BATCH):
             looked = self.encoder.tower.look(images[start : start + _BATCH])
             with self._lock, torch.inference_mode():
+                self._check(style)  # styles may come and go between two forwards
+                names = self.styles
                 part, styles_BS, experts = self.encode(looked, style)
             vectors.append(part.cpu().numpy())
             seen += [
-                Seen(dict(zip(self.styles, row, strict=True)), tuple(shares))
+                Seen(dict(zip(names, row, strict=True)), tuple(shares))
                 for row, shares in zip(styles_BS.tolist(), experts, strict=True)
             ]
         return unit(np.concatenate(vectors)) if vectors else np.empty((0, self.width), "f4"), seen
@@ -110,6 +114,12 @@ class UniEncoder:
             with self._lock, torch.inference_mode():
                 parts.append(self.encoder.text(looked).vectors_BD.cpu().numpy())
         return unit(np.concatenate(parts)) if parts else np.empty((0, self.width), "f4")
+
+    def _check(self, style: str) -> None:
+        if style not in ("auto", ORIGINAL, *self.styles):
+            raise BadInput(
+                f"style {style!r} is not known; expected auto or one of {', '.join(self.styles)}"
+            )
 
     def _style_weights(self, own_BK: Tensor, style: str) -> Tensor:
         """(B, S), rows of sum 1: a softmax over the styles, or all on the one that is given."""

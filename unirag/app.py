@@ -69,8 +69,9 @@ class App:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.making = threading.RLock()
+        self._styles: tuple[object, ...] | None = None  # the shelf as the encoder knows it
         self.home = Home(settings.home)
-        self.home.open()
+        self.home.open(shared=bool(settings.qdrant_url))
         try:
             self.manifest = Manifest(self.home.manifest)
         except UniragError:
@@ -84,23 +85,34 @@ class App:
     def profile(self) -> Profile:
         return profile_of(self.settings)
 
-    @once
+    @property
     def encoder(self) -> UniEncoder:
+        """Knows the styles that are enrolled now, by whichever process."""
+        encoder = self._encoder
+        if not encoder.encoder.styles:  # a plain tower tells none apart
+            return encoder
+        if self._styles != self.shelf.listing():
+            with self.making:
+                listing = self.shelf.listing()
+                if self._styles != listing:
+                    encoder.know(self.shelf.in_use(encoder.name))
+                    self._styles = listing
+        return encoder
+
+    @once
+    def _encoder(self) -> UniEncoder:
         from retrieval.checkpoint import SHIPPED
         from retrieval.efficientnet import EfficientNetLite0
         from unirag.encoders import mini_encoder, openclip_encoder
 
         device = choose_device(self.settings.device)
         cnn = EfficientNetLite0(self.models.locate(self.profile.cnn), device)
-        trained, enrolled = self.settings.encoder, self.shelf.in_use
-        follow = self.settings.follow_styles
+        trained, follow = self.settings.encoder, self.settings.follow_styles
         if self.profile.encoder == "mini":
-            return mini_encoder(trained or SHIPPED, cnn, self.text, device, enrolled, follow)
+            return mini_encoder(trained or SHIPPED, cnn, self.text, device, follow)
         model, dtype = self.profile.image, choose_dtype(device)
         folder = self.models.locate(model)
-        return openclip_encoder(
-            model.name, folder, trained, cnn, self.text, device, dtype, enrolled, follow
-        )
+        return openclip_encoder(model.name, folder, trained, cnn, self.text, device, dtype, follow)
 
     @once
     def shelf(self) -> StyleShelf:
@@ -165,7 +177,7 @@ class App:
     def speech(self) -> Transcriber:
         return Transcriber(self.models.locate(self.profile.speech))
 
-    @once
+    @property
     def searcher(self) -> Searcher:
         return Searcher(
             self.store,
@@ -189,7 +201,10 @@ class App:
         prune: bool = False,
         progress: Callable[[Progress], None] = lambda _: None,
     ) -> list[Report]:
-        """Index each path as a corpus of its own, named after it unless `corpus` is given."""
+        """Index each path as a corpus of its own, named after it unless `corpus` is given.
+
+        Raises `Busy` where another process is changing what is indexed.
+        """
         if not paths:
             raise BadInput("nothing to index; expected at least one file or folder")
         if corpus is not None and len(paths) > 1:
@@ -206,13 +221,14 @@ class App:
                 f"two of the paths would be corpus {twice!r}; index them one at a time, the second "
                 "with --corpus OTHER-NAME"
             )
-        indexer = Indexer(
-            self.store, self.manifest, self.assets, self.encoder, self.text, self.bm25, self.ocr
-        )
-        return [
-            indexer.index(Path(path), name, prune=prune, progress=progress)
-            for path, name in zip(paths, names, strict=True)
-        ]
+        with self.home.changing():
+            indexer = Indexer(
+                self.store, self.manifest, self.assets, self.encoder, self.text, self.bm25, self.ocr
+            )
+            return [
+                indexer.index(Path(path), name, prune=prune, progress=progress)
+                for path, name in zip(paths, names, strict=True)
+            ]
 
     def search(
         self,
@@ -338,20 +354,24 @@ class App:
         return corpus
 
     def remove_corpus(self, name: str) -> int:
-        """Delete a corpus and its items; pictures that no other corpus shows go too."""
-        if self.manifest.corpus(name) is None:
-            known = ", ".join(c.name for c in self.manifest.corpora()) or "none"
-            raise BadInput(f"corpus {name!r} is not here; known corpora: {known}")
-        where = Where(corpora=(name,))
-        count = self.store.count(where)
-        pictures = {i.image for i in self.store.scan(where) if i.image}
-        if count:
-            self.store.delete_where(where)
-        self.manifest.remove_corpus(name)
-        for digest in pictures - {i.image for i in self.store.scan(Where(kinds=("figure",)))}:
-            self.assets.remove(digest)
-        self.store.flush()
-        return count
+        """Delete a corpus and its items; pictures that no other corpus shows go too.
+
+        Raises `Busy` as `index` does.
+        """
+        with self.home.changing():
+            if self.manifest.corpus(name) is None:
+                known = ", ".join(c.name for c in self.manifest.corpora()) or "none"
+                raise BadInput(f"corpus {name!r} is not here; known corpora: {known}")
+            where = Where(corpora=(name,))
+            count = self.store.count(where)
+            pictures = {i.image for i in self.store.scan(where) if i.image}
+            if count:
+                self.store.delete_where(where)
+            self.manifest.remove_corpus(name)
+            for digest in pictures - {i.image for i in self.store.scan(Where(kinds=("figure",)))}:
+                self.assets.remove(digest)
+            self.store.flush()
+            return count
 
     def adapt(self, name: str, examples: Path, originals: Path | None = None) -> Enrolment:
         """Learn a query style from a folder of pictures; what is indexed stays as it is.
@@ -368,11 +388,7 @@ class App:
             if item.image and (path := self.assets.path(item.image))
         ]
         version = self.shelf.next_version(name)
-        entry = learn(self.encoder, name, version, read, others)
-        self.shelf.add(entry)
-        self.__dict__.pop("encoder", None)  # the next query knows the style
-        self.__dict__.pop("searcher", None)
-        return entry
+        return self.shelf.add(learn(self.encoder, name, version, read, others))
 
     def styles(self) -> list[dict[str, Any]]:
         """Styles that queries are told apart by: trained ones, and every enrolled version."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import UniragError
+from data.sqlite import connect
 
 __all__ = ["Database"]
 
@@ -25,8 +26,7 @@ class Database:
         self._path, self._what, self._remedy = path, what, remedy
         self._lock = threading.Lock()
         with self._errors():
-            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;" + schema)
+            self._db = connect(path, schema)
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         with self._errors(), self._lock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -11,7 +10,6 @@ from data.errors import BadInput
 from retrieval.checkpoint import Card, load, read_card
 from retrieval.efficientnet import EfficientNetLite0
 from retrieval.encoder import TextRetriever
-from retrieval.enrolment import Enrolment
 from retrieval.mini import MiniConfig, MiniTower
 from retrieval.serving import UniEncoder
 from retrieval.tower import Tower
@@ -40,14 +38,12 @@ def mini_encoder(
     cnn: EfficientNetLite0,
     sentences: TextRetriever,
     device: str,
-    enrolled: Callable[[str], Sequence[Enrolment]],
     follow: float = 0.0,
 ) -> UniEncoder:
-    """The checkpoint in `folder`; `enrolled` gives the styles learned for an encoder's name."""
-
+    """The checkpoint in `folder`."""
     card = read_card(folder)
     encoder = load(folder, lambda card: mini_tower(card, cnn, sentences))
-    return UniEncoder(card.name, encoder.to(device), enrolled(card.name), follow)
+    return UniEncoder(card.name, encoder.to(device), follow=follow)
 
 
 def openclip_encoder(
@@ -58,7 +54,6 @@ def openclip_encoder(
     sentences: TextRetriever,
     device: str,
     dtype: torch.dtype,
-    enrolled: Callable[[str], Sequence[Enrolment]],
     follow: float = 0.0,
 ) -> UniEncoder:
     """An OpenCLIP model: with what was trained around it in `trained`, or plain."""
@@ -76,4 +71,4 @@ def openclip_encoder(
 
     card = read_card(trained)
     encoder = load(trained, checked).to(device)
-    return UniEncoder(card.name, encoder, enrolled(card.name), follow)
+    return UniEncoder(card.name, encoder, follow=follow)

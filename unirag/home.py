@@ -1,29 +1,28 @@
-"""The home folder: what lies where, and one process at a time in it."""
+"""The home folder: what lies where, and who may be in it."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from data.errors import BadInput, Busy
+from unirag.lock import Lock
 
 __all__ = ["Home"]
 
 
 class Home:
-    """Paths below `root`. `open()` makes the folder and takes its lock; `close()` gives it back.
+    """Paths below `root`. `open()` makes the folder; `close()` gives back what it took.
 
-    The embedded store belongs to one process. A second one gets `Busy`, which says who holds it.
+    The embedded store belongs to one process: a second one gets `Busy`, which says who holds it.
+    Processes with a Qdrant server share the home, and one of them at a time changes the index.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser()
-        self._lock = FileLock(self.root / "lock")
+        self._lock = Lock(self.root / "lock")
+        self.index_lock = Lock(self.root / "jobs.lock")
 
     @property
     def assets(self) -> Path:
@@ -63,45 +62,38 @@ class Home:
     def labels(self) -> Path:
         return self.root / "labels.db"
 
-    def open(self) -> None:
+    def open(self, *, shared: bool = False) -> None:
+        """`shared` lets others in as well."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire(timeout=0)
-            who = {"pid": os.getpid(), "command": " ".join(sys.argv[:3]), "since": time.time()}
-            self._note.write_text(json.dumps(who))
-        except Timeout:
-            raise Busy(
-                f"{self.root} is in use by {self.holder() or 'another process'}; wait for it or "
-                "stop it, use another --home, or share a Qdrant server through UNIRAG_QDRANT_URL"
-            ) from None
+            if shared or self._lock.take():
+                return
         except OSError as error:
-            self._lock.release()
             raise BadInput(
                 f"--home {self.root}: cannot be used as a folder ({error.strerror}); "
                 "expected a folder that can be written"
             ) from None
+        raise Busy(
+            f"{self.root} is in use by {self._lock.noted()}; wait for it or "
+            "stop it, use another --home, or share a Qdrant server through UNIRAG_QDRANT_URL"
+        )
 
     def close(self) -> None:
-        if self._lock.is_locked:
-            self._note.unlink(missing_ok=True)
-            self._lock.release()
+        self._lock.give()
 
     def holder(self) -> str | None:
-        """Who holds the lock, in words; None where it is free or ours."""
-        if not self.root.is_dir() or self._lock.is_locked:
-            return None
-        try:
-            with self._lock.acquire(timeout=0):
-                return None
-        except Timeout:
-            pass
-        try:
-            who = json.loads(self._note.read_text())
-            since = time.strftime("%H:%M:%S", time.localtime(who["since"]))
-            return f"process {who['pid']} ({who['command']}, since {since})"
-        except (OSError, ValueError, KeyError):
-            return "another process"
+        """Who has the home for itself, in words; None where nobody has or we do."""
+        return self._lock.holder()
 
-    @property
-    def _note(self) -> Path:
-        return self.root / "holder.json"
+    @contextmanager
+    def changing(self) -> Iterator[None]:
+        """Alone in changing what is indexed; raises `Busy` where another process or thread is."""
+        if not self.index_lock.take():
+            raise Busy(
+                f"{self.root} is being indexed by {self.index_lock.noted()}; wait until it is "
+                "done, or cancel its index job"
+            )
+        try:
+            yield
+        finally:
+            self.index_lock.give()

@@ -2,6 +2,9 @@
 
 A job that was accepted is written down before the caller hears of it. Indexing skips what is
 unchanged, so that a job that was cut off starts again and costs what was left of it.
+
+Processes that share a home share the file: any of them takes jobs, tells how far they are and
+cancels them. The one that holds the lock works; when it dies another takes its jobs up.
 """
 
 from __future__ import annotations
@@ -14,11 +17,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol
 
 from data.errors import UniragError
 from unirag.database import Database
 from unirag.indexing import Progress, Report
+from unirag.lock import Lock
 
 __all__ = ["Job", "Jobs", "State"]
 
@@ -31,14 +35,15 @@ CREATE TABLE IF NOT EXISTS jobs (
     state TEXT NOT NULL, message TEXT NOT NULL, report TEXT, created REAL NOT NULL, ended REAL
 );
 """
+_ADDED = ("documents", "total", "cancel")  # columns that the files of version 0.1 may lack
+_POLL = 1.0  # seconds until a job that another process took, or left behind, is seen
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """`partly`: done, but for the dead letters in `report`. `message` says why it failed.
 
-    `documents` of `total` have been read while it runs. `path` is the server's own, and is for
-    nobody else.
+    `documents` of `total` have been read. `path` is the server's own, and is for nobody else.
     """
 
     id: str
@@ -67,35 +72,41 @@ class _Cancelled(Exception):
 
 
 class Jobs:
-    """`index` does the work. `close` stops the running job, which `start` takes up again."""
+    """`index` does the work, under `lock`. `close` stops the job that runs here.
 
-    def __init__(self, path: Path, index: Index) -> None:
+    A job that was stopped so, or by a kill, is taken up again: here after `start`, or by another
+    process.
+    """
+
+    def __init__(self, path: Path, index: Index, lock: Lock, poll: float = _POLL) -> None:
         self._db = Database(path, _SCHEMA, "the list of index jobs", "index again")
-        self._index = index
-        self._wake = threading.Condition()
+        with self._db.transaction() as db:
+            known = {name for _, name, *_ in db.execute("PRAGMA table_info(jobs)")}
+            for name in _ADDED:
+                if name not in known:
+                    db.execute(f"ALTER TABLE jobs ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")
+        self._index, self._lock, self._poll = index, lock, poll
+        self._wake = threading.Event()
         self._closing = False
-        self._cancelled: set[str] = set()
-        self._running: tuple[str, Progress] | None = None
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to work; jobs that a kill cut off come first."""
-        self._db.run("UPDATE jobs SET state = 'queued' WHERE state = 'running'")
+        """Begin to work; jobs that were cut off come first."""
         self._thread = threading.Thread(target=self._work, name="index-jobs", daemon=True)
         self._thread.start()
 
     def submit(self, owner: str, corpus: str, path: Path) -> Job:
         made = secrets.token_urlsafe(12)
         self._db.run(
-            "INSERT INTO jobs VALUES (?, ?, ?, ?, 'queued', '', NULL, ?, NULL)",
+            "INSERT INTO jobs (id, owner, corpus, path, state, message, created) "
+            "VALUES (?, ?, ?, ?, 'queued', '', ?)",
             made,
             owner,
             corpus,
             str(path),
             time.time(),
         )
-        with self._wake:
-            self._wake.notify()
+        self._wake.set()
         job = self.get(made)
         assert job is not None
         return job
@@ -113,51 +124,72 @@ class Jobs:
 
     def cancel(self, job: str) -> None:
         """Stop it after the document that it is reading; what it has stored stays."""
-        with self._wake:
-            if not self._db.run(
-                "UPDATE jobs SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued'",
-                time.time(),
-                job,
-            ):
-                self._cancelled.add(job)
+        self._db.run(
+            "UPDATE jobs SET cancel = 1, "
+            "ended = CASE state WHEN 'queued' THEN ? END, "
+            "state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END "
+            "WHERE id = ? AND state IN (?, ?)",
+            time.time(),
+            job,
+            *_OPEN,
+        )
 
     def close(self) -> None:
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._closing = True
+        self._wake.set()
         if self._thread:
             self._thread.join()
         self._db.close()
 
     def _work(self) -> None:
-        while True:
-            with self._wake:
-                while not self._closing and not (job := self._next()):
-                    self._wake.wait()
-                if self._closing:
-                    return
-            assert job is not None
+        while not self._closing:
+            try:
+                if self.waiting() and self._lock.take():
+                    try:
+                        self._run_all()
+                    finally:
+                        self._lock.give()
+            except (UniragError, OSError):  # a full disk may have room again later
+                _LOG.exception("index jobs")
+            self._wake.wait(self._poll)
+            self._wake.clear()
+
+    def _run_all(self) -> None:
+        """Under the lock: a job that is said to run is one that a dead process left behind."""
+        self._put_back()
+        while not self._closing and (job := self._next()):
             self._run(job)
 
+    def _put_back(self) -> None:
+        """What runs is queued again, unless somebody asked for its end."""
+        self._db.run(
+            "UPDATE jobs SET documents = 0, total = 0, ended = CASE cancel WHEN 1 THEN ? END, "
+            "state = CASE cancel WHEN 1 THEN 'cancelled' ELSE 'queued' END WHERE state = 'running'",
+            time.time(),
+        )
+
     def _next(self) -> Job | None:
-        return next(iter(self._jobs("WHERE state = 'queued' ORDER BY created LIMIT 1")), None)
+        rows = self._db.rows(
+            "UPDATE jobs SET state = 'running' WHERE id = "
+            "(SELECT id FROM jobs WHERE state = 'queued' ORDER BY created LIMIT 1) RETURNING id"
+        )
+        return self.get(rows[0][0]) if rows else None
 
     def _run(self, job: Job) -> None:
-        self._cancelled.discard(job.id)
-        self._db.run("UPDATE jobs SET state = 'running' WHERE id = ?", job.id)
-        self._running = (job.id, Progress())
-
         def progress(state: Progress) -> None:
-            self._running = (job.id, state)
-            if self._closing or job.id in self._cancelled:
+            rows = self._db.rows(
+                "UPDATE jobs SET documents = ?, total = ? WHERE id = ? RETURNING cancel",
+                state.documents,
+                state.total,
+                job.id,
+            )
+            if self._closing or rows[0][0]:
                 raise _Cancelled
 
         try:
             (report,) = self._index([job.path], corpus=job.corpus, progress=progress)
         except _Cancelled:
-            # cut off by `close`, it is queued again: that was not what somebody asked for
-            cancelled = job.id in self._cancelled
-            self._end(job, "cancelled" if cancelled else "queued", "", None)
+            self._put_back()
         except UniragError as error:
             self._end(job, "failed", str(error).replace(str(job.path), job.corpus), None)
         except Exception:  # noqa: BLE001 - the jobs behind it still have their turn
@@ -165,32 +197,24 @@ class Jobs:
             self._end(job, "failed", "an error of the service; its log says more", None)
         else:
             self._end(job, "partly" if report.dead else "done", "", report.to_json())
-        finally:
-            self._running = None
 
     def _end(self, job: Job, state: State, message: str, report: dict[str, Any] | None) -> None:
-        assert state in get_args(State)
         self._db.run(
             "UPDATE jobs SET state = ?, message = ?, report = ?, ended = ? WHERE id = ?",
             state,
             message,
             report and json.dumps(report),
-            None if state in _OPEN else time.time(),
+            time.time(),
             job.id,
         )
 
     def _jobs(self, tail: str, *values: object) -> list[Job]:
         rows = self._db.rows(
-            "SELECT id, owner, corpus, path, state, message, report, created, ended "  # noqa: S608
-            f"FROM jobs {tail}",
+            "SELECT id, owner, corpus, path, state, message, report, created, ended, documents, "  # noqa: S608
+            f"total FROM jobs {tail}",
             *values,
         )
-        running, state = self._running or ("", Progress())
         return [
-            Job(
-                *(i, owner, corpus, Path(path), at, message, report and json.loads(report)),
-                *(created, ended),
-                *((state.documents, state.total) if i == running else (0, 0)),
-            )
-            for i, owner, corpus, path, at, message, report, created, ended in rows
+            Job(i, owner, corpus, Path(path), state, message, report and json.loads(report), *rest)
+            for i, owner, corpus, path, state, message, report, *rest in rows
         ]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from PIL import Image
 
 from data.errors import BadInput, Mismatch
@@ -27,8 +29,21 @@ class StyleShelf:
 
     def all(self) -> list[Enrolment]:
         """Every version, by name and version."""
-        found = [Enrolment.load(path) for path in self.folder.glob("*.safetensors")]
+        found = []
+        for path in self.folder.glob("*.safetensors"):
+            try:
+                found.append(Enrolment.load(path))
+            except BadInput:
+                if path.exists():  # else another process has just removed it
+                    raise
         return sorted(found, key=lambda e: (e.name, e.version))
+
+    def listing(self) -> tuple[object, ...]:
+        """What differs after a style was enrolled or removed, by whichever process."""
+        try:
+            return self.folder.stat().st_mtime_ns, *sorted(self.folder.iterdir())
+        except FileNotFoundError:
+            return ()
 
     def in_use(self, encoder: str) -> list[Enrolment]:
         """The newest version of each style; raises `Mismatch` for one of other weights."""
@@ -44,11 +59,17 @@ class StyleShelf:
     def next_version(self, name: str) -> int:
         return 1 + max((e.version for e in self.all() if e.name == name), default=0)
 
-    def add(self, entry: Enrolment) -> Path:
+    def add(self, entry: Enrolment) -> Enrolment:
+        """Keep it under the next version, which another process may have made a later one."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{entry.name}-v{entry.version}.safetensors"
-        entry.save(path)
-        return path
+        with FileLock(self.folder / "lock"):
+            entry = replace(entry, version=self.next_version(entry.name))
+            path = self.folder / f"{entry.name}-v{entry.version}.safetensors"
+            part = path.with_suffix(".part")  # nobody reads half a style
+            part.unlink(missing_ok=True)
+            entry.save(part)
+            part.replace(path)
+        return entry
 
     def remove(self, name: str, version: int | None = None) -> int:
         """Delete a style, or one version of it, whose forerunner is then in use again."""

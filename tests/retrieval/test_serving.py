@@ -144,3 +144,29 @@ def test_keys_follow_confident_queries_only_where_that_is_switched_on(encoder):
         assert moved @ sure > before @ sure
     following.encode_image(pictures(RED, 4))
     torch.testing.assert_close(following.enrolled[0].key_K, moved, rtol=0, atol=0)
+
+
+def test_what_is_enrolled_may_change_between_two_batches(encoder):
+    taught = enrolled(encoder)
+    entries = list(taught.enrolled)
+    green = pictures((40, 210, 60), 2)
+    assert "green" in taught.see(green)[1][0].styles
+    taught.know([])
+    assert "green" not in taught.see(green)[1][0].styles
+    with pytest.raises(BadInput, match="'green' is not known"):
+        taught.see(green, "green")
+    taught.know(entries)
+    assert taught.see(green, "green")[1][0].styles["green"] == 1
+
+
+def test_a_style_that_goes_while_a_picture_is_looked_at_is_not_known(encoder, monkeypatch):
+    taught = enrolled(encoder)
+    look = taught.encoder.tower.look
+
+    def gone(images):
+        taught.know([])
+        return look(images)
+
+    monkeypatch.setattr(taught.encoder.tower, "look", gone)
+    with pytest.raises(BadInput, match="'green' is not known"):
+        taught.see(pictures(RED, 1), "green")

@@ -7,12 +7,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from qdrant_client import QdrantClient
+from qdrant_client.http.exceptions import UnexpectedResponse
 
-from data.errors import BadInput, Mismatch, Missing
+from data.errors import BadInput, Mismatch, Missing, UniragError
 from data.records import Item, item_id
 from retrieval.bm25 import Bm25
 from retrieval.edge import EdgeStore
@@ -243,3 +246,36 @@ def test_bm25_prefers_rare_words_and_ignores_latex() -> None:
 def test_a_server_that_does_not_answer_is_named_with_the_way_out() -> None:
     with pytest.raises(Missing, match=r"docker compose up -d qdrant.*UNIRAG_QDRANT_URL"):
         ServerStore.connect("http://127.0.0.1:9", None, "x", STAMP)
+
+
+class Raced:
+    """A client before which another process makes the collection between its look and its try."""
+
+    def __init__(self, client: QdrantClient, first: Stamp, status: int = 409) -> None:
+        self._client, self._first, self._status = client, first, status
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def collection_exists(self, name: str) -> bool:
+        ServerStore(self._client, name, self._first)
+        return False
+
+    def create_collection(self, *args: Any, **given: Any) -> None:
+        with pytest.raises(ValueError, match="already exists"):  # as the one in memory says it
+            self._client.create_collection(*args, **given)
+        raise UnexpectedResponse(self._status, "", b"", httpx.Headers())
+
+
+def test_a_collection_that_another_process_has_just_made_is_used() -> None:
+    client = QdrantClient(":memory:")
+    fill(ServerStore(Raced(client, STAMP), "raced", STAMP))  # type: ignore[arg-type]
+    assert ServerStore(client, "raced", STAMP).count() == 4
+
+
+def test_a_collection_that_another_process_made_differently_or_could_not_make_is_refused() -> None:
+    client, other = QdrantClient(":memory:"), replace(STAMP, encoder="tower-2")
+    with pytest.raises(Mismatch, match=r"tower-2.*tower-1"):
+        ServerStore(Raced(client, other), "raced", STAMP)  # type: ignore[arg-type]
+    with pytest.raises(UniragError, match="refused"):
+        ServerStore(Raced(client, STAMP, status=500), "full", STAMP)  # type: ignore[arg-type]

@@ -28,15 +28,20 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES = COMPOSE["services"]
 GPU = yaml.safe_load((ROOT / "docker-compose.gpu.yml").read_text())["services"]
-OURS = ("models", "service", "reader")  # from our image
-ANSWERING = ("service", "reader")
+OURS = ("models", "service")  # from our image
 PROFILES = sorted({name for s in SERVICES.values() for name in s.get("profiles", [])})
 KEY = "a-key-of-24-characters.."
 
 
 def texts() -> dict[str, str]:
     """The files that deploy, by name, without their comments."""
-    names = "Dockerfile docker-compose.yml docker-compose.gpu.yml deploy/prometheus.yml".split()
+    names = [
+        "Dockerfile",
+        "docker-compose.yml",
+        "docker-compose.gpu.yml",
+        "deploy/prometheus.yml",
+        "deploy/Caddyfile",
+    ]
     return {name: re.sub(r"(?m)^\s*#.*\n", "", (ROOT / name).read_text()) for name in names}
 
 
@@ -105,15 +110,11 @@ def published(service: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield host, inside
 
 
-def mounts(service: dict[str, Any]) -> Iterator[tuple[str, str, str, bool]]:
-    """Source, target, the part of the source that is mounted, and whether it is read-only."""
+def mounts(service: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Source and target."""
     for volume in service.get("volumes", ()):
-        if isinstance(volume, dict):
-            part = volume["volume"]["subpath"]
-            yield volume["source"], volume["target"], part, volume.get("read_only", False)
-        else:
-            source, *rest = filled(volume, {}).split(":")
-            yield source, rest[0] if rest else source, "", rest[-1:] == ["ro"]
+        source, *rest = filled(volume, {}).split(":")
+        yield source, rest[0] if rest else source
 
 
 def only(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]) -> None:
@@ -134,7 +135,7 @@ def test_images_are_pinned_to_a_release() -> None:
         if name in OURS:
             assert (image, tag) == ("unirag", service["build"]["target"])
         else:
-            assert re.fullmatch(r"v\d+\.\d+\.\d+", tag), f"{name}: {tag}"
+            assert re.fullmatch(r"v?\d+\.\d+\.\d+", tag), f"{name}: {tag}"
     assert "\nARG PYTHON_IMAGE=python:3.12-slim-bookworm\n" in "\n" + texts()["Dockerfile"]
     version = re.fullmatch(r"qdrant/qdrant:v(\d+)\.(\d+)\.\d+", SERVICES["qdrant"]["image"])
     assert version
@@ -190,10 +191,10 @@ def test_every_service_that_stays_up_has_a_health_check_that_can_fail() -> None:
         assert service["healthcheck"]["test"][0] == "CMD", name
     assert "readyz" in " ".join(SERVICES["qdrant"]["healthcheck"]["test"])
     routes = {route.path for route in health.router.routes}
-    for name in ANSWERING:
+    for name, path in (("service", "/readyz"), ("balancer", "/healthz")):
         (url,) = re.findall(r"http://[^']+", " ".join(SERVICES[name]["healthcheck"]["test"]))
-        assert urlsplit(url).path == "/readyz"
-        assert urlsplit(url).path in routes
+        assert urlsplit(url).path == path
+        assert path in routes
         assert str(urlsplit(url).port) == steps("cpu", "EXPOSE")[0]
 
 
@@ -219,7 +220,7 @@ def test_what_is_published_is_for_this_machine_and_leads_to_the_service() -> Non
     for name, service in SERVICES.items():
         for host, inside in published(service):
             assert host.startswith("127.0.0.1:"), name
-            assert inside == str(port) or name not in ANSWERING
+            assert inside == str(port) or name not in ("service", "balancer")
     assert not list(published(SERVICES["vllm"]))
 
 
@@ -230,23 +231,32 @@ def test_volumes_are_declared_and_the_image_makes_their_folders_for_its_user() -
     home, models = (image_environment("cpu")[f"UNIRAG_{name}"] for name in ("HOME", "MODELS"))
     assert {home, models} <= folders
     for name, service in SERVICES.items():
-        for source, target, part, _ in mounts(service):
-            if part:
-                assert f"{home}/{part}" in folders, "or it cannot be mounted"
+        for source, target in mounts(service):
             if name in OURS and source in COMPOSE["volumes"]:
                 assert target in folders
             assert source in COMPOSE["volumes"] or source.startswith((".", "/")), source
 
 
-def test_one_container_holds_the_home_and_readers_change_nothing_that_is_shared() -> None:
-    holders = [n for n, s in SERVICES.items() if ("home", "") in {m[::2] for m in mounts(s)}]
-    assert holders == ["service"]
-    for source, target, _, read_only in mounts(SERVICES["reader"]):
-        assert read_only or (source, target) == ("/var/tmp", "/var/tmp")
-    home = image_environment("cpu")["UNIRAG_HOME"]
-    (own,) = [mount for mount in SERVICES["reader"]["tmpfs"] if mount.startswith(f"{home}:")]
-    user, group = steps("cpu", "USER")[-1].split(":")
-    assert f"uid={user},gid={group}" in own
+def test_the_service_can_be_scaled() -> None:
+    """One home and one collection for all of them, and nothing of which there is but one."""
+    service = SERVICES["service"]
+    assert dict(mounts(service))["home"] == image_environment("cpu")["UNIRAG_HOME"]
+    assert service["environment"]["UNIRAG_QDRANT_URL"], "or the first would lock the home"
+    assert not {"container_name", "hostname", "network_mode"} & set(service)
+    (port,) = service["ports"]
+    assert filled(port, {"SERVICE_PORT": "127.0.0.1:8010-8019"}) == "127.0.0.1:8010-8019:8008"
+    assert "8010-8019" in (ROOT / ".env.example").read_text()
+
+
+def test_the_balancer_asks_every_container_of_the_service_and_keeps_a_browser_with_one() -> None:
+    text = (ROOT / "deploy/Caddyfile").read_text()
+    port = steps("cpu", "EXPOSE")[0]
+    assert f"\n:{port} {{" in text
+    assert re.search(rf"dynamic a {{\s+name service\s+port {port}\b", text)
+    assert "lb_policy cookie" in text, "Gradio has the state of a page in one process"
+    (target,) = [target for _, target in mounts(SERVICES["balancer"])]
+    assert target == "/etc/caddy/Caddyfile"
+    assert [inside for _, inside in published(SERVICES["balancer"])] == [port]
 
 
 def test_the_service_starts_after_its_store_and_its_models() -> None:
@@ -254,7 +264,7 @@ def test_the_service_starts_after_its_store_and_its_models() -> None:
         "qdrant": {"condition": "service_healthy"},
         "models": {"condition": "service_completed_successfully"},
     }
-    assert SERVICES["reader"]["depends_on"] == {"service": {"condition": "service_healthy"}}
+    assert SERVICES["balancer"]["depends_on"] == {"service": {"condition": "service_healthy"}}
     assert SERVICES["models"]["command"] == ["models", "pull"]
     models = {n: next(v for v in SERVICES[n]["volumes"] if "models:" in v) for n in OURS}
     assert [n for n in OURS if not models[n].endswith(":ro")] == ["models"]
@@ -275,15 +285,15 @@ def test_settings_know_every_variable_that_a_container_gets(
 ) -> None:
     """An unknown key is an error of the settings, so that loading them is the test."""
     monkeypatch.chdir(tmp_path)
-    given = example() | {"UNIRAG_API_KEYS": f"teacher:{KEY}", "READER_API_KEYS": KEY}
+    given = example() | {"UNIRAG_API_KEYS": f"teacher:{KEY}"}
     only(monkeypatch, environment(name, given, gpu))
     settings = config.load()
     assert settings.profile == "mini"
     assert settings.models == Path("/var/lib/unirag/models")
-    if name in ANSWERING:
+    if name == "service":
         url = urlsplit(settings.qdrant_url or "")
         assert (url.hostname, url.port) == ("qdrant", 6333)
-        assert [k.teacher for k in settings.api_keys] == [name == "service"]
+        assert [k.teacher for k in settings.api_keys] == [True]
         assert settings.device == ("cuda" if gpu else "auto")
         assert urlsplit(settings.chat.url or "").hostname in SERVICES
         assert settings.chat.model == given["VLLM_MODEL"]
@@ -300,17 +310,16 @@ def test_variables_of_unirag_are_settings_so_that_env_can_be_exported(
     config.load()
 
 
-@pytest.mark.parametrize("name", ANSWERING)
-@pytest.mark.parametrize("env", [{}, {"UNIRAG_API_KEYS": "", "READER_API_KEYS": ""}])
+@pytest.mark.parametrize("env", [{}, {"UNIRAG_API_KEYS": ""}])
 def test_without_keys_the_container_ends_and_says_why(
-    name: str, env: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    env: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Not by `:?`, which would keep `docker compose up -d qdrant` from starting as well."""
     monkeypatch.chdir(tmp_path)
-    seen = environment(name, env) | {"UNIRAG_HOME": str(tmp_path / "home")}
+    seen = environment("service", env) | {"UNIRAG_HOME": str(tmp_path / "home")}
     only(monkeypatch, seen)
     monkeypatch.setattr(serving, "_run", lambda *_: pytest.fail("it serves without a key"))
-    assert "command" not in SERVICES[name]
+    assert "command" not in SERVICES["service"]
     (command,) = steps("cpu", "CMD")
     ended = CliRunner().invoke(app, yaml.safe_load(command))
     assert isinstance(ended.exception, BadSetting)
@@ -326,7 +335,7 @@ def test_without_keys_the_container_ends_and_says_why(
 def test_the_gpu_override_fits_the_services_and_builds_for_cuda() -> None:
     assert set(GPU) <= set(SERVICES)
     assert set(OURS) <= set(GPU), "one image for all of them"
-    for name in (*ANSWERING, "vllm"):
+    for name in ("service", "vllm"):
         (device,) = GPU[name]["deploy"]["resources"]["reservations"]["devices"]
         assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"]), name
     for name in OURS:
@@ -349,18 +358,14 @@ def test_vllm_answers_to_the_names_that_the_service_asks_for() -> None:
 
 
 def test_prometheus_scrapes_what_the_service_serves_with_the_key_that_it_is_given() -> None:
-    scrapes = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text())["scrape_configs"]
-    targets = set()
-    for scrape in scrapes:
-        targets |= {t for c in scrape.get("static_configs", ()) for t in c["targets"]}
-        for found in scrape.get("dns_sd_configs", ()):
-            targets |= {f"{name}:{found['port']}" for name in found["names"]}
-        assert scrape["metrics_path"] in {route.path for route in health.router.routes}
-        assert scrape["authorization"] == {
-            "type": "Bearer",
-            "credentials_file": f"/run/secrets/{SERVICES['prometheus']['secrets'][0]}",
-        }
-    assert targets == {f"{name}:{steps('cpu', 'EXPOSE')[0]}" for name in ANSWERING}
+    (scrape,) = yaml.safe_load((ROOT / "deploy/prometheus.yml").read_text())["scrape_configs"]
+    port = int(steps("cpu", "EXPOSE")[0])
+    assert scrape["dns_sd_configs"] == [{"names": ["service"], "type": "A", "port": port}]
+    assert scrape["metrics_path"] in {route.path for route in health.router.routes}
+    assert scrape["authorization"] == {
+        "type": "Bearer",
+        "credentials_file": f"/run/secrets/{SERVICES['prometheus']['secrets'][0]}",
+    }
     assert set(SERVICES["prometheus"]["secrets"]) == set(COMPOSE["secrets"])
     # Compose refuses a secret from the environment in a container with a read-only root.
     assert not SERVICES["prometheus"].get("read_only")
@@ -375,7 +380,7 @@ def test_the_manual_names_what_there_is() -> None:
     files = set(re.findall(r"-f (\S+\.yml)", text))
     assert all((ROOT / name).is_file() for name in files)
     assert set(re.findall(r"--profile (\w+)", text)) == set(PROFILES)
-    assert set(re.findall(r"--scale (\w+)=", text)) == {"reader"}
+    assert set(re.findall(r"--scale (\w+)=", text)) == {"service"}
     called = re.findall(r"docker compose (?:exec(?: -T)?|run --rm|logs|up -d) (\w+)", text)
     assert set(called) <= set(SERVICES)
     assert called
@@ -429,6 +434,14 @@ def test_compose_accepts_the_files(profile: str, gpu: bool) -> None:
         assert all(port["host_ip"] == "127.0.0.1" for port in service.get("ports", ()))
     assert made["services"]["service"]["image"] == ("unirag:gpu" if gpu else "unirag:cpu")
     assert made["services"]["service"]["environment"]["UNIRAG_QDRANT_URL"] == "http://qdrant:6333"
+
+
+def test_compose_takes_a_range_of_ports_for_several(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("SERVICE_PORT=127.0.0.1:8010-8019\n")
+    made = yaml.safe_load(rendered(tmp_path / "env", "--profile", "balancer", "config"))
+    (port,) = made["services"]["service"]["ports"]
+    assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "8010-8019", 8008)
+    assert made["services"]["balancer"]["ports"][0]["published"] == "8080"
 
 
 def test_the_store_alone_needs_no_variable(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,37 @@ def test_a_file_is_no_home(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match="cannot be used as a folder"):
         Home(tmp_path / "file").open()
+
+
+def test_a_shared_home_is_open_to_many(tmp_path: Path) -> None:
+    first, second = Home(tmp_path), Home(tmp_path)
+    first.open(shared=True)
+    second.open(shared=True)
+    assert first.holder() is second.holder() is None
+    first.close()
+    second.close()
+
+
+def test_one_at_a_time_changes_what_is_indexed(tmp_path: Path) -> None:
+    first, second = Home(tmp_path), Home(tmp_path)
+    said: list[object] = []
+
+    def try_again(home: Home) -> None:
+        try:
+            with home.changing():
+                said.append(home)
+        except Busy as error:
+            said.append(str(error))
+
+    with first.changing():
+        with first.changing():  # a job, and the indexing that it is made of
+            pass
+        for home in (second, first):  # another process, another thread
+            thread = threading.Thread(target=try_again, args=(home,))
+            thread.start()
+            thread.join()
+    try_again(second)
+    assert said[2:] == [second]
+    for message in said[:2]:
+        assert f"is being indexed by process {os.getpid()} (" in str(message)
+        assert "cancel its index job" in str(message)

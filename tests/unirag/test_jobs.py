@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,10 @@ import pytest
 from data.errors import BadInput
 from unirag.indexing import Progress, Report
 from unirag.jobs import Job, Jobs
+from unirag.lock import Lock
 from unirag.manifest import Trouble
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Index:
@@ -44,9 +51,34 @@ def index() -> Index:
     return Index()
 
 
+class Tried(Lock):
+    """Counts how often it was tried for."""
+
+    tries = 0
+
+    def take(self) -> bool:
+        taken = super().take()
+        self.tries += 1
+        return taken
+
+
+def opened(home: Path, index: Index) -> Jobs:
+    return Jobs(home / "jobs.db", index, Tried(home / "jobs.lock"), poll=0.01)
+
+
+def in_vain(jobs: Jobs) -> None:
+    """Begins to work, and returns when it has tried for the lock and gone back to waiting."""
+    jobs.start()
+    for _ in range(2000):
+        if jobs._lock.tries >= 2:  # type: ignore[attr-defined]
+            return
+        time.sleep(0.01)
+    raise AssertionError("it does not try")
+
+
 @pytest.fixture
 def jobs(tmp_path: Path, index: Index) -> Iterator[Jobs]:
-    made = Jobs(tmp_path / "jobs.db", index)
+    made = opened(tmp_path, index)
     made.start()
     yield made
     index.go.set()
@@ -107,15 +139,122 @@ def test_a_job_is_cancelled_while_it_waits_and_while_it_runs(jobs: Jobs, index: 
 
 def test_what_was_accepted_goes_on_after_a_restart(tmp_path: Path, index: Index) -> None:
     index.go.clear()
-    first = Jobs(tmp_path / "jobs.db", index)
+    first = opened(tmp_path, index)
     first.start()
     running, waiting = (first.submit("", c, Path("/")) for c in ("a", "b"))
     index.middle.wait(20)
     threading.Timer(0.2, index.go.set).start()
     first.close()  # stops the running one at its next document
-    second = Jobs(tmp_path / "jobs.db", index)
+    second = opened(tmp_path, index)
     assert second.get(running.id).state == "queued"  # type: ignore[union-attr]
     second.start()
     assert ended(second, running).state == ended(second, waiting).state == "done"
     assert index.calls == ["a", "a", "b"]
     second.close()
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[tuple[Jobs, Index]]:
+    """What another process has of the same home."""
+    index = Index()
+    made = opened(tmp_path, index)
+    yield made, index
+    index.go.set()
+    made.close()
+
+
+def test_any_process_takes_jobs_and_one_runs_them(
+    jobs: Jobs, index: Index, other: tuple[Jobs, Index]
+) -> None:
+    index.go.clear()
+    first = jobs.submit("staff", "physics", Path("/a"))
+    index.middle.wait(20)
+    elsewhere, idle = other
+    in_vain(elsewhere)
+    second = elsewhere.submit("staff", "chemistry", Path("/b"))
+    running = elsewhere.get(first.id)
+    assert running
+    assert (running.state, running.documents, running.total) == ("running", 5, 10)
+    assert elsewhere.waiting() == 2
+    index.go.set()
+    assert ended(elsewhere, second).report["documents"]["new"] == 10  # type: ignore[index]
+    assert (index.calls, idle.calls) == (["physics", "chemistry"], [])
+    third = elsewhere.submit("staff", "biology", Path("/c"))  # either may: nobody holds the lock
+    assert ended(jobs, third).state == "done"
+    assert sorted(index.calls + idle.calls) == ["biology", "chemistry", "physics"]
+
+
+def test_a_job_is_cancelled_from_another_process(
+    jobs: Jobs, index: Index, other: tuple[Jobs, Index]
+) -> None:
+    index.go.clear()
+    running = jobs.submit("", "a", Path("/a"))
+    waiting = jobs.submit("", "b", Path("/b"))
+    index.middle.wait(20)
+    elsewhere, _ = other
+    elsewhere.cancel(waiting.id)
+    elsewhere.cancel(running.id)
+    assert jobs.get(running.id).state == "running"  # type: ignore[union-attr]
+    index.go.set()
+    for job in (running, waiting):
+        over = ended(elsewhere, job)
+        assert over.state == "cancelled"
+        assert over.ended
+    assert index.calls == ["a"]
+    elsewhere.cancel(running.id)  # over already
+    assert jobs.get(running.id).state == "cancelled"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_a_process_that_dies_leaves_its_job_to_another(
+    tmp_path: Path, other: tuple[Jobs, Index], cancelled: bool
+) -> None:
+    script = (
+        "import sys; from pathlib import Path; from tests.unirag.test_jobs import Index, opened\n"
+        "index = Index(); index.go.clear()\n"
+        "jobs = opened(Path(sys.argv[1]), index); jobs.start(); jobs.submit('', 'a', Path('/a'))\n"
+        "index.middle.wait(20); print('middle', flush=True); sys.stdin.read()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"middle\n"
+    elsewhere, index = other
+    in_vain(elsewhere)
+    (job,) = elsewhere.latest()
+    assert (job.state, job.documents) == ("running", 5)
+    assert str(process.pid) in (Lock(tmp_path / "jobs.lock").holder() or "")
+    if cancelled:
+        elsewhere.cancel(job.id)
+    assert elsewhere.get(job.id).state == "running"  # type: ignore[union-attr]
+    process.kill()
+    process.wait()
+    assert ended(elsewhere, job).state == ("cancelled" if cancelled else "done")
+    assert index.calls == ([] if cancelled else ["a"])
+
+
+def test_a_list_of_before_there_were_columns_for_progress_is_read(
+    tmp_path: Path, index: Index
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db, db:
+        db.execute(
+            "CREATE TABLE jobs (id TEXT PRIMARY KEY, owner TEXT NOT NULL, corpus TEXT NOT NULL, "
+            "path TEXT NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL, report TEXT, "
+            "created REAL NOT NULL, ended REAL)"
+        )
+        rows = [("a", "done", "{}", 1.0, 2.0), ("b", "running", None, 3.0, None)]
+        db.executemany("INSERT INTO jobs VALUES (?, '', 'x', '/x', ?, '', ?, ?, ?)", rows)
+    for _ in range(2):
+        jobs = opened(tmp_path, index)
+        assert [(j.id, j.documents, j.total) for j in jobs.latest()] == [("b", 0, 0), ("a", 0, 0)]
+        jobs.close()
+    jobs = opened(tmp_path, index)
+    jobs.start()
+    cut_off = jobs.get("b")
+    assert cut_off
+    assert ended(jobs, cut_off).state == "done"
+    jobs.close()

@@ -45,6 +45,45 @@ def test_ten_versions_are_counted_as_numbers(tmp_path):
     assert shelf.in_use("tiny-1")[0].version == 10
 
 
+def test_two_that_learn_a_name_at_once_make_two_versions(tmp_path):
+    first, second = StyleShelf(tmp_path / "styles"), StyleShelf(tmp_path / "styles")
+    assert first.listing() == ()
+    made = [shelf.add(entry(version=1)) for shelf in (first, second)]
+    assert [e.version for e in made] == [e.version for e in first.all()] == [1, 2]
+    assert not list((tmp_path / "styles").glob("*.part"))
+    seen = [first.listing()]
+    second.add(entry("ink"))
+    seen.append(first.listing())
+    second.remove("ink")
+    seen.append(first.listing())
+    assert len(set(seen)) == 3
+    assert first.listing() == seen[-1]
+
+
+def test_what_a_kill_left_half_written_is_no_style(tmp_path):
+    shelf = StyleShelf(tmp_path)
+    (tmp_path / "chalk-v1.part").write_bytes(b"half of it")
+    assert shelf.all() == []
+    shelf.add(entry())
+    assert [(e.name, e.version) for e in shelf.all()] == [("chalk", 1)]
+    (tmp_path / "chalk-v2.safetensors").write_bytes(b"broken")
+    with pytest.raises(BadInput, match=r"chalk-v2\.safetensors: not an enrolled style"):
+        shelf.all()
+
+
+def test_what_is_removed_while_it_is_looked_at_is_left_out(tmp_path, monkeypatch):
+    shelf, load = StyleShelf(tmp_path), Enrolment.load
+    shelf.add(entry())
+    shelf.add(entry("ink"))
+
+    def late(path):
+        path.unlink()
+        return load(path)
+
+    monkeypatch.setattr(Enrolment, "load", lambda p: (late if "ink" in p.name else load)(p))
+    assert [e.name for e in shelf.all()] == ["chalk"]
+
+
 @pytest.mark.parametrize("name", ["mosaic", "../chalk", "*", ""])
 def test_what_is_not_enrolled_cannot_be_removed(tmp_path, name):
     shelf = StyleShelf(tmp_path / "styles")

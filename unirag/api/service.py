@@ -68,7 +68,7 @@ def create(unirag: App) -> FastAPI:
             access=Access(keys),
             conversations=Conversations(unirag.home.conversations),
             uploads=Assets(unirag.home.uploads),
-            jobs=Jobs(unirag.home.jobs, unirag.index),
+            jobs=Jobs(unirag.home.jobs, unirag.index, unirag.home.index_lock),
             searches=searches,
             answers=answers,
             metrics=metrics,
