@@ -22,9 +22,15 @@ from data.errors import BadInput, BadSetting, Missing
 
 __all__ = ["STEM_PROMPT", "Transcriber", "Transcript"]
 
-STEM_PROMPT = (
-    "A student asks about physics, chemistry, biology or mathematics: refraction, viscosity, "
-    "covalent bonds, stoichiometry, mitosis, ribosomes, eigenvalues, integrals."
+# Whisper goes on in the manner of its prompt. Students ask, and say what a picture shows: without
+# the second sentence "a photograph" was heard as "a folder ref" (benchmarks/text_to_figure.md).
+_MANNER = (
+    "A student asks a question or describes a picture. A photograph, a diagram or an illustration "
+    "shows the view from the side, labeled: {}."
+)
+STEM_PROMPT = _MANNER.format(
+    "refraction, viscosity, covalent bonds, stoichiometry, mitosis, ribosomes, eigenvalues, "
+    "integrals"
 )
 _TERMS = 25  # told to Whisper at most: its prompt holds 224 tokens, and a long one drowns the sound
 _FILES = ("config.json", "model.bin", "tokenizer.json")  # without the last one, upstream downloads
@@ -84,7 +90,7 @@ class Transcriber:
         samples = decoded(path, self.max_seconds)
         with self._lock:
             rare = [t for t in terms if len(self._tokens(t)) > 1][:_TERMS]
-            prompt = f"A student asks about {', '.join(rare)}." if rare else self.prompt
+            prompt = _MANNER.format(", ".join(rare)) if rare else self.prompt
             segments, info = self._model.transcribe(
                 samples,
                 language=self.language,

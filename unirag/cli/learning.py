@@ -19,7 +19,7 @@ from unirag.cli.output import err, out, plain, print_json, progress_bar
 __all__ = ["adapt", "eval_app", "styles_app", "train"]
 
 styles_app = typer.Typer(help="List and remove query styles.", no_args_is_help=True)
-eval_app = typer.Typer(help="Measure retrieval on a corpus.", no_args_is_help=True)
+eval_app = typer.Typer(help="Measure retrieval or answers on a corpus.", no_args_is_help=True)
 
 
 def train(
@@ -159,3 +159,46 @@ def eval_retrieval(
         )  # fmt: skip
     out.print(table)
     out.print(f"{result.encoder}; gallery of {result.gallery} figures; seed {result.seed}")
+
+
+@eval_app.command("generation")
+def eval_generation(
+    corpus: Annotated[str, typer.Argument(help="An indexed corpus of the home.")],
+    answerable: Annotated[int, typer.Option(min=1, help="Questions that it answers.")] = 500,
+    unanswerable: Annotated[int, typer.Option(min=0, help="Questions that it does not.")] = 200,
+    system: Annotated[
+        list[str] | None, typer.Option(help="ours, plain or closed book; else all three.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    home: HomeOption = None,
+    profile: ProfileOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answers to questions made from the corpus, beside plain RAG and the model alone."""
+    from unirag.answer_evaluation import SYSTEMS, evaluate_answers, table, to_json
+
+    chosen = [s for s in SYSTEMS if not system or s in system]
+    if unknown := set(system or ()) - set(SYSTEMS):
+        raise BadInput(f"system {min(unknown)!r} is unknown; expected one of {', '.join(SYSTEMS)}")
+    settings = config.load(config_file, home=home, profile=profile)
+    with App(settings) as unirag, progress_bar(quiet=as_json) as bar:
+        task = bar.add_task("questions", total=None, detail="")
+        rows = evaluate_answers(
+            unirag,
+            corpus,
+            answerable=answerable,
+            refusable=unanswerable,
+            seed=seed,
+            systems=chosen,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if as_json:
+        print_json(to_json(rows))
+        return
+    scores = table(rows)
+    shown = Table("score", *scores)
+    for name in next(iter(scores.values())):
+        values = (scores[s][name] for s in scores)
+        shown.add_row(name, *("" if v is None else f"{v:.3g}" for v in values))
+    out.print(shown)

@@ -1,0 +1,104 @@
+"""Deterministic scores of an answer: what its sentences have in common with a text.
+
+Nothing here is used to make or check an answer (generation/grounding.py is), so that a score does
+not repeat the check that let a sentence pass: support here is by words in their order, within two
+neighbouring sentences of a source, and no vector takes part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from math import isclose
+
+from data.sentences import sentences
+from generation.quantities import quantities
+from generation.words import STOP, in_order
+
+__all__ = ["SUPPORTED", "coverage", "numbers_missing", "rouge_l", "short_answer"]
+
+SUPPORTED = 0.6  # the least coverage of a sentence that a source says
+_TOLERANCE = 0.02  # relative: textbooks round to three figures
+_SMALL = STOP | frozenset("a an of to in is it on by as at or be if so no we he up do".split())
+_RESULT = re.compile(r"[=≈≅∼]")
+
+
+def coverage(text: str, sources: Iterable[str]) -> float:
+    """The largest share of the content words of `text`, in their order, of one place in a source.
+
+    A place is two neighbouring sentences. Order is that of the longest common subsequence: swapped
+    roles cost words. 1.0 for a text without content words, which claims nothing.
+    """
+    own = _content(text)
+    if not own:
+        return 1.0
+    places = (place for source in sources for place in _places(source))
+    return max((_common(own, place) for place in places), default=0) / len(own)
+
+
+def numbers_missing(text: str, sources: Sequence[str]) -> tuple[int, int]:
+    """Numbers of `text` that no source holds, and all its numbers. A unit left out is no other."""
+    known = [q for source in sources for q in quantities(source)]
+    given = quantities(text)
+    missing = [
+        q
+        for q in given
+        if not any(
+            isclose(q.value, k.value) and (q.unit == k.unit or not q.unit or not k.unit)
+            for k in known
+        )
+    ]
+    return len(missing), len(given)
+
+
+def rouge_l(text: str, reference: str) -> float:
+    """F-measure of the longest common subsequence, stemmed (Lin 2004), by `rouge-score`."""
+    return float(_rouge().score(reference, text)["rougeL"].fmeasure)
+
+
+def short_answer(text: str, solution: str) -> bool | None:
+    """Whether `text` gives the result of `solution`; None where that is no single number.
+
+    The result is the last number behind an equals sign, else the only number.
+    """
+    told = _RESULT.split(solution)
+    result = quantities(told[-1]) if len(told) > 1 else quantities(solution)
+    if not result or (len(told) == 1 and len(result) > 1):
+        return None
+    wanted = result[0]
+    return any(
+        isclose(q.value, wanted.value, rel_tol=_TOLERANCE)
+        and (q.unit == wanted.unit or not q.unit or not wanted.unit)
+        for q in quantities(text)
+    )
+
+
+def _content(text: str) -> tuple[str, ...]:
+    return tuple(w for w in in_order(text) if w not in _SMALL_STEMS and len(w) > 1)
+
+
+_SMALL_STEMS = frozenset(in_order(" ".join(_SMALL)))
+
+
+@lru_cache(maxsize=4096)
+def _places(source: str) -> tuple[tuple[str, ...], ...]:
+    parts = [_content(s) for line in source.splitlines() for s in sentences(line)]
+    return tuple(a + b for a, b in zip(parts, [*parts[1:], ()], strict=True))
+
+
+def _common(a: Sequence[str], b: Sequence[str]) -> int:
+    """Length of the longest common subsequence."""
+    row = [0] * (len(b) + 1)
+    for x in a:
+        diagonal = 0
+        for j, y in enumerate(b, 1):
+            diagonal, row[j] = row[j], diagonal + 1 if x == y else max(row[j], row[j - 1])
+    return row[-1]
+
+
+@lru_cache(maxsize=1)
+def _rouge():  # type: ignore[no-untyped-def]
+    from rouge_score.rouge_scorer import RougeScorer
+
+    return RougeScorer(["rougeL"], use_stemmer=True)

@@ -1,0 +1,66 @@
+"""Questions made out of a corpus: what they ask, and that the others have no answer in it."""
+
+from __future__ import annotations
+
+from data.records import Item
+from unirag.questions import place, questions, unanswerable
+
+
+def item(locator: str, role: str, title: str, text: str, chapter: str, **more: object) -> Item:
+    source = f"{chapter}.md"
+    section = ("Book", chapter, f"{chapter}.1")
+    return Item(
+        locator, "passage", "book", locator, title, text,
+        role=role, section=section, source=source, **more,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+BOOK = [
+    item("a", "term", "refraction", "refraction: bending of light at a boundary of media", "Light"),
+    item("b", "term", "torque", "torque: turning effect of a force about an axis", "Motion"),
+    item("c", "objective", "Goals", "- Explain how a lens forms an image\n- Sing", "Light"),
+    item("d", "summary", "Summary", "A lens forms an image where its rays meet.", "Light"),
+    item("e", "exercise", "Problem", "How long does a fall of 20 m take?", "Motion"),
+    item("f", "solution", "Problem", "It takes 2.0 s.", "Motion", neighbours=("e",)),
+    Item(
+        "g", "figure", "book", "g", "Figure 2.1. A lens", "Rays meet behind a lens. They cross.",
+        section=("Book", "Light", "Light.1"), source="Light.md",
+    ),
+]  # fmt: skip
+
+
+def test_each_kind_is_asked_with_its_reference_and_place() -> None:
+    asked = {q.kind: q for q in questions(BOOK, 100, seed=0) if q.locator != "b"}
+    assert set(asked) == {"definition", "objective", "exercise", "figure"}
+    assert "refraction" in asked["definition"].text
+    assert asked["definition"].reference == "bending of light at a boundary of media"
+    assert asked["objective"].text == "Explain how a lens forms an image."
+    assert asked["objective"].reference == "A lens forms an image where its rays meet."
+    assert asked["exercise"].text == "How long does a fall of 20 m take?"
+    assert asked["exercise"].reference == "It takes 2.0 s."
+    assert asked["figure"].text == "What does the figure show? Rays meet behind a lens."
+    assert all(q.answerable for q in asked.values())
+    assert asked["figure"].place == place(BOOK[0])
+
+
+def test_a_share_of_each_kind_and_the_same_for_a_seed() -> None:
+    assert len(questions(BOOK, 4, seed=0)) == 4
+    assert questions(BOOK, 3, seed=1) == questions(list(reversed(BOOK)), 3, seed=1)
+
+
+def test_questions_without_an_answer() -> None:
+    other = [
+        item("x", "term", "mitosis", "mitosis: division of one nucleus into two", "Cells"),
+        item("y", "term", "light reaction", "light reaction: first step of plants", "Cells"),
+    ]
+    asked = unanswerable(BOOK, other, 30, seed=0)
+    kinds = {q.kind for q in asked}
+    assert kinds == {"other subject", "made up", "false premise"}
+    assert not any(q.answerable for q in asked)
+    # `light` is a word of the book: the book may well say something about the other term
+    assert ["mitosis" in q.text for q in asked if q.kind == "other subject"] == [True]
+    swapped = sorted(q.text for q in asked if q.kind == "false premise")
+    assert swapped == [
+        "Why does refraction mean: turning effect of a force about an axis?",
+        "Why does torque mean: bending of light at a boundary of media?",
+    ]
