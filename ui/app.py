@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 from fastapi import FastAPI, HTTPException, Request
 from starlette.datastructures import MutableHeaders
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data.pictures import open_picture
@@ -56,6 +57,7 @@ def mount(api: FastAPI) -> None:
 
     api.include_router(sign_in.router)
     api.add_middleware(_Policed)
+    api.mount("/fonts", StaticFiles(directory=_STATIC / "fonts"), name="fonts")
     gr.mount_gradio_app(
         api,
         blocks,

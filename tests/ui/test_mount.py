@@ -150,3 +150,10 @@ def test_no_address_is_fetched_for_a_client(tmp_path: Path, planted: str) -> Non
                 assert "send the file itself" in said
     server.shutdown()
     assert asked == []
+
+
+def test_the_font_of_formulas_comes_from_here_and_needs_no_key(tmp_path: Path) -> None:
+    with served(tmp_path / "home", api_keys=KEYS) as client:
+        reply = client.get("/fonts/stix-two-math.woff2")
+        assert (reply.status_code, reply.content[:4]) == (200, b"wOF2")
+        assert client.get("/fonts/../app.js").status_code != 200
