@@ -2,14 +2,16 @@
 
     python -m benchmarks.judge [--home DIR] [--corpora DIR]
 
-Fitted on the first modules of a chemistry book. Questions about its own glossary terms, its
-learning objectives and its exercises (neither of which a search looks into) should find something;
-the same from a psychology and a statistics book should not, where more than half of their longer
-words are not the chemistry book's. Measured on openstax-physics: the hand-checked queries against
-the same three kinds of question from an anatomy and an organic chemistry book. No book is on both
-sides. Pictures: fitted on the figures of the sample corpus, as a student would bring them, against
-pictures of the chemistry book; measured on figures of the physics book against organic chemistry.
-Both judgements are shifted to refuse 1 % of the answerable questions they were fitted on.
+Fitted on the first modules of a psychology and of an organic chemistry book. What a book asks and
+answers itself (terms, objectives, exercises, figures, statements: `unirag/questions.py`, and terms
+in several wordings) should find something; terms of other books that it never uses, questions more
+than half of whose longer words are not its own, and terms that nobody uses should not. Measured on
+openstax-physics, against an anatomy and a statistics book; questions that take for granted what the
+book says of something else (nothing is fitted for those) are counted there by themselves. No book
+is on both sides. Pictures: fitted on the figures of the sample corpus, as a student would bring
+them, against pictures of the organic chemistry book; measured on figures of the physics book
+against anatomy. Both judgements are shifted to refuse 1 % of the answerable questions they were
+fitted on.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,16 @@ from data.pictures import open_picture
 from data.readers.cnxml import CnxmlReader
 from data.records import Item
 from unirag.app import App
-from unirag.judge import JudgeSettings, confidence, picture_features, word_features
+from unirag.config import Settings
+from unirag.judge import JudgeSettings, picture_features, word_features
+from unirag.questions import Asked, questions, unanswerable
+from unirag.search import SearchSettings
 
 SEED = 42
-MODULES = 45
+MODULES = 60
 PER_KIND = 120
+FITTED = ("openstax-psychology", "openstax-organic-chemistry")
+STRANGE = "openstax-calculus-bundle"  # whose terms neither of those answers
 # The threshold refuses this share of the answerable questions that it was fitted on.
 REFUSED = 0.01
 FORMS = (
@@ -56,12 +62,6 @@ FORMS = (
 
 
 Pictures = list[tuple[Path, bool]]
-
-
-@dataclass(frozen=True)
-class Question:
-    text: str
-    answerable: bool
 
 
 def asked_of(items: Iterable[Item], draw: random.Random) -> list[str]:
@@ -102,9 +102,29 @@ def foreign(books: Sequence[Path], text: str, count: int, draw: random.Random) -
     return draw.sample(pool, min(count, len(pool)))
 
 
-def features(app: App, questions: Sequence[Question]) -> tuple[np.ndarray, np.ndarray]:
-    rows = [word_features(q.text, app.search(q.text, limit=5).hits) for q in questions]
-    return np.array(rows), np.array([q.answerable for q in questions])
+def book_questions(
+    app: App, others: Sequence[Path], draw: random.Random
+) -> tuple[list[Asked], list[Asked]]:
+    """What the only corpus of a home answers, and what it does not."""
+    own = list(app.store.scan())
+    answered = questions(own, 2 * PER_KIND, SEED) + [
+        Asked(text, "definition", place=("?",)) for text in asked_of(own, draw)
+    ]
+    terms = [i for book in others for i in items_of(book) if i.role == "term"]
+    text = "\n".join(f"{i.title} {i.text}" for i in own)
+    strange = foreign(others, text, 2 * PER_KIND, draw)
+    return answered, [
+        *unanswerable(own, terms, 4 * PER_KIND, SEED),
+        *(Asked(text, "other subject") for text in strange),
+    ]
+
+
+def features(app: App, asked: Sequence[Asked]) -> tuple[np.ndarray, np.ndarray]:
+    rows = [
+        word_features(found.hits, found.rarity)
+        for found in (app.search(q.text, limit=5) for q in asked)
+    ]
+    return np.array(rows), np.array([q.answerable for q in asked])
 
 
 def picture_questions(app: App, foreign_book: Path, draw: random.Random, folder: Path) -> Pictures:
@@ -126,10 +146,6 @@ def picture_questions(app: App, foreign_book: Path, draw: random.Random, folder:
 def picture_rows(app: App, pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
     found = [app.search(images=[path], limit=5) for path, _ in pictures]
     return np.array([picture_features(f.hits) for f in found]), np.array([a for _, a in pictures])
-
-
-def all_text(app: App) -> str:
-    return "\n".join(f"{i.title} {i.text}" for i in app.store.scan())
 
 
 def part_of(book: Path, modules: int, target: Path) -> Path:
@@ -164,43 +180,45 @@ def rates(refused: np.ndarray, answerable: np.ndarray) -> dict[str, float]:
     }
 
 
-def by_words(settings: JudgeSettings, app: App, questions: Sequence[Question]) -> dict[str, float]:
-    sure = [
-        confidence(q.text, app.search(q.text, limit=5).hits, has_picture=False, settings=settings)
-        for q in questions
-    ]
-    return rates(np.array(sure) < settings.threshold, np.array([q.answerable for q in questions]))
+def by_words(app: App, asked: Sequence[Asked]) -> dict[str, Any]:
+    """As the home's settings judge; `refused` is the share of each kind."""
+    refused = np.array([app.search(q.text, limit=5).no_good_match for q in asked])
+    kinds = np.array([q.kind for q in asked])
+    return {
+        **rates(refused, np.array([q.answerable for q in asked])),
+        "refused": {k: round(float(refused[kinds == k].mean()), 3) for k in sorted(set(kinds))},
+    }
 
 
-def by_picture(settings: JudgeSettings, app: App, pictures: Pictures) -> dict[str, float]:
-    sure = [
-        confidence("", app.search(images=[path], limit=5).hits, has_picture=True, settings=settings)
-        for path, _ in pictures
-    ]
-    return rates(np.array(sure) < settings.threshold, np.array([a for _, a in pictures]))
+def by_picture(app: App, pictures: Pictures) -> dict[str, float]:
+    refused = [app.search(images=[path], limit=5).no_good_match for path, _ in pictures]
+    return rates(np.array(refused), np.array([a for _, a in pictures]))
 
 
 def fit(books: Path, folder: Path, draw: random.Random) -> tuple[JudgeSettings, dict[str, Any]]:
-    """Words on a chemistry book, pictures on the sample corpus; one threshold for both."""
-    book = part_of(books / "openstax-chemistry-bundle", MODULES, folder / "chemistry")
-    with unirag.open(home=folder / "home", ocr=False) as app:
-        app.index([book])
-        own = asked_of(app.store.scan(), draw)
-        others = [books / "openstax-psychology", books / "openstax-introductory-statistics-bundle"]
-        strange = foreign(others, all_text(app), len(own), draw)
-        questions = [Question(t, True) for t in own] + [Question(t, False) for t in strange]
-        words, words_at = fitted_weights(*features(app, questions))
+    """Words on parts of two books, pictures on the sample corpus; one threshold for both."""
+    x, y = [], []
+    for name in FITTED:
+        book = part_of(books / name, MODULES, folder / name)
+        others = [books / other for other in (*FITTED, STRANGE) if other != name]
+        with unirag.open(home=folder / f"home-{name}", ocr=False) as app:
+            app.index([book])
+            answered, empty = book_questions(app, others, draw)
+            told = [q for q in empty if q.kind != "false premise"]  # a rule finds those
+            rows, answerable = features(app, [*answered, *told])
+            x.append(rows)
+            y.append(answerable)
+    words, words_at = fitted_weights(np.concatenate(x), np.concatenate(y))
     with unirag.open(home=folder / "sample", ocr=False) as app:
         app.index([Path(data.sample.__file__).parent])
         (folder / "pictures").mkdir()
-        chemistry = books / "openstax-chemistry-bundle"
-        pictures = picture_questions(app, chemistry, draw, folder / "pictures")
+        pictures = picture_questions(app, books / FITTED[1], draw, folder / "pictures")
         picture, picture_at = fitted_weights(*picture_rows(app, pictures))
     # shift each bias so that both judgements use the threshold 0.5
     settings = JudgeSettings(
         threshold=0.5, words=_shifted(words, words_at), picture=_shifted(picture, picture_at)
     )
-    return settings, {"words": len(questions), "pictures": len(pictures)}
+    return settings, {"words": sum(map(len, y)), "pictures": len(pictures)}
 
 
 def _shifted(weights: tuple[float, ...], threshold: float) -> tuple[float, ...]:
@@ -218,23 +236,28 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fitted, sizes = fit(books, folder, draw)
-        with unirag.open(home=options.home, ocr=False) as app:
-            checked = [q.text for q in load(HERE / "queries" / "physics.yaml")[1] if not q.picture]
-            others = [books / "openstax-anatomy-physiology", books / "openstax-organic-chemistry"]
-            strange = foreign(others, all_text(app), 200, draw)
-            questions = [Question(t, True) for t in checked] + [Question(t, False) for t in strange]
+        settings = Settings(home=options.home, ocr=False, search=SearchSettings(judge=fitted))
+        with App(settings) as app:
+            checked = [
+                Asked(q.text, "checked", place=("?",))
+                for q in load(HERE / "queries" / "physics.yaml")[1]
+                if not q.picture
+            ]
+            others = [
+                books / "openstax-anatomy-physiology",
+                books / "openstax-introductory-statistics-bundle",
+            ]
+            answered, empty = book_questions(app, others, draw)
             (folder / "test").mkdir()
-            pictures = picture_questions(
-                app, books / "openstax-organic-chemistry", draw, folder / "test"
-            )
+            pictures = picture_questions(app, others[0], draw, folder / "test")
             pictures = draw.sample(pictures, min(200, len(pictures)))
             result = {
                 **describe(["scikit-learn", "sentence-transformers", "qdrant-edge-py"]),
                 "seed": SEED,
                 "fitted on": sizes,
                 "fitted": fitted.model_dump(),
-                "words, on physics": by_words(fitted, app, questions),
-                "pictures, on physics": by_picture(fitted, app, pictures),
+                "words, on physics": by_words(app, [*checked, *answered, *empty]),
+                "pictures, on physics": by_picture(app, pictures),
             }
     (HERE / "results").mkdir(exist_ok=True)
     (HERE / "results" / "judge.json").write_text(json.dumps(result, indent=2) + "\n")

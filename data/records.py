@@ -155,19 +155,23 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of an answer with the ids of the items it cites and its support in [0, 1]."""
+    """A sentence of an answer with the ids of the items it cites and its support in [0, 1].
+
+    `quoted` is true where it is the cited item's own sentence, word for word.
+    """
 
     text: str
     citations: tuple[str, ...]
     support: float
+    quoted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What was asked for, sentence by sentence, with the evidence that it was made from.
 
-    `quoted` is true where the model gave nothing that the evidence supports and the sentences are
-    quotations of the evidence instead. `refused` is true where there is no good evidence at all.
+    `quoted` is true where all of them are quotations: the model gave nothing besides that the
+    evidence supports. `refused` is true where there is no good evidence at all.
     """
 
     query: str

@@ -1,4 +1,8 @@
-"""From hits to a cited answer, sentence by sentence."""
+"""From hits to a cited answer, sentence by sentence: the sources' own words, then the model's.
+
+Extract, then explain: what the evidence says best comes first, at once and word for word; of what
+the model then writes, the sentences are passed on that the evidence supports and that add to it.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +16,19 @@ from data.records import Answer, Hit, Sentence
 from generation.chat import ChatModel
 from generation.evidence import Embed, assemble
 from generation.feedback import feedback
-from generation.grounding import Grounder, GroundingSettings, quote
+from generation.grounding import Grounder, GroundingSettings
 from generation.prompts import prompt
 from generation.quiz import quiz
+from generation.quotation import quote
 from generation.reply import numeral, reply_sentences
+from generation.statements import leans
 from generation.tasks import EXPLAIN, Wanted
+from generation.words import repeats
 
 __all__ = ["AnswerSettings", "Answerer"]
+
+
+_LOST = 2  # sentences in a row that the evidence does not support
 
 
 class AnswerSettings(BaseModel):
@@ -26,7 +36,7 @@ class AnswerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    items: int = Field(3, ge=1, le=20)
+    items: int = Field(5, ge=1, le=20)
     evidence_tokens: int = Field(300, ge=50, le=100_000)
     max_tokens: int = Field(140, ge=16, le=4096)
     grounding: GroundingSettings = GroundingSettings()
@@ -54,8 +64,8 @@ class Answerer:
         is the question in the asker's own words; a sentence that the model writes on another
         subject is dropped, whatever source it has.
 
-        `Answer.quoted` says that the model wrote nothing that the evidence supports, and that the
-        sentences are the evidence's own words. A quiz that cannot be made is refused.
+        `Answer.quoted` says that all sentences are the evidence's own words: the model wrote
+        nothing besides that the evidence supports. An answer without a sentence is refused.
         """
         began = time.perf_counter()
         timings: dict[str, float] = {}
@@ -70,31 +80,36 @@ class Answerer:
         )
         topic = about if wanted.written else ""
         grounder = Grounder(evidence, self._embed, self._settings.grounding, topic)
+        quoted = True
         if wanted.task == "quiz":
             made = quiz(question, evidence, self._embed)
         elif wanted.task == "feedback":
             made = feedback(question, wanted.student_answer, evidence, grounder, self._embed)
         else:
-            messages = prompt(question, evidence, wanted.task, wanted.level)
-            pieces = self._chat.stream(messages, self._settings.max_tokens)
-            made = _checked(_timed(pieces, began, timings, stopped), grounder)
+            made = iter(quote(question, evidence, self._embed))
         checked: list[Sentence] = []
         for sentence in made:
             if stopped():
                 break
+            timings.setdefault("first_token", (time.perf_counter() - began) * 1000)
             checked.append(sentence)
             yield sentence
-        quoted = wanted.written and not checked
-        if quoted:
-            checked = quote(question, evidence, self._embed)
-            yield from checked
+        if wanted.written and evidence and not stopped():
+            messages = prompt(question, evidence, wanted.task, wanted.level)
+            pieces = self._chat.stream(messages, self._settings.max_tokens)
+            for sentence in _checked(_until(pieces, stopped), grounder, checked):
+                if stopped():
+                    break
+                quoted = False
+                checked.append(sentence)
+                yield sentence
         timings["generate"] = (time.perf_counter() - began) * 1000
         yield Answer(
             question,
             tuple(checked),
             tuple(hits),
-            refused=not wanted.written and not checked,
-            quoted=quoted,
+            refused=not checked,
+            quoted=quoted and wanted.written and bool(checked),
             timings_ms=timings,
             task=wanted.task,
             level=wanted.level,
@@ -107,27 +122,35 @@ def _around(hits: Sequence[Hit], most: int) -> list[Hit]:
     return [h for h in hits if (h.item.corpus, h.item.source) in near]
 
 
-def _checked(pieces: Iterator[str], grounder: Grounder) -> Iterator[Sentence]:
-    """What the model wrote and the evidence supports, said once, its steps numbered anew."""
-    said: set[str] = set()
-    step = 0
+def _checked(
+    pieces: Iterator[str], grounder: Grounder, quoted: Sequence[Sentence]
+) -> Iterator[Sentence]:
+    """What the model wrote, the evidence supports and nobody said yet; its steps numbered anew.
+
+    A sentence that leans on the one before it goes where that one went. Who has lost the thread is
+    not listened to any longer.
+    """
+    said = [s.text for s in quoted]
+    step, lost, kept = 0, 0, bool(said)
     for text in reply_sentences(pieces):
         number, plain = numeral(text)
-        sentence = grounder.check(plain)
-        if sentence is None or sentence.text in said:
+        sentence = grounder.check(plain) if kept or not leans(plain) else None
+        again = sentence is not None and any(repeats(sentence.text, s) for s in said)
+        kept = sentence is not None
+        lost = 0 if kept else lost + 1
+        if lost == _LOST:
+            return
+        if sentence is None or again:
             continue
-        said.add(sentence.text)
+        said.append(sentence.text)
         if number.strip("*-• "):
             step += 1
             sentence = replace(sentence, text=f"{step}. {sentence.text}")
         yield sentence
 
 
-def _timed(
-    pieces: Iterator[str], began: float, timings: dict[str, float], stopped: Callable[[], bool]
-) -> Iterator[str]:
+def _until(pieces: Iterator[str], stopped: Callable[[], bool]) -> Iterator[str]:
     for piece in pieces:
         if stopped():
             return
-        timings.setdefault("first_token", (time.perf_counter() - began) * 1000)
         yield piece

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from data.records import Hit, Item
 from data.sentences import sentences
 
-__all__ = ["Embed", "Evidence", "assemble"]
+__all__ = ["LABELS", "Embed", "Evidence", "assemble"]
 
 # Texts to unit vectors, (B, D) float32: the text retriever, injected by unirag/pipeline.py.
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
+LABELS = "Labels in the figure: "  # before the words that were read in a picture
 
 
 @dataclass(frozen=True)
@@ -92,5 +93,5 @@ def _distinct(hits: Sequence[Hit], items: int) -> list[Item]:
 def _parts(item: Item) -> list[str]:
     parts = [s for line in item.text.splitlines() for s in sentences(line)]
     if item.kind == "figure" and item.labels:
-        parts.append("Labels in the figure: " + ", ".join(item.labels.split("\n")))
+        parts.append(LABELS + ", ".join(item.labels.split("\n")))
     return parts or [item.title]

@@ -9,19 +9,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.records import Sentence
 from generation.evidence import Embed, Evidence
-from generation.words import WORD, stems
+from generation.words import WORD, common, content, in_order, stems
 
-__all__ = ["LEAST_WORDS", "Grounder", "GroundingSettings", "quote"]
+__all__ = ["LEAST_WORDS", "Grounder", "GroundingSettings"]
 
 _LABEL = re.compile(r"\s*[\[(](?:source|figure)?\s*(\d+(?:\s*,\s*\d+)*)[\])]", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:https?:)?//[^\s)\]>\"']+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_DENYING = frozenset(in_order("not no never nor neither none cannot without unlike"))
+# With another of these a sentence says something else, however like the source it is.
+_TURNING = frozenset(
+    in_order(
+        "more less greater fewer larger smaller higher lower faster slower longer shorter stronger "
+        "weaker increase decrease rise fall grow shrink above below before after over under inside "
+        "outside up down left right north south east west toward away attract repel absorb emit "
+        "release gain lose positive negative expand contract directly inversely maximum minimum "
+        "always never often sometimes all some only most same different opposite equal hot cold "
+        "heavy light solid liquid gas series parallel cause"
+    )
+)
 # Fewer words say nothing that could be checked against a source.
 LEAST_WORDS = 2
 
@@ -29,13 +42,15 @@ LEAST_WORDS = 2
 class GroundingSettings(BaseModel):
     """The least with which a sentence is passed on.
 
-    `support` in [0, 1] is that of the sources. `topic` is the cosine with the question: what a
+    `support` in [0, 1] is that of a source as a whole, `claim` the share of the sentence's content
+    words that one place in it has, in their order. `topic` is the cosine with the question: what a
     document orders the model to say has a source, but is about something else.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     support: float = Field(0.7, ge=0, le=1)
+    claim: float = Field(0.75, ge=0, le=1)
     topic: float = Field(0.2, ge=-1, le=1)
 
 
@@ -57,6 +72,7 @@ class Grounder:
         self._numbers = {e.label: _numbers(_source_text(e)) for e in evidence}
         self._embed = embed
         self.least = settings.support
+        self._claim = settings.claim
         self._about_D = embed([about])[0] if about else None
         self._topic = settings.topic
 
@@ -64,8 +80,8 @@ class Grounder:
         """The sentence with its citations, or None where nothing supports it.
 
         A sentence keeps the sources it names that support it; failing that, it gets the source that
-        supports it best. Numbers and web addresses that no kept source holds make a sentence
-        unsupported.
+        supports it best. It is unsupported where no kept source says the same in one place, or
+        holds its numbers and web addresses.
         """
         named = {int(n) for group in _LABEL.findall(text) for n in re.findall(r"\d+", group)}
         plain = _LABEL.sub("", text).strip()
@@ -82,11 +98,31 @@ class Grounder:
         sources = "\n".join(_source_text(self._evidence[label]) for label in cited)
         if not _numbers(plain) <= held or any(a not in sources for a in _ADDRESS.findall(plain)):
             return None
+        if not any(self._claimed(plain, self._evidence[label]) for label in cited):
+            return None
         return Sentence(
             plain,
             tuple(self._evidence[label].item.id for label in cited),
             round(max(support[label] for label in cited), 3),
         )
+
+    def _claimed(self, text: str, source: Evidence) -> bool:
+        """Whether one sentence of the source, or two in a row, say what `text` says.
+
+        Words that turn a sentence round have to be there, and none more that denies.
+        """
+        own, words = content(text), set(in_order(text))
+        turning, denied = words & _TURNING, bool(words & _DENYING)
+        singly = [source.item.title + " " + part for part in source.parts]
+        for place in [*singly, *map(" ".join, pairwise(source.parts))]:
+            there = set(in_order(place))
+            if (
+                turning <= there
+                and denied == bool(there & _DENYING)
+                and common(own, content(place)) >= self._claim * len(own)
+            ):
+                return True
+        return False
 
     def support(self, text: str) -> dict[int, float]:
         """Half the cosine with the nearest sentence of a source, half the share of words in it."""
@@ -99,26 +135,6 @@ class Grounder:
             )
             for label, source in self._evidence.items()
         }
-
-
-def quote(question: str, evidence: Sequence[Evidence], embed: Embed, n: int = 2) -> list[Sentence]:
-    """The `n` sentences of the evidence nearest to the question, word for word."""
-    if not evidence:
-        return []
-    vector_D = embed([question])[0]
-    ranked = sorted(
-        (
-            (float(value), source.label, k, source)
-            for source in evidence
-            for k, value in enumerate(source.vectors_PD @ vector_D)
-        ),
-        reverse=True,
-        key=lambda entry: entry[0],
-    )[:n]
-    return [
-        Sentence(source.parts[k], (source.item.id,), 1.0)
-        for _, _, k, source in sorted(ranked, key=lambda entry: (entry[1], entry[2]))
-    ]
 
 
 def _best(support: dict[int, float]) -> list[int]:

@@ -14,13 +14,12 @@ from math import isclose
 
 from data.sentences import sentences
 from generation.quantities import quantities
-from generation.words import STOP, in_order
+from generation.words import common, content
 
 __all__ = ["SUPPORTED", "coverage", "numbers_missing", "rouge_l", "short_answer"]
 
 SUPPORTED = 0.6  # the least coverage of a sentence that a source says
 _TOLERANCE = 0.02  # relative: textbooks round to three figures
-_SMALL = STOP | frozenset("a an of to in is it on by as at or be if so no we he up do".split())
 _RESULT = re.compile(r"[=≈≅∼]")
 
 
@@ -30,11 +29,11 @@ def coverage(text: str, sources: Iterable[str]) -> float:
     A place is two neighbouring sentences. Order is that of the longest common subsequence: swapped
     roles cost words. 1.0 for a text without content words, which claims nothing.
     """
-    own = _content(text)
+    own = content(text)
     if not own:
         return 1.0
     places = (place for source in sources for place in _places(source))
-    return max((_common(own, place) for place in places), default=0) / len(own)
+    return max((common(own, place) for place in places), default=0) / len(own)
 
 
 def numbers_missing(text: str, sources: Sequence[str]) -> tuple[int, int]:
@@ -74,27 +73,10 @@ def short_answer(text: str, solution: str) -> bool | None:
     )
 
 
-def _content(text: str) -> tuple[str, ...]:
-    return tuple(w for w in in_order(text) if w not in _SMALL_STEMS and len(w) > 1)
-
-
-_SMALL_STEMS = frozenset(in_order(" ".join(_SMALL)))
-
-
 @lru_cache(maxsize=4096)
 def _places(source: str) -> tuple[tuple[str, ...], ...]:
-    parts = [_content(s) for line in source.splitlines() for s in sentences(line)]
+    parts = [content(s) for line in source.splitlines() for s in sentences(line)]
     return tuple(a + b for a, b in zip(parts, [*parts[1:], ()], strict=True))
-
-
-def _common(a: Sequence[str], b: Sequence[str]) -> int:
-    """Length of the longest common subsequence."""
-    row = [0] * (len(b) + 1)
-    for x in a:
-        diagonal = 0
-        for j, y in enumerate(b, 1):
-            diagonal, row[j] = row[j], diagonal + 1 if x == y else max(row[j], row[j - 1])
-    return row[-1]
 
 
 @lru_cache(maxsize=1)

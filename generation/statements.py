@@ -14,7 +14,7 @@ from data.sentences import sentences
 from generation.evidence import Embed, Evidence
 from generation.words import stems
 
-__all__ = ["FORMULA", "NUMBERED", "Statement", "statements"]
+__all__ = ["FORMULA", "NUMBERED", "Statement", "alone", "leans", "statements"]
 
 FORMULA = re.compile(r"\\\(.*?\\\)|\\\[.*?\\\]|\$[^$]+\$", re.DOTALL)
 # `Figure 3`, `Table 2.1`: a place in a book.
@@ -83,7 +83,7 @@ def statements(question: str, evidence: Sequence[Evidence], embed: Embed) -> lis
         for source in evidence
         if source.item.role in _SAYING
         for part, value in enumerate(np.round(source.vectors_PD @ vector_D, 4))
-        if part < _said(source.item) and _alone(source.parts[part])
+        if part < _said(source.item) and alone(source.parts[part])
     ]
     return sorted(found, key=lambda s: (-s.value, s.source.label, s.part))
 
@@ -94,12 +94,19 @@ def _said(item: Item) -> int:
     return sum(len(sentences(line)) for line in lines)
 
 
-def _alone(text: str) -> bool:
+def alone(text: str) -> bool:
+    """Whether a sentence can be read without the one before it, and without its book."""
     words = FORMULA.sub(" x ", text).split()
     if not _FEWEST <= len(words) <= _MOST or not text.endswith((".", ".”", '."')):
         return False
     if not text[0].isupper() or NUMBERED.search(text) or _REFERENCE.search(text):
         return False
-    first = words[0].strip(",;:").lower()
+    return not leans(text)
+
+
+def leans(text: str) -> bool:
+    """Whether a sentence begins with what stands for something of the one before."""
+    words = FORMULA.sub(" x ", text).split()
+    first = words[0].strip(",;:").lower() if words else ""
     early = " ".join(words[:_EARLY])
-    return first not in _LEANING and (first in _CLAUSE or not _PRONOUN.search(early))
+    return first in _LEANING or (first not in _CLAUSE and bool(_PRONOUN.search(early)))

@@ -82,8 +82,6 @@ def _answer(answer: Json) -> str:
     task = answer.get("task", "explain")
     if task != "explain" and task in TASKS:
         parts.append(f'<p class="task">{TASKS[task]}</p>')
-    if answer.get("quoted"):
-        parts.append('<p class="note">In the words of the sources:</p>')
     lines = [_line(s, order, hits) for s in answer.get("sentences", ())]
     if lines:
         parts.append(f'<div class="answer">{"".join(lines)}</div>')
@@ -126,9 +124,11 @@ def _line(sentence: Json, order: Mapping[str, int], hits: Mapping[str, Json]) ->
         for f in figures
     )
     gallery = f'<span class="figures">{shown}</span>' if shown else ""
+    text = html(sentence["text"])
+    said = f"<q>{text}</q>" if sentence.get("quoted") else text
     return (
         f'<p class="sentence" data-cites="{" ".join(cited)}">'
-        f"<span>{html(sentence['text'])} {chips}</span>{gallery}</p>"
+        f"<span>{said} {chips}</span>{gallery}</p>"
     )
 
 

@@ -14,13 +14,14 @@ from statistics import mean
 from typing import Any, Literal, get_args
 
 from data.errors import BadInput
-from data.records import Item, Role, Sentence
+from data.records import Item, Sentence
 from data.sentences import sentences
 from generation.chat import Message
 from generation.scoring import SUPPORTED, coverage, numbers_missing, rouge_l, short_answer
 from retrieval.store import ChannelQuery, Where
 from unirag.app import App
 from unirag.questions import Asked, place, questions, unanswerable
+from unirag.search import EXPLAINING
 
 __all__ = ["SYSTEMS", "Answered", "System", "evaluate_answers", "table", "to_json"]
 
@@ -28,10 +29,6 @@ System = Literal["ours", "plain", "closed book"]
 SYSTEMS: tuple[System, ...] = get_args(System)
 _LIMIT = 5  # hits of a question
 _LABEL = re.compile(r"\[(\d+(?:\s*,\s*\d+)*)\]")
-# The same roles that a student's search finds.
-_ROLES: tuple[Role, ...] = (
-    "text", "term", "example", "solution", "summary", "table", "note",
-)  # fmt: skip
 _PLAIN = (
     "Answer the question from the passages. Cite the passages like this: [1]. If they do not hold "
     "the answer, say: I don't know."
@@ -121,7 +118,7 @@ def _scores(rows: Sequence[Answered]) -> dict[str, float | None]:
             sum(r.citations_right for r in wanted), sum(r.citations for r in wanted)
         ),
         "citation recall": _share(sum(r.citations_right > 0 for r in wanted), len(wanted)),
-        "rouge_l": mean(r.rouge_l or 0.0 for r in wanted) if wanted else None,
+        "rouge_l": _mean([r.rouge_l for r in wanted if r.rouge_l is not None]),
         "correct": _share(
             sum(bool(r.correct) for r in wanted), sum(r.correct is not None for r in wanted)
         ),
@@ -132,6 +129,10 @@ def _scores(rows: Sequence[Answered]) -> dict[str, float | None]:
         "seconds p50": _at(times, 0.5),
         "seconds p90": _at(times, 0.9),
     }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(mean(values), 4) if values else None
 
 
 def _share(part: float, whole: float) -> float | None:
@@ -161,7 +162,7 @@ def _ours(app: App, corpus: str, asked: Asked) -> Answered:
 def _plain(app: App, corpus: str, asked: Asked) -> Answered:
     began = time.perf_counter()
     vector_D = app.text.encode_queries([asked.text])[0]
-    where = Where(corpora=(corpus,), roles=_ROLES, audiences=("student",))
+    where = Where(corpora=(corpus,), roles=EXPLAINING, audiences=("student",))
     found = app.store.search([ChannelQuery("text", vector_D)], app.settings.answer.items, where)
     items = [s.item for s in found]
     passages = "\n\n".join(f"[{n}] {item.text}" for n, item in enumerate(items, 1))
@@ -187,7 +188,7 @@ def _closed(app: App, corpus: str, asked: Asked) -> Answered:
     text, first = _written(app, [Message("user", asked.text)], began)
     seconds = time.perf_counter() - began
     vector_D = app.text.encode_queries([asked.text])[0]
-    where = Where(corpora=(corpus,), roles=_ROLES, audiences=("student",))
+    where = Where(corpora=(corpus,), roles=EXPLAINING, audiences=("student",))
     near = app.store.search([ChannelQuery("text", vector_D)], app.settings.answer.items, where)
     cited: list[tuple[str, list[Item]]] = [(sentence, []) for sentence in _said(text)]
     return _scored(
@@ -251,7 +252,7 @@ def _scored(
         numbers,
         right,
         len(sources),
-        rouge_l(whole, asked.reference) if asked.answerable else None,
+        rouge_l(whole, asked.reference) if asked.reference else None,
         short_answer(whole, asked.reference) if asked.kind == "exercise" else None,
         round(first, 3),
         round(seconds, 3),

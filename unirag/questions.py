@@ -1,12 +1,14 @@
 """Questions with known answers, made out of what a corpus itself holds, and some without any.
 
 Answerable: what its glossary defines, what its sections want the reader to learn, its exercises
-that have a solution, its figures with a caption. The text that a question was made from is its
-reference; its section is where a citation belongs. The search is a student's: it finds glossary and
-figures, and neither objectives nor exercises.
+that have a solution, its figures with a caption, statements of its text. The text that a question
+was made from is its reference; its section is where a citation belongs. The search is a student's:
+it finds glossary and figures, and neither objectives nor exercises.
 
 Unanswerable: terms of another subject that the corpus never uses, terms that nobody uses, and
-questions that give one term the definition of another.
+questions that take for granted what the corpus does not say: one term with the definition of
+another, a statement with another term or another number in it. Statements that are left as they
+are, asked in the same forms, show that it is not the form by which those are told.
 """
 
 from __future__ import annotations
@@ -14,21 +16,31 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from data.records import Item
 from data.sentences import sentences
+from generation.quantities import quantities
+from generation.statements import FORMULA, alone
 from generation.words import stems
 
 __all__ = ["Asked", "QuestionKind", "place", "questions", "unanswerable"]
 
 QuestionKind = Literal[
-    "definition", "objective", "exercise", "figure", "other subject", "made up", "false premise"
-]
+    "definition", "objective", "exercise", "figure", "statement", "checked",
+    "other subject", "made up", "false premise",
+]  # fmt: skip
 _TERM = re.compile(r"[A-Za-z][A-Za-z' -]{2,39}")
 _MEANT = ("What is meant by {}?", "What does the term {} mean?", "Explain {} in simple words.")
+_BELIEVED = ("How do we know that {}?", "Why is it that {}?", "{} Can you explain that?")
+# Sentences that begin with a clause, speak to the reader or hold a formula are no one's question.
+_ASIDE = re.compile(
+    rf"^(?:If|When|Since|Because|As|Although|While|To|For|In)\b|\b(?:you|your|let|example)\b"
+    rf"|{FORMULA.pattern}",
+    re.DOTALL,
+)
 _ASKS = re.compile(
     r"(?:Explain|Describe|Define|State|Discuss|Identify|Compare|Distinguish|List|Outline|Summarize"
     r"|Relate|Contrast)\b"
@@ -42,7 +54,8 @@ _THINGS = "effect law constant reaction principle coefficient equation process".
 
 @dataclass(frozen=True)
 class Asked:
-    """A question. `reference` and `place` are empty where it has no answer in the corpus."""
+    """A question. `place` is empty where it has no answer in the corpus, `reference` where no text
+    is the answer: a statement would only have to be repeated."""
 
     text: str
     kind: QuestionKind
@@ -61,13 +74,17 @@ def place(item: Item) -> tuple[str, ...]:
 
 
 def questions(items: Iterable[Item], count: int, seed: int) -> list[Asked]:
-    """About `count` answerable questions, a fourth of each kind as far as the corpus has them."""
+    """About `count` answerable questions, a fifth of each kind as far as the corpus has them."""
     every = sorted(items, key=lambda i: i.locator)
     made = {
         "definition": _definitions(every),
         "objective": _objectives(every),
         "exercise": _exercises(every),
         "figure": _figures(every),
+        "statement": [
+            Asked(_believed(said), "statement", "", place(item), item.locator)
+            for item, said in _statements(every)
+        ],
     }
     return _share(list(made.values()), count, random.Random(seed))
 
@@ -85,7 +102,9 @@ def unanswerable(
     made: dict[QuestionKind, list[Asked]] = {
         "other subject": _foreign(sorted(others, key=lambda i: i.locator), known),
         "made up": [_made_up(draw, known) for _ in range(count)],
-        "false premise": _swapped(every, draw),
+        "false premise": _share(
+            [_redefined(every, draw), _renamed(every, draw), _renumbered(every)], count, draw
+        ),
     }
     return _share(list(made.values()), count, draw)
 
@@ -113,16 +132,38 @@ def _terms(items: Sequence[Item]) -> dict[str, tuple[Item, str]]:
 
 
 def _definitions(items: Sequence[Item]) -> list[Asked]:
-    forms = _forms()
     return [
-        Asked(forms(name), "definition", meaning, place(item), item.locator)
+        Asked(_meant(name), "definition", meaning, place(item), item.locator)
         for name, (item, meaning) in _terms(items).items()
     ]
 
 
-def _forms() -> Callable[[str], str]:
+def _meant(name: str) -> str:
     """Each name in one of the forms, always the same one."""
-    return lambda name: _MEANT[sum(map(ord, name)) % len(_MEANT)].format(name)
+    return _MEANT[sum(map(ord, name)) % len(_MEANT)].format(name)
+
+
+def _believed(statement: str) -> str:
+    """A sentence taken for granted, in one of the forms; `{}.` ends it where it stands first."""
+    form = _BELIEVED[sum(map(ord, statement)) % len(_BELIEVED)]
+    if form.startswith("{}"):
+        return form.format(statement)
+    first, rest = statement[0], statement[1:].rstrip(".")
+    small = first.lower() if rest[:1].islower() or statement[1:2] == " " else first
+    return form.format(small + rest)
+
+
+def _statements(items: Sequence[Item]) -> list[tuple[Item, str]]:
+    """Sentences of the running text that can be read alone, one of each passage."""
+    found = []
+    for item in items:
+        if item.role not in ("text", "summary") or item.kind != "passage":
+            continue
+        said = [s for line in item.text.splitlines() for s in sentences(line)]
+        fit = [s for s in said if alone(s) and len(stems(s)) >= 5 and not _ASIDE.search(s)]
+        if fit:
+            found.append((item, max(fit, key=lambda s: len(stems(s)))))
+    return found
 
 
 def _objectives(items: Sequence[Item]) -> list[Asked]:
@@ -168,9 +209,8 @@ def _figures(items: Sequence[Item]) -> list[Asked]:
 
 
 def _foreign(others: Sequence[Item], known: frozenset[str]) -> list[Asked]:
-    forms = _forms()
     return [
-        Asked(forms(name), "other subject", locator=item.locator)
+        Asked(_meant(name), "other subject", locator=item.locator)
         for name, (item, _) in _terms(others).items()
         if stems(name) and not stems(name) & known
     ]
@@ -185,22 +225,58 @@ def _made_up(draw: random.Random, known: frozenset[str]) -> Asked:
         word = "".join(parts) + draw.choice(("ic", "al", "ine", ""))
         if not stems(word) & known:
             name = f"the {word} {draw.choice(_THINGS)}"
-            return Asked(_forms()(name), "made up")
+            return Asked(_meant(name), "made up")
 
 
-def _swapped(items: Sequence[Item], draw: random.Random) -> list[Asked]:
+def _redefined(items: Sequence[Item], draw: random.Random) -> list[Asked]:
     """A term with the definition of one from another chapter, and none of that one's words."""
     terms = _terms(items)
     made = []
     for name, (item, _) in terms.items():
-        chapter = item.section[:2] or (item.source,)
         for other in draw.sample(sorted(terms), min(20, len(terms))):
             there, meaning = terms[other]
-            apart = (there.section[:2] or (there.source,)) != chapter
+            apart = _chapter(there) != _chapter(item)
             if apart and not stems(name) & stems(f"{other} {meaning}") and len(meaning) < 120:
-                claim = meaning.rstrip(".")
-                made.append(
-                    Asked(f"Why does {name} mean: {claim}?", "false premise", locator=item.locator)
-                )
+                said = f"{name[0].upper()}{name[1:]} is {meaning.rstrip('.')}."
+                made.append(Asked(_believed(said), "false premise", locator=there.locator))
                 break
     return made
+
+
+def _renamed(items: Sequence[Item], draw: random.Random) -> list[Asked]:
+    """A statement with one of its terms replaced by a term from another chapter."""
+    terms = _terms(items)
+    names = re.compile(rf"\b(?:{'|'.join(map(re.escape, terms))})\b") if terms else None
+    made = []
+    for item, said in _statements(items):
+        match = names.search(said) if names else None
+        if not match:
+            continue
+        text = f"{item.title} {item.text}"
+        for other in draw.sample(sorted(terms), min(20, len(terms))):
+            if _chapter(terms[other][0]) != _chapter(item) and not stems(other) & stems(text):
+                changed = f"{said[: match.start()]}{other}{said[match.end() :]}"
+                changed = changed[0].upper() + changed[1:]
+                made.append(Asked(_believed(changed), "false premise", locator=item.locator))
+                break
+    return made
+
+
+def _renumbered(items: Sequence[Item]) -> list[Asked]:
+    """A statement whose only quantity is three times as large, where its passage has no such."""
+    made = []
+    for item, said in _statements(items):
+        given = [q for q in quantities(said) if q.unit and said.count(q.written) == 1]
+        if len(quantities(said)) != 1 or not given or not 1 < given[0].value < 10_000:
+            continue
+        number = re.match(r"[\d.,]+", given[0].written)
+        value = f"{given[0].value * 3:g}"
+        if not number or any(f"{q.value:g}" == value for q in quantities(item.text)):
+            continue
+        changed = said.replace(given[0].written, given[0].written.replace(number[0], value, 1))
+        made.append(Asked(_believed(changed), "false premise", locator=item.locator))
+    return made
+
+
+def _chapter(item: Item) -> tuple[str, ...]:
+    return item.section[:2] or (item.source,)

@@ -24,13 +24,13 @@ from data.records import Hit, Query, Role, WeightedAudio, WeightedImage
 from retrieval.bm25 import Bm25, plain
 from retrieval.encoder import ImageEncoder, Seen, TextRetriever
 from retrieval.store import ChannelQuery, Scored, VectorStore, Where
-from unirag.judge import JudgeSettings, confidence
+from unirag.judge import JudgeSettings, asked_words, confidence
 
-__all__ = ["Found", "SearchSettings", "Searcher", "check"]
+__all__ = ["EXPLAINING", "Found", "SearchSettings", "Searcher", "check"]
 
 # What explains. Exercises would win every search with their own wording, and answer nothing; they
 # and the objectives of a section are found by asking for their role.
-_EXPLAINING: tuple[Role, ...] = (
+EXPLAINING: tuple[Role, ...] = (
     "text", "term", "example", "solution", "summary", "table", "note",
 )  # fmt: skip
 _NEAREST = 50  # figures whose likeness is compared
@@ -77,7 +77,8 @@ class LabelSource(Protocol):
 class Found:
     """What a search gives. `words` is all text that was asked: typed, spoken and read by OCR.
 
-    `confidence` in [0, 1] is the judge's estimate that the best hit answers the query. `styles` and
+    `confidence` in [0, 1] is the judge's estimate that the best hit answers the query. `rarity` is
+    the best BM25 score of each content word alone, 0 where nothing has it. `styles` and
     `experts` are shares of sum 1: what the query's pictures were taken for, and which of the
     encoder's experts adapted it to them; both are empty for a query without pictures.
     """
@@ -87,6 +88,7 @@ class Found:
     hits: tuple[Hit, ...]
     confidence: float
     no_good_match: bool
+    rarity: Mapping[str, float] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     styles: Mapping[str, float] = field(default_factory=dict)
     experts: tuple[float, ...] = ()
@@ -131,7 +133,7 @@ class Searcher:
             where,
             audiences=where.audiences or ("student",),
             # the photo of a worksheet may well show an exercise
-            roles=where.roles or (*_EXPLAINING, *(("exercise",) if query.images else ())),
+            roles=where.roles or (*EXPLAINING, *(("exercise",) if query.images else ())),
         )
         timings: dict[str, float] = {}
         words: list[tuple[str, float]] = []
@@ -166,10 +168,13 @@ class Searcher:
         styles, experts = _mean(taken)
         hits = tuple(Hit(s.item, s.score, s.channels, styles) for s in scored)
         asked = " ".join(text for text, _ in words)
-        sure = confidence(asked, hits, has_picture=bool(pictures), settings=self.settings.judge)
+        with _timed(timings, "judge"):
+            rarity = self._rarity(asked, where)
+            judge = self.settings.judge
+            sure = confidence(asked, hits, rarity, has_picture=bool(pictures), settings=judge)
         timings["total"] = sum(timings.values())
         return Found(
-            query, asked, hits, sure, sure < self.settings.judge.threshold, timings, styles, experts
+            query, asked, hits, sure, sure < judge.threshold, rarity, timings, styles, experts
         )
 
     def _by_likeness(
@@ -215,6 +220,15 @@ class Searcher:
             replace(known[name], score=place.score)
             for name, place in zip(names, scored, strict=True)
         ]
+
+    def _rarity(self, text: str, where: Where) -> dict[str, float]:
+        """The best BM25 score of each content word alone; 0 where nothing has it."""
+        best: dict[str, float] = {}
+        for word in asked_words(text):
+            sparse = self.bm25.query(word)
+            top = sparse.indices and self.store.search([ChannelQuery("bm25", sparse)], 1, where)
+            best[word] = top[0].channels["bm25"] if top else 0.0
+        return best
 
     def _ask_words(self, text: str, weight: float, cross: float | None) -> Iterator[ChannelQuery]:
         """`cross` is the weight of the `image` channel; None asks for the words as they are."""

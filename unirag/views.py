@@ -56,6 +56,7 @@ def sentence_json(sentence: Sentence) -> dict[str, Any]:
         "text": sentence.text,
         "citations": list(sentence.citations),
         "support": sentence.support,
+        "quoted": sentence.quoted,
     }
 
 
@@ -81,7 +82,8 @@ class Numbers:
             if name not in self.order:
                 self.order.append(name)
             numbers.append(f"[{self.order.index(name) + 1}]")
-        return " ".join([sentence["text"], "".join(numbers)]).strip()
+        text = f"“{sentence['text']}”" if sentence.get("quoted") else sentence["text"]
+        return " ".join([text, "".join(numbers)]).strip()
 
 
 def cited(answer: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:

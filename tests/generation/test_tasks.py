@@ -224,12 +224,12 @@ def test_feedback_survives_what_is_no_answer(said: str) -> None:
 def test_steps_are_numbered_by_those_that_are_left() -> None:
     answer = ask(
         Wanted("steps"),
-        reply="1. Napoleon was born in Corsica.\n2. The period of a pendulum depends on its "
-        "length. [1]\n**3.** The mass of the bob does not change the period of a pendulum.",
+        reply="1. Napoleon was born in Corsica.\n2. On the Moon the pendulum swings about 2.5 "
+        "times more slowly. [1]\n**3.** The period is the time of one complete swing.",
     )
-    assert [s.text for s in answer.sentences] == [
-        "1. The period of a pendulum depends on its length.",
-        "2. The mass of the bob does not change the period of a pendulum.",
+    assert [s.text for s in answer.sentences if not s.quoted] == [
+        "1. On the Moon the pendulum swings about 2.5 times more slowly.",
+        "2. The period is the time of one complete swing.",
     ]
 
 

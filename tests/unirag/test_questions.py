@@ -21,6 +21,7 @@ BOOK = [
     item("c", "objective", "Goals", "- Explain how a lens forms an image\n- Sing", "Light"),
     item("d", "summary", "Summary", "A lens forms an image where its rays meet.", "Light"),
     item("e", "exercise", "Problem", "How long does a fall of 20 m take?", "Motion"),
+    item("h", "text", "Wrenches", "Long wrenches give torque of 45 N m to rusty bolts.", "Motion"),
     item("f", "solution", "Problem", "It takes 2.0 s.", "Motion", neighbours=("e",)),
     Item(
         "g", "figure", "book", "g", "Figure 2.1. A lens", "Rays meet behind a lens. They cross.",
@@ -31,7 +32,7 @@ BOOK = [
 
 def test_each_kind_is_asked_with_its_reference_and_place() -> None:
     asked = {q.kind: q for q in questions(BOOK, 100, seed=0) if q.locator != "b"}
-    assert set(asked) == {"definition", "objective", "exercise", "figure"}
+    assert set(asked) == {"definition", "objective", "exercise", "figure", "statement"}
     assert "refraction" in asked["definition"].text
     assert asked["definition"].reference == "bending of light at a boundary of media"
     assert asked["objective"].text == "Explain how a lens forms an image."
@@ -39,12 +40,14 @@ def test_each_kind_is_asked_with_its_reference_and_place() -> None:
     assert asked["exercise"].text == "How long does a fall of 20 m take?"
     assert asked["exercise"].reference == "It takes 2.0 s."
     assert asked["figure"].text == "What does the figure show? Rays meet behind a lens."
+    assert "ong wrenches give torque of 45 N m to rusty bolts" in asked["statement"].text
+    assert asked["statement"].reference == ""  # its own words would be no answer
     assert all(q.answerable for q in asked.values())
     assert asked["figure"].place == place(BOOK[0])
 
 
 def test_a_share_of_each_kind_and_the_same_for_a_seed() -> None:
-    assert len(questions(BOOK, 4, seed=0)) == 4
+    assert len(questions(BOOK, 5, seed=0)) == 5
     assert questions(BOOK, 3, seed=1) == questions(list(reversed(BOOK)), 3, seed=1)
 
 
@@ -59,8 +62,12 @@ def test_questions_without_an_answer() -> None:
     assert not any(q.answerable for q in asked)
     # `light` is a word of the book: the book may well say something about the other term
     assert ["mitosis" in q.text for q in asked if q.kind == "other subject"] == [True]
-    swapped = sorted(q.text for q in asked if q.kind == "false premise")
-    assert swapped == [
-        "Why does refraction mean: turning effect of a force about an axis?",
-        "Why does torque mean: bending of light at a boundary of media?",
-    ]
+    claimed = [q.text for q in asked if q.kind == "false premise"]
+    for claim in (
+        "efraction is turning effect of a force about an axis",
+        "orque is bending of light at a boundary of media",
+        "ong wrenches give refraction of 45 N m to rusty bolts",
+        "ong wrenches give torque of 135 N m to rusty bolts",
+    ):
+        assert sum(claim in text for text in claimed) == 1
+    assert len(claimed) == 4

@@ -125,15 +125,19 @@ class FoundOut(BaseModel):
 
 
 class SentenceOut(BaseModel):
-    """`citations` are ids of hits; `support` in [0, 1] is how well they hold the sentence."""
+    """`citations` are ids of hits; `support` in [0, 1] is how well they hold the sentence.
+
+    `quoted`: it is a sentence of theirs.
+    """
 
     text: str
     citations: list[str]
     support: float
+    quoted: bool = False  # not said by the first conversations
 
 
 class AnswerOut(FoundOut):
-    """`quoted`: the sentences are the sources' own. `refused`: nothing answers the question."""
+    """`quoted`: all sentences are the sources' own. `refused`: nothing answers the question."""
 
     task: Task = "explain"  # answers of the first conversations say neither
     level: Level = "school"

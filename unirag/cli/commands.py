@@ -229,15 +229,14 @@ def show_answer(unirag: App, events: Iterable[Found | Sentence | Answer]) -> Non
     for event in events:
         if isinstance(event, Sentence):
             labels = [f"[{numbers.setdefault(c, len(numbers) + 1)}]" for c in event.citations]
-            out.print(event.text, "".join(labels), markup=False, soft_wrap=True)
+            text = f"“{event.text}”" if event.quoted else event.text
+            out.print(text, "".join(labels), markup=False, soft_wrap=True)
         elif isinstance(event, Answer):
             answer = event
     if answer.refused:
         out.print("[yellow]No evidence for this in what is indexed. The nearest material:[/]\n")
         print_hits(answer.hits[:3], unirag.assets)
         return
-    if answer.quoted:
-        out.print("[dim](quoted: the model wrote nothing that the sources support)[/]")
     out.print()
     cited = [h for h in answer.hits if h.item.id in numbers]
     print_hits(sorted(cited, key=lambda h: numbers[h.item.id]), unirag.assets)

@@ -1,0 +1,104 @@
+"""The evidence's own words: the sentences that bear on a question, word for word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from data.records import Sentence
+from generation.evidence import LABELS, Embed, Evidence
+from generation.reply import numeral
+from generation.statements import Statement, alone, leans
+from generation.words import ASKING, WORD, repeats, stems
+
+__all__ = ["quote"]
+
+# What tells which of an exercise's choices is right says nothing without them.
+_KEY = re.compile(r"\b(?:correct|right) answer is\b|^\W*\(?[a-e]\)?[.:]?\W*$", re.IGNORECASE)
+# Sentences that have the reader do something.
+_ORDER = re.compile(
+    r"(?:now |then |first,? |next,? |finally,? |please )?(?:ask|calculate|check|choose|compare"
+    r"|consider|describe|determine|discuss|do|draw|estimate|explain|find|give|identify|imagine"
+    r"|label|let|list|look|make|measure|note|notice|observe|place|predict|recall|record|refer"
+    r"|remember|repeat|rewrite|say|see|show|sketch|solve|state|suppose|take|think|try|use|watch"
+    r"|write)(?:[’']s)?\b(?!\s+of\b)",
+    re.IGNORECASE,
+)
+_REASON = re.compile(
+    r"\b(?:because|since|due to|causes?d?|so that|therefore|thus|as a result|result(?:s|ing) in"
+    r"|by means of|in order to|when|depends? on)\b",
+    re.IGNORECASE,
+)
+_WHY = re.compile(r"\b(?:why|how|explain)\b", re.IGNORECASE)
+# What a sentence gains or loses beside its cosine with the question.
+_DEFINED = 0.2  # the glossary's, where the question asks for its very term
+_REASONED = 0.05  # with a reason, where the question asks for one
+_NEXT = 0.1  # right before or behind one that is quoted
+_LEANING = 0.1  # lost: it needs the one before, which is not quoted
+_BESIDE = 0.15  # how much less the second may be worth
+_FEWEST = 3  # words
+
+
+def quote(
+    question: str, evidence: Sequence[Evidence], embed: Embed, most: int = 2
+) -> list[Sentence]:
+    """Up to `most` sentences, the nearest to the question first; those of a source in its order.
+
+    What can be read alone goes before what leans on a sentence that is not quoted, and what stands
+    beside a quoted sentence before what stands elsewhere. Questions, orders to the reader, labels
+    of figures and keys to choices are no answers.
+    """
+    if not evidence:
+        return []
+    vector_D = embed([question])[0]
+    every = [
+        Statement(source, part, float(value))
+        for source in evidence
+        for part, value in enumerate(source.vectors_PD @ vector_D)
+    ]
+    fit = [s for s in every if _says_something(_bare(s))]
+    chosen: list[Statement] = []
+    least = 0.0
+    while len(chosen) < most and fit:
+        best = max(fit, key=lambda s: (_worth(s, question, chosen), -s.source.label, -s.part))
+        if chosen and _worth(best, question, chosen) < least:
+            break
+        least = least or _worth(best, question, chosen) - _BESIDE
+        chosen.append(best)
+        fit = [s for s in fit if not repeats(_bare(s), _bare(best))]
+    first = [s.source.label for s in chosen]
+    ordered = sorted(chosen, key=lambda s: (first.index(s.source.label), s.part))
+    return [replace(s.cited(_bare(s)), quoted=True) for s in ordered]
+
+
+def _worth(s: Statement, question: str, chosen: Sequence[Statement]) -> float:
+    """The cosine of a sentence with the question, and what else speaks for it."""
+    item, text = s.source.item, _bare(s)
+    beside = {(c.source.label, c.part + step) for c in chosen for step in (-1, 1)}
+    follows = any(c.place == (s.source.label, s.part - 1) for c in chosen)
+    worth = s.value
+    if item.role == "term" and stems(item.title) == stems(question) - ASKING:
+        worth += _DEFINED
+    if _WHY.search(question) and _REASON.search(text):
+        worth += _REASONED
+    if s.place in beside:
+        worth += _NEXT
+    if not follows and (leans(text) if item.kind == "figure" else not alone(text)):
+        worth -= _LEANING
+    return worth
+
+
+def _bare(statement: Statement) -> str:
+    """Without the dash or the number that it has in a list."""
+    return numeral(statement.text)[1] or statement.text
+
+
+def _says_something(text: str) -> bool:
+    return (
+        len(WORD.findall(text)) >= _FEWEST
+        and not text.endswith(("?", ":"))
+        and not text.startswith(LABELS)
+        and not _KEY.search(text)
+        and not _ORDER.match(text)
+    )
