@@ -10,12 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from math import isclose
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.records import Sentence
 from generation.evidence import Embed, Evidence
+from generation.quantities import quantities
+from generation.statements import FORMULA
 from generation.words import WORD, common, content, in_order, stems
 
 __all__ = ["LEAST_WORDS", "Grounder", "GroundingSettings"]
@@ -23,6 +26,8 @@ __all__ = ["LEAST_WORDS", "Grounder", "GroundingSettings"]
 _LABEL = re.compile(r"\s*[\[(](?:source|figure)?\s*(\d+(?:\s*,\s*\d+)*)[\])]", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:https?:)?//[^\s)\]>\"']+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+# LaTeX, or an equation as it is typed: what stands on both sides of each sign.
+_FORMULA = re.compile(rf"{FORMULA.pattern}|\S+(?:\s*[=≈∝]\s*[^\s,;]+)+", re.DOTALL)
 _DENYING = frozenset(in_order("not no never nor neither none cannot without unlike"))
 # With another of these a sentence says something else, however like the source it is.
 _TURNING = frozenset(
@@ -96,7 +101,7 @@ class Grounder:
             return None
         held = set().union(*(self._numbers[label] for label in cited))
         sources = "\n".join(_source_text(self._evidence[label]) for label in cited)
-        if not _numbers(plain) <= held or any(a not in sources for a in _ADDRESS.findall(plain)):
+        if not _numbers(plain) <= held or not _held(plain, sources):
             return None
         if not any(self._claimed(plain, self._evidence[label]) for label in cited):
             return None
@@ -135,6 +140,25 @@ class Grounder:
             )
             for label, source in self._evidence.items()
         }
+
+
+def _held(text: str, sources: str) -> bool:
+    """Whether the sources have the text's addresses, its formulas sign by sign, and its units."""
+    signs = _signs(sources)
+    known = quantities(sources)
+    return (
+        all(address in sources for address in _ADDRESS.findall(text))
+        and all(_signs(match[0]) in signs for match in _FORMULA.finditer(text))
+        and all(
+            any(isclose(q.value, k.value) and q.unit in (k.unit, "") for k in known)
+            for q in quantities(_FORMULA.sub(" ", text))
+        )
+    )
+
+
+def _signs(formula: str) -> str:
+    """A formula without what only sets it: white space, delimiters, a full stop behind it."""
+    return re.sub(r"\s|\\[()\[\],;:! ]|\$|(?:\\text|\\mathrm)(?=\{)|[{}.]", "", formula)
 
 
 def _best(support: dict[int, float]) -> list[int]:

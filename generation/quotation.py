@@ -6,25 +6,27 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from data.records import Sentence
+from data.records import Item, Sentence
 from generation.evidence import LABELS, Embed, Evidence
 from generation.reply import numeral
 from generation.statements import Statement, alone, leans
-from generation.words import ASKING, WORD, repeats, stems
+from generation.words import WORD, asked, repeats, stems
 
 __all__ = ["quote"]
 
 # What tells which of an exercise's choices is right says nothing without them.
 _KEY = re.compile(r"\b(?:correct|right) answer is\b|^\W*\(?[a-e]\)?[.:]?\W*$", re.IGNORECASE)
-# Sentences that have the reader do something.
+# Sentences that have the reader do something, or tell what will be told.
 _ORDER = re.compile(
-    r"(?:now |then |first,? |next,? |finally,? |please )?(?:ask|calculate|check|choose|compare"
-    r"|consider|describe|determine|discuss|do|draw|estimate|explain|find|give|identify|imagine"
-    r"|label|let|list|look|make|measure|note|notice|observe|place|predict|recall|record|refer"
-    r"|remember|repeat|rewrite|say|see|show|sketch|solve|state|suppose|take|think|try|use|watch"
-    r"|write)(?:[’']s)?\b(?!\s+of\b)",
+    r"(?:now |then |first,? |next,? |finally,? |please )?"
+    r"(?:answer|ask|calculate|check|choose|compare|consider|describe|determine|discuss|disregard|do"
+    r"|draw|estimate|explain|find|forget|give|identify|ignore|imagine|label|let|list|look|make"
+    r"|measure|note|notice|observe|place|predict|recall|record|refer|remember|repeat|reply|respond"
+    r"|rewrite|say|see|show|sketch|solve|state|suppose|take|think|try|use|watch|write)"
+    r"(?:[’']s)?\b(?!\s+of\b)|\bin this (?:section|chapter|module|video|activity)\b",
     re.IGNORECASE,
 )
+_ENDS = (".", "!", ".”", '."', ".)", "\\)", "\\]", "$")
 _REASON = re.compile(
     r"\b(?:because|since|due to|causes?d?|so that|therefore|thus|as a result|result(?:s|ing) in"
     r"|by means of|in order to|when|depends? on)\b",
@@ -35,8 +37,10 @@ _WHY = re.compile(r"\b(?:why|how|explain)\b", re.IGNORECASE)
 _DEFINED = 0.2  # the glossary's, where the question asks for its very term
 _REASONED = 0.05  # with a reason, where the question asks for one
 _NEXT = 0.1  # right before or behind one that is quoted
+_ELSEWHERE = 0.1  # lost: the first one is of another section
 _LEANING = 0.1  # lost: it needs the one before, which is not quoted
 _BESIDE = 0.15  # how much less the second may be worth
+_LEAST = 0.15  # cosine of a sentence that is about the question at all
 _FEWEST = 3  # words
 
 
@@ -57,7 +61,7 @@ def quote(
         for source in evidence
         for part, value in enumerate(source.vectors_PD @ vector_D)
     ]
-    fit = [s for s in every if _says_something(_bare(s))]
+    fit = [s for s in every if s.value >= _LEAST and _says_something(s)]
     chosen: list[Statement] = []
     least = 0.0
     while len(chosen) < most and fit:
@@ -78,15 +82,21 @@ def _worth(s: Statement, question: str, chosen: Sequence[Statement]) -> float:
     beside = {(c.source.label, c.part + step) for c in chosen for step in (-1, 1)}
     follows = any(c.place == (s.source.label, s.part - 1) for c in chosen)
     worth = s.value
-    if item.role == "term" and stems(item.title) == stems(question) - ASKING:
+    if item.role == "term" and stems(item.title) == asked(question):
         worth += _DEFINED
     if _WHY.search(question) and _REASON.search(text):
         worth += _REASONED
     if s.place in beside:
         worth += _NEXT
+    if chosen and _section(item) != _section(chosen[0].source.item):
+        worth -= _ELSEWHERE
     if not follows and (leans(text) if item.kind == "figure" else not alone(text)):
         worth -= _LEANING
     return worth
+
+
+def _section(item: Item) -> tuple[str, ...]:
+    return (item.source, *item.section)
 
 
 def _bare(statement: Statement) -> str:
@@ -94,9 +104,13 @@ def _bare(statement: Statement) -> str:
     return numeral(statement.text)[1] or statement.text
 
 
-def _says_something(text: str) -> bool:
+def _says_something(statement: Statement) -> bool:
+    text, item = _bare(statement), statement.source.item
+    # what ends in no full stop is a heading, but for captions and definitions
+    said = item.kind == "figure" or item.role == "term" or text.endswith(_ENDS)
     return (
-        len(WORD.findall(text)) >= _FEWEST
+        said
+        and len(WORD.findall(text)) >= _FEWEST
         and not text.endswith(("?", ":"))
         and not text.startswith(LABELS)
         and not _KEY.search(text)

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import snowballstemmer
 
-__all__ = ["ASKING", "STOP", "WORD", "common", "content", "in_order", "repeats", "stem", "stems"]
+__all__ = ["STOP", "WORD", "asked", "common", "content", "in_order", "repeats", "stem", "stems"]
 
 WORD = re.compile(r"[^\W\d_]{3,}")
 STOP = frozenset(
@@ -36,15 +36,21 @@ def stems(text: str) -> frozenset[str]:
 
 
 # What asks, and says nothing of the matter.
-ASKING = frozenset(
+_ASKING = frozenset(
     stem(word)
     for word in """
     explain describe define show find tell know mean meant meaning means term word words simple
     difference figure picture diagram give please help understand work works call called true
     believe example examples question answer what why how distinguish differentiate interpret
-    compare contrast discuss identify list outline summarize relate state calculate determine
+    compare contrast discuss identify list outline summarize relate calculate determine
     """.split()
 )
+
+
+def asked(question: str) -> frozenset[str]:
+    """Stems of what a question is about; in "What is work?" that is a word that else asks."""
+    every = stems(question)
+    return every - _ASKING or every
 
 
 def in_order(text: str) -> list[str]:

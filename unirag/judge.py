@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from data.records import Channel, Hit
 from data.sentences import sentences
 from generation.quantities import quantities
-from generation.words import ASKING, stem, stems
+from generation.words import asked as about
+from generation.words import stem, stems
 
 __all__ = [
     "JudgeSettings",
@@ -47,7 +48,7 @@ def asked_words(text: str) -> list[str]:
     """The words that say what is asked about, one of each stem."""
     found: dict[str, str] = {}
     for word in re.findall(r"[^\W\d_]{3,}", text.lower()):
-        for s in stems(word) - ASKING:
+        for s in stems(word) & about(text):
             found.setdefault(s, word)
     return list(found.values())[:_MOST_WORDS]
 
@@ -99,7 +100,7 @@ def doubtful(asked: str, hits: Sequence[Hit], weights: Mapping[str, float]) -> b
     hit repeats the question better.
     """
     rarity = {stem(word): weight for word, weight in weights.items()}
-    own = stems(asked) - ASKING
+    own = about(asked)
     given = quantities(asked)
     told: list[tuple[float, bool]] = []
     for hit, text in _said(hits):

@@ -126,6 +126,27 @@ def test_words_of_a_source_that_say_something_else_are_not_passed_on(turned: str
     assert ask(turned)[0] == []
 
 
+MASS = [
+    hit("mass", "Energy follows from the mass, \\(E = mc^2\\), of a body. A bar of 2 kg is heavy."),
+    HITS[2],
+]
+
+
+@pytest.mark.parametrize(
+    ("said", "held"),
+    [
+        ("Energy follows from the mass of a body, \\[ E=mc^{2} . \\]", True),
+        ("Energy follows from the mass of a body, E = mc^2.", True),
+        ("Energy follows from the mass of a body, \\(E = mc^3\\).", False),
+        ("Energy follows from the mass of a body, E = mv.", False),
+        ("A bar of 2 kg is heavy.", True),
+        ("A bar of 2 g is heavy.", False),
+    ],
+)
+def test_formulas_and_units_are_those_of_the_source(said: str, held: bool) -> None:
+    assert bool(ask(said, MASS)[0]) is held
+
+
 def test_a_model_that_lost_the_thread_is_stopped() -> None:
     written, _ = ask(
         "I like cats a lot. Dogs are nice as well. Net force equals mass times acceleration [1]."
