@@ -18,7 +18,7 @@ __all__ = ["quote"]
 _KEY = re.compile(r"\b(?:correct|right) answer is\b|^\W*\(?[a-e]\)?[.:]?\W*$", re.IGNORECASE)
 # Sentences that have the reader do something, or tell what will be told.
 _ORDER = re.compile(
-    r"(?:now |then |first,? |next,? |finally,? |please )?"
+    r"(?:\([a-z]\) )?(?:now |then |first,? |next,? |finally,? |please )?"
     r"(?:answer|ask|calculate|check|choose|compare|consider|describe|determine|discuss|disregard|do"
     r"|draw|estimate|explain|find|forget|give|identify|ignore|imagine|label|let|list|look|make"
     r"|measure|note|notice|observe|place|predict|recall|record|refer|remember|repeat|reply|respond"
