@@ -59,13 +59,13 @@ def test_a_document_says_where_it_stands(app: App) -> None:
 def test_the_chain_streams_and_composes(app: App, chat: Any) -> None:
     chain = answers(app)
     whole = chain.invoke(QUESTION)
-    assert whole.content == "Light bends when it enters glass because it slows down there. [1]"
+    assert whole.content == "“Light bends when it enters glass because it slows down there.” [1]"
     (source,) = whole.response_metadata["references"]
     assert source["source"] == "cards: optics.md"
     parts = list(chain.stream(QUESTION))
     assert "".join(p.content for p in parts) == whole.content
     loud = chain | RunnableLambda(lambda message: message.content.upper())
-    assert loud.invoke(QUESTION).startswith("LIGHT BENDS")
+    assert loud.invoke(QUESTION).startswith("“LIGHT BENDS")
     talk = [HumanMessage(QUESTION), AIMessage("..."), HumanMessage("And why is that?")]
     chain.invoke(talk)
     assert f"{QUESTION} And why is that?" in chat.asked[-1]

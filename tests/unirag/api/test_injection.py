@@ -96,7 +96,7 @@ def test_the_model_is_told_a_document_on_one_line_of_the_text_block(
 def test_an_honest_answer_from_the_document_stays(planted: TestClient, chat: Any) -> None:
     chat.said = f"{HONEST} [1]"
     made = ask(planted)
-    assert (made["answer"], made["quoted"]) == (HONEST, False)
+    assert (made["answer"], made["quoted"]) == (HONEST, True)  # said once, as the document's own
 
 
 @pytest.mark.parametrize("said", OBEYED)

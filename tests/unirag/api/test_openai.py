@@ -9,7 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 QUESTION = "Why does light bend when it enters glass?"
-SAID = "Light bends when it enters glass because it slows down there. [1]"
+SAID = "“Light bends when it enters glass because it slows down there.” [1]"
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_a_follow_up_is_searched_for_with_what_it_leans_on(client: TestClient, c
     assert QUESTION in chat.asked[-1]
     page = client.get(f"/v1/conversations/{first['conversation']}/markdown").text
     assert page.startswith(f"# {QUESTION}")
-    assert "slows down there. [1]\n\n1. " in page
+    assert "slows down there.” [1]\n\n1. " in page
     assert "cards: optics.md" in page
 
 
@@ -197,5 +197,5 @@ def test_health_readiness_and_counts(client: TestClient) -> None:
     client.post("/v1/ask", json={"text": QUESTION})
     page = client.get("/metrics").text
     assert 'unirag_requests_total{route="/v1/ask",status="200"} 1.0' in page
-    assert 'unirag_answers_total{outcome="explained"} 1.0' in page
+    assert 'unirag_answers_total{outcome="quoted"} 1.0' in page
     assert 'unirag_step_seconds_count{step="generate"} 1.0' in page
