@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from statistics import mean
 from typing import Any, Literal, get_args
 
 from data.errors import BadInput
 from data.records import Item, Sentence
 from data.sentences import sentences
-from generation.chat import Message
+from generation.chat import ChatModel, Message
+from generation.rubric import MARKS, marks
 from generation.scoring import SUPPORTED, coverage, numbers_missing, rouge_l, short_answer
 from retrieval.store import ChannelQuery, Where
 from unirag.app import App
@@ -60,6 +61,7 @@ class Answered:
     first_s: float
     seconds: float
     evidence: tuple[str, ...] = field(default=())
+    marks: dict[str, int] | None = None  # of the judge, where there is one
 
 
 def evaluate_answers(
@@ -71,11 +73,13 @@ def evaluate_answers(
     seed: int = 0,
     systems: Sequence[System] = SYSTEMS,
     every: int = 1,
+    judge: ChatModel | None = None,
     progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> list[Answered]:
     """Every answer of every system. Terms of the home's other corpora are asked as well.
 
-    The other systems, which take longest, are asked each `every`-th question that ours is.
+    The other systems, which take longest, are asked each `every`-th question that ours is. `judge`
+    marks what is answered.
     """
     own = list(app.store.scan(Where(corpora=(corpus,))))
     if not own:
@@ -88,9 +92,16 @@ def evaluate_answers(
     made = []
     for n, question in enumerate(asked):
         for system in systems if n % every == 0 else systems[:1]:
-            made.append(_ANSWER[system](app, corpus, question))
+            row = _ANSWER[system](app, corpus, question)
+            made.append(row if judge is None or row.refused else _marked(row, judge, own))
         progress(n + 1, len(asked))
     return made
+
+
+def _marked(row: Answered, judge: ChatModel, items: Sequence[Item]) -> Answered:
+    texts = {i.locator: f"{i.title}\n{i.text}" for i in items if i.locator in row.evidence}
+    said = " ".join(text for text, _ in row.sentences)
+    return replace(row, marks=marks(judge, row.question, said, list(texts.values())))
 
 
 def table(rows: Sequence[Answered]) -> dict[str, dict[str, float | None]]:
@@ -110,7 +121,9 @@ def _scores(rows: Sequence[Answered]) -> dict[str, float | None]:
     empty = [r for r in rows if not r.answerable]
     firsts = sorted(r.first_s for r in said)
     times = sorted(r.seconds for r in rows)
+    marked = [r.marks for r in rows if r.marks]
     return {
+        **{name: _mean([m[name] for m in marked]) for name in MARKS if marked},
         "answers": len(rows),
         "sentences": len(support),
         "unsupported": _share(sum(s < SUPPORTED for s in support), len(support)),

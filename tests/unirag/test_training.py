@@ -159,6 +159,8 @@ def test_a_style_is_taught_listed_used_and_forgotten(place, unirag, tmp_path):
         ("search --image ray.png --style fresco", "style 'fresco' is not known; expected auto or"),
         ("eval retrieval . --style fresco", "style 'fresco' is unknown; expected one of sketch"),
         ("eval retrieval nowhere", "nowhere"),
+        ("eval generation cards --judge http://127.0.0.1:1/v1", "expected http"),
+        ("eval generation cards --system theirs", "expected one of ours"),
         ("adapt glass --examples .", "1 pictures; expected 8 to 512"),
         ("adapt glass --examples nowhere", "not a folder"),
         ("train nowhere.yaml --out there", "nowhere.yaml: cannot be read"),

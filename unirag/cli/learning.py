@@ -11,6 +11,7 @@ from rich.table import Table
 
 from data.errors import BadInput
 from data.styles import STYLES
+from generation.openai_chat import OpenAIChat
 from unirag import config
 from unirag.app import App
 from unirag.cli.arguments import ConfigOption, HomeOption, JsonOption, ProfileOption
@@ -161,6 +162,14 @@ def eval_retrieval(
     out.print(f"{result.encoder}; gallery of {result.gallery} figures; seed {result.seed}")
 
 
+def _judge(endpoint: str, settings: config.Settings) -> OpenAIChat:
+    url, _, model = endpoint.partition("#")
+    if not model:
+        raise BadInput(f"--judge: got {endpoint!r}; expected http(s)://host:port/v1#MODEL")
+    key = settings.chat.api_key
+    return OpenAIChat(url, model, key.get_secret_value() if key else None)
+
+
 @eval_app.command("generation")
 def eval_generation(
     corpus: Annotated[str, typer.Argument(help="An indexed corpus of the home.")],
@@ -170,6 +179,10 @@ def eval_generation(
         list[str] | None, typer.Option(help="ours, plain or closed book; else all three.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    judge: Annotated[
+        str | None,
+        typer.Option(help="OpenAI-compatible endpoint that marks the answers, URL#MODEL."),
+    ] = None,
     home: HomeOption = None,
     profile: ProfileOption = None,
     config_file: ConfigOption = None,
@@ -191,6 +204,7 @@ def eval_generation(
             refusable=unanswerable,
             seed=seed,
             systems=chosen,
+            judge=_judge(judge, settings) if judge else None,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if as_json:

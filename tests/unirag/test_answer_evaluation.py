@@ -1,0 +1,45 @@
+"""`unirag eval generation`: three systems asked the same, and what their answers are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from data.errors import BadInput
+from tests.generation.test_answer import Script
+from unirag import config
+from unirag.answer_evaluation import SYSTEMS, evaluate_answers, table, to_json
+from unirag.app import App
+
+MARKS = '{"faithfulness": 5, "grounding": 4, "usefulness": 3, "pedagogy": 2}'
+
+
+@pytest.fixture
+def app(place: Any, chat: Any) -> Iterator[App]:
+    with App(config.load()) as opened:
+        yield opened
+
+
+def test_scores_of_three_systems(app: App, chat: Any) -> None:
+    chat.said = "Napoleon had 17 cats of 9 kg. Light bends when it enters glass [1]."
+    rows = evaluate_answers(app, "cards", answerable=4, refusable=3, every=2, judge=Script(MARKS))
+    scores = table(rows)
+    assert list(scores) == list(SYSTEMS)
+    ours, plain = scores["ours"], scores["plain"]
+    assert ours["answers"] == len([r for r in rows if r.system == "ours"]) > 4
+    assert 2 * plain["answers"] - ours["answers"] in (0, 1)  # type: ignore[operator]
+    assert ours["unsupported"] == ours["numbers"] == 0
+    assert ours["refusal recall"] == ours["refusal precision"] == 1
+    assert plain["unsupported"] >= 0.5  # type: ignore[operator]
+    assert plain["unsupported numbers"] == 1
+    assert plain["refusal recall"] == 0
+    assert ours["citation precision"] == 1
+    assert (ours["faithfulness"], plain["pedagogy"]) == (5, 2)
+    assert to_json(rows)["answers"][0]["question"]
+
+
+def test_a_corpus_that_is_not_there(app: App) -> None:
+    with pytest.raises(BadInput, match="unirag corpora list"):
+        evaluate_answers(app, "nowhere")
