@@ -20,13 +20,17 @@ LABELS = "Labels in the figure: "  # before the words that were read in a pictur
 
 @dataclass(frozen=True)
 class Evidence:
-    """An item under its short label. `parts` are its sentences; `shown` is what the model sees."""
+    """An item under its short label. `parts` are its sentences; `shown` is what the model sees.
+
+    `nearness` is the cosine with the question by which the item was found, 0 where it was not.
+    """
 
     label: int
     item: Item
     parts: tuple[str, ...]
     vectors_PD: NDArray[np.float32]
     shown: str
+    nearness: float = 0.0
 
 
 def assemble(
@@ -44,7 +48,7 @@ def assemble(
     once, and shown in reading order. Every source keeps at least its best sentence.
     """
     chosen = _distinct(hits, items)
-    parts = [_parts(item) for item in chosen]
+    parts = [_parts(hit.item) for hit in chosen]
     if not chosen:
         return []
     vectors_SD = embed([question, *(p for source in parts for p in source)])
@@ -63,7 +67,7 @@ def assemble(
             kept.add(n)
             budget -= cost
     evidence = []
-    for source, item in enumerate(chosen):
+    for source, item in enumerate(h.item for h in chosen):
         own = [parts[source][n] for k, (s, n) in enumerate(flat) if s == source and k in kept]
         name = f"{item.title}: " if item.title and not own[0].startswith(item.title) else ""
         evidence.append(
@@ -73,20 +77,21 @@ def assemble(
                 tuple(parts[source]),
                 vectors_SD[1 + starts[source] : 1 + starts[source + 1]],
                 name + " ".join(own),
+                chosen[source].channels.get("text", 0.0),
             )
         )
     return evidence
 
 
-def _distinct(hits: Sequence[Hit], items: int) -> list[Item]:
-    """The first items with text of their own, without repeats."""
+def _distinct(hits: Sequence[Hit], items: int) -> list[Hit]:
+    """The first with text of their own, without repeats."""
     seen: set[str] = set()
-    chosen: list[Item] = []
+    chosen: list[Hit] = []
     for hit in hits:
         text = " ".join((hit.item.text or hit.item.labels).split())
         if text and text not in seen and len(chosen) < items:
             seen.add(text)
-            chosen.append(hit.item)
+            chosen.append(hit)
     return chosen
 
 

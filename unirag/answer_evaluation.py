@@ -21,7 +21,7 @@ from generation.rubric import MARKS, marks
 from generation.scoring import SUPPORTED, coverage, numbers_missing, rouge_l, short_answer
 from retrieval.store import ChannelQuery, Where
 from unirag.app import App
-from unirag.questions import Asked, place, questions, unanswerable
+from unirag.questions import Asked, Place, places, questions, unanswerable
 from unirag.search import EXPLAINING
 
 __all__ = ["SYSTEMS", "Answered", "System", "evaluate_answers", "table", "to_json"]
@@ -85,6 +85,7 @@ def evaluate_answers(
     if not own:
         raise BadInput(f"corpus {corpus!r} is not in this home; see: unirag corpora list")
     others = [i for i in app.store.scan(Where(roles=("term",))) if i.corpus != corpus]
+    place = places(own)
     asked = [*questions(own, answerable, seed), *unanswerable(own, others, refusable, seed)]
     app.load()
     for _ in app.chat.stream([Message("user", "Hello")], 2):
@@ -92,7 +93,7 @@ def evaluate_answers(
     made = []
     for n, question in enumerate(asked):
         for system in systems if n % every == 0 else systems[:1]:
-            row = _ANSWER[system](app, corpus, question)
+            row = _ANSWER[system](app, corpus, question, place)
             made.append(row if judge is None or row.refused else _marked(row, judge, own))
         progress(n + 1, len(asked))
     return made
@@ -160,7 +161,7 @@ def _at(values: Sequence[float], share: float) -> float | None:
     return round(values[int(share * (len(values) - 1))], 3) if values else None
 
 
-def _ours(app: App, corpus: str, asked: Asked) -> Answered:
+def _ours(app: App, corpus: str, asked: Asked, place: Place) -> Answered:
     began = time.perf_counter()
     first = 0.0
     for event in app.stream(asked.text, limit=_LIMIT, where=Where(corpora=(corpus,))):
@@ -172,11 +173,19 @@ def _ours(app: App, corpus: str, asked: Asked) -> Answered:
     cited = [(s.text, [items[c] for c in s.citations if c in items]) for s in answer.sentences]
     evidence = [h.item for h in answer.hits]
     return _scored(
-        "ours", asked, cited, evidence, first, seconds, refused=answer.refused, quoted=answer.quoted
+        "ours",
+        asked,
+        place,
+        cited,
+        evidence,
+        first,
+        seconds,
+        refused=answer.refused,
+        quoted=answer.quoted,
     )
 
 
-def _plain(app: App, corpus: str, asked: Asked) -> Answered:
+def _plain(app: App, corpus: str, asked: Asked, place: Place) -> Answered:
     began = time.perf_counter()
     vector_D = app.text.encode_queries([asked.text])[0]
     where = Where(corpora=(corpus,), roles=EXPLAINING, audiences=("student",))
@@ -195,11 +204,11 @@ def _plain(app: App, corpus: str, asked: Asked) -> Answered:
         cited.append((_LABEL.sub("", sentence).strip(), sources))
     seconds = time.perf_counter() - began
     return _scored(
-        "plain", asked, cited, items, first, seconds, refused=bool(_UNKNOWING.search(text))
+        "plain", asked, place, cited, items, first, seconds, refused=bool(_UNKNOWING.search(text))
     )
 
 
-def _closed(app: App, corpus: str, asked: Asked) -> Answered:
+def _closed(app: App, corpus: str, asked: Asked, place: Place) -> Answered:
     """What it says is held against what `plain` would have been shown."""
     began = time.perf_counter()
     text, first = _written(app, [Message("user", asked.text)], began)
@@ -211,6 +220,7 @@ def _closed(app: App, corpus: str, asked: Asked) -> Answered:
     return _scored(
         "closed book",
         asked,
+        place,
         cited,
         [s.item for s in near],
         first,
@@ -219,7 +229,7 @@ def _closed(app: App, corpus: str, asked: Asked) -> Answered:
     )
 
 
-_ANSWER: dict[System, Callable[[App, str, Asked], Answered]] = {
+_ANSWER: dict[System, Callable[[App, str, Asked, Place], Answered]] = {
     "ours": _ours,
     "plain": _plain,
     "closed book": _closed,
@@ -243,6 +253,7 @@ def _said(text: str) -> list[str]:
 def _scored(
     system: System,
     asked: Asked,
+    place: Place,
     cited: Sequence[tuple[str, Sequence[Item]]],
     evidence: Sequence[Item],
     first: float,

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import random
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Literal
 
 from data.records import Item
@@ -26,7 +27,7 @@ from generation.quantities import quantities
 from generation.statements import FORMULA, alone
 from generation.words import stems
 
-__all__ = ["Asked", "QuestionKind", "place", "questions", "unanswerable"]
+__all__ = ["Asked", "QuestionKind", "places", "questions", "unanswerable"]
 
 QuestionKind = Literal[
     "definition", "objective", "exercise", "figure", "statement", "checked",
@@ -45,11 +46,15 @@ _ASKS = re.compile(
     r"(?:Explain|Describe|Define|State|Discuss|Identify|Compare|Distinguish|List|Outline|Summarize"
     r"|Relate|Contrast)\b"
 )
+_NUMERAL = re.compile(r"^[\d.]+\s+")
 _NUMBERED = re.compile(r"^\s*(?:fig(?:ure|\.)?|table)\s*[\d.]+[.:]?\s*", re.IGNORECASE)
 _ONSETS = "br cl dr fl gr kl pl pr sk sp st tr th v z m n l r".split()
 _VOWELS = "a e i o u ae io".split()
 _CODAS = "n r l x m th nd rk st".split()
 _THINGS = "effect law constant reaction principle coefficient equation process".split()
+
+
+Place = Callable[[Item], tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -68,19 +73,34 @@ class Asked:
         return bool(self.place)
 
 
-def place(item: Item) -> tuple[str, ...]:
-    """The section of a book that an item belongs to: where a citation of it counts as right."""
-    return (item.source, *item.section[:3])
+def places(items: Iterable[Item]) -> Callable[[Item], tuple[str, ...]]:
+    """Tells the section of a book that an item belongs to: where a citation of it counts as right.
+
+    A document that is one section is known by its title, without a number: two editions of a book
+    that lie in one corpus have it in common. Where a book has that title more than once
+    ("Introduction"), those above it count too. Else it is a section of a document.
+    """
+    shared: dict[str, tuple[str, ...]] = {}
+    for item in items:
+        known = shared.get(item.source, item.section)
+        pairs = zip(known, item.section, strict=False)
+        shared[item.source] = tuple(a for a, _ in takewhile(lambda p: p[0] == p[1], pairs))
+    paths = {s: tuple(_NUMERAL.sub("", t) for t in known) for s, known in shared.items()}
+    held = Counter((path[0], path[-1]) for path in paths.values() if len(path) > 1)
+    often = {title for (_, title), count in held.items() if count > 1}
+    titles = {s: p[1:] if p[-1] in often else p[-1:] for s, p in paths.items() if len(p) > 1}
+    return lambda item: titles.get(item.source) or (item.source, *item.section[:3])
 
 
 def questions(items: Iterable[Item], count: int, seed: int) -> list[Asked]:
     """About `count` answerable questions, a fifth of each kind as far as the corpus has them."""
     every = sorted(items, key=lambda i: i.locator)
+    place = places(every)
     made = {
-        "definition": _definitions(every),
-        "objective": _objectives(every),
-        "exercise": _exercises(every),
-        "figure": _figures(every),
+        "definition": _definitions(every, place),
+        "objective": _objectives(every, place),
+        "exercise": _exercises(every, place),
+        "figure": _figures(every, place),
         "statement": [
             Asked(_believed(said), "statement", "", place(item), item.locator)
             for item, said in _statements(every)
@@ -131,7 +151,7 @@ def _terms(items: Sequence[Item]) -> dict[str, tuple[Item, str]]:
     return found
 
 
-def _definitions(items: Sequence[Item]) -> list[Asked]:
+def _definitions(items: Sequence[Item], place: Place) -> list[Asked]:
     return [
         Asked(_meant(name), "definition", meaning, place(item), item.locator)
         for name, (item, meaning) in _terms(items).items()
@@ -166,7 +186,7 @@ def _statements(items: Sequence[Item]) -> list[tuple[Item, str]]:
     return found
 
 
-def _objectives(items: Sequence[Item]) -> list[Asked]:
+def _objectives(items: Sequence[Item], place: Place) -> list[Asked]:
     """What a section wants to be explained; its own summary is the reference."""
     summaries: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for item in items:
@@ -184,7 +204,7 @@ def _objectives(items: Sequence[Item]) -> list[Asked]:
     return made
 
 
-def _exercises(items: Sequence[Item]) -> list[Asked]:
+def _exercises(items: Sequence[Item], place: Place) -> list[Asked]:
     by_id = {i.id: i for i in items}
     made = []
     for solution in items:
@@ -195,7 +215,7 @@ def _exercises(items: Sequence[Item]) -> list[Asked]:
     return made
 
 
-def _figures(items: Sequence[Item]) -> list[Asked]:
+def _figures(items: Sequence[Item], place: Place) -> list[Asked]:
     """Asked for by the first sentence of its caption."""
     made = []
     for item in items:

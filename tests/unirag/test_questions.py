@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from data.records import Item
-from unirag.questions import place, questions, unanswerable
+from unirag.questions import places, questions, unanswerable
 
 
 def item(locator: str, role: str, title: str, text: str, chapter: str, **more: object) -> Item:
@@ -43,7 +43,7 @@ def test_each_kind_is_asked_with_its_reference_and_place() -> None:
     assert "ong wrenches give torque of 45 N m to rusty bolts" in asked["statement"].text
     assert asked["statement"].reference == ""  # its own words would be no answer
     assert all(q.answerable for q in asked.values())
-    assert asked["figure"].place == place(BOOK[0])
+    assert asked["figure"].place == places(BOOK)(BOOK[0]) == ("Light.1",)
 
 
 def test_a_share_of_each_kind_and_the_same_for_a_seed() -> None:
@@ -71,3 +71,18 @@ def test_questions_without_an_answer() -> None:
     ):
         assert sum(claim in text for text in claimed) == 1
     assert len(claimed) == 4
+
+
+def test_two_editions_of_a_section_are_one_place() -> None:
+    def of(source: str, *section: str) -> Item:
+        return Item(source, "passage", "b", source, "", "x", source=source, section=section)
+
+    first = of("m1", "Chemistry", "12 Kinetics", "12.7 Catalysis", "Enzymes")
+    again = of("m2", "Atoms First", "17 Kinetics", "17.7 Catalysis")
+    other = of("m3", "Chemistry", "12 Kinetics", "12.6 Mechanisms")
+    book = [of("b.pdf", "1 Acids", "1.1 Strength"), of("b.pdf", "2 Bases", "2.1 Salts")]
+    more = of("m1", "Chemistry", "12 Kinetics", "12.7 Catalysis", "Surfaces")
+    place = places([first, more, again, again, other, *book])
+    assert place(first) == place(more) == ("Catalysis",) == place(again)
+    assert place(other) != place(first)
+    assert place(book[0]) != place(book[1])
