@@ -97,7 +97,7 @@ def doubtful(asked: str, hits: Sequence[Hit], weights: Mapping[str, float]) -> b
 
     That is: the question repeats a sentence of a hit and has a word besides, known to the sources
     and none of that hit; or a quantity that the hit has not, where the sentence has another. No
-    hit repeats the question better.
+    hit without such a difference repeats the question as well.
     """
     rarity = {stem(word): weight for word, weight in weights.items()}
     own = about(asked)
@@ -113,7 +113,7 @@ def doubtful(asked: str, hits: Sequence[Hit], weights: Mapping[str, float]) -> b
         numbers = {(q.value, q.unit) for q in quantities(hit.item.text)}
         other = quantities(text) and any((q.value, q.unit) not in numbers for q in given)
         told.append((len(words & own) / len(own), bool(besides or other)))
-    return bool(told) and max(told)[1]
+    return bool(told) and max(told, key=lambda t: (t[0], not t[1]))[1]
 
 
 def picture_features(hits: Sequence[Hit]) -> tuple[float, float]:

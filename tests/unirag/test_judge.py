@@ -67,6 +67,12 @@ def test_what_the_sources_say_of_something_else_is_no_premise(asked: str, good: 
     assert (sure(asked, *LAWS) > 0.5) is good
 
 
+def test_a_source_that_says_all_of_it_settles_the_doubt() -> None:
+    asked = "Why does the net torque equal the mass of a body times its acceleration?"
+    whole = hit("Odd", "The net torque equals the mass of a body times its acceleration.", text=0.8)
+    assert sure(asked, *LAWS, whole) > 0.5
+
+
 def test_a_term_that_nobody_uses_is_not_answered() -> None:
     far = [replace(h, channels={"text": 0.5}) for h in LAWS]
     assert sure("Explain the skaxkliflioic torque law in simple words.", *far) < 0.5
