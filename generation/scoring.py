@@ -13,6 +13,7 @@ from functools import lru_cache
 from math import isclose
 
 from data.sentences import sentences
+from generation.expressions import results, same
 from generation.quantities import quantities
 from generation.words import common, content
 
@@ -57,10 +58,13 @@ def rouge_l(text: str, reference: str) -> float:
 
 
 def short_answer(text: str, solution: str) -> bool | None:
-    """Whether `text` gives the result of `solution`; None where that is no single number.
+    """Whether `text` gives the result of `solution`; None where that has no single one.
 
-    The result is the last number behind an equals sign, else the only number.
+    The result is the right side of the last equation where that has names in it, as mathematics;
+    else the last number behind an equals sign, else the only number.
     """
+    if formulas := results(solution):
+        return any(same(formulas[-1], given) for given in results(text))
     told = _RESULT.split(solution)
     result = quantities(told[-1]) if len(told) > 1 else quantities(solution)
     if not result or (len(told) == 1 and len(result) > 1):
