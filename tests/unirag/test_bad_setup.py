@@ -330,12 +330,6 @@ CASES = {
         2,
         r"setting qdrant_url: got 'http://x:y'.*expected such as",
     ),
-    "chat-nobody": (
-        nobody_at("UNIRAG_CHAT__URL", "/v1"),
-        EXPLAIN,
-        3,
-        r"does not answer.*start its server, or unset",
-    ),
     "chat-scheme": (
         setenv("UNIRAG_CHAT__URL", "ftp://x"),
         EXPLAIN,
@@ -374,6 +368,17 @@ def test_a_bad_setup_is_one_clear_line_and_costs_nothing(
     lay: Lay, command: str, code: int, says: str, refused: Any
 ) -> None:
     refused(lay, command, code, says)
+
+
+def test_a_model_that_does_not_answer_is_named_behind_the_quotation(
+    place: Any, unirag: Any
+) -> None:
+    nobody_at("UNIRAG_CHAT__URL", "/v1")(place)
+    said = unirag(EXPLAIN)
+    assert said.code == 3
+    assert re.fullmatch("error: .*does not answer.*start its server, or unset.*\n", said.err)
+    assert said.out.startswith("“Light bends")  # needs no model, and came first
+    assert place.stored() == place.before
 
 
 def test_a_port_in_use_is_named_before_anything_is_loaded(place: Any, unirag: Any) -> None:
