@@ -125,7 +125,9 @@ def _line(sentence: Json, order: Mapping[str, int], hits: Mapping[str, Json]) ->
     )
     gallery = f'<span class="figures">{shown}</span>' if shown else ""
     text = html(sentence["text"])
-    said = f"<q>{text}</q>" if sentence.get("quoted") else text
+    # behind a formula that has a line of its own a closing mark would have one too
+    mark = '<q class="open">' if sentence["text"].endswith(("\\]", "$$")) else "<q>"
+    said = f"{mark}{text}</q>" if sentence.get("quoted") else text
     return (
         f'<p class="sentence" data-cites="{" ".join(cited)}">'
         f"<span>{said} {chips}</span>{gallery}</p>"

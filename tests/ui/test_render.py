@@ -54,6 +54,22 @@ def test_citations_are_numbered_in_the_order_of_their_sentences() -> None:
     assert re.findall(r'<li class="card" data-item="(\w)"', shown) == ["f", "p"]
 
 
+def test_what_is_quoted_stands_in_quotation_marks() -> None:
+    said = [("It falls.", True), ("It rises.", False), ("It is \\[x = 1\\]", True)]
+    sentences = [
+        {"text": text, "citations": ["p"], "support": 1.0, "quoted": quoted}
+        for text, quoted in said
+    ]
+    lines = re.findall(
+        r'<p class="sentence".*?</p>',
+        render.turn("c", "Why?", [], answer(sentences=sentences)),
+        re.DOTALL,
+    )
+    assert "<q>It falls.</q>" in lines[0]
+    assert "<q" not in lines[1]
+    assert '<q class="open">It is ' in lines[2]
+
+
 def test_a_cited_figure_stands_beside_its_sentence() -> None:
     lines = re.findall(r'<p class="sentence".*?</p>', render.turn("c", "Why?", [], answer()))
     assert "/v1/assets/f/thumbnail" in lines[0]
