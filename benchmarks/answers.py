@@ -145,7 +145,7 @@ def examples() -> None:
         app.ask("What is a force?")  # loads the models
         answers = [(q, app.ask(q.text, limit=5)) for q in asked]
     written = [a for _, a in answers if not a.refused]
-    first = sorted((a.timings_ms["total"] + a.timings_ms["first_token"]) / 1000 for a in written)
+    first = sorted((a.timings_ms["total"] + a.timings_ms["first_sentence"]) / 1000 for a in written)
     whole = sorted((a.timings_ms["total"] + a.timings_ms["generate"]) / 1000 for a in written)
     times = {
         **describe(("torch", "transformers")),

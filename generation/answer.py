@@ -65,7 +65,8 @@ class Answerer:
         subject is dropped, whatever source it has.
 
         `Answer.quoted` says that all sentences are the evidence's own words: the model wrote
-        nothing besides that the evidence supports. An answer without a sentence is refused.
+        nothing besides that the evidence supports. Without a sentence it is refused, unless it was
+        stopped.
         """
         began = time.perf_counter()
         timings: dict[str, float] = {}
@@ -91,7 +92,7 @@ class Answerer:
         for sentence in made:
             if stopped():
                 break
-            timings.setdefault("first_token", (time.perf_counter() - began) * 1000)
+            timings.setdefault("first_sentence", (time.perf_counter() - began) * 1000)
             checked.append(sentence)
             yield sentence
         if wanted.written and evidence and not stopped():
@@ -108,7 +109,7 @@ class Answerer:
             question,
             tuple(checked),
             tuple(hits),
-            refused=not checked,
+            refused=not checked and not stopped(),
             quoted=quoted and wanted.written and bool(checked),
             timings_ms=timings,
             task=wanted.task,

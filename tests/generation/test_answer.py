@@ -147,6 +147,13 @@ def test_formulas_and_units_are_those_of_the_source(said: str, held: bool) -> No
     assert bool(ask(said, MASS)[0]) is held
 
 
+def test_who_stops_before_the_first_sentence_is_not_told_that_there_is_no_evidence() -> None:
+    stream = Answerer(Script(""), embed, AnswerSettings()).stream(QUESTION, HITS, lambda: True)
+    (answer,) = stream
+    assert isinstance(answer, Answer)
+    assert (answer.sentences, answer.refused, answer.quoted) == ((), False, False)
+
+
 def test_a_model_that_lost_the_thread_is_stopped() -> None:
     written, _ = ask(
         "I like cats a lot. Dogs are nice as well. Net force equals mass times acceleration [1]."

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["STEPS", "Metrics", "Timed"]
 
-STEPS = ("decode", "transcribe", "ocr", "encode", "search", "first_token", "generate")
+STEPS = ("decode", "transcribe", "ocr", "encode", "search", "judge", "first_sentence", "generate")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0)
 
 
