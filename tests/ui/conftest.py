@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -85,7 +84,7 @@ def serve(models: Path, browser: Browser) -> Callable[..., Any]:
     @contextmanager
     def start(home: Path, **environment: str) -> Iterator[Site]:
         server = subprocess.Popen(
-            [*_UNIRAG, "serve", "--port", _free_port()],
+            [*_UNIRAG, "serve", "--port", "0"],
             env={**_settings(home, models), **environment},
             stderr=subprocess.PIPE,
             text=True,
@@ -120,9 +119,3 @@ _UNIRAG = (sys.executable, "-m", "unirag")
 def _settings(home: Path, models: Path) -> dict[str, str]:
     known = {n: v for n, v in os.environ.items() if not n.startswith("UNIRAG_")}
     return {**known, "UNIRAG_HOME": str(home), "UNIRAG_MODELS": str(models)}
-
-
-def _free_port() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import socket
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from platformdirs import user_data_path
+from rich.markup import escape
 
 import data.sample
 from data.errors import BadSetting, Busy, Missing
@@ -28,7 +30,7 @@ __all__: list[str] = []
 HostOption = Annotated[
     str, typer.Option("--host", help="A loopback address; any other needs keys (UNIRAG_API_KEYS).")
 ]
-PortOption = Annotated[int, typer.Option("--port", min=1, max=65535)]
+PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")]
 _QUESTION = "Why does a ray of light bend when it enters glass?"
 
 
@@ -42,9 +44,8 @@ def serve(
 ) -> None:
     """Serve the web app at / and REST under /v1 (documented at /docs)."""
     settings = config.load(config_file, home=home, profile=profile)
-    _check(host, port, bool(settings.api_keys))
-    with App(settings) as unirag:
-        _run(unirag, host, port)
+    with _bound(host, port, bool(settings.api_keys)) as door, App(settings) as unirag:
+        _run(unirag, door)
 
 
 @app.command()
@@ -68,8 +69,7 @@ def demo(
     home: HomeOption = None,
 ) -> None:
     """Index the sample corpus, ask one question, serve."""
-    if serve:
-        _check("127.0.0.1", port, has_keys=False)
+    door = _bound("127.0.0.1", port, has_keys=False) if serve else None
     home = home or user_data_path("unirag") / "demo"
     cards = Path(data.sample.__file__).parent
     err.rule("Indexing the sample corpus")
@@ -78,20 +78,30 @@ def demo(
     out.print(f"[bold]{_QUESTION}[/]\n")
     with App(config.load(home=home)) as unirag:
         show_answer(unirag, unirag.stream(_QUESTION, limit=5))
-        if serve:
+        if door is not None:
             err.rule("Serving")
-            _run(unirag, "127.0.0.1", port)
+            _run(unirag, door)
 
 
-def _run(unirag: App, host: str, port: int) -> None:
+def _run(unirag: App, door: socket.socket) -> None:
     import uvicorn
 
     from unirag.api.service import create
 
     unirag.store.count()  # what is missing or damaged shows before the first request
     api = create(unirag)
-    err.print(f"Open [bold]http://{host}:{port}{_add_page(api)}[/] (Ctrl+C stops it)")
-    uvicorn.run(api, host=host, port=port, log_level="warning")
+    page = _add_page(api)
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            # only now: who opens a page that is announced too early is refused
+            host, port = door.getsockname()[:2]
+            at = f"[{host}]" if door.family == socket.AF_INET6 else host
+            err.print(f"Open [bold]http://{escape(at)}:{port}{page}[/] (Ctrl+C stops it)")
+
+    with suppress(KeyboardInterrupt):  # that is how it is stopped
+        Server(uvicorn.Config(api, log_level="warning")).run(sockets=[door])
 
 
 def _add_page(api: FastAPI) -> str:
@@ -107,8 +117,11 @@ def _add_page(api: FastAPI) -> str:
     return ""
 
 
-def _check(host: str, port: int, has_keys: bool) -> None:
-    """Loopback only where there are no keys; and a port that is free, before models are loaded."""
+def _bound(host: str, port: int, has_keys: bool) -> socket.socket:
+    """A socket that holds the port from before the models are loaded; loopback only without keys.
+
+    Nobody is accepted on it until the service listens.
+    """
     try:
         loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -118,11 +131,13 @@ def _check(host: str, port: int, has_keys: bool) -> None:
             f"--host {host}: without keys the service is for this machine only; set "
             "UNIRAG_API_KEYS, or serve on a loopback address such as 127.0.0.1"
         )
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise Busy(
-                f"{host}:{port} cannot be served on ({error.strerror}); choose another --port"
-            ) from None
+    door = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind((host, port))
+    except OSError as error:
+        door.close()
+        raise Busy(
+            f"{host}:{port} cannot be served on ({error.strerror}); choose another --port"
+        ) from None
+    return door

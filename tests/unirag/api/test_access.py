@@ -10,7 +10,7 @@ import pytest
 
 from data.errors import BadSetting
 from unirag import config
-from unirag.cli.serving import _check
+from unirag.cli.serving import _bound
 
 STUDENT, TEACHER, OTHER = "student-key-0123456789", "teacher-key-0123456789", "other-key-0123456789"
 KEYS = [
@@ -124,5 +124,5 @@ def test_keys_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, value: str) -
 
 def test_without_keys_only_this_machine_is_served() -> None:
     with pytest.raises(BadSetting, match="UNIRAG_API_KEYS"):
-        _check("0.0.0.0", 8008, has_keys=False)
-    _check("0.0.0.0", 0, has_keys=True)
+        _bound("0.0.0.0", 8008, has_keys=False)
+    _bound("0.0.0.0", 0, has_keys=True).close()
