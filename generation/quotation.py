@@ -10,7 +10,7 @@ from data.records import Item, Sentence
 from generation.evidence import LABELS, Embed, Evidence
 from generation.reply import numeral
 from generation.statements import Statement, alone, leans
-from generation.words import WORD, asked, repeats, stems
+from generation.words import WORD, asked, content, repeats, stems
 
 __all__ = ["quote"]
 
@@ -42,6 +42,8 @@ _WORKED = 0.1  # lost: it solves a problem that is not quoted
 _ELSEWHERE = 0.1  # lost: the first one is of another section
 _LEANING = 0.1  # lost: it needs the one before, which is not quoted
 _BESIDE = 0.15  # how much less the second may be worth
+_ECHOED = 0.9  # of a sentence's content words, in a question that only repeats it
+_LEAST_BESIDE = 0.65  # worth of a sentence beside one that the question repeats
 _LEAST = 0.15  # cosine of a sentence that is about the question at all
 _FEWEST = 3  # words
 
@@ -51,9 +53,11 @@ def quote(
 ) -> list[Sentence]:
     """Up to `most` sentences, the nearest to the question first; those of a source in its order.
 
-    What can be read alone goes before what leans on a sentence that is not quoted, and what stands
-    beside a quoted sentence before what stands elsewhere. Questions, orders to the reader, labels
-    of figures and keys to choices are no answers.
+    A sentence that the question repeats says what is asked about and comes besides: it answers
+    nothing, but what stands near it may. What can be read alone goes before what leans on a
+    sentence that is not quoted, and what stands beside a quoted sentence before what stands
+    elsewhere. Questions, orders to the reader, labels of figures and keys to choices are no
+    answers.
     """
     if not evidence:
         return []
@@ -64,13 +68,16 @@ def quote(
         for part, value in enumerate(source.vectors_PD @ vector_D)
     ]
     fit = [s for s in every if s.value >= _LEAST and _says_something(s)]
-    chosen: list[Statement] = []
-    least = 0.0
+    echoed = [s for s in fit if _echoed(_bare(s), question)]
+    chosen = [max(echoed, key=lambda s: s.value)] if echoed else []
+    fit = [s for s in fit if not any(repeats(_bare(s), _bare(c)) for c in chosen)]
+    most += len(chosen)
+    least = _LEAST_BESIDE if chosen else 0.0
     while len(chosen) < most and fit:
         best = max(fit, key=lambda s: (_worth(s, question, chosen), -s.source.label, -s.part))
         if chosen and _worth(best, question, chosen) < least:
             break
-        least = least or _worth(best, question, chosen) - _BESIDE
+        least = max(least, _worth(best, question, chosen) - _BESIDE)
         chosen.append(best)
         fit = [s for s in fit if not repeats(_bare(s), _bare(best))]
     first = [s.source.label for s in chosen]
@@ -97,6 +104,10 @@ def _worth(s: Statement, question: str, chosen: Sequence[Statement]) -> float:
     if not follows and (leans(text) if item.kind == "figure" else not alone(text)):
         worth -= _LEANING
     return worth
+
+
+def _echoed(text: str, question: str) -> bool:
+    return len(content(text)) >= _FEWEST and repeats(text, question, _ECHOED)
 
 
 def _section(item: Item) -> tuple[str, ...]:

@@ -177,6 +177,19 @@ def test_a_term_is_answered_by_its_definition_first() -> None:
     assert events[0].citations == ("torque",)  # type: ignore[union-attr]
 
 
+def test_what_a_question_repeats_is_quoted_besides_what_stands_near_it() -> None:
+    said = "Net force equals mass times acceleration"
+    near = f"{said}. A net force thus equals a mass times what it gains in speed. Bread is baked."
+    script = Script("")
+    *_, answer = Answerer(script, embed, AnswerSettings()).stream(
+        f"How do we know that {said.lower()}?", [hit("force", near), *HITS[1:]]
+    )
+    assert isinstance(answer, Answer)
+    assert [s.text for s in answer.sentences] == [
+        f"{said}.", "A net force thus equals a mass times what it gains in speed."
+    ]  # fmt: skip
+
+
 def test_half_a_sentence_at_the_limit_is_left_out() -> None:
     sentences, _ = ask(
         "Net force equals mass times acceleration [1]. Kinetic energy grows with the"
