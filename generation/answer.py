@@ -7,8 +7,9 @@ the model then writes, the sentences are passed on that the evidence supports an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -57,12 +58,14 @@ class Answerer:
         stopped: Callable[[], bool] = lambda: False,
         wanted: Wanted = EXPLAIN,
         about: str = "",
+        shares: Mapping[str, float] = MappingProxyType({}),
     ) -> Iterator[Sentence | Answer]:
         """Each sentence as soon as it is checked, then the whole answer.
 
         The model is asked for no more once `stopped` is true, between two sentences too. `about`
         is the question in the asker's own words; a sentence that the model writes on another
-        subject is dropped, whatever source it has.
+        subject is dropped, whatever source it has. `shares`, by item id, say how much of what was
+        found is of an item's section, in [0, 1].
 
         `Answer.quoted` says that all sentences are the evidence's own words: the model wrote
         nothing besides that the evidence supports. Without a sentence it is refused, unless it was
@@ -78,6 +81,7 @@ class Answerer:
             self._chat.count,
             items=most if wanted.written else max(1, len(hits)),
             tokens=self._settings.evidence_tokens,
+            shares=shares,
         )
         topic = about if wanted.written else ""
         grounder = Grounder(evidence, self._embed, self._settings.grounding, topic)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from data.sentences import sentences
 
 __all__ = ["LABELS", "Embed", "Evidence", "assemble"]
 
-# Texts to unit vectors, (B, D) float32: the text retriever, injected by unirag/pipeline.py.
+# Texts to unit vectors, (B, D) float32: the text retriever, injected by unirag/app.py.
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 LABELS = "Labels in the figure: "  # before the words that were read in a picture
 
@@ -22,7 +23,8 @@ LABELS = "Labels in the figure: "  # before the words that were read in a pictur
 class Evidence:
     """An item under its short label. `parts` are its sentences; `shown` is what the model sees.
 
-    `nearness` is the cosine with the question by which the item was found, 0 where it was not.
+    `nearness` is the cosine with the question by which the item was found, 0 where it was not;
+    `share` in [0, 1] is how much of what was found is of its section.
     """
 
     label: int
@@ -31,6 +33,7 @@ class Evidence:
     vectors_PD: NDArray[np.float32]
     shown: str
     nearness: float = 0.0
+    share: float = 0.0
 
 
 def assemble(
@@ -41,6 +44,7 @@ def assemble(
     *,
     items: int,
     tokens: int,
+    shares: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Evidence]:
     """Up to `items` sources within `tokens` in all, labelled from 1 in the order of `hits`.
 
@@ -78,6 +82,7 @@ def assemble(
                 vectors_SD[1 + starts[source] : 1 + starts[source + 1]],
                 name + " ".join(own),
                 chosen[source].channels.get("text", 0.0),
+                shares.get(item.id, 0.0),
             )
         )
     return evidence

@@ -36,6 +36,7 @@ _WHY = re.compile(r"\b(?:why|how|explain)\b", re.IGNORECASE)
 # What a sentence gains or loses beside its cosine with the question.
 _DEFINED = 0.2  # the glossary's, where the question asks for its very term
 _REASONED = 0.05  # with a reason, where the question asks for one
+_SHARE = 0.2  # of the share that its section has in what was found
 _FOUND = 0.2  # of the cosine by which its item was found
 _NEXT = 0.1  # right before or behind one that is quoted
 _WORKED = 0.1  # lost: it solves a problem that is not quoted
@@ -90,7 +91,7 @@ def _worth(s: Statement, question: str, chosen: Sequence[Statement]) -> float:
     item, text = s.source.item, _bare(s)
     beside = {(c.source.label, c.part + step) for c in chosen for step in (-1, 1)}
     follows = any(c.place == (s.source.label, s.part - 1) for c in chosen)
-    worth = s.value + _FOUND * s.source.nearness
+    worth = s.value + _FOUND * s.source.nearness + _SHARE * s.source.share
     if item.role == "term" and stems(item.title) == asked(question):
         worth += _DEFINED
     if _WHY.search(question) and _REASON.search(text):

@@ -17,14 +17,13 @@ from data.decoder import Decoder
 from data.errors import BadInput, UniragError
 from data.ocr import LabelReader, OcrCache
 from data.pictures import Assets, open_picture
-from data.records import Answer, Hit, Item, Query, Sentence, Task, WeightedAudio, WeightedImage
+from data.records import Answer, Item, Query, Sentence, WeightedAudio, WeightedImage
 from data.speech import Transcriber
 from generation.answer import Answerer
 from generation.chat import ChatModel
 from generation.followup import standalone
 from generation.openai_chat import OpenAIChat
 from generation.tasks import EXPLAIN, Wanted
-from generation.words import repeats
 from retrieval.bm25 import Bm25
 from retrieval.encoder import TextRetriever
 from retrieval.store import Stamp, VectorStore, Where
@@ -35,7 +34,8 @@ from unirag.indexing import Indexer, Progress, Report, corpus_name
 from unirag.manifest import Corpus, Manifest
 from unirag.models import ModelStore
 from unirag.profiles import Profile, profile_of
-from unirag.search import EXPLAINING, Found, Searcher, check
+from unirag.search import Found, Searcher, check
+from unirag.sources import POOL, choose
 
 if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
     from retrieval.enrolment import Enrolment
@@ -47,9 +47,6 @@ __all__ = ["App"]
 T = TypeVar("T")
 
 _COLLECTION = "unirag"
-_SOLVING: tuple[Task, ...] = ("steps", "feedback")  # these want an exercise solved
-_THE_SAME = 0.6  # share of an exercise's words in a question that is this exercise
-_NEAR = 2  # passages that are taken along with the figures that they refer to
 _OTHERS = 256  # indexed figures against which a new style is learned
 
 
@@ -298,10 +295,13 @@ class App:
             text_weight=text_weight,
             images=images,
             audio=audio,
-            limit=limit,
+            limit=max(limit, POOL),
             where=where,
         )
-        found = replace(found, hits=self._explaining(found, wanted, where))
+        sources = choose(
+            self.searcher, found, wanted, where, limit=limit, items=self.settings.answer.items
+        )
+        found = replace(found, hits=sources.hits)
         yield found
         if found.no_good_match:
             yield Answer(
@@ -318,40 +318,11 @@ class App:
         question = found.words or "Explain what the figure shows."
         # what is read in a picture is no question, and its subject may be anything
         about = found.query.text if images else found.words
-        for event in answerer.stream(question, found.hits, stopped, wanted, about):
+        for event in answerer.stream(question, found.hits, stopped, wanted, about, sources.shares):
             if isinstance(event, Answer):
                 yield _with_timings(event, found)
             else:
                 yield event
-
-    def _explaining(self, found: Found, wanted: Wanted, where: Where) -> tuple[Hit, ...]:
-        """The hits, and the passages that refer to the figures among the best of them.
-
-        The solution of the very exercise that was asked is left out, unless the task asks for it.
-        """
-        hits = [
-            h for h in found.hits if wanted.task in _SOLVING or not self._solves(h, found.words)
-        ]
-        best = [h.item for h in hits[: self.settings.answer.items] if h.item.kind == "figure"]
-        near = dict.fromkeys(name for item in best for name in item.neighbours)
-        for hit in hits:
-            near.pop(hit.item.id, None)
-        told = [
-            i
-            for i in self.store.get(list(near)[:_NEAR])
-            if i.role in EXPLAINING and i.audience in (where.audiences or ("student",))
-        ]
-        place = self.settings.answer.items - len(told)
-        return (*hits[:place], *(Hit(item, 0.0, {}) for item in told), *hits[place:])
-
-    def _solves(self, hit: Hit, question: str) -> bool:
-        """Whether a hit is the solution of the exercise that the question is."""
-        if hit.item.role != "solution":
-            return False
-        return any(
-            i.role == "exercise" and repeats(i.text, question, _THE_SAME)
-            for i in self.store.get(hit.item.neighbours)
-        )
 
     def load(self) -> None:
         """Load what a question needs, which otherwise the first one waits for."""

@@ -177,6 +177,13 @@ class Searcher:
             query, asked, hits, sure, sure < judge.threshold, rarity, timings, styles, experts
         )
 
+    def nearest(self, text: str, limit: int, where: Where) -> list[Scored]:
+        """By words alone, and of any role that `where` lets through."""
+        where = replace(where, audiences=where.audiences or ("student",))
+        vector_D = self.text.encode_queries([text])[0]
+        queries = [*self._ask_words(text, 1.0, None), ChannelQuery("text", vector_D)]
+        return self.store.search(_normalised(queries), limit, where)
+
     def _by_likeness(
         self,
         scored: list[Scored],

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from data.records import Item
-from generation.tasks import Wanted
+from generation.tasks import EXPLAIN, Wanted
 from retrieval.store import Point, Where
 from unirag import config
 from unirag.app import App
+from unirag.sources import choose
 
 EXERCISE = "A ray of light meets glass at 45 degrees. How large is its angle inside the glass?"
 
@@ -23,10 +24,10 @@ def app(place: Any, chat: Any) -> Iterator[App]:
         yield opened
 
 
-def put(app: App, role: str, text: str, *neighbours: str) -> Item:
+def put(app: App, role: str, text: str, *neighbours: str, section: tuple[str, ...] = ()) -> Item:
     name = str(uuid.uuid5(uuid.NAMESPACE_URL, text))
     item = Item(
-        name, "passage", "cards", f"optics.md#{role}", "Problem", text,
+        name, "passage", "cards", f"optics.md#{name}", "Problem", text, section=section,
         role=role, neighbours=neighbours, source="optics.md",  # type: ignore[arg-type]
     )  # fmt: skip
     vector_D = app.text.encode_passages([text])[0]
@@ -48,11 +49,41 @@ def test_the_solution_of_the_asked_exercise_is_kept_back(app: App) -> None:
     assert found("How does light move inside glass?")
 
 
+FIGURES = Where(kinds=("figure",))
+GLASS, WATER = ("Light", "1 Media", "1.1 Glass"), ("Light", "1 Media", "1.2 Water")
+
+
+def test_an_exercise_of_the_corpus_is_answered_from_its_own_section(app: App) -> None:
+    here = put(app, "text", "Slow light is bent towards the normal.", section=GLASS)
+    assert app.ask(EXERCISE).hits[0].item.id != here.id
+    put(app, "exercise", EXERCISE, section=GLASS)
+    assert app.ask(EXERCISE).hits[0].item.id == here.id
+    assert app.search(EXERCISE).hits[0].item.id != here.id
+    assert {h.item.kind for h in app.ask(EXERCISE, where=FIGURES).hits[:1]} == {"figure"}
+
+
+def test_objectives_and_exercises_speak_for_their_section(app: App) -> None:
+    question = "Why does a spoon look broken in a glass of water?"
+    one = put(app, "text", "A spoon in a glass of water looks broken.", section=GLASS)
+    other = put(app, "text", "Light changes its direction as it leaves water.", section=WATER)
+
+    def shares() -> tuple[float, float]:
+        found = app.search(question)
+        chosen = choose(app.searcher, found, EXPLAIN, Where(), limit=5, items=5)
+        assert {h.item.role for h in chosen.hits}.isdisjoint({"objective", "exercise"})
+        return chosen.shares[one.id], chosen.shares[other.id]
+
+    assert shares()[0] == 1
+    put(app, "objective", "- Explain why a spoon looks broken in water.", section=WATER)
+    put(app, "exercise", "Why does a spoon in water look broken to the eye?", section=WATER)
+    assert shares()[1] == 1
+
+
 def test_a_figure_brings_the_passages_that_refer_to_it(app: App) -> None:
     question = "A ray bends towards the normal."
-    figures = app.search(question, where=Where(kinds=("figure",)))
+    figures = app.search(question, where=FIGURES)
     (figure,) = [h.item for h in figures.hits]
-    answer = app.ask(question, where=Where(kinds=("figure",)))
+    answer = app.ask(question, where=FIGURES)
     told = [h.item for h in answer.hits if h.item.kind == "passage"]
     assert told
     assert {i.id for i in told} <= set(figure.neighbours)
