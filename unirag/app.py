@@ -36,6 +36,7 @@ from unirag.models import ModelStore
 from unirag.profiles import Profile, profile_of
 from unirag.search import Found, Searcher, check
 from unirag.sources import POOL, choose
+from unirag.vectors import Encoding, VectorCache
 
 if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
     from retrieval.enrolment import Enrolment
@@ -167,6 +168,10 @@ class App:
         return EdgeStore(self.home.collection, stamp)
 
     @once
+    def encoding(self) -> Encoding:
+        return Encoding(self.encoder, self.text, VectorCache(self.home.vectors))
+
+    @once
     def bm25(self) -> Bm25:
         return Bm25()
 
@@ -200,11 +205,13 @@ class App:
         *,
         corpus: str | None = None,
         prune: bool = False,
+        retry_failed: bool = False,
         progress: Callable[[Progress], None] = lambda _: None,
     ) -> list[Report]:
         """Index each path as a corpus of its own, named after it unless `corpus` is given.
 
-        Raises `Busy` where another process is changing what is indexed.
+        With `retry_failed` dead letters that did not change are read again. Raises `Busy` where
+        another process is changing what is indexed.
         """
         if not paths:
             raise BadInput("nothing to index; expected at least one file or folder")
@@ -224,10 +231,12 @@ class App:
             )
         with self.home.changing():
             indexer = Indexer(
-                self.store, self.manifest, self.assets, self.encoder, self.text, self.bm25, self.ocr
+                self.store, self.manifest, self.assets, self.encoding, self.bm25, self.ocr
             )
             return [
-                indexer.index(Path(path), name, prune=prune, progress=progress)
+                indexer.index(
+                    Path(path), name, prune=prune, retry_failed=retry_failed, progress=progress
+                )
                 for path, name in zip(paths, names, strict=True)
             ]
 
@@ -417,6 +426,8 @@ class App:
         self.decoder.close()
         if "store" in self.__dict__:
             self.store.close()
+        if "encoding" in self.__dict__:
+            self.encoding.cache.close()
         self.manifest.close()
         self.home.close()
 

@@ -59,6 +59,10 @@ class Home:
         return self.root / "manifest.db"
 
     @property
+    def vectors(self) -> Path:
+        return self.root / "vectors.db"
+
+    @property
     def labels(self) -> Path:
         return self.root / "labels.db"
 

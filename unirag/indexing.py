@@ -18,9 +18,9 @@ from data.pictures import Assets, open_picture
 from data.readers.scan import FORMATS, Rejected, scan
 from data.records import Item
 from retrieval.bm25 import Bm25
-from retrieval.encoder import ORIGINAL, ImageEncoder, TextRetriever
 from retrieval.store import Point, Vector, VectorStore, Where
-from unirag.manifest import Corpus, Manifest, Trouble
+from unirag.manifest import Corpus, Entry, Manifest, Stored, Trouble
+from unirag.vectors import Encoding
 
 __all__ = ["Indexer", "Progress", "Report", "corpus_name", "searchable"]
 
@@ -98,8 +98,7 @@ class Indexer:
     store: VectorStore
     manifest: Manifest
     assets: Assets
-    encoder: ImageEncoder
-    text: TextRetriever
+    encoding: Encoding
     bm25: Bm25
     ocr: Labels | None = None
 
@@ -109,17 +108,20 @@ class Indexer:
         corpus: str,
         *,
         prune: bool = False,
+        retry_failed: bool = False,
         progress: Callable[[Progress], None] = lambda _: None,
     ) -> Report:
         """Bring `corpus` up to date with `path`. Unchanged documents are not read.
 
         A document that cannot be read becomes a dead letter, its stored items stay, and the run
-        goes on. Documents that are no longer there are named in `Report.gone`, and removed with
-        `prune`.
+        goes on. As long as it does not change it is not read again, but reported again, unless
+        `retry_failed`. Documents that are no longer there are named in `Report.gone`, and removed
+        with `prune`.
         """
         began = time.perf_counter()
         report = Report(corpus)
-        stored = self.manifest.fingerprints(corpus)
+        journal = self.manifest.journal(corpus)
+        stored = {source for source, entry in journal.items() if entry.fingerprint}
         state = Progress()
         seen: set[str] = set()
         found = list(scan(path))
@@ -131,22 +133,23 @@ class Indexer:
             state.source = document.source
             seen.add(document.source)
             if isinstance(document, Rejected):
-                self._bury(report, document.source, document.reason)
-            elif stored.get(document.source) == self._fingerprint(document):
-                report.unchanged += 1
+                self._bury(report, document.source, "", document.reason)
+            elif self._done(report, document, journal.get(document.source), retry_failed):
                 state.unchanged += 1
             elif self._document(document, known, report, state, progress):
                 report.changed += document.source in stored
                 report.new += document.source not in stored
             state.documents += 1
             progress(state)
-        report.gone = sorted(set(stored) - seen)
+        report.gone = sorted(stored - seen)
         if prune:
             for source in report.gone:
                 self.store.delete_where(Where(corpora=(corpus,), sources=(source,)))
-                self.manifest.remove_document(corpus, source)
                 report.removed += 1
+        forgotten = (journal.keys() - stored - seen) | set(report.gone if prune else ())
+        self.manifest.remove_documents(corpus, forgotten)
         self.store.flush()
+        self.encoding.trim(self.store.count())
         report.seconds = time.perf_counter() - began
         return report
 
@@ -169,10 +172,26 @@ class Indexer:
         """Items hold labels only where OCR ran: switching it on makes a document new."""
         return f"{document.fingerprint}:{'ocr' if self.ocr else 'plain'}"
 
-    def _bury(self, report: Report, source: str, reason: str) -> None:
-        trouble = Trouble(source, "", reason, dead=True)
-        report.troubles.append(trouble)
-        self.manifest.put_troubles(report.corpus, source, [trouble])
+    def _done(
+        self, report: Report, document: Document, known: Entry | None, retry_failed: bool
+    ) -> bool:
+        """Whether there is nothing to do: stored already, or a dead letter that did not change."""
+        seen = self._fingerprint(document)
+        if known is None:
+            return False
+        if known.fingerprint == seen:
+            if known.state != "stored":  # it was changed, and then changed back
+                self.manifest.mark(report.corpus, "stored", [(document.source, seen)])
+            report.unchanged += 1
+            return True
+        if known.state == "failed" and known.seen == seen and not retry_failed:
+            report.troubles.append(Trouble(document.source, "", known.reason, dead=True))
+            return True
+        return False
+
+    def _bury(self, report: Report, source: str, seen: str, reason: str) -> None:
+        report.troubles.append(Trouble(source, "", reason, dead=True))
+        self.manifest.fail(report.corpus, source, seen, reason)
 
     def _document(
         self,
@@ -186,15 +205,17 @@ class Indexer:
         items: list[Item] = []
         images: dict[str, Vector] = {}
         troubles: list[Trouble] = []
+        seen = self._fingerprint(document)
+        self.manifest.mark(corpus.name, "queued", [(document.source, seen)])
         try:
             for batch in _batches(self._drafts(document, corpus, troubles)):
                 items += [item for item, _ in batch]
-                images |= self._encode_pictures(batch)
+                images |= self.encoding.pictures({i.image: p for i, p in batch if p is not None})
                 state.items += len(batch)
                 state.pictures += sum(1 for _, picture in batch if picture)
                 progress(state)
         except BadInput as error:
-            self._bury(report, document.source, str(error))
+            self._bury(report, document.source, seen, str(error))
             return False
         points = self._points(link(items), images)
         where = Where(corpora=(corpus.name,), sources=(document.source,))
@@ -203,15 +224,10 @@ class Indexer:
             self.store.upsert(points[start : start + _UPSERT])
         self.store.delete(before - {p.item.id for p in points})
         figures = sum(1 for p in points if p.item.kind == "figure")
-        self.manifest.put_troubles(corpus.name, document.source, troubles)
-        self.manifest.put_document(
-            corpus.name,
-            document.source,
-            self._fingerprint(document),
-            document.title,
-            figures,
-            len(points) - figures,
+        stored = Stored(
+            document.source, seen, document.title, figures, len(points) - figures, troubles
         )
+        self.manifest.put_documents(corpus.name, [stored])
         report.figures += figures
         report.passages += len(points) - figures
         report.troubles += troubles
@@ -250,25 +266,17 @@ class Indexer:
         labels = self.ocr.labels(digest, picture) if self.ocr else ""
         return replace(item, image=digest, labels=labels), picture
 
-    def _encode_pictures(self, batch: list[tuple[Item, Image.Image | None]]) -> dict[str, Vector]:
-        pictured = [(item.id, picture) for item, picture in batch if picture is not None]
-        if not pictured:
-            return {}
-        vectors_BD = self.encoder.encode_image([p for _, p in pictured], ORIGINAL)
-        return {key: vector_D for (key, _), vector_D in zip(pictured, vectors_BD, strict=True)}
-
     def _points(self, items: list[Item], images: dict[str, Vector]) -> list[Point]:
-        """Words are encoded a document at a time: sorted by length, a batch then pads little."""
         texts = [searchable(item) or item.title for item in items]
-        vectors_BD = self.text.encode_passages(texts)
+        vectors = self.encoding.passages(texts)
         return [
             Point(
                 item,
-                images.get(item.id),
+                images.get(item.image),
                 vector_D,
                 self.bm25.document(f"{' '.join(item.section)}\n{text}"),
             )
-            for item, text, vector_D in zip(items, texts, vectors_BD, strict=True)
+            for item, text, vector_D in zip(items, texts, vectors, strict=True)
         ]
 
 

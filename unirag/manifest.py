@@ -1,20 +1,23 @@
-"""What was indexed: corpora, the fingerprint of each document, and what went wrong.
+"""The journal of what is indexed: corpora, the state of each document, and what went wrong.
 
-SQLite in the home folder. A document's row is written only after its items are stored, so a kill in
-between costs a re-read of that document and nothing else.
+SQLite in the home folder. A document goes from `queued` over `read` and `encoded` to `stored`, or
+to `failed`. It is `stored` only after its items are in the store, so a kill in between costs a
+re-read of that document and nothing else.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from unirag.database import Database
 
-__all__ = ["Corpus", "Manifest", "Trouble"]
+__all__ = ["Corpus", "Entry", "Manifest", "State", "Stored", "Trouble"]
 
+State = Literal["queued", "read", "encoded", "stored", "failed"]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS corpora (
     name TEXT PRIMARY KEY, root TEXT NOT NULL, licence TEXT NOT NULL, attribution TEXT NOT NULL
@@ -29,6 +32,22 @@ CREATE TABLE IF NOT EXISTS troubles (
     dead INTEGER NOT NULL
 );
 CREATE INDEX IF NOT EXISTS troubles_by_source ON troubles (corpus, source);
+"""
+# Columns that the files of version 0.1 lack. `fingerprint` is that of what is stored, empty where
+# nothing is; `seen` is that of which the state speaks.
+_ADDED = {
+    "state": "TEXT NOT NULL DEFAULT 'stored'",
+    "seen": "TEXT NOT NULL DEFAULT ''",
+    "reason": "TEXT NOT NULL DEFAULT ''",
+    "changed_at": "REAL NOT NULL DEFAULT 0",
+}
+_MARK = """
+INSERT INTO documents
+    (corpus, source, fingerprint, title, figures, passages, indexed_at,
+     state, seen, reason, changed_at)
+VALUES (?, ?, '', '', 0, 0, 0, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET state = excluded.state, seen = excluded.seen, reason = excluded.reason,
+    changed_at = excluded.changed_at
 """
 
 
@@ -50,9 +69,44 @@ class Trouble:
     dead: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the journal says of a source.
+
+    `fingerprint` is that of what is stored, empty where nothing is. `seen` is the fingerprint that
+    `state` and `reason` speak of. `changed_at` is in seconds since 1970.
+    """
+
+    fingerprint: str
+    state: State
+    seen: str
+    reason: str
+    changed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A document whose items are in the store, and what was left out of it."""
+
+    source: str
+    fingerprint: str
+    title: str
+    figures: int
+    passages: int
+    troubles: Sequence[Trouble] = ()
+
+
 class Manifest:
     def __init__(self, path: Path) -> None:
         self._db = Database(path, _SCHEMA, "the manifest", "index again")
+        with self._db.transaction() as db:
+            known = {name for _, name, *_ in db.execute("PRAGMA table_info(documents)")}
+            for name, kind in _ADDED.items():
+                if name not in known:
+                    db.execute(f"ALTER TABLE documents ADD COLUMN {name} {kind}")
+            dead = db.execute("SELECT corpus, source, message FROM troubles WHERE dead").fetchall()
+            db.executemany(_MARK, [(c, s, "failed", "", m, time.time()) for c, s, m in dead])
+            db.execute("DELETE FROM troubles WHERE dead")
 
     def corpora(self) -> list[Corpus]:
         rows = self._db.rows("SELECT name, root, licence, attribution FROM corpora ORDER BY name")
@@ -75,49 +129,89 @@ class Manifest:
             self._db.run(f"DELETE FROM {table} WHERE {column} = ?", name)  # noqa: S608 - constants
 
     def fingerprints(self, corpus: str) -> dict[str, str]:
-        """The stored fingerprint of each source."""
-        return dict(
-            self._db.rows("SELECT source, fingerprint FROM documents WHERE corpus = ?", corpus)
-        )
+        """The fingerprint of each source that is stored."""
+        journal = self.journal(corpus)
+        return {source: entry.fingerprint for source, entry in journal.items() if entry.fingerprint}
 
-    def put_document(
-        self, corpus: str, source: str, fingerprint: str, title: str, figures: int, passages: int
-    ) -> None:
-        self._db.run(
-            "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?)",
+    def journal(self, corpus: str) -> dict[str, Entry]:
+        """What is known of each source, stored or not."""
+        rows = self._db.rows(
+            "SELECT source, fingerprint, state, seen, reason, changed_at FROM documents "
+            "WHERE corpus = ?",
             corpus,
-            source,
-            fingerprint,
-            title,
-            figures,
-            passages,
-            time.time(),
         )
+        return {source: Entry(*rest) for source, *rest in rows}
 
-    def remove_document(self, corpus: str, source: str) -> None:
-        self._db.run("DELETE FROM documents WHERE corpus = ? AND source = ?", corpus, source)
-        self._db.run("DELETE FROM troubles WHERE corpus = ? AND source = ?", corpus, source)
-
-    def put_troubles(self, corpus: str, source: str, troubles: Iterable[Trouble]) -> None:
-        """Replace what is known of a source."""
+    def mark(self, corpus: str, state: State, seen: Iterable[tuple[str, str]]) -> None:
+        """Sources, each with the fingerprint that was seen, are in `state` from now on."""
         with self._db.transaction() as db:
-            db.execute("DELETE FROM troubles WHERE corpus = ? AND source = ?", (corpus, source))
+            now = time.time()
+            db.executemany(_MARK, [(corpus, source, state, s, "", now) for source, s in seen])
+
+    def fail(self, corpus: str, source: str, seen: str, reason: str) -> None:
+        """A dead letter. What is stored of the source, and what is known of that, stays."""
+        self._db.run(_MARK, corpus, source, "failed", seen, reason, time.time())
+
+    def put_documents(self, corpus: str, documents: Iterable[Stored]) -> None:
+        """All of them are in the store; what was known of each is replaced."""
+        documents = list(documents)
+        now = time.time()
+        with self._db.transaction() as db:
             db.executemany(
-                "INSERT INTO troubles VALUES (?, ?, ?, ?, ?)",
-                [(corpus, t.source, t.anchor, t.message, t.dead) for t in troubles],
+                "INSERT OR REPLACE INTO documents (corpus, source, fingerprint, title, figures, "
+                "passages, indexed_at, state, seen, reason, changed_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, 'stored', ?, '', ?)",
+                [
+                    (
+                        corpus,
+                        d.source,
+                        d.fingerprint,
+                        d.title,
+                        d.figures,
+                        d.passages,
+                        now,
+                        d.fingerprint,
+                        now,
+                    )
+                    for d in documents
+                ],
+            )
+            db.executemany(
+                "DELETE FROM troubles WHERE corpus = ? AND source = ?",
+                [(corpus, d.source) for d in documents],
+            )
+            db.executemany(
+                "INSERT INTO troubles VALUES (?, ?, ?, ?, 0)",
+                [(corpus, t.source, t.anchor, t.message) for d in documents for t in d.troubles],
             )
 
+    def remove_documents(self, corpus: str, sources: Iterable[str]) -> None:
+        with self._db.transaction() as db:
+            for source in sources:
+                for table in ("documents", "troubles"):
+                    db.execute(
+                        f"DELETE FROM {table} WHERE corpus = ? AND source = ?",  # noqa: S608 - constants
+                        (corpus, source),
+                    )
+
     def troubles(self, corpus: str) -> list[Trouble]:
-        rows = self._db.rows(
-            "SELECT source, anchor, message, dead FROM troubles WHERE corpus = ? ORDER BY rowid",
+        """Dead letters, then what was left out of documents that are stored."""
+        dead = self._db.rows(
+            "SELECT source, reason FROM documents WHERE corpus = ? AND state = 'failed' "
+            "ORDER BY source",
             corpus,
         )
-        return [Trouble(s, a, m, bool(d)) for s, a, m, d in rows]
+        left_out = self._db.rows(
+            "SELECT source, anchor, message FROM troubles WHERE corpus = ? ORDER BY rowid", corpus
+        )
+        return [Trouble(s, "", reason, dead=True) for s, reason in dead] + [
+            Trouble(s, anchor, message, dead=False) for s, anchor, message in left_out
+        ]
 
     def counts(self, corpus: str) -> dict[str, int]:
         row = self._db.rows(
             "SELECT COUNT(*), COALESCE(SUM(figures), 0), COALESCE(SUM(passages), 0) "
-            "FROM documents WHERE corpus = ?",
+            "FROM documents WHERE corpus = ? AND fingerprint != ''",
             corpus,
         )[0]
         return {"documents": row[0], "figures": row[1], "passages": row[2]}

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +23,7 @@ from retrieval.store import Stamp, Where
 from unirag.indexing import Indexer, corpus_name, searchable
 from unirag.manifest import Manifest
 from unirag.search import Searcher, SearchSettings, check
+from unirag.vectors import Encoding, VectorCache
 
 STAMP = Stamp("fake", "thumbnails", "word-counts", image_width=192, text_width=64)
 
@@ -30,7 +34,11 @@ class Thumbnails:
     name, width = "thumbnails", 192
     styles = ("sketch",)
 
+    def __init__(self) -> None:
+        self.encoded = 0
+
     def encode_image(self, images: Sequence[Image.Image], style: str = "auto") -> np.ndarray:
+        self.encoded += len(images)
         small = [np.asarray(i.resize((8, 8)), dtype=np.float32).ravel() - 127 for i in images]
         return unit(np.stack(small))
 
@@ -44,7 +52,11 @@ class Thumbnails:
 class WordCounts:
     name, width = "word-counts", 64
 
+    def __init__(self) -> None:
+        self.encoded = 0
+
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
+        self.encoded += len(texts)
         rows = np.zeros((len(texts), 64), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
             for word in text.lower().split():
@@ -77,12 +89,12 @@ class Bench:
         self.store = EdgeStore(root / "collection", STAMP)
         self.manifest = Manifest(root / "manifest.db")
         self.ocr = Reads()
+        self.encoding = Encoding(Thumbnails(), WordCounts(), VectorCache(root / "vectors.db"))
         self.indexer = Indexer(
             self.store,
             self.manifest,
             Assets(root / "assets"),
-            Thumbnails(),
-            WordCounts(),
+            self.encoding,
             Bm25(),
             self.ocr,
         )
@@ -96,6 +108,13 @@ class Bench:
             lambda path, terms=(): "lens",
         )
 
+    def encoded(self) -> tuple[int, int]:
+        """How many pictures and texts were encoded since the last call."""
+        encoder, text = self.encoding.encoder, self.encoding.text
+        counts = encoder.encoded, text.encoded  # type: ignore[attr-defined]
+        encoder.encoded = text.encoded = 0  # type: ignore[attr-defined]
+        return counts
+
     def ids(self) -> dict[str, str]:
         return {i.locator: i.text for i in self.store.scan()}
 
@@ -106,6 +125,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     yield made
     made.store.close()
     made.manifest.close()
+    made.encoding.cache.close()
 
 
 @pytest.fixture
@@ -206,12 +226,96 @@ def test_a_kill_between_store_and_manifest_costs_one_read(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.manifest, "put_document", killed)
+        patch.setattr(bench.manifest, "put_documents", killed)
         with pytest.raises(KeyboardInterrupt):
             bench.indexer.index(book, "optics")
+    bench.encoded()
     report = bench.indexer.index(book, "optics")
     assert report.new == 2
     assert len(bench.ids()) == 3
+
+
+def test_what_moved_or_is_in_two_corpora_is_encoded_once(
+    bench: Bench, book: Path, tmp_path: Path
+) -> None:
+    bench.indexer.index(book, "optics")
+    assert bench.encoded() == (1, 3)
+    (book / "later").mkdir()
+    (book / "waves.md").rename(book / "later" / "sound.md")
+    report = bench.indexer.index(book, "optics", prune=True)
+    assert (report.new, report.removed) == (1, 1)
+    shutil.copytree(book, tmp_path / "again")
+    assert bench.indexer.index(tmp_path / "again", "again").new == 2
+    assert bench.encoded() == (0, 0)
+    same = [i for i in bench.store.scan() if i.kind == "figure"]
+    assert len({i.image for i in same}) == 1
+    assert len(same) == 2
+
+
+def test_vectors_of_other_encoders_and_the_oldest_are_forgotten(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path / "vectors.db")
+    one = np.ones(4, np.float32)
+    cache.put("old", {"a": one})
+    cache.put("new", {str(n): n * one for n in range(600)})
+    assert cache.get("new", 4, ["7", "a"]).keys() == {"7"}
+    assert cache.get("new", 3, ["7"]) == {}  # of another width
+    assert len(cache.get("new", 4, map(str, range(600)))) == 600
+    cache.trim(["new"], most=10)
+    assert cache.get("old", 4, ["a"]) == {}
+    kept = cache.get("new", 4, map(str, range(600)))
+    assert list(kept) == [str(n) for n in range(590, 600)]
+    assert kept["599"].tolist() == [599.0] * 4
+    cache.close()
+
+
+def test_a_dead_letter_is_read_again_when_it_changes_or_on_request(
+    bench: Bench, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (book / "waves.md").write_bytes(b"# Waves\x00\xff\xfe\n")
+    first = bench.indexer.index(book, "optics")
+    (dead,) = first.dead
+    entry = bench.manifest.journal("optics")["waves.md"]
+    assert (entry.state, entry.fingerprint, entry.reason) == ("failed", "", dead.message)
+    again = bench.indexer.index(book, "optics")
+    assert again.dead == [dead]
+    assert bench.manifest.journal("optics")["waves.md"] == entry  # it was not read
+    bench.indexer.index(book, "optics", retry_failed=True)
+    assert bench.manifest.journal("optics")["waves.md"].changed_at > entry.changed_at
+    (book / "waves.md").write_text("# Waves\n\nA wave carries energy.\n")
+    assert bench.indexer.index(book, "optics").dead == []
+    (book / "waves.md").write_bytes(b"\x00")
+    bench.indexer.index(book, "optics")
+    (book / "waves.md").write_text("# Waves\n\nA wave carries energy.\n")
+    report = bench.indexer.index(book, "optics")  # back to what is stored
+    assert (report.unchanged, bench.manifest.troubles("optics")) == (2, [])
+    (book / "bad.md").write_bytes(b"\x00")
+    bench.indexer.index(book, "optics")
+    (book / "bad.md").unlink()
+    assert bench.indexer.index(book, "optics").gone == []
+    assert bench.manifest.troubles("optics") == []
+
+
+def test_a_manifest_of_before_there_were_states_is_read(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "manifest.db")) as db, db:
+        db.execute("CREATE TABLE corpora (name TEXT PRIMARY KEY, root TEXT, licence, attribution)")
+        db.execute(
+            "CREATE TABLE documents (corpus TEXT NOT NULL, source TEXT NOT NULL, fingerprint TEXT "
+            "NOT NULL, title TEXT NOT NULL, figures INTEGER NOT NULL, passages INTEGER NOT NULL, "
+            "indexed_at REAL NOT NULL, PRIMARY KEY (corpus, source))"
+        )
+        db.execute("CREATE TABLE troubles (corpus TEXT, source TEXT, anchor TEXT, message, dead)")
+        db.execute("INSERT INTO documents VALUES ('x', 'a.md', 'f', 'A', 1, 2, 3.0)")
+        troubles = [("a.md", "p1", "left out", 0), ("a.md", "", "now broken", 1)]
+        db.executemany(
+            "INSERT INTO troubles VALUES ('x', ?, ?, ?, ?)",
+            [*troubles, ("b.md", "", "broken", 1)],
+        )
+    for _ in range(2):
+        manifest = Manifest(tmp_path / "manifest.db")
+        assert manifest.fingerprints("x") == {"a.md": "f"}
+        assert manifest.counts("x") == {"documents": 1, "figures": 1, "passages": 2}
+        assert [t.message for t in manifest.troubles("x")] == ["now broken", "broken", "left out"]
+        manifest.close()
 
 
 def test_one_name_is_one_folder(bench: Bench, book: Path, tmp_path: Path) -> None:

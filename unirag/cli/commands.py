@@ -73,6 +73,9 @@ def index(
     paths: Annotated[list[Path], typer.Argument(help="Files, folders or OpenStax repositories.")],
     corpus: Annotated[str | None, typer.Option("--corpus", help="Name; else the folder's.")] = None,
     prune: Annotated[bool, typer.Option("--prune", help="Remove what is no longer there.")] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Read again what could not be read before.")
+    ] = False,
     ocr: Annotated[bool, typer.Option("--ocr/--no-ocr", help="Read labels in figures.")] = True,
     home: HomeOption = None,
     profile: ProfileOption = None,
@@ -81,7 +84,9 @@ def index(
 ) -> None:
     """Index documents; a second run reads only what changed."""
     settings = config.load(config_file, home=home, profile=profile, ocr=None if ocr else False)
-    if index_command(settings, paths, corpus=corpus, prune=prune, as_json=as_json):
+    if index_command(
+        settings, paths, corpus=corpus, prune=prune, retry_failed=retry_failed, as_json=as_json
+    ):
         raise typer.Exit(4)
 
 
@@ -91,6 +96,7 @@ def index_command(
     *,
     corpus: str | None = None,
     prune: bool = False,
+    retry_failed: bool = False,
     as_json: bool = False,
 ) -> bool:
     """Index with a progress bar and print what was done; true where there are dead letters."""
@@ -106,7 +112,9 @@ def index_command(
                 detail=f"{state.items} items, {state.pictures / seconds:.1f} pictures/s",
             )
 
-        reports = unirag.index(paths, corpus=corpus, prune=prune, progress=show)
+        reports = unirag.index(
+            paths, corpus=corpus, prune=prune, retry_failed=retry_failed, progress=show
+        )
     if as_json:
         print_json({"corpora": [r.to_json() for r in reports]})
     else:
