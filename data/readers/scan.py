@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 from data.documents import Block, Document, Figure, Reader
@@ -25,7 +24,7 @@ from data.readers.plain import PlainReader
 from data.readers.pptx import PptxReader
 from data.readers.structure import Part
 
-__all__ = ["READERS", "Rejected", "scan"]
+__all__ = ["READERS", "Rejected", "Unit", "Walk", "documents", "scan"]
 
 READERS: tuple[Reader, ...] = (
     CnxmlReader(),
@@ -82,40 +81,57 @@ class Rejected:
     reason: str
 
 
-def scan(
-    path: Path, exclude: Iterable[str] = (), readers: Iterable[Reader] = READERS
-) -> Iterator[Document | Rejected]:
-    """The documents of a file or a folder, in the order of their paths; bare pictures come last.
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one reader takes whole: a file, or (`many`) a folder or an archive of documents.
+
+    `source` is its path below `root`, with forward slashes.
+    """
+
+    path: Path
+    root: Path
+    source: str
+    many: bool = False
+
+
+class Walk:
+    """What lies in a file or folder. Nothing is parsed, only first bytes are looked at.
 
     `exclude` holds patterns such as `drafts/*` or `*.pdf`, matched with `fnmatch` against the path
     below the root and against the name. Hidden files and folders are passed over, and no link is
-    followed out of the root. Pictures wait until the end because any document may turn out to show
-    them. Raises `BadInput` where `path` itself does not exist.
+    followed out of the root. Raises `BadInput` where `path` itself does not exist.
     """
-    path = Path(path)
-    if not path.exists():
-        raise BadInput(f"{path}: no such file or folder; check the path")
-    root = path if path.is_dir() else path.parent
-    walk = _Scan(root, tuple(exclude), tuple(readers))
-    yield from walk.folder(path) if path.is_dir() else walk.file(path)
-    yield from walk.pictures()
 
-
-class _Scan:
     def __init__(
-        self, root: Path, exclude: tuple[str, ...], readers: tuple[Reader, ...], depth: int = 0
+        self, path: Path, exclude: Iterable[str] = (), readers: Iterable[Reader] = READERS
     ) -> None:
-        self.root = root
-        self.exclude = exclude
-        self.readers = readers
-        self.depth = depth  # archives around this folder
-        self.shown: set[Path] = set()  # pictures that documents show
-        self.waiting: list[Path] = []  # pictures that none may show, and their sidecars
+        self.path = Path(path)
+        if not self.path.exists():
+            raise BadInput(f"{path}: no such file or folder; check the path")
+        self.root = self.path if self.path.is_dir() else self.path.parent
+        self._exclude, self._readers = tuple(exclude), tuple(readers)
+        self._waiting: list[Path] = []  # pictures that documents may show, and their sidecars
 
-    def folder(self, folder: Path) -> Iterator[Document | Rejected]:
-        reader = self._reader(folder)
-        if reader:
-            yield from self._documents(reader, folder)
+    def units(self) -> Iterator[Unit | Rejected]:
+        """In the order of their paths; all but bare pictures."""
+        self._waiting = []
+        yield from self._folder(self.path) if self.path.is_dir() else self._file(self.path)
+
+    def pictures(self, shown: Container[Path]) -> Iterator[Unit]:
+        """After `units`: pictures that no document has shown, which any of them may do.
+
+        A sidecar whose picture is shown stands alone.
+        """
+        bare = {p for p in self._waiting if p.resolve() not in shown and not is_sidecar(p)}
+        stems = {p.with_suffix("") for p in bare}
+        for path in self._waiting:
+            alone = is_sidecar(path) and path.with_suffix("") not in stems
+            if (path in bare or alone) and self._reader(path):
+                yield self._unit(path)
+
+    def _folder(self, folder: Path) -> Iterator[Unit | Rejected]:
+        if self._reader(folder):
+            yield self._unit(folder, many=True)
             return
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
@@ -134,68 +150,31 @@ class _Scan:
                 yield self._rejected(path, "a link out of the corpus folder; copy the file into it")
             elif entry.is_dir(follow_symlinks=False):
                 if entry.name not in _SKIPPED_FOLDERS:
-                    yield from self.folder(path)
+                    yield from self._folder(path)
             elif entry.is_file():  # a link to a folder of the corpus: its files are read in place
-                yield from self.file(path)
+                yield from self._file(path)
 
-    def file(self, path: Path) -> Iterator[Document | Rejected]:
+    def _file(self, path: Path) -> Iterator[Unit | Rejected]:
         try:
             kind = format_of(path)
             if kind == "picture" or is_sidecar(path):
-                self.waiting.append(path)
-            elif kind == "zip":
-                yield from self._archive(path)
-            elif reader := self._reader(path):
-                yield from self._documents(reader, path)
+                self._waiting.append(path)
+            elif kind == "zip" or self._reader(path):
+                yield self._unit(path, many=kind == "zip")
             elif not _is_no_content(path):
                 yield self._rejected(path, _reason(path))
         except OSError as error:
             yield self._rejected(path, f"cannot be read ({error.strerror}); check the file")
 
-    def pictures(self) -> Iterator[Document | Rejected]:
-        """The pictures that no document shows; a sidecar whose picture is shown stands alone."""
-        bare = {p for p in self.waiting if p.resolve() not in self.shown and not is_sidecar(p)}
-        stems = {p.with_suffix("") for p in bare}
-        for path in self.waiting:
-            alone = is_sidecar(path) and path.with_suffix("") not in stems
-            if (path in bare or alone) and (reader := self._reader(path)):
-                yield from self._documents(reader, path)
-
-    def _documents(self, reader: Reader, path: Path) -> Iterator[Document | Rejected]:
-        try:
-            for document in reader.documents(path, self.root):
-                if isinstance(document, PicturedDocument):
-                    self.shown |= document.pictures
-                yield document
-        except BadInput as error:
-            yield self._rejected(path, str(error))
-        except OSError as error:
-            yield self._rejected(path, f"cannot be read ({error.strerror}); check the file")
-
-    def _archive(self, path: Path) -> Iterator[Document | Rejected]:
-        if self.depth:
-            yield self._rejected(path, "an archive inside an archive; unpack it first")
-            return
-        source = source_of(path, self.root)
-        try:
-            unpacked = Unpacked(path, source)
-        except BadInput as error:
-            yield self._rejected(path, str(error))
-            return
-        inner = _Scan(unpacked.root, self.exclude, self.readers, self.depth + 1)
-        found = False
-        for part in chain(inner.folder(unpacked.root), inner.pictures()):
-            found = True
-            yield _inside(part, source, unpacked)
-        if not found:
-            yield self._rejected(path, f"nothing in it that is read; expected {FORMATS}")
+    def _unit(self, path: Path, many: bool = False) -> Unit:
+        return Unit(path, self.root, source_of(path, self.root), many)
 
     def _reader(self, path: Path) -> Reader | None:
-        return next((reader for reader in self.readers if reader.claims(path)), None)
+        return next((reader for reader in self._readers if reader.claims(path)), None)
 
     def _excluded(self, path: Path) -> bool:
         names = (source_of(path, self.root), path.name)
-        return any(fnmatchcase(name, pattern) for name in names for pattern in self.exclude)
+        return any(fnmatchcase(name, pattern) for name in names for pattern in self._exclude)
 
     def _leads_inside(self, path: Path) -> bool:
         try:
@@ -204,8 +183,66 @@ class _Scan:
             return False
 
     def _rejected(self, path: Path, reason: str) -> Rejected:
-        source = source_of(path, self.root).encode(errors="backslashreplace").decode()
-        return Rejected(source, reason.removeprefix(f"{source}: "))
+        return _rejected(path, self.root, reason)
+
+
+def documents(
+    unit: Unit, exclude: Iterable[str] = (), readers: Iterable[Reader] = READERS, depth: int = 0
+) -> Iterator[Document | Rejected]:
+    """The documents of a unit, in reading order. `depth` counts the archives around it."""
+    try:
+        if unit.path.is_file() and format_of(unit.path) == "zip":
+            yield from _archive(unit, exclude, readers, depth)
+        elif reader := next((r for r in readers if r.claims(unit.path)), None):
+            yield from reader.documents(unit.path, unit.root)
+    except BadInput as error:
+        yield _rejected(unit.path, unit.root, str(error))
+    except OSError as error:
+        yield _rejected(unit.path, unit.root, f"cannot be read ({error.strerror}); check the file")
+
+
+def scan(
+    path: Path, exclude: Iterable[str] = (), readers: Iterable[Reader] = READERS
+) -> Iterator[Document | Rejected]:
+    """The documents of a file or a folder, as `Walk` finds them; bare pictures come last."""
+    yield from _scan(Walk(path, exclude, readers), tuple(exclude), tuple(readers), 0)
+
+
+def _scan(
+    walk: Walk, exclude: tuple[str, ...], readers: tuple[Reader, ...], depth: int
+) -> Iterator[Document | Rejected]:
+    shown: set[Path] = set()
+    for unit in walk.units():
+        if isinstance(unit, Rejected):
+            yield unit
+            continue
+        for part in documents(unit, exclude, readers, depth):
+            if isinstance(part, PicturedDocument):
+                shown |= part.pictures
+            yield part
+    for unit in walk.pictures(shown):
+        yield from documents(unit, exclude, readers, depth)
+
+
+def _archive(
+    unit: Unit, exclude: Iterable[str], readers: Iterable[Reader], depth: int
+) -> Iterator[Document | Rejected]:
+    if depth:
+        yield Rejected(unit.source, "an archive inside an archive; unpack it first")
+        return
+    unpacked = Unpacked(unit.path, unit.source)
+    exclude, readers = tuple(exclude), tuple(readers)
+    found = False
+    for part in _scan(Walk(unpacked.root, exclude, readers), exclude, readers, depth + 1):
+        found = True
+        yield _inside(part, unit.source, unpacked)
+    if not found:
+        yield Rejected(unit.source, f"nothing in it that is read; expected {FORMATS}")
+
+
+def _rejected(path: Path, root: Path, reason: str) -> Rejected:
+    source = source_of(path, root).encode(errors="backslashreplace").decode()
+    return Rejected(source, reason.removeprefix(f"{source}: "))
 
 
 def _inside(part: Document | Rejected, archive: str, unpacked: Unpacked) -> Document | Rejected:

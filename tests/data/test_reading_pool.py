@@ -1,0 +1,278 @@
+"""Documents read by processes that may be killed: what comes, in which order, and what is lost."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from data.chunking import Draft, chunk
+from data.documents import Document
+from data.errors import UniragError
+from data.readers import Rejected, scan
+from data.readers.scan import Unit, Walk
+from data.reading_pool import (
+    Count,
+    DocumentEnd,
+    DocumentStart,
+    Event,
+    Idle,
+    ItemRead,
+    ReaderPool,
+    ReadingSettings,
+    UnitFailed,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSTILE = (sys.executable, str(Path(__file__).with_name("hostile_reader.py")))
+WORDS = "{} is a word.\n"
+Pool = Callable[..., ReaderPool]
+
+
+def png(colour: str = "red") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (60, 40), colour).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    made = tmp_path / "corpus"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def pool(tmp_path: Path) -> Iterator[Pool]:
+    opened: list[ReaderPool] = []
+
+    def make(command: tuple[str, ...] = (), **settings: float) -> ReaderPool:
+        given = ReadingSettings(**{"workers": 2, **settings})  # type: ignore[arg-type]
+        options = {"command": command} if command else {}
+        opened.append(ReaderPool(given, tmp_path / "assets", **options))  # type: ignore[arg-type]
+        return opened[-1]
+
+    yield make
+    for made in opened:
+        made.close()
+
+
+def read(
+    pool: ReaderPool,
+    root: Path,
+    wanted: Callable[[DocumentStart], bool] = lambda _: True,
+    lacking: Callable[[str], bool] = lambda _: True,
+) -> list[Event]:
+    walk = Walk(root)
+    units = [u for u in walk.units() if isinstance(u, Unit)]
+    events = list(pool.read(units, "c", wanted, lacking))
+    shown = {p for e in events if isinstance(e, DocumentStart) for p in e.pictures}
+    events += pool.read(list(walk.pictures(shown)), "c", wanted, lacking)
+    return [e for e in events if not isinstance(e, Idle)]
+
+
+def reasons(events: list[Event]) -> list[str | None]:
+    return [e.reason for e in events if isinstance(e, DocumentEnd)]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_what_comes_is_what_the_readers_give_in_their_order(
+    pool: Pool, root: Path, tmp_path: Path, workers: int
+) -> None:
+    for n in range(7):
+        (root / f"{n}.md").write_text(f"# Lens {n}\n\nIt bends light.\n\n![a lens](p{n}.png)\n")
+        (root / f"p{n}.png").write_bytes(png("red" if n else "blue"))
+    (root / "bare.png").write_bytes(png("green"))
+    (root / "empty.txt").write_bytes(b"")
+    with zipfile.ZipFile(root / "m.zip", "w") as archive:
+        for n in range(5):
+            archive.writestr(f"{n}.txt", WORDS.format(n))
+        archive.writestr("x.zip", "x")
+    events = read(pool(workers=workers), root)
+    expected: list[object] = []
+    for part in scan(root):
+        if isinstance(part, Rejected):
+            expected.append(part)
+            continue
+        expected.append((part.source, part.fingerprint, part.title))
+        expected += _texts(part)
+    came: list[object] = []
+    for event in events:
+        if isinstance(event, Rejected):
+            came.append(event)
+        elif isinstance(event, DocumentStart):
+            came.append((event.source, event.fingerprint, event.title))
+        elif isinstance(event, ItemRead):
+            came.append((event.item.locator, event.item.text, event.picture is not None))
+    assert came == expected
+    assert Count(6) in events
+    assert reasons(events).count(None) == 13
+    assert "empty.txt: empty file" in (reasons(events)[7] or "")
+    pictures = [e.picture for e in events if isinstance(e, ItemRead) and e.picture]
+    assert [p.getpixel((0, 0)) for p in pictures[:2]] == [(0, 0, 255), (255, 0, 0)]
+    assert len(list((tmp_path / "assets").rglob("*.png"))) == 3
+
+
+def _texts(document: Document) -> list[object]:
+    try:
+        drafts = [d for d in chunk(document, "c") if isinstance(d, Draft)]
+    except UniragError:
+        return []
+    return [(d.item.locator, d.item.text, d.picture is not None) for d in drafts]
+
+
+def test_what_is_not_wanted_is_not_read_and_what_is_known_not_decoded(
+    pool: Pool, root: Path
+) -> None:
+    for n in range(3):
+        (root / f"{n}.txt").write_text(WORDS.format(n))
+    (root / "a.png").write_bytes(png())
+    mine = pool()
+    events = read(mine, root, wanted=lambda start: start.source in ("1.txt", "a.png"))
+    starts = [(e.source, e.wanted) for e in events if isinstance(e, DocumentStart)]
+    assert starts == [("0.txt", False), ("1.txt", True), ("2.txt", False), ("a.png", True)]
+    items = [e for e in events if isinstance(e, ItemRead)]
+    assert [i.item.source for i in items] == ["1.txt", "a.png"]
+    asked: list[str] = []
+
+    def lacking(digest: str) -> bool:
+        asked.append(digest)
+        return False
+
+    again = [e for e in read(mine, root, lacking=lacking) if isinstance(e, ItemRead)]
+    assert asked == [items[1].item.image]  # known by now: the first run did not ask
+    assert (again[-1].item, again[-1].picture) == (items[1].item, None)
+
+
+@pytest.mark.parametrize(
+    ("what", "says"),
+    [
+        ("hang", r"gave nothing for 2 s; .*reading\.stall_seconds.*--retry-failed"),
+        ("drip", r"took longer than 3 s; .*reading\.file_seconds"),
+        ("crash", r"sudden end \(signal Segmentation fault\).*save it again"),
+        ("eat", r"more than the 400 MB .*reading\.file_megabytes"),
+        ("fault", r"reading it failed \(KeyError\("),
+    ],
+)
+def test_a_file_that_ruins_its_reader_costs_only_itself(
+    pool: Pool, root: Path, what: str, says: str
+) -> None:
+    text = "".join(f"Chapter {n}\n\nA paragraph of chapter {n}.\n\n" for n in range(40))
+    (root / f"read-{what}.txt").write_text(text)
+    for name in ("a", "b", "y", "z"):
+        (root / f"{name}.txt").write_text(WORDS.format(name))
+    with zipfile.ZipFile(root / "m.zip", "w") as archive:
+        for name in ("a", f"read-{what}", "z"):
+            archive.writestr(f"{name}.txt", text)
+    mine = pool(HOSTILE, stall_seconds=2, file_seconds=3, file_megabytes=400)
+    events = read(mine, root)
+    bad = [r for r in reasons(events) if r]
+    assert len(bad) == 2, bad
+    for source, reason in zip((f"m.zip/read-{what}", f"read-{what}"), bad, strict=True):
+        assert reason.startswith(f"{source}.txt: ")
+        assert re.search(says, reason), reason
+    assert reasons(events).count(None) == 6
+
+
+@pytest.mark.parametrize("what", ["hang", "crash"])
+def test_a_file_that_ruins_it_before_there_is_a_document(pool: Pool, root: Path, what: str) -> None:
+    for name in ("a", f"find-{what}", "z"):
+        (root / f"{name}.txt").write_text(WORDS.format(name))
+    with zipfile.ZipFile(root / "m.zip", "w") as archive:
+        archive.writestr(f"find-{what}.txt", WORDS)
+        archive.writestr("ok.txt", WORDS)
+    events = read(pool(HOSTILE, stall_seconds=2), root)
+    failed = [e.unit.source for e in events if isinstance(e, UnitFailed)]
+    assert failed == [f"find-{what}.txt", "m.zip", "m.zip"]  # each process finds it out
+    assert reasons(events) == [None, None]
+
+
+def test_what_a_library_prints_is_no_answer(pool: Pool, root: Path) -> None:
+    (root / "read-print.txt").write_text(WORDS)
+    assert reasons(read(pool(HOSTILE), root)) == [None]
+
+
+def test_a_reader_that_does_not_start_is_an_error(pool: Pool, root: Path) -> None:
+    (root / "a.txt").write_text(WORDS)
+    with pytest.raises(UniragError, match=r"no process can be started .*exit code 3.*doctor"):
+        read(pool((sys.executable, "-c", "raise SystemExit(3)")), root)
+
+
+def readers(parent: int) -> set[int]:
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            if f"PPid:\t{parent}\n" in status.read_text():
+                found.add(int(status.parent.name))
+        except OSError:  # it ended while we looked
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="counts processes in /proc")
+def test_closing_ends_every_process_in_the_middle_of_whatever_it_does(
+    pool: Pool, root: Path, tmp_path: Path
+) -> None:
+    for name in ("a", "b", "read-hang"):
+        (root / f"{name}.txt").write_text(WORDS.format(name))
+    before = readers(os.getpid())
+    mine = pool(HOSTILE)
+    events = mine.read(
+        [u for u in Walk(root).units() if isinstance(u, Unit)],
+        "c",
+        lambda _: True,
+        lambda _: True,
+    )
+    next(events)
+    assert len(readers(os.getpid()) - before) == 2
+    began = time.monotonic()
+    mine.close()
+    assert time.monotonic() - began < 5
+    assert readers(os.getpid()) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no signal for it")
+def test_readers_die_with_their_parent_even_where_they_hang(root: Path, tmp_path: Path) -> None:
+    (root / "read-hang.txt").write_text(WORDS)
+    script = (
+        "import sys; from pathlib import Path; from data.readers.scan import Walk\n"
+        "from data.reading_pool import ReaderPool, ReadingSettings\n"
+        "pool = ReaderPool(ReadingSettings(), Path(sys.argv[1]), sys.argv[3:])\n"
+        "for e in pool.read([*Walk(sys.argv[2]).units()], 'c', bool, bool): print(e, flush=True)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "assets"), str(root), *HOSTILE],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    assert process.stdout is not None
+    while b"DocumentStart" not in process.stdout.readline():
+        pass
+    time.sleep(0.3)
+    (hanging,) = readers(process.pid)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for _ in range(100):
+        if not Path(f"/proc/{hanging}").exists() or _is_zombie(hanging):
+            return
+        time.sleep(0.05)
+    os.kill(hanging, signal.SIGKILL)
+    pytest.fail("it went on")
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
