@@ -171,6 +171,10 @@ class LabelReader:
             self._cache.put(digest, stamp, text)
         return text
 
+    def known(self, digest: str) -> str | None:
+        """The labels that the cache has under a digest, or None."""
+        return self._cache.get(digest, self.settings.stamp()) if self._cache else None
+
     def _boxes(self, picture: Image.Image, pixels: tuple[int, int]) -> list[Box]:
         if min(picture.size) < _SMALLEST_SIDE:
             return []

@@ -48,14 +48,16 @@ _COMMAND = (sys.executable, "-W", "ignore", "-m", "data.reading")
 _ROOT = Path(__file__).resolve().parent.parent
 _AHEAD = 16  # events of a process that wait to be taken, a decoded picture of up to 8 MB in each
 _TICK = 0.5  # seconds
+_WORTH = 1_000_000  # bytes to read that are worth a process
 
 
 class ReadingSettings(BaseModel):
     """Processes that read documents, and what a file may cost one.
 
-    `workers` is the number of cores unless given. A file is given up when its reader gives nothing
-    for `stall_seconds`, has worked for `file_seconds` on it altogether, or needs more than
-    `file_megabytes` of memory (Linux only). The slowest honest picture takes 7 s on a busy machine.
+    `workers` is the number of cores unless given, or less where there is little to read. A file is
+    given up when its reader gives nothing for `stall_seconds`, has worked on it for `file_seconds`
+    altogether, or needs more than `file_megabytes` of memory (Linux only). The slowest honest
+    picture takes 7 s on a busy machine.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -164,8 +166,7 @@ class ReaderPool:
         `wanted` decides whether a document is read; `lacking`, whether the picture of a digest,
         which the assets hold already, is decoded again. Both are called in other threads.
         """
-        most = self._settings.workers or os.cpu_count() or 1
-        n = min(most, sum(most if unit.many else 1 for unit in units))
+        n = self._settings.workers or _worth(units)
         while len(self._lanes) < n:
             self._lanes.append(_Lane(len(self._lanes), self._settings, self._worker, self._closed))
         lanes = self._lanes[:n]
@@ -198,6 +199,15 @@ class ReaderPool:
             for lane in self._lanes:
                 if worker := lane.worker:
                     worker.check(time.monotonic())
+
+
+def _worth(units: Sequence[Unit]) -> int:
+    """As many as there are cores, for a megabyte or a folder each: one takes a while to start."""
+    cores, size = os.cpu_count() or 1, 0
+    for unit in units:
+        with suppress(OSError):  # its reader says so
+            size += cores * _WORTH if unit.path.is_dir() else unit.path.stat().st_size
+    return max(1, min(cores, size // _WORTH))
 
 
 def _in_turn(lanes: Sequence[_Lane]) -> Iterator[Event]:

@@ -7,7 +7,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +17,7 @@ from data.decoder import Decoder
 from data.errors import BadInput, UniragError
 from data.ocr import LabelReader, OcrCache
 from data.pictures import Assets, open_picture
+from data.reading_pool import ReaderPool
 from data.records import Answer, Item, Query, Sentence, WeightedAudio, WeightedImage
 from data.speech import Transcriber
 from generation.answer import Answerer
@@ -231,7 +232,12 @@ class App:
             )
         with self.home.changing():
             indexer = Indexer(
-                self.store, self.manifest, self.assets, self.encoding, self.bm25, self.ocr
+                self.store,
+                self.manifest,
+                self.encoding,
+                self.bm25,
+                partial(ReaderPool, self.settings.reading, self.assets.root),
+                self.ocr,
             )
             return [
                 indexer.index(

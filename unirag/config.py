@@ -25,6 +25,7 @@ from pydantic_settings import (
 )
 
 from data.errors import BadInput, BadSetting
+from data.reading_pool import ReadingSettings
 from generation.answer import AnswerSettings
 from unirag.api.settings import ApiKeys, ServiceSettings
 from unirag.search import SearchSettings
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     speech_model: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     ocr: bool = True
+    reading: ReadingSettings = ReadingSettings()
     qdrant_url: str | None = None
     qdrant_api_key: SecretStr | None = None
     chat: ChatSettings = ChatSettings()

@@ -1,33 +1,36 @@
-"""Indexing a folder: read, chunk, decode, read labels, encode, store; once per changed document."""
+"""Indexing a folder: read, look at, encode, store; once per changed document."""
 
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from PIL import Image
 
-from data.chunking import Draft, chunk, link
-from data.documents import Document
+from data.documents import Problem
 from data.errors import BadInput
-from data.pictures import Assets, open_picture
-from data.readers.scan import FORMATS, Rejected, scan
-from data.records import Item
+from data.readers.scan import FORMATS, Rejected, Unit, Walk
+from data.reading_pool import (
+    Count,
+    DocumentEnd,
+    DocumentStart,
+    Event,
+    Idle,
+    ItemRead,
+    ReaderPool,
+    UnitFailed,
+)
 from retrieval.bm25 import Bm25
-from retrieval.store import Point, Vector, VectorStore, Where
+from retrieval.store import VectorStore, Where
+from unirag.batches import Pending, Window, Writer, searchable
 from unirag.manifest import Corpus, Entry, Manifest, Stored, Trouble
+from unirag.progress import Progress, Report
 from unirag.vectors import Encoding
 
 __all__ = ["Indexer", "Progress", "Report", "corpus_name", "searchable"]
-
-_BATCH = 16  # pictures decoded at a time
-_UPSERT = 512
-# Longest side of a picture while it waits to be encoded: more than any tower or OCR looks at.
-_SIDE = 1600
 
 
 class Labels(Protocol):
@@ -35,60 +38,9 @@ class Labels(Protocol):
 
     def labels(self, digest: str, picture: Image.Image) -> str: ...
 
-
-@dataclass
-class Progress:
-    """Counts so far; a listener gets the same object after every document and batch."""
-
-    documents: int = 0
-    total: int = 0
-    unchanged: int = 0
-    items: int = 0
-    pictures: int = 0
-    source: str = ""
-
-
-@dataclass
-class Report:
-    """What a run did. `troubles` lists what was left out; dead ones are whole documents."""
-
-    corpus: str
-    new: int = 0
-    changed: int = 0
-    unchanged: int = 0
-    removed: int = 0
-    gone: list[str] = field(default_factory=list)
-    figures: int = 0
-    passages: int = 0
-    troubles: list[Trouble] = field(default_factory=list)
-    seconds: float = 0.0
-
-    @property
-    def dead(self) -> list[Trouble]:
-        return [t for t in self.troubles if t.dead]
-
-    def to_json(self) -> dict[str, Any]:
-        def rows(troubles: list[Trouble]) -> list[dict[str, str]]:
-            return [
-                {"source": t.source, "anchor": t.anchor, "message": t.message} for t in troubles
-            ]
-
-        return {
-            "corpus": self.corpus,
-            "documents": {
-                "new": self.new,
-                "changed": self.changed,
-                "unchanged": self.unchanged,
-                "removed": self.removed,
-                "failed": len(self.dead),
-            },
-            "gone": self.gone,
-            "figures": self.figures,
-            "passages": self.passages,
-            "dead_letters": rows(self.dead),
-            "problems": rows([t for t in self.troubles if not t.dead]),
-            "seconds": round(self.seconds, 2),
-        }
+    def known(self, digest: str) -> str | None:
+        """What was read before; None where nothing was."""
+        ...
 
 
 @dataclass
@@ -97,9 +49,9 @@ class Indexer:
 
     store: VectorStore
     manifest: Manifest
-    assets: Assets
     encoding: Encoding
     bm25: Bm25
+    readers: Callable[[], ReaderPool]
     ocr: Labels | None = None
 
     def index(
@@ -116,46 +68,30 @@ class Indexer:
         A document that cannot be read becomes a dead letter, its stored items stay, and the run
         goes on. As long as it does not change it is not read again, but reported again, unless
         `retry_failed`. Documents that are no longer there are named in `Report.gone`, and removed
-        with `prune`.
+        with `prune`. What `progress` raises ends the run; the next one goes on where it was.
         """
-        began = time.perf_counter()
-        report = Report(corpus)
+        walk = Walk(path)
+        found = list(walk.units())
         journal = self.manifest.journal(corpus)
         stored = {source for source, entry in journal.items() if entry.fingerprint}
-        state = Progress()
-        seen: set[str] = set()
-        found = list(scan(path))
-        if not found and not stored:
+        if not found and not stored and not any(walk.pictures(())):
             raise BadInput(f"{path}: nothing to index; expected {FORMATS}")
-        known = self._register(path, corpus)
-        state.total = len(found)
-        for document in found:
-            state.source = document.source
-            seen.add(document.source)
-            if isinstance(document, Rejected):
-                self._bury(report, document.source, "", document.reason)
-            elif self._done(report, document, journal.get(document.source), retry_failed):
-                state.unchanged += 1
-            elif self._document(document, known, report, state, progress):
-                report.changed += document.source in stored
-                report.new += document.source not in stored
-            state.documents += 1
-            progress(state)
-        report.gone = sorted(stored - seen)
+        run = _Run(self, self._register(path, corpus), journal, retry_failed, progress)
+        run.everything(walk, found)
+        report = run.report
+        report.gone = sorted(source for source in stored - run.seen if not run.hidden(source))
         if prune:
             for source in report.gone:
                 self.store.delete_where(Where(corpora=(corpus,), sources=(source,)))
                 report.removed += 1
-        forgotten = (journal.keys() - stored - seen) | set(report.gone if prune else ())
+        forgotten = (journal.keys() - stored - run.seen) | set(report.gone if prune else ())
         self.manifest.remove_documents(corpus, forgotten)
         self.store.flush()
         self.encoding.trim(self.store.count())
-        report.seconds = time.perf_counter() - began
+        report.seconds = run.state.seconds
         return report
 
     def _register(self, path: Path, name: str) -> Corpus:
-        if not path.exists():
-            raise BadInput(f"{path}: no such file or folder; check the path")
         root = str(path.resolve())
         known = self.manifest.corpus(name)
         if known is None:
@@ -168,138 +104,204 @@ class Indexer:
             )
         return known
 
-    def _fingerprint(self, document: Document) -> str:
-        """Items hold labels only where OCR ran: switching it on makes a document new."""
-        return f"{document.fingerprint}:{'ocr' if self.ocr else 'plain'}"
 
-    def _done(
-        self, report: Report, document: Document, known: Entry | None, retry_failed: bool
-    ) -> bool:
-        """Whether there is nothing to do: stored already, or a dead letter that did not change."""
-        seen = self._fingerprint(document)
-        if known is None:
-            return False
-        if known.fingerprint == seen:
-            if known.state != "stored":  # it was changed, and then changed back
-                self.manifest.mark(report.corpus, "stored", [(document.source, seen)])
-            report.unchanged += 1
-            return True
-        if known.state == "failed" and known.seen == seen and not retry_failed:
-            report.troubles.append(Trouble(document.source, "", known.reason, dead=True))
-            return True
-        return False
+@dataclass
+class _Run:
+    """One folder, once: takes what the readers give, in their order."""
 
-    def _bury(self, report: Report, source: str, seen: str, reason: str) -> None:
-        report.troubles.append(Trouble(source, "", reason, dead=True))
-        self.manifest.fail(report.corpus, source, seen, reason)
+    indexer: Indexer
+    corpus: Corpus
+    journal: dict[str, Entry]
+    retry_failed: bool
+    progress: Callable[[Progress], None]
+    state: Progress = field(default_factory=Progress)
+    seen: set[str] = field(default_factory=set)
+    shown: set[Path] = field(default_factory=set)
+    failed_units: set[str] = field(default_factory=set)
+    pages: set[int] = field(default_factory=set)  # of the document that is being read
 
-    def _document(
-        self,
-        document: Document,
-        corpus: Corpus,
-        report: Report,
-        state: Progress,
-        progress: Callable[[Progress], None],
-    ) -> bool:
-        """Store a new or changed document; False where it is a dead letter."""
-        items: list[Item] = []
-        images: dict[str, Vector] = {}
-        troubles: list[Trouble] = []
-        seen = self._fingerprint(document)
-        self.manifest.mark(corpus.name, "queued", [(document.source, seen)])
-        try:
-            for batch in _batches(self._drafts(document, corpus, troubles)):
-                items += [item for item, _ in batch]
-                images |= self.encoding.pictures({i.image: p for i, p in batch if p is not None})
-                state.items += len(batch)
-                state.pictures += sum(1 for _, picture in batch if picture)
-                progress(state)
-        except BadInput as error:
-            self._bury(report, document.source, seen, str(error))
-            return False
-        points = self._points(link(items), images)
-        where = Where(corpora=(corpus.name,), sources=(document.source,))
-        before = {i.id for i in self.store.scan(where)} if self.store.count(where) else set()
-        for start in range(0, len(points), _UPSERT):
-            self.store.upsert(points[start : start + _UPSERT])
-        self.store.delete(before - {p.item.id for p in points})
-        figures = sum(1 for p in points if p.item.kind == "figure")
-        stored = Stored(
-            document.source, seen, document.title, figures, len(points) - figures, troubles
+    def __post_init__(self) -> None:
+        self.report = Report(self.corpus.name)
+        self.window = Window(self.indexer.encoding)
+        self.document: Pending | None = None
+
+    def everything(self, walk: Walk, found: Sequence[Unit | Rejected]) -> None:
+        self.state.total = len(found) + sum(1 for _ in walk.pictures(()))
+        for part in found:
+            if isinstance(part, Rejected):
+                self._take(part)
+        it = self.indexer
+        with (
+            Writer(it.store, it.manifest, it.bm25, self.corpus.name, self._stored) as writer,
+            it.readers() as readers,
+        ):
+            self.writer = writer
+            self._units(readers, [unit for unit in found if isinstance(unit, Unit)])
+            pictures = list(walk.pictures(self.shown))
+            self.state.total = self.state.documents + self.window.documents + len(pictures)
+            self._units(readers, pictures)
+            self._flush()
+
+    def hidden(self, source: str) -> bool:
+        """Whether a source lies in a folder or archive that could not be looked into."""
+        return any(
+            unit in (source, ".") or source.startswith(f"{unit}/") for unit in self.failed_units
         )
-        self.manifest.put_documents(corpus.name, [stored])
-        report.figures += figures
-        report.passages += len(points) - figures
-        report.troubles += troubles
+
+    def _units(self, readers: ReaderPool, units: Sequence[Unit]) -> None:
+        units = [unit for unit in units if not self._failed_before(unit)]
+        for event in readers.read(units, self.corpus.name, self._wanted, self._lacking):
+            self._take(event)
+            if self.window.full:
+                self._flush()
+
+    def _failed_before(self, unit: Unit) -> bool:
+        known = self.journal.get(unit.source)
+        if not known or known.seen != _stamp(unit) or self.retry_failed or not known.seen:
+            return False
+        self.failed_units.add(unit.source)
+        self._dead(unit.source, known.reason)
         return True
 
-    def _drafts(
-        self, document: Document, corpus: Corpus, troubles: list[Trouble]
-    ) -> Iterator[tuple[Item, Image.Image | None]]:
-        """Items with their decoded pictures; a broken picture is reported and its text kept."""
-        for event in chunk(document, corpus.name):
-            if not isinstance(event, Draft):
-                troubles.append(Trouble(document.source, event.anchor, event.message, dead=False))
-                continue
-            item = replace(
-                event.item,
-                licence=event.item.licence or corpus.licence,
-                attribution=event.item.attribution or corpus.attribution,
-            )
-            picture = None
-            if event.picture is not None:
-                anchor = item.locator.rpartition("#")[2]
-                try:
-                    item, picture = self._picture(item, event.picture)
-                except BadInput as error:
-                    troubles.append(Trouble(document.source, anchor, str(error), dead=False))
-            if picture is None and not item.text.strip():
-                continue  # neither picture nor words: nothing that could be found
-            yield item, picture
+    def _wanted(self, start: DocumentStart) -> bool:
+        """Called by the threads of the readers."""
+        known, seen = self.journal.get(start.source), self._fingerprint(start)
+        if known is None:
+            return True
+        failed = known.state == "failed" and known.seen == seen and not self.retry_failed
+        return known.fingerprint != seen and not failed
 
-    def _picture(self, item: Item, source: Path | bytes) -> tuple[Item, Image.Image]:
-        name = str(source) if isinstance(source, Path) else f"{item.source}, {item.title}"
-        picture = open_picture(source, name)
-        data = source.read_bytes() if isinstance(source, Path) else source
-        picture.thumbnail((_SIDE, _SIDE))
-        digest = self.assets.put(data, picture)
-        labels = self.ocr.labels(digest, picture) if self.ocr else ""
-        return replace(item, image=digest, labels=labels), picture
+    def _lacking(self, digest: str) -> bool:
+        """Whether a picture has to be decoded again. Called by the threads of the readers."""
+        ocr = self.indexer.ocr
+        unread = ocr is not None and ocr.known(digest) is None
+        return unread or not self.indexer.encoding.known([digest])
 
-    def _points(self, items: list[Item], images: dict[str, Vector]) -> list[Point]:
-        texts = [searchable(item) or item.title for item in items]
-        vectors = self.encoding.passages(texts)
-        return [
-            Point(
-                item,
-                images.get(item.image),
-                vector_D,
-                self.bm25.document(f"{' '.join(item.section)}\n{text}"),
-            )
-            for item, text, vector_D in zip(items, texts, vectors, strict=True)
-        ]
+    def _fingerprint(self, start: DocumentStart) -> str:
+        """Items hold labels only where OCR ran: switching it on makes a document new."""
+        return f"{start.fingerprint}:{'ocr' if self.indexer.ocr else 'plain'}"
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case ItemRead():
+                self._item(event)
+                return
+            case Problem():
+                assert self.document is not None
+                self.document.troubles.append(
+                    Trouble(self.document.source, event.anchor, event.message, dead=False)
+                )
+                return
+            case DocumentStart():
+                self._start(event)
+            case DocumentEnd():
+                self._end(event.reason)
+            case Count():
+                self.state.total += event.documents - 1
+            case Rejected():
+                self._bury(event.source, "", event.reason)
+            case UnitFailed() if event.unit.source not in self.failed_units:
+                self.failed_units.add(event.unit.source)
+                self._bury(event.unit.source, _stamp(event.unit), event.reason)
+            case Idle() if self.window.whole:
+                self._flush()
+        self.progress(self.state)
+
+    def _start(self, start: DocumentStart) -> None:
+        source, seen = start.source, self._fingerprint(start)
+        self.seen.add(source)
+        self.shown |= start.pictures
+        self.state.source = source
+        known = self.journal.get(source)
+        if start.wanted:
+            self.indexer.manifest.mark(self.corpus.name, "queued", [(source, seen)])
+            self.document = Pending(source, seen, start.title, known is not None)
+            self.window.open(self.document)
+            self.pages.clear()
+            return
+        assert known is not None
+        if known.fingerprint != seen:
+            self._dead(source, known.reason)
+            return
+        if known.state != "stored":  # it was changed, and then changed back
+            self.indexer.manifest.mark(self.corpus.name, "stored", [(source, seen)])
+        self.report.unchanged += 1
+        self.state.unchanged += 1
+        self.state.documents += 1
+
+    def _item(self, read: ItemRead) -> None:
+        assert self.document is not None
+        item, ocr = read.item, self.indexer.ocr
+        labels = ""
+        if item.image and ocr:
+            known = None if read.picture else ocr.known(item.image)
+            labels = ocr.labels(item.image, read.picture) if read.picture else known or ""
+        item = replace(
+            item,
+            labels=labels,
+            licence=item.licence or self.corpus.licence,
+            attribution=item.attribution or self.corpus.attribution,
+        )
+        self.window.add(self.document, item, read.picture)
+        self.state.items += 1
+        self.state.pictures += bool(item.image)
+        if item.page is not None and item.page not in self.pages:
+            self.pages.add(item.page)
+            self.state.pages += 1
+        if self.state.items % 16 == 0:
+            self.progress(self.state)
+
+    def _end(self, reason: str | None) -> None:
+        document = self.document
+        assert document is not None
+        if reason is not None:
+            self.window.drop(document)
+            self._bury(document.source, document.fingerprint, reason)
+            return
+        document.read = True
+        seen = [(document.source, document.fingerprint)]
+        self.indexer.manifest.mark(self.corpus.name, "read", seen)
+
+    def _flush(self) -> None:
+        whole = self.window.encode()
+        if whole:
+            seen = [(d.source, d.fingerprint) for d in whole]
+            self.indexer.manifest.mark(self.corpus.name, "encoded", seen)
+            self.writer.put(whole)
+            self.state.documents += len(whole)
+            self.report.troubles += [t for d in whole for t in d.troubles]
+        self.progress(self.state)
+
+    def _stored(self, row: Stored) -> None:
+        """Called by the writer's thread, which alone changes these counts."""
+        known = self.journal.get(row.source)
+        if known and known.fingerprint:
+            self.report.changed += 1
+        else:
+            self.report.new += 1
+        self.report.figures += row.figures
+        self.report.passages += row.passages
+
+    def _bury(self, source: str, seen: str, reason: str) -> None:
+        self.indexer.manifest.fail(self.corpus.name, source, seen, reason)
+        self._dead(source, reason)
+
+    def _dead(self, source: str, reason: str) -> None:
+        self.seen.add(source)
+        self.report.troubles.append(Trouble(source, "", reason, dead=True))
+        self.state.failed += 1
+        self.state.documents += 1
 
 
-def searchable(item: Item) -> str:
-    """The words under which an item is found: title, text, and the labels inside its picture."""
-    title = "" if item.text.startswith(item.title) else item.title
-    return "\n".join(part for part in (title, item.text, item.labels) if part)
+def _stamp(unit: Unit) -> str:
+    """What tells whether a file changed whose content no reader lives to see; "" for a folder."""
+    if unit.path.is_dir():
+        return ""
+    told = unit.path.stat()
+    return f"file:{told.st_size}:{told.st_mtime_ns}"
 
 
 def corpus_name(path: Path) -> str:
     """The name that a path gives its corpus: `optics-waves` for `/books/Optics & Waves/`."""
     stem = path.resolve().stem if path.is_file() else path.resolve().name
     return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "corpus"
-
-
-def _batches(
-    drafts: Iterator[tuple[Item, Image.Image | None]],
-) -> Iterator[list[tuple[Item, Image.Image | None]]]:
-    batch: list[tuple[Item, Image.Image | None]] = []
-    for draft in drafts:
-        batch.append(draft)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch

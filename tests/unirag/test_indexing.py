@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import sys
+import time
+import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from data.errors import BadInput
+from data.errors import BadInput, UniragError
 from data.pictures import Assets
+from data.reading_pool import ReaderPool, ReadingSettings
 from data.records import Query, WeightedAudio, WeightedImage
 from retrieval.bm25 import Bm25
 from retrieval.edge import EdgeStore
@@ -76,6 +81,9 @@ class Reads:
         self.calls += 1
         return self.words
 
+    def known(self, digest: str) -> str | None:
+        return None
+
     def read(self, picture: Image.Image) -> str:
         return self.words
 
@@ -87,15 +95,16 @@ class Bench:
 
     def __init__(self, root: Path) -> None:
         self.store = EdgeStore(root / "collection", STAMP)
+        self.assets = Assets(root / "assets")
         self.manifest = Manifest(root / "manifest.db")
         self.ocr = Reads()
         self.encoding = Encoding(Thumbnails(), WordCounts(), VectorCache(root / "vectors.db"))
         self.indexer = Indexer(
             self.store,
             self.manifest,
-            Assets(root / "assets"),
             self.encoding,
             Bm25(),
+            partial(ReaderPool, ReadingSettings(workers=1), root / "assets"),
             self.ocr,
         )
         self.searcher = Searcher(
@@ -150,12 +159,12 @@ def test_first_run_takes_everything(bench: Bench, book: Path) -> None:
     assert figure.labels == "focal point"
     assert "A converging lens." in figure.text
     assert (
-        bench.indexer.assets.path(figure.image).read_bytes()
+        bench.assets.path(figure.image).read_bytes()
         == (  # type: ignore[union-attr]
             book / "figures" / "lens.png"
         ).read_bytes()
     )
-    assert bench.indexer.assets.thumbnail(figure.image).is_file()
+    assert bench.assets.thumbnail(figure.image).is_file()
     passage = next(i for i in bench.store.scan() if "bends" in i.text)
     assert passage.neighbours == (figure.id,)
     assert figure.neighbours == (passage.id,)
@@ -233,6 +242,7 @@ def test_a_kill_between_store_and_manifest_costs_one_read(
     report = bench.indexer.index(book, "optics")
     assert report.new == 2
     assert len(bench.ids()) == 3
+    assert bench.encoded() == (0, 0)
 
 
 def test_what_moved_or_is_in_two_corpora_is_encoded_once(
@@ -250,6 +260,88 @@ def test_what_moved_or_is_in_two_corpora_is_encoded_once(
     same = [i for i in bench.store.scan() if i.kind == "figure"]
     assert len({i.image for i in same}) == 1
     assert len(same) == 2
+
+
+def test_pictures_of_many_documents_are_encoded_in_batches(bench: Bench, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for n in range(70):
+        Image.new("RGB", (16, 16), (n, n, n)).save(folder / f"{n:02}.png")
+    Image.new("RGB", (16, 16), (7, 7, 7)).save(folder / "again.png")
+    batches: list[int] = []
+    encode = bench.encoding.encoder.encode_image
+
+    def counted(images: Sequence[Image.Image], style: str = "auto") -> np.ndarray:
+        batches.append(len(images))
+        return encode(images, style)
+
+    bench.encoding.encoder.encode_image = counted  # type: ignore[method-assign]
+    seen: list[tuple[int, int]] = []
+    report = bench.indexer.index(
+        folder, "photos", progress=lambda p: seen.append((p.documents, p.total))
+    )
+    assert (report.new, report.figures) == (71, 71)
+    assert batches == [32, 32, 6]  # the twin's vector is that of the other
+    assert seen[-1] == (71, 71)
+    assert all(done <= total for done, total in seen)
+    states = {entry.state for entry in bench.manifest.journal("photos").values()}
+    assert states == {"stored"}
+
+
+def test_a_file_that_hangs_its_reader_is_one_dead_letter_and_costs_its_time_once(
+    bench: Bench, book: Path, tmp_path: Path
+) -> None:
+    (book / "read-hang.txt").write_text("A word.\n\nAnother.\n")
+    (book / "find-crash.txt").write_text("A word.\n")
+    hostile = (sys.executable, str(Path(__file__).parents[1] / "data" / "hostile_reader.py"))
+    limits = ReadingSettings(workers=1, stall_seconds=3)
+    bench.indexer.readers = partial(ReaderPool, limits, tmp_path / "home" / "assets", hostile)
+    report = bench.indexer.index(book, "optics")
+    said = {t.source: t.message for t in report.dead}
+    assert "gave nothing for 3 s" in said["read-hang.txt"]
+    assert "sudden end" in said["find-crash.txt"]
+    assert (report.new, len(bench.ids())) == (2, 3)
+    began = time.monotonic()
+    again = bench.indexer.index(book, "optics", prune=True)
+    assert {t.source: t.message for t in again.dead} == said
+    assert (again.unchanged, again.gone) == (2, [])
+    bench.indexer.readers = partial(ReaderPool, ReadingSettings(), tmp_path / "home" / "assets")
+    cured = bench.indexer.index(book, "optics", retry_failed=True)
+    assert (cured.new, cured.dead, cured.unchanged) == (2, [], 2)
+    assert time.monotonic() - began < 60
+
+
+def test_what_cannot_be_looked_into_is_not_taken_for_deleted(
+    bench: Bench, book: Path, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(book / "notes.zip", "w") as archive:
+        archive.writestr("find-crash.txt", "A word.\n")
+    bench.indexer.index(book, "optics")
+    before = bench.ids()
+    assert len(before) == 4
+    hostile = (sys.executable, str(Path(__file__).parents[1] / "data" / "hostile_reader.py"))
+    limits = ReadingSettings(workers=1)
+    bench.indexer.readers = partial(ReaderPool, limits, tmp_path / "home" / "assets", hostile)
+    report = bench.indexer.index(book, "optics", prune=True)
+    assert [t.source for t in report.dead] == ["notes.zip"]
+    assert (report.gone, report.removed) == ([], 0)
+    assert bench.ids() == before
+
+
+def test_an_error_of_the_store_ends_the_run_and_the_next_goes_on(
+    bench: Bench, book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(points: object) -> None:
+        raise UniragError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.store, "upsert", full)
+        with pytest.raises(UniragError, match="the disk is full"):
+            bench.indexer.index(book, "optics")
+    assert {e.state for e in bench.manifest.journal("optics").values()} == {"encoded"}
+    bench.encoded()
+    assert bench.indexer.index(book, "optics").new == 2
+    assert bench.encoded() == (0, 0)
 
 
 def test_vectors_of_other_encoders_and_the_oldest_are_forgotten(tmp_path: Path) -> None:
