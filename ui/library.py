@@ -95,6 +95,10 @@ def _state(job: Job) -> str:
     said = escape(_STATES[job.state])
     if job.state == "running" and job.total:
         label = f"{job.documents} of {job.total} documents"
+        if job.failed:
+            label += f", {job.failed} left out"
+        if job.seconds_left is not None:
+            label += f", about {max(1, round(job.seconds_left / 60))} min left"
         said += (
             f'<br><progress max="{job.total}" value="{job.documents}">{label}</progress> {label}'
         )

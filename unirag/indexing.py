@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +19,6 @@ from data.reading_pool import (
     DocumentEnd,
     DocumentStart,
     Event,
-    Idle,
     ItemRead,
     ReaderPool,
     UnitFailed,
@@ -31,6 +31,8 @@ from unirag.progress import Progress, Report
 from unirag.vectors import Encoding
 
 __all__ = ["Indexer", "Progress", "Report", "corpus_name", "searchable"]
+
+_PATIENCE = 5.0  # seconds that a document which is read waits for a batch to fill
 
 
 class Labels(Protocol):
@@ -88,7 +90,7 @@ class Indexer:
         self.manifest.remove_documents(corpus, forgotten)
         self.store.flush()
         self.encoding.trim(self.store.count())
-        report.seconds = run.state.seconds
+        report.pages, report.seconds = run.state.pages, run.state.seconds
         return report
 
     def _register(self, path: Path, name: str) -> Corpus:
@@ -124,6 +126,7 @@ class _Run:
         self.report = Report(self.corpus.name)
         self.window = Window(self.indexer.encoding)
         self.document: Pending | None = None
+        self.flushed = time.monotonic()
 
     def everything(self, walk: Walk, found: Sequence[Unit | Rejected]) -> None:
         self.state.total = len(found) + sum(1 for _ in walk.pictures(()))
@@ -152,7 +155,8 @@ class _Run:
         units = [unit for unit in units if not self._failed_before(unit)]
         for event in readers.read(units, self.corpus.name, self._wanted, self._lacking):
             self._take(event)
-            if self.window.full:
+            late = time.monotonic() - self.flushed > _PATIENCE
+            if self.window.full or (late and self.window.whole):
                 self._flush()
 
     def _failed_before(self, unit: Unit) -> bool:
@@ -203,8 +207,6 @@ class _Run:
             case UnitFailed() if event.unit.source not in self.failed_units:
                 self.failed_units.add(event.unit.source)
                 self._bury(event.unit.source, _stamp(event.unit), event.reason)
-            case Idle() if self.window.whole:
-                self._flush()
         self.progress(self.state)
 
     def _start(self, start: DocumentStart) -> None:
@@ -270,6 +272,7 @@ class _Run:
             self.writer.put(whole)
             self.state.documents += len(whole)
             self.report.troubles += [t for d in whole for t in d.troubles]
+        self.flushed = time.monotonic()
         self.progress(self.state)
 
     def _stored(self, row: Stored) -> None:

@@ -35,7 +35,13 @@ CREATE TABLE IF NOT EXISTS jobs (
     state TEXT NOT NULL, message TEXT NOT NULL, report TEXT, created REAL NOT NULL, ended REAL
 );
 """
-_ADDED = ("documents", "total", "cancel")  # columns that the files of version 0.1 may lack
+# Columns that the files of version 0.1 may lack.
+_COUNTS = ("documents", "total", "items", "figures", "pages", "failed")
+_ADDED = {
+    **dict.fromkeys((*_COUNTS, "cancel", "retry"), "INTEGER NOT NULL DEFAULT 0"),
+    "rate": "REAL NOT NULL DEFAULT 0",
+    "seconds_left": "REAL",
+}
 _POLL = 1.0  # seconds until a job that another process took, or left behind, is seen
 
 
@@ -43,7 +49,10 @@ _POLL = 1.0  # seconds until a job that another process took, or left behind, is
 class Job:
     """`partly`: done, but for the dead letters in `report`. `message` says why it failed.
 
-    `documents` of `total` have been read. `path` is the server's own, and is for nobody else.
+    `documents` of `total` are done with, `failed` of them dead letters. `items`, of which `figures`
+    are some, and `pages` have been read, `rate` items a second; `seconds_left` is None where
+    nothing can be said yet. `retry`: dead letters are read again. `path` is the server's own, and
+    is for nobody else.
     """
 
     id: str
@@ -57,13 +66,25 @@ class Job:
     ended: float | None
     documents: int = 0
     total: int = 0
+    items: int = 0
+    figures: int = 0
+    pages: int = 0
+    failed: int = 0
+    rate: float = 0.0
+    seconds_left: float | None = None
+    retry: int = 0
 
 
 class Index(Protocol):
     """`App.index`."""
 
     def __call__(
-        self, paths: Sequence[Path], *, corpus: str, progress: Callable[[Progress], None]
+        self,
+        paths: Sequence[Path],
+        *,
+        corpus: str,
+        retry_failed: bool,
+        progress: Callable[[Progress], None],
     ) -> list[Report]: ...
 
 
@@ -82,9 +103,9 @@ class Jobs:
         self._db = Database(path, _SCHEMA, "the list of index jobs", "index again")
         with self._db.transaction() as db:
             known = {name for _, name, *_ in db.execute("PRAGMA table_info(jobs)")}
-            for name in _ADDED:
+            for name, kind in _ADDED.items():
                 if name not in known:
-                    db.execute(f"ALTER TABLE jobs ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")
+                    db.execute(f"ALTER TABLE jobs ADD COLUMN {name} {kind}")
         self._index, self._lock, self._poll = index, lock, poll
         self._wake = threading.Event()
         self._closing = False
@@ -95,16 +116,17 @@ class Jobs:
         self._thread = threading.Thread(target=self._work, name="index-jobs", daemon=True)
         self._thread.start()
 
-    def submit(self, owner: str, corpus: str, path: Path) -> Job:
+    def submit(self, owner: str, corpus: str, path: Path, retry: bool = False) -> Job:
         made = secrets.token_urlsafe(12)
         self._db.run(
-            "INSERT INTO jobs (id, owner, corpus, path, state, message, created) "
-            "VALUES (?, ?, ?, ?, 'queued', '', ?)",
+            "INSERT INTO jobs (id, owner, corpus, path, state, message, created, retry) "
+            "VALUES (?, ?, ?, ?, 'queued', '', ?, ?)",
             made,
             owner,
             corpus,
             str(path),
             time.time(),
+            retry,
         )
         self._wake.set()
         job = self.get(made)
@@ -123,7 +145,7 @@ class Jobs:
         return int(rows[0][0])
 
     def cancel(self, job: str) -> None:
-        """Stop it after the document that it is reading; what it has stored stays."""
+        """Stop it within seconds; what it has stored stays."""
         self._db.run(
             "UPDATE jobs SET cancel = 1, "
             "ended = CASE state WHEN 'queued' THEN ? END, "
@@ -163,7 +185,8 @@ class Jobs:
     def _put_back(self) -> None:
         """What runs is queued again, unless somebody asked for its end."""
         self._db.run(
-            "UPDATE jobs SET documents = 0, total = 0, ended = CASE cancel WHEN 1 THEN ? END, "
+            "UPDATE jobs SET documents = 0, total = 0, items = 0, figures = 0, pages = 0, "
+            "failed = 0, rate = 0, seconds_left = NULL, ended = CASE cancel WHEN 1 THEN ? END, "
             "state = CASE cancel WHEN 1 THEN 'cancelled' ELSE 'queued' END WHERE state = 'running'",
             time.time(),
         )
@@ -178,16 +201,25 @@ class Jobs:
     def _run(self, job: Job) -> None:
         def progress(state: Progress) -> None:
             rows = self._db.rows(
-                "UPDATE jobs SET documents = ?, total = ? WHERE id = ? RETURNING cancel",
+                "UPDATE jobs SET documents = ?, total = ?, items = ?, figures = ?, pages = ?, "
+                "failed = ?, rate = ?, seconds_left = ? WHERE id = ? RETURNING cancel",
                 state.documents,
                 state.total,
+                state.items,
+                state.pictures,
+                state.pages,
+                state.failed,
+                round(state.rate, 1),
+                None if state.left is None else round(state.left),
                 job.id,
             )
             if self._closing or rows[0][0]:
                 raise _Cancelled
 
         try:
-            (report,) = self._index([job.path], corpus=job.corpus, progress=progress)
+            (report,) = self._index(
+                [job.path], corpus=job.corpus, retry_failed=bool(job.retry), progress=progress
+            )
         except _Cancelled:
             self._put_back()
         except UniragError as error:
@@ -210,11 +242,14 @@ class Jobs:
 
     def _jobs(self, tail: str, *values: object) -> list[Job]:
         rows = self._db.rows(
-            "SELECT id, owner, corpus, path, state, message, report, created, ended, documents, "  # noqa: S608
-            f"total FROM jobs {tail}",
+            "SELECT id, owner, corpus, path, state, message, report, created, ended, "  # noqa: S608
+            "documents, total, items, figures, pages, failed, rate, seconds_left, retry "
+            f"FROM jobs {tail}",
             *values,
         )
-        return [
-            Job(i, owner, corpus, Path(path), state, message, report and json.loads(report), *rest)
-            for i, owner, corpus, path, state, message, report, *rest in rows
-        ]
+        return [_job(row) for row in rows]
+
+
+def _job(row: tuple[Any, ...]) -> Job:
+    i, owner, corpus, path, state, message, report, *rest = row
+    return Job(i, owner, corpus, Path(path), state, message, report and json.loads(report), *rest)

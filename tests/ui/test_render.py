@@ -144,6 +144,9 @@ def test_jobs_show_progress_dead_letters_and_a_way_to_stop() -> None:
 
     shown = library.jobs([job("running", documents=3, total=8)])
     assert "3 of 8 documents" in shown
+    assert "left" not in shown
+    late = library.jobs([job("running", documents=3, total=8, failed=2, seconds_left=200.0)])
+    assert "3 of 8 documents, 2 left out, about 3 min left" in late
     assert 'data-cancel="id"' in shown
     dead = [{"source": "<b>.pdf", "anchor": "", "message": "broken; save it again"}]
     partly = library.jobs(

@@ -31,10 +31,17 @@ class Index:
         self.dead = False
 
     def __call__(
-        self, paths: Sequence[Path], *, corpus: str, progress: Callable[[Progress], None]
+        self,
+        paths: Sequence[Path],
+        *,
+        corpus: str,
+        retry_failed: bool = False,
+        progress: Callable[[Progress], None],
     ) -> list[Report]:
         self.calls.append(corpus)
-        state = Progress(total=10)
+        self.retried = retry_failed
+        state = Progress(total=10, items=40, pictures=4, pages=7, failed=1)
+        state.began -= 20
         for state.documents in range(1, 11):
             progress(state)
             if state.documents == 5:
@@ -103,6 +110,9 @@ def test_jobs_run_one_after_the_other_and_say_how_far(jobs: Jobs, index: Index) 
     running = jobs.get(first.id)
     assert running
     assert (running.state, running.documents, running.total) == ("running", 5, 10)
+    assert (running.items, running.figures, running.pages, running.failed) == (40, 4, 7, 1)
+    assert running.rate == pytest.approx(2, abs=0.5)
+    assert running.seconds_left == pytest.approx(20, abs=5)
     assert jobs.get(second.id).state == "queued"  # type: ignore[union-attr]
     assert jobs.waiting() == 2
     index.go.set()
@@ -122,6 +132,9 @@ def test_dead_letters_and_errors_are_told_apart(jobs: Jobs, index: Index) -> Non
     assert "its log" in ended(jobs, jobs.submit("", "c", Path("/c"))).message
     index.error = None
     index.dead = False
+    assert not index.retried
+    ended(jobs, jobs.submit("", "e", Path("/e"), retry=True))
+    assert index.retried
     assert ended(jobs, jobs.submit("", "d", Path("/d"))).state == "done"
 
 

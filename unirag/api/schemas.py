@@ -195,15 +195,27 @@ class JobIn(_In):
 
     corpus: CorpusName
     path: str = Field(max_length=1000, examples=["physics"])
+    retry_failed: bool = False
 
 
 class JobOut(BaseModel):
+    """`documents` of `total` are done with, `failed` of them dead letters. `items`, of which
+    `figures` are some, and `pages` have been read, `rate` items a second. `seconds_left` is null
+    where nothing can be said yet.
+    """
+
     id: str
     corpus: str
     state: State
     message: str
     documents: int
     total: int
+    items: int
+    figures: int
+    pages: int
+    failed: int
+    rate: float
+    seconds_left: float | None
     report: dict[str, Any] | None
     created: float
     ended: float | None

@@ -104,17 +104,21 @@ def index_command(
         task = bar.add_task("indexing", total=None, detail="")
 
         def show(state: Progress) -> None:
-            seconds = max(bar.tasks[0].elapsed or 0.0, 1e-3)
             bar.update(
                 task,
                 total=state.total,
                 completed=state.documents,
-                detail=f"{state.items} items, {state.pictures / seconds:.1f} pictures/s",
+                detail=_detail(state),
             )
 
-        reports = unirag.index(
-            paths, corpus=corpus, prune=prune, retry_failed=retry_failed, progress=show
-        )
+        try:
+            reports = unirag.index(
+                paths, corpus=corpus, prune=prune, retry_failed=retry_failed, progress=show
+            )
+        except KeyboardInterrupt:
+            bar.stop()
+            err.print("stopped; what is stored stays, and the same command goes on from there")
+            raise typer.Exit(130) from None
     if as_json:
         print_json({"corpora": [r.to_json() for r in reports]})
     else:
@@ -123,11 +127,17 @@ def index_command(
     return any(r.dead for r in reports)
 
 
+def _detail(state: Progress) -> str:
+    pages = f"{state.pages} pages, " if state.pages else ""
+    failed = f", {state.failed} failed" if state.failed else ""
+    return f"{pages}{state.pictures} figures, {state.items} items, {state.rate:.1f} items/s{failed}"
+
+
 def _print_report(report: Report) -> None:
     out.print(
         f"[bold]{report.corpus}[/]: {report.figures} figures and {report.passages} passages from "
         f"{report.new} new and {report.changed} changed documents, {report.unchanged} unchanged, "
-        f"{report.removed} removed, {report.seconds:.1f} s",
+        f"{report.removed} removed, {len(report.dead)} failed; {report.seconds:.1f} s",
         soft_wrap=True,
     )
     for trouble in report.dead:

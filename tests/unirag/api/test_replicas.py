@@ -17,11 +17,10 @@ from PIL import Image, ImageDraw
 from qdrant_client import QdrantClient
 
 from retrieval.server import ServerStore
-from unirag import config
+from unirag import config, indexing
 from unirag.api.access import COOKIE
 from unirag.api.service import create
 from unirag.app import App
-from unirag.indexing import Indexer
 
 TEACHER, STUDENT = "teacher-0123456789", "student-0123456789"
 Pair = tuple["Replica", "Replica"]
@@ -39,16 +38,18 @@ class Documents:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stores: list[Any] = []
         self.second, self.go = threading.Event(), threading.Event()
-        real = Indexer._document
+        real = indexing._Run._start
 
-        def document(indexer: Indexer, *given: Any) -> bool:
-            self.stores.append(indexer.store)
-            if len(self.stores) == 2:
-                self.second.set()
-                assert self.go.wait(60)
-            return real(indexer, *given)
+        def start(run: Any, found: Any) -> None:
+            if found.wanted:
+                self.stores.append(run.indexer.store)
+                if len(self.stores) == 2:
+                    self.second.set()
+                    assert self.go.wait(60)
+            real(run, found)
 
-        monkeypatch.setattr(Indexer, "_document", document)
+        monkeypatch.setattr(indexing._Run, "_start", start)
+        monkeypatch.setattr(indexing, "_PATIENCE", 0.0)  # each document is stored at once
 
 
 @pytest.fixture

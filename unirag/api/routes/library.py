@@ -99,7 +99,9 @@ def corpora(who: Who, here: Here) -> dict[str, Any]:
 async def submit(request: Request, who: Teacher, here: Here) -> dict[str, Any]:
     """Index an uploaded file or zip archive, or a path below the service's `index_root`.
 
-    Uploads to the same corpus add up; the same name again replaces what was there.
+    Uploads to the same corpus add up; the same name again replaces what was there. A job that was
+    cancelled goes on where it was when the same is asked again. A file that could not be read is
+    read again when it has changed, or with `retry_failed`.
     """
     if here.jobs.waiting() >= here.settings.jobs:
         raise TooBusy("too many index jobs are waiting; come again when some are done", 60)
@@ -112,7 +114,7 @@ async def submit(request: Request, who: Teacher, here: Here) -> dict[str, Any]:
             return _job_json(await here.work(lambda: _upload(here, who, corpus, file)))
     asked = await read_json(request, JobIn)
     corpus = _corpus(who, asked.corpus)
-    return _job_json(await here.work(lambda: _on_server(here, who, corpus, asked.path)))
+    return _job_json(await here.work(lambda: _on_server(here, who, corpus, asked)))
 
 
 @router.get("/index-jobs", response_model=JobsOut)
@@ -129,7 +131,7 @@ def job(name: str, who: Teacher, here: Here) -> dict[str, Any]:
 
 @router.delete("/index-jobs/{name}", response_model=JobOut)
 def cancel(name: str, who: Teacher, here: Here) -> dict[str, Any]:
-    """Stop it after the document that it is reading; what it has stored stays."""
+    """Stop it within seconds; what it has stored stays."""
     here.jobs.cancel(_job(here, who, name).id)
     return _job_json(_job(here, who, name))
 
@@ -213,19 +215,19 @@ def _upload(here: Service, who: Caller, corpus: str, file: Uploaded) -> Job:
     return here.jobs.submit(who.name, corpus, folder)
 
 
-def _on_server(here: Service, who: Caller, corpus: str, given: str) -> Job:
+def _on_server(here: Service, who: Caller, corpus: str, asked: JobIn) -> Job:
     root = here.settings.index_root
     if root is None:
         raise BadInput("path: this service indexes uploads only; send the file as a form")
     try:
-        path = (root / given).resolve(strict=True)
+        path = (root / asked.path).resolve(strict=True)
         inside = path.is_relative_to(root.resolve())
     except (OSError, ValueError):  # nothing there, or a name that no file can have
         inside = False
     if not inside:
         raise BadInput("path: nothing is there; expected a file or folder below the index root")
     _check_root(here, corpus, path)
-    return here.jobs.submit(who.name, corpus, path)
+    return here.jobs.submit(who.name, corpus, path, asked.retry_failed)
 
 
 def _check_root(here: Service, corpus: str, path: Path) -> None:
