@@ -1,0 +1,203 @@
+"""Does an index that was killed again and again end as one that nobody disturbed?
+
+    python -m benchmarks.index_kills [--kills 50] [--papers 300] [--book DIR] [--seed 7]
+
+Indexes a book (openstax-physics) and generated PDFs undisturbed, then into another home with
+SIGKILL at random points, and compares the collections item by item: ids, payloads and vectors. How
+long each run may live is drawn anew, up to a share of the undisturbed time, so that kills fall into
+starting, reading, encoding and writing alike. Vectors may differ by what the size of a batch
+changes in the last digits: a run that goes on encodes other texts together. Writes
+results/index_kills.json; exits with 1 where anything is lost, doubled or different.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import qdrant_edge as qe
+from PIL import Image, ImageDraw
+from reportlab.lib.utils import ImageReader
+from reportlab.pdfgen.canvas import Canvas
+
+from benchmarks.environment import CORPORA, HERE, describe
+
+LIBRARIES = ("torch", "sentence-transformers", "qdrant-edge-py", "pypdfium2", "numpy")
+TOLERANCE = 1e-3  # in a unit vector's components; bf16 keeps 8 bits
+WORDS = (
+    "light lens ray focus mirror wave crest trough energy force mass charge field current atom "
+    "cell leaf root enzyme acid base salt bond heat work gas pressure volume orbit planet star"
+).split()
+Stored = dict[str, tuple[dict[str, Any], dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """How two collections differ: nothing is lost, doubled or other where all are 0."""
+
+    items: int
+    missing: int
+    extra: int
+    payloads: int
+    vectors: int
+    largest_difference: float
+
+    @property
+    def same(self) -> bool:
+        return not (self.missing or self.extra or self.payloads or self.vectors)
+
+
+def write_papers(folder: Path, count: int, seed: int) -> None:
+    """PDFs of one to four pages with words, and a figure on each first page."""
+    rng = random.Random(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        canvas = Canvas(str(folder / f"paper-{number:03}.pdf"), invariant=True)
+        for page in range(rng.randint(1, 4)):
+            for line in range(30):
+                words = " ".join(rng.choices(WORDS, k=9))
+                canvas.drawString(72, 740 - 14 * line, f"{words.capitalize()}.")
+            if page == 0:
+                figure = Image.new("RGB", (160, 120), "white")
+                draw = ImageDraw.Draw(figure)
+                draw.ellipse([rng.randrange(60), rng.randrange(40), 110, 100], outline="black")
+                draw.line([rng.randrange(160), 0, rng.randrange(160), 120], fill="blue", width=3)
+                canvas.drawImage(ImageReader(figure), 72, 180, 200, 130)
+                canvas.drawString(72, 160, f"Figure 1. {rng.choice(WORDS)} of paper {number}.")
+            canvas.showPage()
+        canvas.save()
+
+
+def collection(home: Path) -> Stored:
+    """Payload and vectors of every point of the home's embedded collection."""
+    shard = qe.EdgeShard.load(str(home / "collection" / "shard"))
+    found: Stored = {}
+    offset = None
+    try:
+        while True:
+            request = qe.ScrollRequest(
+                offset=offset, limit=1000, with_payload=True, with_vector=True
+            )
+            records, offset = shard.scroll(request)
+            for record in records:
+                assert str(record.id) not in found, f"{record.id} is there twice"
+                found[str(record.id)] = (dict(record.payload or {}), dict(record.vector))
+            if offset is None:
+                return found
+    finally:
+        shard.close()
+
+
+def compare(one: Stored, other: Stored) -> Compared:
+    payloads, vectors, largest = 0, 0, 0.0
+    for key in one.keys() & other.keys():
+        (payload_a, vectors_a), (payload_b, vectors_b) = one[key], other[key]
+        payloads += payload_a != payload_b
+        if vectors_a.keys() != vectors_b.keys():
+            vectors += 1
+            continue
+        apart = 0.0
+        for name, a in vectors_a.items():
+            b = vectors_b[name]
+            if isinstance(a, qe.SparseVector):
+                same = dict(zip(a.indices, a.values, strict=True)) == dict(
+                    zip(b.indices, b.values, strict=True)
+                )
+                apart = max(apart, 0.0 if same else np.inf)
+            else:
+                apart = max(apart, float(np.abs(np.asarray(a) - np.asarray(b)).max()))
+        vectors += apart > TOLERANCE
+        largest = max(largest, apart)
+    return Compared(
+        len(one),
+        len(one.keys() - other.keys()),
+        len(other.keys() - one.keys()),
+        payloads,
+        vectors,
+        largest,
+    )
+
+
+def run_killed(
+    command: Sequence[str], kills: int, longest: float, rng: random.Random, **options: Any
+) -> tuple[int, float]:
+    """Run until `kills` processes were killed, each after up to `longest` seconds, then to the end.
+
+    A run that ends before its kill counts for nothing: another begins. Returns how many ended so,
+    and the seconds of the last, undisturbed one.
+    """
+    done, early = 0, 0
+    while done < kills and early < kills:
+        process = subprocess.Popen(command, **options)
+        try:
+            code = process.wait(rng.uniform(0, longest))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            done += 1
+        else:
+            if code not in (0, 4):
+                raise RuntimeError(f"the run ended with {code}")
+            early += 1
+    began = time.perf_counter()
+    subprocess.run(command, check=True, **options)
+    return early, time.perf_counter() - began
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--papers", type=int, default=300)
+    parser.add_argument("--book", type=Path, default=CORPORA / "openstax-physics")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--ocr", action="store_true", help="read labels too; slower by far")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="unirag-kills-") as scratch:
+        papers = Path(scratch) / "papers"
+        write_papers(papers, given.papers, given.seed)
+        books = [str(given.book.absolute())] if given.book.is_dir() else []
+
+        def command(home: str) -> list[str]:
+            ocr = [] if given.ocr else ["--no-ocr"]
+            where = ["--home", str(Path(scratch) / home), "--json"]
+            return [sys.executable, "-m", "unirag", "index", *books, str(papers), *ocr, *where]
+
+        quiet = {"stdout": subprocess.DEVNULL, "cwd": HERE.parent}
+        began = time.perf_counter()
+        subprocess.run(command("calm"), check=True, **quiet)  # type: ignore[call-overload]
+        calm = time.perf_counter() - began
+        # the work of one run, spread over the kills, and a start for each
+        longest = calm / 3
+        rng = random.Random(given.seed)
+        early, last = run_killed(command("killed"), given.kills, longest, rng, **quiet)
+        same = compare(collection(Path(scratch) / "calm"), collection(Path(scratch) / "killed"))
+    result = {
+        **describe(LIBRARIES),
+        "book": books and given.book.name,
+        "papers": given.papers,
+        "kills": given.kills,
+        "seed": given.seed,
+        "undisturbed_seconds": round(calm, 1),
+        "last_run_seconds": round(last, 1),
+        "runs_that_ended_before_their_kill": early,
+        **asdict(same),
+        "same": same.same,
+    }
+    target = HERE / "results" / "index_kills.json"
+    target.write_text(json.dumps(result, indent=2) + "\n")
+    sys.stdout.write(json.dumps(result, indent=2) + "\n")
+    return 0 if same.same else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

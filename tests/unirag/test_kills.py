@@ -1,0 +1,54 @@
+"""Indexing that is killed at random points ends as if nobody had disturbed it."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import data.sample
+from benchmarks.index_kills import collection, compare, run_killed, write_papers
+from data.readers import scan
+from unirag.manifest import Manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = Path(data.sample.__file__).parent
+KILLS = 6
+# Fakes take the models' place: what is tried here is what lies between them.
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.unirag.test_indexing import Bench
+bench = Bench(Path(sys.argv[1]))
+for name, folder in (("sample", sys.argv[2]), ("papers", sys.argv[3])):
+    bench.indexer.index(Path(folder), name)
+bench.store.close()
+"""
+
+
+def test_killed_again_and_again_it_ends_the_same(tmp_path: Path) -> None:
+    papers = tmp_path / "papers"
+    write_papers(papers, 8, seed=1)
+    options = {"cwd": ROOT, "env": {**os.environ, "TMPDIR": str(tmp_path)}}
+
+    def command(home: str) -> list[str]:
+        return [sys.executable, "-c", SCRIPT, str(tmp_path / home), str(SAMPLE), str(papers)]
+
+    began = time.perf_counter()
+    subprocess.run(command("calm"), check=True, **options)  # type: ignore[call-overload]
+    calm = time.perf_counter() - began
+    rng = random.Random(7)
+    run_killed(command("killed"), KILLS, calm, rng, **options)
+    same = compare(collection(tmp_path / "calm"), collection(tmp_path / "killed"))
+    assert same.same, same
+    assert same.largest_difference < 1e-6  # the fakes do not depend on their batch
+    assert same.items > 150
+    manifest = Manifest(tmp_path / "killed" / "manifest.db")
+    for name, folder in (("sample", SAMPLE), ("papers", papers)):
+        journal = manifest.journal(name)
+        assert journal.keys() == {document.source for document in scan(folder)}
+        assert {entry.state for entry in journal.values()} == {"stored"}
+    manifest.close()
