@@ -11,6 +11,7 @@ are lines of JSON, a picture followed by its pixels, and nothing is unpickled:
     {"digest": sha256}                          waits for a line: 1 to decode a picture known before
     {"item": {...}, "size": [w, h] or null, "bytes": n}
     {"problem": message, "anchor": ...}
+    {"page": n or null}                         a sign of life: a page was read, or a second went by
     {"end": reason or null}                     of the document
     {"over": true}                              of the unit
 """
@@ -21,16 +22,18 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from PIL import Image
 
 from data.chunking import Draft, chunk
-from data.documents import Document, Problem
+from data.documents import Block, Document, Figure, Problem
 from data.errors import BadInput
 from data.pictures import Assets, digest_of, open_picture
 from data.readers.files import sha256_of
@@ -41,6 +44,7 @@ __all__ = ["SIDE", "main"]
 
 # Longest side of a picture on its way to be encoded: more than any tower or OCR looks at.
 SIDE = 1600
+_SIGN = 1.0  # seconds
 
 
 class _Gone(BaseException):
@@ -149,11 +153,23 @@ def _document(line: _Line, document: Document, number: int, corpus: str, assets:
     }
     if not line.ask({"document": head, "number": number}):
         raise _PassedOver
-    for event in chunk(document, corpus):
+    for event in chunk(replace(document, read=partial(_watched, line, document)), corpus):
         if isinstance(event, Draft):
             _item(line, event, assets)
         else:
             line.send(_problem(event))
+
+
+def _watched(line: _Line, document: Document) -> Iterator[Block | Figure | Problem]:
+    """What the document gives, with signs of life: its text may become items at its end only."""
+    page, told = None, time.monotonic()
+    for part in document.read():
+        now = time.monotonic()
+        reached = None if isinstance(part, Problem) else part.page
+        if (reached is not None and reached != page) or now - told > _SIGN:
+            line.send({"page": reached if reached != page else None})
+            page, told = reached, now
+        yield part
 
 
 def _problem(problem: Problem) -> dict[str, str]:

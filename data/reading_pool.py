@@ -39,6 +39,7 @@ __all__ = [
     "Event",
     "Idle",
     "ItemRead",
+    "PageRead",
     "ReaderPool",
     "ReadingSettings",
     "UnitFailed",
@@ -90,6 +91,13 @@ class DocumentStart:
 
 
 @dataclass(frozen=True, slots=True)
+class PageRead:
+    """A page of the document that was started last, where its format has pages."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class ItemRead:
     """An item; `picture` is None where it has none, or none that had to be decoded again."""
 
@@ -117,7 +125,17 @@ class Idle:
     """Nothing came for a second."""
 
 
-Event = Count | DocumentStart | ItemRead | Problem | DocumentEnd | Rejected | UnitFailed | Idle
+Event = (
+    Count
+    | DocumentStart
+    | PageRead
+    | ItemRead
+    | Problem
+    | DocumentEnd
+    | Rejected
+    | UnitFailed
+    | Idle
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,11 +221,18 @@ class ReaderPool:
 
 def _worth(units: Sequence[Unit]) -> int:
     """As many as there are cores, for a megabyte or a folder each: one takes a while to start."""
-    cores, size = os.cpu_count() or 1, 0
+    cores, size = _cores(), 0
     for unit in units:
         with suppress(OSError):  # its reader says so
             size += cores * _WORTH if unit.path.is_dir() else unit.path.stat().st_size
     return max(1, min(cores, size // _WORTH))
+
+
+def _cores() -> int:
+    """Those that this process may use: a container has fewer than the machine."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _in_turn(lanes: Sequence[_Lane]) -> Iterator[Event]:
@@ -351,6 +376,9 @@ class _Talk:
                     self._worker.tell(int(self._order.lacking(digest)))
                 case {"problem": said, "anchor": anchor}:
                     self._put(Problem(anchor, said))
+                case {"page": number}:
+                    if number is not None:
+                        self._put(PageRead(number))
                 case {"document": head, "number": number}:
                     self._begin(head, number)
                 case {"end": reason}:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Protocol
 
 from PIL import Image
@@ -20,6 +21,7 @@ from data.reading_pool import (
     DocumentStart,
     Event,
     ItemRead,
+    PageRead,
     ReaderPool,
     UnitFailed,
 )
@@ -120,7 +122,6 @@ class _Run:
     seen: set[str] = field(default_factory=set)
     shown: set[Path] = field(default_factory=set)
     failed_units: set[str] = field(default_factory=set)
-    pages: set[int] = field(default_factory=set)  # of the document that is being read
 
     def __post_init__(self) -> None:
         self.report = Report(self.corpus.name)
@@ -160,8 +161,11 @@ class _Run:
                 self._flush()
 
     def _failed_before(self, unit: Unit) -> bool:
+        """Whether it ended its reader before there was a document, and has not changed since."""
         known = self.journal.get(unit.source)
-        if not known or known.seen != _stamp(unit) or self.retry_failed or not known.seen:
+        if self.retry_failed or known is None or known.state != "failed":
+            return False
+        if not known.seen or known.seen != _stamp(unit):
             return False
         self.failed_units.add(unit.source)
         self._dead(unit.source, known.reason)
@@ -198,11 +202,14 @@ class _Run:
                 return
             case DocumentStart():
                 self._start(event)
+            case PageRead():
+                self.state.pages += 1
             case DocumentEnd():
                 self._end(event.reason)
             case Count():
                 self.state.total += event.documents - 1
             case Rejected():
+                self.failed_units.add(event.source)
                 self._bury(event.source, "", event.reason)
             case UnitFailed() if event.unit.source not in self.failed_units:
                 self.failed_units.add(event.unit.source)
@@ -219,7 +226,6 @@ class _Run:
             self.indexer.manifest.mark(self.corpus.name, "queued", [(source, seen)])
             self.document = Pending(source, seen, start.title, known is not None)
             self.window.open(self.document)
-            self.pages.clear()
             return
         assert known is not None
         if known.fingerprint != seen:
@@ -247,9 +253,6 @@ class _Run:
         self.window.add(self.document, item, read.picture)
         self.state.items += 1
         self.state.pictures += bool(item.image)
-        if item.page is not None and item.page not in self.pages:
-            self.pages.add(item.page)
-            self.state.pages += 1
         if self.state.items % 16 == 0:
             self.progress(self.state)
 
@@ -298,10 +301,11 @@ class _Run:
 
 def _stamp(unit: Unit) -> str:
     """What tells whether a file changed whose content no reader lives to see; "" for a folder."""
-    if unit.path.is_dir():
+    try:
+        told = unit.path.stat()
+    except OSError:  # it has gone meanwhile
         return ""
-    told = unit.path.stat()
-    return f"file:{told.st_size}:{told.st_mtime_ns}"
+    return "" if S_ISDIR(told.st_mode) else f"file:{told.st_size}:{told.st_mtime_ns}"
 
 
 def corpus_name(path: Path) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from reportlab.pdfgen.canvas import Canvas
 
 from data.chunking import Draft, chunk
 from data.documents import Document
@@ -28,6 +29,7 @@ from data.reading_pool import (
     Event,
     Idle,
     ItemRead,
+    PageRead,
     ReaderPool,
     ReadingSettings,
     UnitFailed,
@@ -195,6 +197,26 @@ def test_a_file_that_ruins_it_before_there_is_a_document(pool: Pool, root: Path,
     failed = [e.unit.source for e in events if isinstance(e, UnitFailed)]
     assert failed == [f"find-{what}.txt", "m.zip", "m.zip"]  # each process finds it out
     assert reasons(events) == [None, None]
+
+
+def test_pages_are_told_as_they_are_read(pool: Pool, root: Path) -> None:
+    """All of them make one passage or few, which come at the end: its reader is not idle."""
+    canvas = Canvas(str(root / "a.pdf"))
+    for number in range(5):
+        for line in range(12):
+            words = " ".join(f"w{number}{line}{n}" for n in range(9))
+            canvas.drawString(72, 700 - 14 * line, f"{words} and so on.")
+        canvas.showPage()
+    canvas.save()
+    events = read(pool(), root)
+    assert [e.number for e in events if isinstance(e, PageRead)] == [1, 2, 3, 4, 5]
+    assert reasons(events) == [None]
+
+
+def test_a_reader_that_is_slow_but_goes_on_is_not_given_up(pool: Pool, root: Path) -> None:
+    text = "".join(f"A paragraph of number {n}.\n\n" for n in range(10))
+    (root / "read-drip.txt").write_text(text)  # one passage, after 4 seconds
+    assert reasons(read(pool(HOSTILE, stall_seconds=2), root)) == [None]
 
 
 def test_what_a_library_prints_is_no_answer(pool: Pool, root: Path) -> None:
