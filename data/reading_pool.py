@@ -47,7 +47,8 @@ __all__ = [
 
 _COMMAND = (sys.executable, "-W", "ignore", "-m", "data.reading")
 _ROOT = Path(__file__).resolve().parent.parent
-_AHEAD = 16  # events of a process that wait to be taken, a decoded picture of up to 8 MB in each
+_AHEAD = 32_000_000  # bytes of a process's events that wait to be taken: a few pictures, much text
+_EVENT = 2_000  # bytes of an event beside its pixels, about
 _TICK = 0.5  # seconds
 _WORTH = 1_000_000  # bytes to read that are worth a process
 
@@ -271,16 +272,20 @@ class _Lane:
         self.orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self.worker: _Worker | None = None
         self._number, self._start, self._closed = number, start, closed
-        self._events: queue.Queue[Event | _Over | Exception] = queue.Queue(_AHEAD)
+        self._events: queue.SimpleQueue[tuple[Event | _Over | Exception, int]] = queue.SimpleQueue()
+        self._room, self._held = threading.Condition(), 0
         # The process dies with the thread that started it, so that is the one that lasts.
         self._thread = threading.Thread(target=self._work, name=f"reading-{number}", daemon=True)
         self._thread.start()
 
     def take(self) -> Event | _Over:
         try:
-            event = self._events.get(timeout=1.0)
+            event, size = self._events.get(timeout=1.0)
         except queue.Empty:
             return Idle()
+        with self._room:
+            self._held -= size
+            self._room.notify()
         if isinstance(event, Exception):
             raise event
         return event
@@ -291,12 +296,16 @@ class _Lane:
             worker.kill()
         self._thread.join()
 
-    def _put(self, event: Event | _Over | Exception) -> None:
-        while not self._closed.is_set():
-            with suppress(queue.Full):
-                self._events.put(event, timeout=_TICK)
-                return
-        raise _Closed
+    def _put(self, event: Event | _Over | Exception, pixels: int = 0) -> None:
+        """Waits until there is room; one event always has."""
+        size = _EVENT + pixels
+        with self._room:
+            while self._held and self._held + size > _AHEAD and not self._closed.is_set():
+                self._room.wait(_TICK)
+            self._held += size
+        if self._closed.is_set():
+            raise _Closed
+        self._events.put((event, size))
 
     def _work(self) -> None:
         try:
@@ -355,7 +364,7 @@ class _Talk:
     """One request: `source` is the document that is being read, `number` the last one begun."""
 
     def __init__(
-        self, worker: _Worker, order: _Order, put: Callable[[Event], None], after: int
+        self, worker: _Worker, order: _Order, put: Callable[..., None], after: int
     ) -> None:
         self._worker, self._order, self._put = worker, order, put
         self.source: str | None = None
@@ -371,7 +380,7 @@ class _Talk:
                     return
                 case {"item": item, "size": size}:
                     picture = Image.frombytes("RGB", tuple(size), pixels) if size else None
-                    self._put(ItemRead(Item.from_json(item), picture))
+                    self._put(ItemRead(Item.from_json(item), picture), len(pixels))
                 case {"digest": digest}:
                     self._worker.tell(int(self._order.lacking(digest)))
                 case {"problem": said, "anchor": anchor}:

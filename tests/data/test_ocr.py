@@ -181,6 +181,7 @@ def test_a_digest_is_read_once_for_each_setting(tmp_path: Path) -> None:
     first = CountingReader(cache=cache)
     assert [first.labels(d, picture) for d in "aab"] == ["width 30"] * 3
     assert first.calls == 2
+    assert (first.known("a"), first.known("c")) == ("width 30", None)
     cache.close()
 
     cache = OcrCache(tmp_path / "new folder" / "labels.db")

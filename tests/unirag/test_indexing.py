@@ -25,6 +25,7 @@ from retrieval.bm25 import Bm25
 from retrieval.edge import EdgeStore
 from retrieval.encoder import Seen, unit
 from retrieval.store import Stamp, Where
+from unirag import indexing
 from unirag.indexing import Indexer, corpus_name, searchable
 from unirag.manifest import Manifest
 from unirag.search import Searcher, SearchSettings, check
@@ -262,7 +263,10 @@ def test_what_moved_or_is_in_two_corpora_is_encoded_once(
     assert len(same) == 2
 
 
-def test_pictures_of_many_documents_are_encoded_in_batches(bench: Bench, tmp_path: Path) -> None:
+def test_pictures_of_many_documents_are_encoded_in_batches(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "_PATIENCE", 600.0)  # however slow the machine is
     folder = tmp_path / "photos"
     folder.mkdir()
     for n in range(70):

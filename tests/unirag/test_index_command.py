@@ -1,0 +1,64 @@
+"""`unirag index`: what it hands over, and how it ends when it is interrupted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unirag.app import App
+from unirag.manifest import Trouble
+from unirag.progress import Progress, Report
+
+
+def test_it_hands_over_what_was_asked_and_reports(
+    unirag: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {}
+
+    def index(self: App, paths: Any, **options: Any) -> list[Report]:
+        given.update(options)
+        options["progress"](Progress(documents=1, total=2, items=30, pictures=4, pages=5))
+        dead = Trouble("a.pdf", "", "a.pdf: its reader gave nothing for 120 s", dead=True)
+        return [Report("x", new=1, figures=4, passages=26, pages=5, troubles=[dead], seconds=2)]
+
+    monkeypatch.setattr(App, "index", index)
+    monkeypatch.setenv("UNIRAG_HOME", str(tmp_path / "home"))
+    said = unirag(f"index {tmp_path} --retry-failed --json")
+    assert said.code == 4
+    assert given["retry_failed"] is True
+    (report,) = said.json["corpora"]
+    assert (report["pages"], report["items_per_second"], report["documents"]["failed"]) == (
+        5,
+        15,
+        1,
+    )
+    said = unirag(f"index {tmp_path}")
+    assert given["retry_failed"] is False
+    assert "1 new and 0 changed documents" in said.out
+    assert "1 failed; 2.0 s" in said.out
+    assert "not indexed a.pdf: its reader gave nothing for 120 s" in said.out
+
+
+def test_ctrl_c_says_how_to_go_on(
+    unirag: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def index(self: App, paths: Any, **options: Any) -> list[Report]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(App, "index", index)
+    monkeypatch.setenv("UNIRAG_HOME", str(tmp_path / "home"))
+    said = unirag(f"index {tmp_path}")
+    assert said.code == 130
+    assert "what is stored stays, and the same command goes on from there" in said.err
+
+
+def test_time_left_is_told_when_something_can_be_said() -> None:
+    state = Progress(total=100)
+    assert state.left is None
+    state.began -= 10
+    state.documents = state.unchanged = 40
+    assert state.left is None  # what was unchanged took no time
+    state.documents = 50
+    assert state.left == pytest.approx(50, abs=1)
