@@ -330,6 +330,7 @@ class _Lane:
         while not self._closed.is_set():
             if self.worker is None:
                 self.worker = self._start()
+                self.worker.ready()
             request = {
                 "path": str(unit.path.absolute()),
                 "root": str(unit.root.absolute()),
@@ -410,6 +411,12 @@ class _Talk:
         self._worker.tell(int(wanted))
 
 
+def _not_started(error: Exception) -> UniragError:
+    return UniragError(
+        f"no process can be started to read documents ({error}); run `unirag doctor`"
+    )
+
+
 class _Closed(Exception):
     """The pool is being closed."""
 
@@ -436,12 +443,15 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
             )
-            message, _ = self.hear()
-        except (OSError, _Gone) as error:
-            raise UniragError(
-                f"no process can be started to read documents ({error}); run `unirag doctor`"
-            ) from None
-        assert message == {"ready": True}
+        except OSError as error:
+            raise _not_started(error) from None
+
+    def ready(self) -> None:
+        """Returns once it can be asked, however long that takes on a busy machine."""
+        try:
+            self.hear(limited=False)
+        except _Gone as gone:
+            raise _not_started(gone) from None
 
     def begin(self) -> None:
         """Another document: what was spent on those before no longer counts."""
@@ -455,17 +465,19 @@ class _Worker:
         except OSError:
             raise self._gone() from None
 
-    def hear(self) -> tuple[dict[str, Any], bytes]:
+    def hear(self, limited: bool = True) -> tuple[dict[str, Any], bytes]:
+        """Its next message with the bytes behind it. Raises `_Gone` where it has ended."""
         assert self._process.stdout is not None
+        began = time.monotonic()
         with self._lock:
-            self._since = time.monotonic()
+            self._since = began if limited else None
         line = self._process.stdout.readline()
         whole = line.endswith(b"\n")
         message = json.loads(line) if whole else {}
         size = message.get("bytes", 0)
         pixels = self._process.stdout.read(size) if size else b""
         with self._lock:
-            self._spent += time.monotonic() - self._since
+            self._spent += time.monotonic() - began
             self._since = None
         if self._late or not whole or len(pixels) < size:
             raise self._gone()

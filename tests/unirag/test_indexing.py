@@ -298,11 +298,11 @@ def test_a_file_that_hangs_its_reader_is_one_dead_letter_and_costs_its_time_once
     (book / "read-hang.txt").write_text("A word.\n\nAnother.\n")
     (book / "find-crash.txt").write_text("A word.\n")
     hostile = (sys.executable, str(Path(__file__).parents[1] / "data" / "hostile_reader.py"))
-    limits = ReadingSettings(workers=1, stall_seconds=3)
+    limits = ReadingSettings(workers=1, stall_seconds=6)
     bench.indexer.readers = partial(ReaderPool, limits, tmp_path / "home" / "assets", hostile)
     report = bench.indexer.index(book, "optics")
     said = {t.source: t.message for t in report.dead}
-    assert "gave nothing for 3 s" in said["read-hang.txt"]
+    assert "gave nothing for 6 s" in said["read-hang.txt"]
     assert "sudden end" in said["find-crash.txt"]
     assert (report.new, len(bench.ids())) == (2, 3)
     began = time.monotonic()
@@ -312,7 +312,7 @@ def test_a_file_that_hangs_its_reader_is_one_dead_letter_and_costs_its_time_once
     bench.indexer.readers = partial(ReaderPool, ReadingSettings(), tmp_path / "home" / "assets")
     cured = bench.indexer.index(book, "optics", retry_failed=True)
     assert (cured.new, cured.dead, cured.unchanged) == (2, [], 2)
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 100
 
 
 def test_what_cannot_be_looked_into_is_not_taken_for_deleted(
