@@ -1,4 +1,4 @@
-"""Reads documents in a process of its own, which `data/reading_pool.py` starts, asks and ends.
+"""Reads documents in a process of its own, which `data/reader_process.py` starts, asks and ends.
 
 What a stranger's file makes of a PDF or picture library may hang, crash or eat memory; none of that
 can be stopped from another thread, but a process can be killed. The worker is a command of its own

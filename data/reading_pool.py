@@ -7,12 +7,9 @@ is made of them does not depend on timing. Each process runs ahead by a few even
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import shutil
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,118 +22,29 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
 
 from data.documents import Problem
-from data.errors import UniragError
+from data.reader_process import Gone, ReaderProcess, ReadingSettings
 from data.readers.scan import Rejected, Unit
+from data.reading_events import (
+    Count,
+    DocumentEnd,
+    DocumentStart,
+    Event,
+    Idle,
+    ItemRead,
+    PageRead,
+    UnitFailed,
+)
 from data.records import Item
 
-__all__ = [
-    "Count",
-    "DocumentEnd",
-    "DocumentStart",
-    "Event",
-    "Idle",
-    "ItemRead",
-    "PageRead",
-    "ReaderPool",
-    "ReadingSettings",
-    "UnitFailed",
-]
+__all__ = ["ReaderPool"]
 
 _COMMAND = (sys.executable, "-W", "ignore", "-m", "data.reading")
-_ROOT = Path(__file__).resolve().parent.parent
 _AHEAD = 32_000_000  # bytes of a process's events that wait to be taken: a few pictures, much text
 _EVENT = 2_000  # bytes of an event beside its pixels, about
 _TICK = 0.5  # seconds
 _WORTH = 1_000_000  # bytes to read that are worth a process
-
-
-class ReadingSettings(BaseModel):
-    """Processes that read documents, and what a file may cost one.
-
-    `workers` is the number of cores unless given, or less where there is little to read. A file is
-    given up when its reader gives nothing for `stall_seconds`, has worked on it for `file_seconds`
-    altogether, or needs more than `file_megabytes` of memory (Linux only). The slowest honest
-    picture takes 7 s on a busy machine.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    workers: int | None = Field(None, ge=1, le=256)
-    stall_seconds: float = Field(120, gt=0)
-    file_seconds: float = Field(3600, gt=0)
-    file_megabytes: int = Field(2000, ge=100)
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """A unit turned out to hold this many documents."""
-
-    documents: int
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentStart:
-    """A document was found; its items follow if it was `wanted`, up to its `DocumentEnd`.
-
-    `pictures` are the files that it shows.
-    """
-
-    source: str
-    fingerprint: str
-    title: str
-    pictures: frozenset[Path]
-    wanted: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class PageRead:
-    """A page of the document that was started last, where its format has pages."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class ItemRead:
-    """An item; `picture` is None where it has none, or none that had to be decoded again."""
-
-    item: Item
-    picture: Image.Image | None
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentEnd:
-    """Of the document that was started last; `reason` says why it could not be read."""
-
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class UnitFailed:
-    """The process that looked into a unit came to an end; which documents it holds is unknown."""
-
-    unit: Unit
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """Nothing came for a second."""
-
-
-Event = (
-    Count
-    | DocumentStart
-    | PageRead
-    | ItemRead
-    | Problem
-    | DocumentEnd
-    | Rejected
-    | UnitFailed
-    | Idle
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +116,10 @@ class ReaderPool:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def _worker(self) -> _Worker:
+    def _worker(self) -> ReaderProcess:
         limit = str(self._settings.file_megabytes)
         command = [*self._command, str(os.getpid()), limit, str(self._assets)]
-        return _Worker(command, self._temporary, self._settings)
+        return ReaderProcess(command, self._temporary, self._settings)
 
     def _watching(self) -> None:
         while not self._closed.wait(_TICK):
@@ -266,11 +174,11 @@ class _Lane:
         self,
         number: int,
         settings: ReadingSettings,
-        start: Callable[[], _Worker],
+        start: Callable[[], ReaderProcess],
         closed: threading.Event,
     ) -> None:
         self.orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
-        self.worker: _Worker | None = None
+        self.worker: ReaderProcess | None = None
         self._number, self._start, self._closed = number, start, closed
         self._events: queue.SimpleQueue[tuple[Event | _Over | Exception, int]] = queue.SimpleQueue()
         self._room, self._held = threading.Condition(), 0
@@ -345,7 +253,7 @@ class _Lane:
                 talk.over(request)
                 self._put(_Over())
                 return
-            except _Gone as gone:
+            except Gone as gone:
                 self.worker.end()
                 self.worker = None
                 if self._closed.is_set():
@@ -365,14 +273,14 @@ class _Talk:
     """One request: `source` is the document that is being read, `number` the last one begun."""
 
     def __init__(
-        self, worker: _Worker, order: _Order, put: Callable[..., None], after: int
+        self, worker: ReaderProcess, order: _Order, put: Callable[..., None], after: int
     ) -> None:
         self._worker, self._order, self._put = worker, order, put
         self.source: str | None = None
         self.number = after - 1
 
     def over(self, request: dict[str, Any]) -> None:
-        """Raises `_Gone` where the process ends before the unit does."""
+        """Raises `Gone` where the process ends before the unit does."""
         self._worker.tell(request)
         while True:
             message, pixels = self._worker.hear()
@@ -411,120 +319,5 @@ class _Talk:
         self._worker.tell(int(wanted))
 
 
-def _not_started(error: Exception) -> UniragError:
-    return UniragError(
-        f"no process can be started to read documents ({error}); run `unirag doctor`"
-    )
-
-
 class _Closed(Exception):
     """The pool is being closed."""
-
-
-class _Gone(Exception):
-    """The process has ended, for the reason given."""
-
-
-class _Worker:
-    """A process that reads. Its time counts only while somebody waits for its answer."""
-
-    def __init__(self, command: Sequence[str], temporary: Path, settings: ReadingSettings) -> None:
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        self._settings = settings
-        self._lock = threading.Lock()
-        self._since: float | None = None
-        self._spent = 0.0
-        self._late = ""
-        try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own command
-                command,
-                cwd=_ROOT,  # where `data` is this package, whatever folder the user is in
-                env={**os.environ, **threads, "TMPDIR": str(temporary)},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-            )
-        except OSError as error:
-            raise _not_started(error) from None
-
-    def ready(self) -> None:
-        """Returns once it can be asked, however long that takes on a busy machine."""
-        try:
-            self.hear(limited=False)
-        except _Gone as gone:
-            raise _not_started(gone) from None
-
-    def begin(self) -> None:
-        """Another document: what was spent on those before no longer counts."""
-        self._spent = 0.0
-
-    def tell(self, message: Any) -> None:
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps(message).encode() + b"\n")
-            self._process.stdin.flush()
-        except OSError:
-            raise self._gone() from None
-
-    def hear(self, limited: bool = True) -> tuple[dict[str, Any], bytes]:
-        """Its next message with the bytes behind it. Raises `_Gone` where it has ended."""
-        assert self._process.stdout is not None
-        began = time.monotonic()
-        with self._lock:
-            self._since = began if limited else None
-        line = self._process.stdout.readline()
-        whole = line.endswith(b"\n")
-        message = json.loads(line) if whole else {}
-        size = message.get("bytes", 0)
-        pixels = self._process.stdout.read(size) if size else b""
-        with self._lock:
-            self._spent += time.monotonic() - began
-            self._since = None
-        if self._late or not whole or len(pixels) < size:
-            raise self._gone()
-        return message, pixels
-
-    def check(self, now: float) -> None:
-        """Kill it where it is over its time."""
-        limits = self._settings
-        with self._lock:
-            if self._since is None or self._late:
-                return
-            silent = now - self._since
-            if silent > limits.stall_seconds:
-                said = f"its reader gave nothing for {limits.stall_seconds:g} s"
-                key = "stall_seconds"
-            elif self._spent + silent > limits.file_seconds:
-                said = f"reading it took longer than {limits.file_seconds:g} s"
-                key = "file_seconds"
-            else:
-                return
-            self._late = (
-                f"{said}; open it and save it again, or raise reading.{key} and index with "
-                "--retry-failed"
-            )
-            self._process.kill()
-
-    def kill(self) -> None:
-        self._process.kill()
-
-    def end(self) -> None:
-        self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            with suppress(OSError):  # bytes were left that it no longer takes
-                pipe.close()
-        self._process.wait()
-
-    def _gone(self) -> _Gone:
-        if self._late:
-            return _Gone(self._late)
-        try:
-            code = self._process.wait(timeout=2)
-        except subprocess.TimeoutExpired:  # its pipe is shut, but it lives
-            self._process.kill()
-            code = self._process.wait()
-        how = f"signal {signal.strsignal(-code)}" if code < 0 else f"exit code {code}"
-        return _Gone(
-            f"its reader came to a sudden end ({how}), perhaps for want of memory; open it and "
-            "save it again"
-        )

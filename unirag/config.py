@@ -25,7 +25,7 @@ from pydantic_settings import (
 )
 
 from data.errors import BadInput, BadSetting
-from data.reading_pool import ReadingSettings
+from data.reader_process import ReadingSettings
 from generation.answer import AnswerSettings
 from unirag.api.settings import ApiKeys, ServiceSettings
 from unirag.search import SearchSettings

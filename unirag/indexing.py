@@ -15,16 +15,16 @@ from PIL import Image
 from data.documents import Problem
 from data.errors import BadInput
 from data.readers.scan import FORMATS, Rejected, Unit, Walk
-from data.reading_pool import (
+from data.reading_events import (
     Count,
     DocumentEnd,
     DocumentStart,
     Event,
     ItemRead,
     PageRead,
-    ReaderPool,
     UnitFailed,
 )
+from data.reading_pool import ReaderPool
 from retrieval.bm25 import Bm25
 from retrieval.store import VectorStore, Where
 from unirag.batches import Pending, Window, Writer, searchable

@@ -20,9 +20,10 @@ from reportlab.pdfgen.canvas import Canvas
 from data.chunking import Draft, chunk
 from data.documents import Document
 from data.errors import UniragError
+from data.reader_process import ReadingSettings
 from data.readers import Rejected, scan
 from data.readers.scan import Unit, Walk
-from data.reading_pool import (
+from data.reading_events import (
     Count,
     DocumentEnd,
     DocumentStart,
@@ -30,10 +31,9 @@ from data.reading_pool import (
     Idle,
     ItemRead,
     PageRead,
-    ReaderPool,
-    ReadingSettings,
     UnitFailed,
 )
+from data.reading_pool import ReaderPool
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = (sys.executable, str(Path(__file__).with_name("hostile_reader.py")))

@@ -19,7 +19,8 @@ from PIL import Image, ImageDraw
 
 from data.errors import BadInput, UniragError
 from data.pictures import Assets
-from data.reading_pool import ReaderPool, ReadingSettings
+from data.reader_process import ReadingSettings
+from data.reading_pool import ReaderPool
 from data.records import Query, WeightedAudio, WeightedImage
 from retrieval.bm25 import Bm25
 from retrieval.edge import EdgeStore
