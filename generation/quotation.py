@@ -106,7 +106,8 @@ def _worth(s: Statement, question: str, chosen: Sequence[Statement]) -> float:
         worth += _NEXT
     if chosen and _section(item) != _section(chosen[0].source.item):
         worth -= _ELSEWHERE
-    if not follows and (leans(text) if item.kind == "figure" else not alone(text)):
+    whole = item.kind == "figure" or item.role == "term"  # these need no paragraph
+    if not follows and (leans(text) if whole else not alone(text)):
         worth -= _LEANING
     return worth
 
