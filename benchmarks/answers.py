@@ -6,9 +6,9 @@
 
 `run` asks what a book itself answers and what it does not (`unirag/questions.py`): over two books
 and three seeds 360 questions and 144. Ours answers all of them, plain RAG and the model alone
-each twelfth. Nothing was trained or chosen on the books of the table. What answers said is not kept:
-it is the books'. `examples` asks the sample corpus, whose texts are our own, and writes 40 answers
-as they came to docs/answers.md, with the times of the demo's set-up.
+each twelfth. Nothing was trained or chosen on the books of the table. What answers said is not
+kept: it is the books'. `examples` asks the sample corpus, whose texts are our own, and writes 40
+answers as they came to docs/answers.md, with the times of the demo's set-up.
 """
 
 from __future__ import annotations
