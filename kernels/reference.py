@@ -1,4 +1,4 @@
-"""MoE-LoRA and prompt mixing in plain PyTorch: the CPU path, and the kernels' oracle.
+"""MoE-LoRA, routing and prompt mixing in plain PyTorch: the CPU path, and the kernels' oracle.
 
 B batch, T tokens, M rows, K in, N out, E experts, R rank, C = E x R the joined rank space;
 in `mix_prompts` N entries, D prototype width, P prompts per entry, W tower width.
@@ -6,11 +6,22 @@ in `mix_prompts` N entries, D prototype width, P prompts per entry, W tower widt
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.nn.functional import linear, normalize
 
-__all__ = ["mix_prompts", "moe_lora_delta", "moe_lora_linear"]
+__all__ = ["Norm", "check_shapes", "mix_prompts", "moe_lora_delta", "moe_lora_linear"]
+
+
+class Norm(NamedTuple):
+    """A LayerNorm over K, before a layer."""
+
+    weight_K: Tensor
+    bias_K: Tensor
+    eps: float = 1e-5
 
 
 def moe_lora_delta(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor, scale: float) -> Tensor:
@@ -19,7 +30,7 @@ def moe_lora_delta(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor, scale
     x is (B, T, K) with gates per sample (B, E) or per token (B, T, E), or x is (M, K) with gates
     (M, E). Computed in x's dtype, to which the others are cast. `ValueError` on other shapes.
     """
-    _check_shapes(x, a_ERK, b_ENR, gates)
+    check_shapes(x, a_ERK, b_ENR, gates)
     experts, rank = a_ERK.shape[:2]
     if gates.ndim < x.ndim:
         gates = gates[:, None]  # one row of gates for all tokens of a sample
@@ -39,9 +50,18 @@ def moe_lora_linear(
     b_ENR: Tensor,
     gates: Tensor,
     scale: float,
+    *,
+    norm: Norm | None = None,
+    gelu: bool = False,
 ) -> Tensor:
-    """x W^T + bias + `moe_lora_delta`: a linear layer and its experts."""
-    return linear(x, weight_NK, bias_N) + moe_lora_delta(x, a_ERK, b_ENR, gates, scale)
+    """x W^T + bias + `moe_lora_delta`: a linear layer and its experts.
+
+    `norm` is applied to x before both, the exact GELU to their sum.
+    """
+    if norm is not None:
+        x = F.layer_norm(x, x.shape[-1:], norm.weight_K, norm.bias_K, norm.eps)
+    y = linear(x, weight_NK, bias_N) + moe_lora_delta(x, a_ERK, b_ENR, gates, scale)
+    return F.gelu(y) if gelu else y
 
 
 def mix_prompts(
@@ -83,7 +103,8 @@ def mix_prompts(
     return torch.einsum("bn,npw->bpw", weights_BN, prompts_NPW.to(weights_BN.dtype)), weights_BN
 
 
-def _check_shapes(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor) -> None:
+def check_shapes(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor) -> None:
+    """`ValueError` unless they fit as `moe_lora_delta` says."""
     if x.ndim not in (2, 3):
         raise ValueError(f"x {tuple(x.shape)}; expected (B, T, K) or (M, K)")
     if a_ERK.ndim != 3 or a_ERK.shape[-1] != x.shape[-1]:
