@@ -1,6 +1,7 @@
 """MoE-LoRA, routing and prompt mixing in plain PyTorch: the CPU path, and the kernels' oracle.
 
 B batch, T tokens, M rows, K in, N out, E experts, R rank, C = E x R the joined rank space;
+X any leading dimensions, and a router reads D numbers and has F candidates;
 in `mix_prompts` N entries, D prototype width, P prompts per entry, W tower width.
 """
 
@@ -13,7 +14,20 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.nn.functional import linear, normalize
 
-__all__ = ["Norm", "check_shapes", "mix_prompts", "moe_lora_delta", "moe_lora_linear"]
+__all__ = [
+    "ROUNDING",
+    "Norm",
+    "check_shapes",
+    "mix_prompts",
+    "moe_lora_delta",
+    "moe_lora_linear",
+    "probabilities",
+    "top_k_gates",
+    "top_p_gates",
+]
+
+# What rounding may add to or take from a cumulative sum of float32 probabilities.
+ROUNDING = 1e-6
 
 
 class Norm(NamedTuple):
@@ -62,6 +76,35 @@ def moe_lora_linear(
         x = F.layer_norm(x, x.shape[-1:], norm.weight_K, norm.bias_K, norm.eps)
     y = linear(x, weight_NK, bias_N) + moe_lora_delta(x, a_ERK, b_ENR, gates, scale)
     return F.gelu(y) if gelu else y
+
+
+def probabilities(h_XD: Tensor, weight_FD: Tensor, temperature: float) -> Tensor:
+    """(X, F): softmax of h W^T / temperature, in float32 or wider as routing is exact."""
+    logits_XF = linear(h_XD.to(weight_FD.dtype), weight_FD)
+    wide = torch.promote_types(logits_XF.dtype, torch.float32)
+    return (logits_XF / temperature).softmax(-1, dtype=wide)
+
+
+def top_k_gates(probs_XF: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row, scaled to sum 1 among zeros; and where they are (boolean)."""
+    assert k <= probs_XF.shape[-1], "the settings and the allocation see to it"
+    best_Xk = probs_XF.topk(k, dim=-1).indices
+    chosen_XF = torch.zeros_like(probs_XF, dtype=torch.bool).scatter(-1, best_Xk, True)
+    kept_XF = probs_XF * chosen_XF
+    total_X1 = kept_XF.sum(-1, keepdim=True)
+    if k == 1:
+        # p / p is constant: its gradient would tell the router nothing of the task.
+        total_X1 = total_X1.detach()
+    return kept_XF / total_X1, chosen_XF
+
+
+def top_p_gates(probs_XF: Tensor, p: float) -> tuple[Tensor, Tensor]:
+    """The fewest probabilities of each row that reach p, among zeros; and where they are."""
+    sorted_XF, order_XF = probs_XF.sort(dim=-1, descending=True)
+    before_XF = sorted_XF.cumsum(-1) - sorted_XF
+    needed_XF = before_XF < p - ROUNDING
+    chosen_XF = torch.zeros_like(needed_XF).scatter(-1, order_XF, needed_XF)
+    return probs_XF * chosen_XF, chosen_XF
 
 
 def mix_prompts(

@@ -24,6 +24,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from kernels.dispatch import Problem, Tile, padded, tile
+from kernels.gpu.choice import TILE, mix_kernel, route_kernel
 from kernels.gpu.one_pass import one_pass_kernel
 from kernels.gpu.reduce import gate_gradient_kernel, matrix_gradient_kernel
 from kernels.gpu.shrink import shrink_kernel
@@ -33,6 +34,7 @@ from kernels.gpu.split import split_kernel
 INSTRUCTION = {80: "mma.sync", 90: "wgmma", 100: "tcgen05.mma"}
 ROWS = {"few": 1600, "many": 16704}
 WIDE = 1024
+FLOATS = ("scale", "eps", "p", "temperature")
 KERNELS = {
     "one_pass": one_pass_kernel,
     "shrink": shrink_kernel,
@@ -113,6 +115,14 @@ def cases(arch: int) -> Iterator[Case]:
                 yield case
                 seen.append(case[1:])
     p = Problem(1600, WIDE, WIDE, 32, torch.bfloat16, arch)
+    widest = {"BLOCK_F": 64, "BLOCK_N": 64, "BLOCK_D": TILE.block_k, "BLOCK_J": TILE.block_n}
+    for kernel, names in (
+        (route_kernel, "h weight out"),
+        (mix_kernel, "prototype keys prompts out weights"),
+    ):
+        types = dict.fromkeys(names.split(), "*fp32")
+        values = widest | {"TOP_K": True, "TOP_P": False}
+        yield Case(kernel.fn.__name__, kernel, types, values, (), TILE)
     for per_token in (False, True):
         yield Case(
             f"gate_gradient per_token={per_token}",
@@ -135,7 +145,7 @@ def build(case: Case, arch: int) -> dict[str, Any]:
     for i, parameter in enumerate(case.kernel.params):
         name = parameter.name
         if parameter.is_constexpr:
-            constants[name] = (case.values | blocks)[name]
+            constants[name] = (blocks | case.values)[name]
             signature[name] = "constexpr"
         elif name in case.ones:
             constants[name] = 1
@@ -143,7 +153,7 @@ def build(case: Case, arch: int) -> dict[str, Any]:
         elif name in case.types:
             signature[name] = case.types[name]
         else:
-            signature[name] = "fp32" if name in ("scale", "eps") else "i32"
+            signature[name] = "fp32" if name in FLOATS else "i32"
         aligned = name in case.types or name in ("K", "N", "J") or name.startswith("stride_")
         if signature[name] not in ("constexpr", "fp32") and aligned and name != "stride_e":
             attributes[(i,)] = [["tt.divisibility", 16]]
