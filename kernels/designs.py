@@ -323,7 +323,8 @@ def _augmented(weight_NK: Tensor, b_ENR: Tensor, width: int) -> Tensor:
     version = None if weight_NK.is_inference() else (weight_NK._version, weight_NK.data_ptr())
     found = held.get(width)
     if found is None:
-        copy = weight_NK.new_zeros(outputs, inputs + width)
+        with torch.inference_mode(False):  # a copy made while serving may be filled in training
+            copy = weight_NK.new_zeros(outputs, inputs + width)
         copy[:, :inputs] = weight_NK
         if not capturing:
             held[width] = (version, copy)

@@ -229,6 +229,16 @@ def test_weights_made_in_inference_mode_serve_too(device):
             assert distance(inputs.run(low, design), expected) < FAR[torch.float32]
 
 
+def test_training_goes_on_after_serving(device):
+    inputs = make(FIFTY)
+    low, high = inputs.cast(torch.float32, device)
+    with torch.inference_mode():
+        inputs.run(low, "augmented")
+    y = inputs.run(low, "augmented")
+    y.sum().backward()
+    assert distance(y, inputs.run(high)) < FAR[torch.float32]
+
+
 def test_nothing_in_nothing_out(device):
     x = torch.zeros(0, 5, 8, device=device, requires_grad=True)
     w, a, b = (torch.ones(shape, device=device) for shape in ((6, 8), (2, 3, 8), (2, 6, 3)))
