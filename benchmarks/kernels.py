@@ -274,7 +274,7 @@ def table(results: dict[str, Any]) -> str:
     """Ratios to the plain layer under CUDA graphs, or by do_bench where a capture failed."""
     lines = ["# The layer with experts beside the plain layer", ""]
     lines += [
-        "`python -m benchmarks.kernels`, ratios of medians under CUDA graphs, all in bf16.",
+        "`python -m benchmarks.kernels`, ratios of medians under CUDA graphs.",
         "",
     ]
     lines += [f"{key}: {value}  " for key, value in results["about"].items()]

@@ -1,7 +1,7 @@
 """What do experts on every linear layer cost a whole ViT-L/14 encode, and a step of its training?
 
     python -m benchmarks.kernels_encoder           # needs a CUDA device
-    python -m benchmarks.kernels_encoder --smoke   # tiny sizes, anywhere: do the arms run and agree?
+    python -m benchmarks.kernels_encoder --smoke   # tiny sizes, anywhere: do they run and agree?
 
 Random weights in bf16, 224 x 224 pictures, four experts of rank 8 and a router beside each of the
 96 linear layers. `plain` is the same tower without; `reference` has its experts in plain torch. A

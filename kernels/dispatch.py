@@ -27,6 +27,7 @@ DESIGNS: tuple[str, ...] = get_args(Design)
 Kernel = Literal["shrink", "split", "one_pass", "matrix_gradient", "gate_gradient"]
 
 _WIDEST = 128  # ranks that a tile of the rank space holds without spilling
+_OLDEST = 80  # before, bf16 is not multiplied in hardware
 _FEW_ROWS = 4096  # below, launches cost more than bytes
 _DTYPES = (torch.float16, torch.bfloat16)
 
@@ -73,7 +74,7 @@ def padded(ranks: int) -> int:
 
 def choose(p: Problem) -> Design:
     """The design for a problem."""
-    if p.ranks > _WIDEST or p.rows == 0 or p.ranks == 0:
+    if p.ranks > _WIDEST or p.rows == 0 or p.ranks == 0 or p.arch < _OLDEST:
         return "grouped"
     if p.constant and p.base and not p.gradient and p.rows >= _FEW_ROWS:
         return "merged"
@@ -95,17 +96,17 @@ def choose(p: Problem) -> Design:
 
 def tile(kernel: Kernel, p: Problem) -> Tile:
     """Tiles that compile without spills and within shared memory (tests/kernels/test_ahead.py)."""
-    # Before Hopper sums live in the registers of warps that also load: there it takes more warps,
-    # as it does where half of the registers go to the rank space.
-    old, wide = p.arch < 90, padded(p.ranks) > 64
+    # But for Hopper and the Blackwell of data centres (sm_100), sums live in the registers of warps
+    # that also load, and shared memory can be as small as 99 KiB: there it takes more warps, as it
+    # does where half of the registers go to the rank space, and smaller tiles.
+    old, wide = not 90 <= p.arch < 120, padded(p.ranks) > 64
     warps = 8 if old or wide else 4
     if kernel == "gate_gradient":
         return Tile(16, 0, 0, 4, 1)
     if p.dtype not in _DTYPES:
-        columns = 64 if kernel == "matrix_gradient" else 32
-        return Tile(32, columns, 16, 8, 2) if old else Tile(32, columns, 32, 4, 2)
+        return Tile(32, 64 if kernel == "matrix_gradient" else 32, 16, 8, 2)
     if kernel == "matrix_gradient":
-        return Tile(64, 128, 0, warps, 2)
+        return Tile(64, 64 if wide else 128, 0, warps, 2)
     if kernel == "shrink":
         return Tile(64, 0, 64, 4, 3)
     small = p.rows < _FEW_ROWS or p.outputs < 256

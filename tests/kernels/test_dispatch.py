@@ -27,6 +27,7 @@ LARGE = Problem(16704, 1024, 1024, 32, torch.bfloat16, 90)
         ({"constant": True, "gradient": True}, "one_pass"),
         ({"constant": True, "rows": 50}, "one_pass"),
         ({"ranks": 129}, "grouped"),
+        ({"arch": 75}, "grouped"),
         ({"rows": 0}, "grouped"),
         ({"base": False, "dtype": torch.float32}, "one_pass"),
     ],
