@@ -58,8 +58,9 @@ class Tile(NamedTuple):
     stages: int
 
 
-# (bucket of M, K, N, C padded, dtype, arch): the design that a benchmark found fastest there.
-MEASURED: dict[tuple[int, int, int, int, torch.dtype, int], Design] = {}
+# The design that a benchmark found fastest for a problem, with rows rounded by `bucket`, ranks by
+# `padded`, and not `constant`.
+MEASURED: dict[Problem, Design] = {}
 
 
 def bucket(rows: int) -> int:
@@ -78,8 +79,8 @@ def choose(p: Problem) -> Design:
         return "grouped"
     if p.constant and p.base and not p.gradient and p.rows >= _FEW_ROWS:
         return "merged"
-    key = (bucket(p.rows), p.inputs, p.outputs, padded(p.ranks), p.dtype, p.arch)
-    if p.base and (found := MEASURED.get(key)):
+    rounded = p._replace(rows=bucket(p.rows), ranks=padded(p.ranks), constant=False)
+    if found := MEASURED.get(rounded):
         return found
     if not p.base:
         return "one_pass"

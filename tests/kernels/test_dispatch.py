@@ -37,12 +37,12 @@ def test_the_rule(change, expected):
 
 
 def test_a_measured_choice_goes_before_the_rule(monkeypatch):
-    key = (bucket(16704), 1024, 1024, 32, torch.bfloat16, 90)
-    monkeypatch.setitem(dispatch.MEASURED, key, "grouped")
+    monkeypatch.setitem(dispatch.MEASURED, LARGE._replace(rows=bucket(16704)), "grouped")
     assert choose(LARGE) == "grouped"
     assert choose(LARGE._replace(rows=20_000)) == "grouped"  # the same bucket
     assert choose(LARGE._replace(rows=40_000)) == "one_pass"
     assert choose(LARGE._replace(arch=80)) == "one_pass"
+    assert choose(LARGE._replace(norm=True)) == "augmented"
 
 
 def test_buckets_are_powers_of_two_and_rank_spaces_16_at_least():
