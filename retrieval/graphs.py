@@ -89,8 +89,9 @@ class Graphed:
         return _first(held.encoded, count)
 
     def _captured(self, size: int, inputs: Tensor, prototypes_BK: Tensor) -> _Held:
-        own = inputs.new_empty(size, *inputs.shape[1:])
-        keys_BK = prototypes_BK.new_empty(size, *prototypes_BK.shape[1:])
+        with torch.inference_mode(False):  # so that they can be filled in any mode
+            own = inputs.new_empty(size, *inputs.shape[1:])
+            keys_BK = prototypes_BK.new_empty(size, *prototypes_BK.shape[1:])
         _fill(own, inputs)
         _fill(keys_BK, prototypes_BK)
         # features are read for prototypes only, which are given

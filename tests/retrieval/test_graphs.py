@@ -65,6 +65,19 @@ def test_batches_up_to_a_size_share_its_graph_and_see_their_own_rows():
         _same(encoded, encoder.image(*batch))
 
 
+def test_what_was_captured_in_inference_mode_serves_without_it_too():
+    encoder, graphs = tiny_encoder(), FakeGraphs()
+    graphed, batch = Graphed(encoder, graphs, "cpu"), _batch(encoder, 2)
+    with torch.inference_mode():
+        graphed(*_batch(encoder, 2, seed=1))
+    (held,) = graphed._held.values()
+    with torch.no_grad():
+        held.inputs.zero_()
+        held.prototypes_BK.zero_()
+    with torch.inference_mode():
+        _same(graphed(*batch), encoder.image(*batch))
+
+
 def test_gradients_large_batches_and_other_devices_go_without():
     encoder, graphs = tiny_encoder(), FakeGraphs()
     batch = _batch(encoder, 2)
