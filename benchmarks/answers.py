@@ -51,6 +51,8 @@ SHOWN = {
 
 
 def run(book: str, seeds: Sequence[int], home: Path) -> None:
+    # now: the first result makes the tree another than the commit
+    described = describe(("torch", "transformers", "qdrant-edge-py", "rouge-score"))
     with unirag.open(home=home, ocr=False) as app:
         if book not in {c["name"] for c in app.corpora()}:
             app.index([CORPORA / book])
@@ -65,7 +67,7 @@ def run(book: str, seeds: Sequence[int], home: Path) -> None:
                 progress=lambda n, of: print(n, "of", of, flush=True),
             )
             result = {
-                **describe(("torch", "transformers", "qdrant-edge-py", "rouge-score")),
+                **described,
                 "threads": os.environ.get("OMP_NUM_THREADS", "all"),
                 "book": book,
                 "seed": seed,
