@@ -5,6 +5,7 @@ Needs torch and Triton alone: machines with a GPU may have nothing else.
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
 import subprocess
@@ -20,13 +21,25 @@ CUDA = torch.cuda.is_available()
 if not CUDA:
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before Triton: its kernels run on the CPU
 
-__all__ = ["CUDA", "DEVICE", "OUT", "Arm", "about", "ratios", "timed"]
+__all__ = ["CUDA", "DEVICE", "OUT", "Arm", "about", "ratios", "smoke_asked", "timed"]
 
 DEVICE = "cuda" if CUDA else "cpu"
 HERE = Path(__file__).resolve().parent
 OUT = Path(os.environ.get("OUT") or HERE / "results")
 CALLS = 10  # of an arm at a turn
 Arm = Callable[[], object]
+
+
+def smoke_asked(module: str, doc: str) -> bool:
+    """Whether the command line says `--smoke`; without it and without a GPU the program ends."""
+    parser = argparse.ArgumentParser(prog=f"python -m {module}", description=doc.splitlines()[0])
+    parser.add_argument("--smoke", action="store_true", help="tiny sizes; nothing is written")
+    smoke = bool(parser.parse_args().smoke)
+    if not CUDA:
+        print("No CUDA device is here: this shows that the code runs, and no time means anything.")
+        if not smoke:
+            sys.exit(f"python -m {module} needs a GPU; --smoke runs its code anywhere")
+    return smoke
 
 
 def spread(values: list[float]) -> list[float]:

@@ -12,7 +12,6 @@ kernels.md into $OUT, or else into results/; a smoke run writes nothing.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.gpu_clock import CUDA, DEVICE, OUT, Arm, about, ratios, timed
+from benchmarks.gpu_clock import CUDA, DEVICE, OUT, Arm, about, ratios, smoke_asked, timed
 from kernels import reference
 from kernels.dispatch import Problem as Layer
 from kernels.dispatch import choose, tile
@@ -304,13 +303,7 @@ def table(results: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes; nothing is written")
-    smoke = parser.parse_args().smoke
-    if not CUDA:
-        print("No CUDA device is here: no time below means anything.")
-        if not smoke:
-            sys.exit("python -m benchmarks.kernels measures GPUs; --smoke runs its code anywhere")
+    smoke = smoke_asked("benchmarks.kernels", __doc__)
     rows, turns, dtype = (TINY, 2, torch.float32) if smoke else (ROWS, TURNS, torch.bfloat16)
     results: dict[str, Any] = {"about": {**about(), "dtype": str(dtype)}, "rows": []}
     for row in rows:

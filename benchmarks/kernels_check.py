@@ -12,7 +12,6 @@ either fails.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from typing import Any
@@ -21,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.gpu_clock import CUDA, DEVICE, OUT, about
+from benchmarks.gpu_clock import CUDA, DEVICE, OUT, about, smoke_asked
 from kernels import reference
 from kernels.dispatch import Design
 from kernels.moe_lora import Norm, moe_lora_linear
@@ -155,13 +154,7 @@ def smooth(losses: list[float], over: int = 20) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes; nothing is written")
-    smoke = parser.parse_args().smoke
-    if not CUDA:
-        print("No CUDA device is here: this shows that the check runs, in Triton's interpreter.")
-        if not smoke:
-            sys.exit("python -m benchmarks.kernels_check checks GPUs; --smoke runs anywhere")
+    smoke = smoke_asked("benchmarks.kernels_check", __doc__)
     rows = []
     for sizes in TINY if smoke else SIZES:
         for dtype in DTYPES:

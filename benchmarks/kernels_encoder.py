@@ -12,7 +12,6 @@ or results/.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmarks.gpu_clock import CUDA, DEVICE, OUT, Arm, about, ratios, timed
+from benchmarks.gpu_clock import CUDA, DEVICE, OUT, Arm, about, ratios, smoke_asked, timed
 from kernels import reference
 from kernels.moe_lora import Norm, moe_lora_linear
 from kernels.routing import route
@@ -139,13 +138,7 @@ def compare(sizes: Sizes, batch: int, *, training: bool, turns: int) -> dict[str
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes; nothing is written")
-    smoke = parser.parse_args().smoke
-    if not CUDA:
-        print("No CUDA device is here: no time below means anything.")
-        if not smoke:
-            sys.exit("python -m benchmarks.kernels_encoder measures GPUs; --smoke runs anywhere")
+    smoke = smoke_asked("benchmarks.kernels_encoder", __doc__)
     results: dict[str, Any] = {"about": about(), "experts": EXPERTS, "rank": RANK, "rows": []}
     plan = [(2, False), (2, True)] if smoke else [(1, False), (8, False), (64, False), (32, True)]
     for batch, training in plan:
