@@ -23,7 +23,8 @@ _ORDER = re.compile(
     r"|draw|estimate|explain|find|forget|give|identify|ignore|imagine|label|let|list|look|make"
     r"|measure|note|notice|observe|place|predict|recall|record|refer|remember|repeat|reply|respond"
     r"|rewrite|say|see|show|sketch|solve|state|suppose|take|think|try|use|watch|write)"
-    r"(?:[’']s)?\b(?!\s+of\b)|\bin this (?:section|chapter|module|video|activity)\b",
+    r"(?:[’']s)?\b(?!\s+of\b)|\bin this (?:section|chapter|module|activity)\b"
+    r"|\b(?:this|these|the following) (?:video|simulation|animation|applet|lecture|website)s?\b",
     re.IGNORECASE,
 )
 _ENDS = (".", "!", ".”", '."', ".)", "\\)", "\\]", "$")
@@ -34,10 +35,11 @@ _REASON = re.compile(
 )
 _WHY = re.compile(r"\b(?:why|how|explain)\b", re.IGNORECASE)
 # What a sentence gains or loses beside its cosine with the question.
-_DEFINED = 0.2  # the glossary's, where the question asks for its very term
+_DEFINED = 0.2  # the glossary's, where the question asks for its very term; half, for one of two
 _REASONED = 0.05  # with a reason, where the question asks for one
 _SHARE = 0.2  # of the share that its section has in what was found
 _FOUND = 0.2  # of the cosine by which its item was found
+_ASIDE = 0.1  # lost: a box beside the text
 _NEXT = 0.1  # right before or behind one that is quoted
 _WORKED = 0.1  # lost: it solves a problem that is not quoted
 _ELSEWHERE = 0.1  # lost: the first one is of another section
@@ -92,8 +94,10 @@ def _worth(s: Statement, question: str, chosen: Sequence[Statement]) -> float:
     beside = {(c.source.label, c.part + step) for c in chosen for step in (-1, 1)}
     follows = any(c.place == (s.source.label, s.part - 1) for c in chosen)
     worth = s.value + _FOUND * s.source.nearness + _SHARE * s.source.share
-    if item.role == "term" and stems(item.title) == asked(question):
-        worth += _DEFINED
+    if item.role == "term":
+        worth += _DEFINED * _named(stems(item.title), asked(question))
+    if item.role == "note":
+        worth -= _ASIDE
     if _WHY.search(question) and _REASON.search(text):
         worth += _REASONED
     if item.role in ("solution", "example"):
@@ -102,9 +106,16 @@ def _worth(s: Statement, question: str, chosen: Sequence[Statement]) -> float:
         worth += _NEXT
     if chosen and _section(item) != _section(chosen[0].source.item):
         worth -= _ELSEWHERE
-    if not follows and (leans(text) if item.kind == "figure" else not alone(text)):
+    whole = item.kind == "figure" or item.role == "term"  # these need no paragraph
+    if not follows and (leans(text) if whole else not alone(text)):
         worth -= _LEANING
     return worth
+
+
+def _named(term: frozenset[str], about: frozenset[str]) -> float:
+    """What part of a question a term is, from a half on; 0 where it is less, or another term."""
+    part = len(term) / len(about) if about and term <= about else 0.0
+    return part if part >= 0.5 else 0.0
 
 
 def _echoed(text: str, question: str) -> bool:

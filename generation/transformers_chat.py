@@ -70,9 +70,8 @@ class TransformersChat:
             return_dict=True,
         )
         inputs = inputs.to(self._model.device)
-        streamer = TextIteratorStreamer(
-            self._tokenizer, skip_prompt=True, skip_special_tokens=True, timeout=120
-        )
+        # no time limit: `generate` always ends it, and a machine that was asleep is no fault
+        streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
         stop = _Stop()
         failure: list[BaseException] = []
 

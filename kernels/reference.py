@@ -1,16 +1,41 @@
-"""MoE-LoRA and prompt mixing in plain PyTorch: the CPU path, and the kernels' oracle.
+"""MoE-LoRA, routing and prompt mixing in plain PyTorch: the CPU path, and the kernels' oracle.
 
 B batch, T tokens, M rows, K in, N out, E experts, R rank, C = E x R the joined rank space;
+X any leading dimensions, and a router reads D numbers and has F candidates;
 in `mix_prompts` N entries, D prototype width, P prompts per entry, W tower width.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.nn.functional import linear, normalize
 
-__all__ = ["mix_prompts", "moe_lora_delta", "moe_lora_linear"]
+__all__ = [
+    "ROUNDING",
+    "Norm",
+    "check_shapes",
+    "mix_prompts",
+    "moe_lora_delta",
+    "moe_lora_linear",
+    "probabilities",
+    "top_k_gates",
+    "top_p_gates",
+]
+
+# What rounding may add to or take from a cumulative sum of float32 probabilities.
+ROUNDING = 1e-6
+
+
+class Norm(NamedTuple):
+    """A LayerNorm over K, before a layer."""
+
+    weight_K: Tensor
+    bias_K: Tensor
+    eps: float = 1e-5
 
 
 def moe_lora_delta(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor, scale: float) -> Tensor:
@@ -19,7 +44,7 @@ def moe_lora_delta(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor, scale
     x is (B, T, K) with gates per sample (B, E) or per token (B, T, E), or x is (M, K) with gates
     (M, E). Computed in x's dtype, to which the others are cast. `ValueError` on other shapes.
     """
-    _check_shapes(x, a_ERK, b_ENR, gates)
+    check_shapes(x, a_ERK, b_ENR, gates)
     experts, rank = a_ERK.shape[:2]
     if gates.ndim < x.ndim:
         gates = gates[:, None]  # one row of gates for all tokens of a sample
@@ -39,9 +64,47 @@ def moe_lora_linear(
     b_ENR: Tensor,
     gates: Tensor,
     scale: float,
+    *,
+    norm: Norm | None = None,
+    gelu: bool = False,
 ) -> Tensor:
-    """x W^T + bias + `moe_lora_delta`: a linear layer and its experts."""
-    return linear(x, weight_NK, bias_N) + moe_lora_delta(x, a_ERK, b_ENR, gates, scale)
+    """x W^T + bias + `moe_lora_delta`: a linear layer and its experts.
+
+    `norm` is applied to x before both, the exact GELU to their sum.
+    """
+    if norm is not None:
+        x = F.layer_norm(x, x.shape[-1:], norm.weight_K, norm.bias_K, norm.eps)
+    y = linear(x, weight_NK, bias_N) + moe_lora_delta(x, a_ERK, b_ENR, gates, scale)
+    return F.gelu(y) if gelu else y
+
+
+def probabilities(h_XD: Tensor, weight_FD: Tensor, temperature: float) -> Tensor:
+    """(X, F): softmax of h W^T / temperature, in float32 or wider as routing is exact."""
+    logits_XF = linear(h_XD.to(weight_FD.dtype), weight_FD)
+    wide = torch.promote_types(logits_XF.dtype, torch.float32)
+    return (logits_XF / temperature).softmax(-1, dtype=wide)
+
+
+def top_k_gates(probs_XF: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row, scaled to sum 1 among zeros; and where they are (boolean)."""
+    assert k <= probs_XF.shape[-1], "the settings and the allocation see to it"
+    best_Xk = probs_XF.topk(k, dim=-1).indices
+    chosen_XF = torch.zeros_like(probs_XF, dtype=torch.bool).scatter(-1, best_Xk, True)
+    kept_XF = probs_XF * chosen_XF
+    total_X1 = kept_XF.sum(-1, keepdim=True)
+    if k == 1:
+        # p / p is constant: its gradient would tell the router nothing of the task.
+        total_X1 = total_X1.detach()
+    return kept_XF / total_X1, chosen_XF
+
+
+def top_p_gates(probs_XF: Tensor, p: float) -> tuple[Tensor, Tensor]:
+    """The fewest probabilities of each row that reach p, among zeros; and where they are."""
+    sorted_XF, order_XF = probs_XF.sort(dim=-1, descending=True)
+    before_XF = sorted_XF.cumsum(-1) - sorted_XF
+    needed_XF = before_XF < p - ROUNDING
+    chosen_XF = torch.zeros_like(needed_XF).scatter(-1, order_XF, needed_XF)
+    return probs_XF * chosen_XF, chosen_XF
 
 
 def mix_prompts(
@@ -83,7 +146,8 @@ def mix_prompts(
     return torch.einsum("bn,npw->bpw", weights_BN, prompts_NPW.to(weights_BN.dtype)), weights_BN
 
 
-def _check_shapes(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor) -> None:
+def check_shapes(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor) -> None:
+    """`ValueError` unless they fit as `moe_lora_delta` says."""
     if x.ndim not in (2, 3):
         raise ValueError(f"x {tuple(x.shape)}; expected (B, T, K) or (M, K)")
     if a_ERK.ndim != 3 or a_ERK.shape[-1] != x.shape[-1]:

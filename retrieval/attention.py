@@ -9,7 +9,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["PromptedAttention"]
+__all__ = ["PromptedAttention", "Surrounded", "surrounded"]
+
+
+class Surrounded(nn.Module):
+    """A linear layer that also takes the norm before it and the activation behind it."""
+
+    def forward(
+        self, x: Tensor, norm: nn.Module | None = None, act: nn.Module | None = None
+    ) -> Tensor:
+        """act(layer(norm(x))), of which it may make one operation."""
+        raise NotImplementedError
+
+
+def surrounded(
+    layer: nn.Module, x: Tensor, norm: nn.Module | None, act: nn.Module | None = None
+) -> Tensor:
+    """act(layer(norm(x))), left to the layer if it can."""
+    if isinstance(layer, Surrounded):
+        return layer(x, norm, act)
+    y = layer(x if norm is None else norm(x))
+    return y if act is None else act(y)
 
 
 class PromptedAttention(nn.Module):
@@ -29,10 +49,17 @@ class PromptedAttention(nn.Module):
         self.gate_H = nn.Parameter(torch.zeros(heads))
 
     def forward(
-        self, x_BTW: Tensor, start: int = 0, prompts: int = 0, *, causal: bool = False
+        self,
+        x_BTW: Tensor,
+        start: int = 0,
+        prompts: int = 0,
+        *,
+        causal: bool = False,
+        norm: nn.Module | None = None,
     ) -> Tensor:
         """(B, T, W); the prompts are tokens `start` to `start + prompts`, in front if `causal`."""
-        q, k, v = self.qkv(x_BTW).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        qkv_BTX = surrounded(self.qkv, x_BTW, norm)
+        q, k, v = qkv_BTX.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if not prompts:
             return self._joined(F.scaled_dot_product_attention(q, k, v, is_causal=causal))
         assert start == 0 or not causal

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kernels.reference import mix_prompts
+from kernels.routing import mix_prompts
 
 __all__ = ["BankConfig", "PromptBank"]
 

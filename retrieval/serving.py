@@ -16,12 +16,13 @@ from torch import Tensor
 from data.errors import BadInput
 from retrieval.encoder import ORIGINAL, Seen, Vectors, unit
 from retrieval.enrolment import Enrolment
+from retrieval.graphs import SIZES, Graphed
 from retrieval.tower import Looked
 from retrieval.uni import Encoded, UniRetrieval
 
 __all__ = ["UniEncoder"]
 
-_BATCH = 32
+_BATCH = SIZES[-1]
 _SURE = 0.8  # share of a style from which a query moves its key
 _SHARP = 0.1  # temperature of the style weights, that of the loss which taught the prototypes
 
@@ -46,6 +47,7 @@ class UniEncoder:
         self.enrolled = list(enrolled)
         self._follow = follow
         self._lock = threading.Lock()
+        self._image = Graphed(self.encoder)
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -88,7 +90,7 @@ class UniEncoder:
         if style in self.encoder.styles and style != ORIGINAL:
             at = self.encoder.styles.index(style)
             given_BK = self.encoder.centroids_SK[at].expand_as(own_BK)
-        encoded = self.encoder.image(looked, given_BK)
+        encoded = self._image(looked, given_BK)
         vectors_BD, styles_BS = self.settle(encoded.vectors_BD, own_BK, style)
         return vectors_BD, styles_BS, _shares(encoded, len(own_BK))
 

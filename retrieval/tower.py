@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from retrieval.attention import PromptedAttention
+from retrieval.attention import PromptedAttention, surrounded
 
 __all__ = ["Around", "Block", "Looked", "Tower", "run"]
 
@@ -45,8 +45,8 @@ class Block(nn.Module):
     def forward(
         self, x_BTW: Tensor, start: int = 0, prompts: int = 0, *, causal: bool = False
     ) -> Tensor:
-        x_BTW = x_BTW + self.attention(self.norm_1(x_BTW), start, prompts, causal=causal)
-        return x_BTW + self.contract(self.act(self.expand(self.norm_2(x_BTW))))
+        x_BTW = x_BTW + self.attention(x_BTW, start, prompts, causal=causal, norm=self.norm_1)
+        return x_BTW + self.contract(surrounded(self.expand, x_BTW, self.norm_2, self.act))
 
 
 def run(

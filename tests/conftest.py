@@ -10,10 +10,15 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from pathlib import Path
 
 import pytest
+import torch
 from platformdirs import user_data_path
 
 from unirag.models import ModelStore
 from unirag.profiles import PROFILES
+
+# before triton: only then does its library too run in the interpreter, where there is no GPU
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -17,6 +17,7 @@ from data.errors import BadInput
 from data.records import Item, Sentence
 from data.sentences import sentences
 from generation.chat import ChatModel, Message
+from generation.reply import numeral
 from generation.rubric import MARKS, marks
 from generation.scoring import SUPPORTED, coverage, numbers_missing, rouge_l, short_answer
 from retrieval.store import ChannelQuery, Where
@@ -264,7 +265,9 @@ def _scored(
 ) -> Answered:
     texts = [f"{i.title}\n{i.text}\n{i.labels}" for i in evidence]
     whole = " ".join(text for text, _ in cited)
-    missing, numbers = numbers_missing(whole, [*texts, asked.text])
+    # the numerals of a list are nobody's claim
+    claimed = " ".join(numeral(text)[1] or text for text, _ in cited)
+    missing, numbers = numbers_missing(claimed, [*texts, asked.text])
     sources = [item for _, items in cited for item in items]
     right = sum(place(i) == asked.place for i in sources)
     return Answered(

@@ -10,6 +10,7 @@ from data.errors import BadInput
 from retrieval.checkpoint import Card, load, read_card
 from retrieval.efficientnet import EfficientNetLite0
 from retrieval.encoder import TextRetriever
+from retrieval.experts import MoELoRALinear
 from retrieval.mini import MiniConfig, MiniTower
 from retrieval.serving import UniEncoder
 from retrieval.tower import Tower
@@ -71,4 +72,7 @@ def openclip_encoder(
 
     card = read_card(trained)
     encoder = load(trained, checked).to(device)
+    for module in encoder.modules():
+        if isinstance(module, MoELoRALinear):
+            module.match()
     return UniEncoder(card.name, encoder, follow=follow)

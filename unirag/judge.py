@@ -31,6 +31,7 @@ __all__ = [
 _MOST_WORDS = 24  # of a question; a photographed page has more, which would say no more
 _FEWEST = 4  # content words of a sentence that a question can be said to repeat
 _REPEATED = 0.75  # the share of them that it then has
+_CHOICE = re.compile(r"\s*(?:\([a-h]\)|[a-h][.)])\s", re.IGNORECASE)
 _ABOUT = 0.5  # the share of the question that they are
 
 
@@ -97,11 +98,13 @@ def doubtful(asked: str, hits: Sequence[Hit], weights: Mapping[str, float]) -> b
 
     That is: the question repeats a sentence of a hit and has a word besides, known to the sources
     and none of that hit; or a quantity that the hit has not, where the sentence has another. No
-    hit without such a difference repeats the question as well.
+    hit without such a difference repeats the question as well. What is offered to choose from is
+    nothing that the question says.
     """
     rarity = {stem(word): weight for word, weight in weights.items()}
-    own = about(asked)
-    given = quantities(asked)
+    said = "\n".join(line for line in asked.splitlines() if not _CHOICE.match(line))
+    own = about(said)
+    given = quantities(said)
     told: list[tuple[float, bool]] = []
     for hit, text in _said(hits):
         words = stems(text)

@@ -3,7 +3,8 @@
 Answerable: what its glossary defines, what its sections want the reader to learn, its exercises
 that have a solution, its figures with a caption, statements of its text. The text that a question
 was made from is its reference; its section is where a citation belongs. The search is a student's:
-it finds glossary and figures, and neither objectives nor exercises.
+it finds glossary and figures. Objectives and exercises are no evidence, but they have a say in
+which section is asked about (`unirag/sources.py`), and an exercise of the corpus is recognised.
 
 Unanswerable: terms of another subject that the corpus never uses, terms that nobody uses, and
 questions that take for granted what the corpus does not say: one term with the definition of

@@ -83,7 +83,7 @@ def _of(searcher: Searcher, exercise: Item, question: str, where: Where, items: 
         roles=where.roles or EXPLAINING,
         corpora=(exercise.corpus,),
         sources=(exercise.source,),
-        sections=exercise.section[:3][-1:],
+        sections=where.sections or exercise.section[:3][-1:],
     )
     return [
         Hit(s.item, s.score, s.channels)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import Self
 
+import torch
 from torch import Tensor, nn
 
-from kernels.reference import moe_lora_delta, moe_lora_linear
+from kernels.moe_lora import Norm, moe_lora_delta, moe_lora_linear
+from retrieval.attention import Surrounded
 from retrieval.experts.config import ExpertConfig
 from retrieval.experts.parameterisations import build_experts
 from retrieval.experts.route import Route
@@ -48,7 +50,7 @@ class _Routed(nn.Module):
         return routed.gates
 
 
-class MoELoRALinear(_Routed):
+class MoELoRALinear(_Routed, Surrounded):
     """y = x W^T + bias + scale * sum_e g_e (x A_e^T) B_e^T, for x (B, T, K) or (B, K).
 
     W and bias are frozen and keep the names of `nn.Linear`, so a tower's weights still fit. `width`
@@ -88,12 +90,50 @@ class MoELoRALinear(_Routed):
         """In place of `linear`, with which it shares its weights' memory."""
         return cls(linear.weight, linear.bias, config, route, name, width=width, experts=experts)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(
+        self, x: Tensor, norm: nn.Module | None = None, act: nn.Module | None = None
+    ) -> Tensor:
+        whole = self._whole(norm, act)
+        if norm is not None and not whole:
+            x = norm(x)
         gates = self.gates(x)
         if gates is None:
-            return nn.functional.linear(x, self.weight, self.bias)
-        a_ERK, b_ENR = self.experts.a_ERK, self.experts.b_ENR
-        return moe_lora_linear(x, self.weight, self.bias, a_ERK, b_ENR, gates, self.config.scale)
+            y = nn.functional.linear(x, self.weight, self.bias)
+        else:
+            y = moe_lora_linear(
+                x,
+                self.weight,
+                self.bias,
+                self.experts.a_ERK,
+                self.experts.b_ENR,
+                gates,
+                self.config.scale,
+                norm=_norm(norm) if whole else None,
+                gelu=whole and act is not None,
+            )
+        return y if whole or act is None else act(y)
+
+    def _whole(self, norm: nn.Module | None, act: nn.Module | None) -> bool:
+        """Whether norm and activation are part of the operation; tokens' gates lie between."""
+        if self.config.routed_by == "token" or self.route.prototype_BD is None:
+            return False
+        known = act is None or (type(act) is nn.GELU and act.approximate == "none")
+        return known and (norm is None or _norm(norm) is not None)
+
+    @torch.no_grad()
+    def match(self) -> None:
+        """Take A and B in W's dtype, for serving: else they are cast at every call."""
+        for matrix in (self.experts.a_ERK, self.experts.b_ENR):
+            matrix.data = matrix.to(self.weight.dtype)
+
+
+def _norm(module: nn.Module | None) -> Norm | None:
+    """The module if it is a LayerNorm over one dimension with weight and bias, else None."""
+    if not isinstance(module, nn.LayerNorm) or len(module.normalized_shape) != 1:
+        return None
+    if module.weight is None or module.bias is None:
+        return None
+    return Norm(module.weight, module.bias, module.eps)
 
 
 class MoELoRA(_Routed):

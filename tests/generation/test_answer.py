@@ -177,6 +177,18 @@ def test_a_term_is_answered_by_its_definition_first() -> None:
     assert events[0].citations == ("torque",)  # type: ignore[union-attr]
 
 
+def test_terms_that_are_compared_are_both_defined() -> None:
+    terms = [
+        hit("mass", "mass: the quantity of matter in a body", role="term"),
+        hit("weight", "weight: the force of gravity on a body", role="term"),
+        hit("text", "People speak of weight between meals."),
+    ]
+    question = "What is the difference between mass and weight?"
+    *_, answer = Answerer(Script(""), embed, AnswerSettings()).stream(question, terms)
+    assert isinstance(answer, Answer)
+    assert {s.citations for s in answer.sentences} == {("mass",), ("weight",)}
+
+
 def test_what_a_question_repeats_is_quoted_besides_what_stands_near_it() -> None:
     said = "Net force equals mass times acceleration"
     near = f"{said}. A net force thus equals a mass times what it gains in speed. Bread is baked."

@@ -179,7 +179,7 @@ def _trained(encoder: UniRetrieval, checkpointing: bool) -> tuple[torch.Tensor, 
     """Loss, gradients and the block calls of a step; other forwards come before `backward`."""
     calls = [0]
     for block in (*encoder.tower.image_blocks, *encoder.tower.text_blocks):
-        block.norm_2.register_forward_hook(lambda *_: calls.__setitem__(0, calls[0] + 1))
+        block.attention.register_forward_hook(lambda *_: calls.__setitem__(0, calls[0] + 1))
     encoder.train()
     encoder.checkpointing = checkpointing
     torch.manual_seed(5)

@@ -15,9 +15,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import data.sample
+
+PATIENCE = 60_000  # ms: the machines that run these tests are shared, and only wrong pages fail
+expect.set_options(timeout=PATIENCE)
 
 # cards that the questions of the tests are about; all of them would take a minute to index
 CARDS = (
@@ -37,7 +40,7 @@ class Site:
 
     def page(self, **context: Any) -> Page:
         opened = self.browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
-        opened.set_default_timeout(60_000)
+        opened.set_default_timeout(PATIENCE)
         page = opened.new_page()
         page.on("request", self._asked)
         page.on("pageerror", lambda error: self.troubles.append(str(error)))

@@ -356,9 +356,9 @@ CASES = {
     ),
     "serve-port": (
         nothing,
-        "serve --port 0",
+        "serve --port 70000",
         2,
-        r"--port.*greater than or equal to 1; `unirag serve --help`",
+        r"--port.*less than or equal to 65535; `unirag serve --help`",
     ),
 }
 

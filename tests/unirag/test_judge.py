@@ -61,6 +61,8 @@ LAWS = [
         ("Why does a torque turn a wheel of 3 kg about its axis?", True),
         ("Why does a torque turn a wheel of 9 kg about its axis?", False),
         ("What equals the mass of a body times its acceleration?", True),
+        ("Net force equals mass of a body times its ____.\n(a) torque\n(b) acceleration", True),
+        ("Net force equals mass of a body times its ____, a torque.", False),
     ],
 )
 def test_what_the_sources_say_of_something_else_is_no_premise(asked: str, good: bool) -> None:

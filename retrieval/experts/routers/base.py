@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from kernels.reference import probabilities
+from kernels.routing import route
 from retrieval.experts.config import ExpertConfig
 
 __all__ = ["Routed", "Router", "balance", "shares"]
@@ -40,13 +42,22 @@ class Router(nn.Module):
         nn.init.normal_(self.weight, std=0.02)
 
     def forward(self, h_XD: Tensor) -> Routed:
+        if h_XD.is_cuda and not self.training and not torch.is_grad_enabled():
+            gates_XE = self.served(h_XD)  # one launch; nobody asks for a loss
+            return Routed(gates_XE, gates_XE.new_zeros(()))
+        return self.routed(probabilities(h_XD, self.weight, self.config.temperature))
+
+    def routed(self, probs_XF: Tensor) -> Routed:
+        """Gates and loss for probabilities of the experts, and of what else there is to choose."""
         raise NotImplementedError
 
-    def probabilities(self, h_XD: Tensor) -> Tensor:
-        """(X, E): softmax at the settings' temperature, in float32 or wider as routing is exact."""
-        logits_XE = nn.functional.linear(h_XD.to(self.weight.dtype), self.weight)
-        wide = torch.promote_types(logits_XE.dtype, torch.float32)
-        return (logits_XE / self.config.temperature).softmax(-1, dtype=wide)
+    def served(self, h_XD: Tensor) -> Tensor:
+        """The gates of `routed`, fused."""
+        raise NotImplementedError
+
+    def _served(self, h_XD: Tensor, *, k: int | None = None, p: float | None = None) -> Tensor:
+        gates_XF = route(h_XD, self.weight, self.config.temperature, k=k, p=p)
+        return gates_XF[..., : self.experts]
 
 
 def shares(chosen_XE: Tensor) -> Tensor:

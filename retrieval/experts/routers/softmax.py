@@ -12,6 +12,8 @@ __all__ = ["SoftmaxRouter"]
 class SoftmaxRouter(Router):
     """Gates are the softmax itself; nothing is left out, so there is no load to balance."""
 
-    def forward(self, h_XD: Tensor) -> Routed:
-        gates_XE = self.probabilities(h_XD)
-        return Routed(gates_XE, gates_XE.new_zeros(()))
+    def routed(self, probs_XF: Tensor) -> Routed:
+        return Routed(probs_XF, probs_XF.new_zeros(()))
+
+    def served(self, h_XD: Tensor) -> Tensor:
+        return self._served(h_XD)

@@ -2,31 +2,20 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from kernels.reference import top_k_gates
 from retrieval.experts.routers.base import Routed, Router, balance, shares
 
-__all__ = ["TopKRouter", "choose"]
+__all__ = ["TopKRouter"]
 
 
 class TopKRouter(Router):
     """Gates of the chosen sum to 1, the others are exactly 0."""
 
-    def forward(self, h_XD: Tensor) -> Routed:
-        probs_XE = self.probabilities(h_XD)
-        gates_XE, chosen_XE = choose(probs_XE, self.config.top_k)
-        return Routed(gates_XE, self.config.balance_weight * balance(probs_XE, shares(chosen_XE)))
+    def routed(self, probs_XF: Tensor) -> Routed:
+        gates_XE, chosen_XE = top_k_gates(probs_XF, self.config.top_k)
+        return Routed(gates_XE, self.config.balance_weight * balance(probs_XF, shares(chosen_XE)))
 
-
-def choose(probs_XE: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row, scaled to sum 1 among zeros; and where they are (boolean)."""
-    assert k <= probs_XE.shape[-1], "the settings and the allocation see to it"
-    best_Xk = probs_XE.topk(k, dim=-1).indices
-    chosen_XE = torch.zeros_like(probs_XE, dtype=torch.bool).scatter(-1, best_Xk, True)
-    kept_XE = probs_XE * chosen_XE
-    total_X1 = kept_XE.sum(-1, keepdim=True)
-    if k == 1:
-        # p / p is constant: its gradient would tell the router nothing of the task.
-        total_X1 = total_X1.detach()
-    return kept_XE / total_X1, chosen_XE
+    def served(self, h_XD: Tensor) -> Tensor:
+        return self._served(h_XD, k=self.config.top_k)

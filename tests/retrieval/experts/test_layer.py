@@ -196,3 +196,33 @@ def test_a_route_is_idle_again_after_an_error_and_carries_one_forward_at_a_time(
     assert route.prototype_BD is None
     with route.sending(), pytest.raises(AssertionError, match="one forward"):
         route.begin()
+
+
+@pytest.mark.parametrize("routed_by", ["prototype", "token"])
+@pytest.mark.parametrize("act", [None, nn.GELU(), nn.GELU(approximate="tanh"), nn.ReLU()])
+@pytest.mark.parametrize("norm", [None, nn.LayerNorm(13), nn.LayerNorm(13, bias=False)])
+def test_norm_and_activation_may_be_left_to_the_layer(routed_by, act, norm) -> None:
+    _, layer, route = _layer(_config(routed_by=routed_by))
+    layer.experts.b_ENR.data.normal_()
+    x = torch.randn(2, 5, 13)
+
+    def one_by_one() -> torch.Tensor:
+        y = layer(x if norm is None else norm(x))
+        return y if act is None else act(y)
+
+    assert torch.equal(layer(x, norm, act), one_by_one())
+    with route.sending(torch.randn(2, 7)):
+        assert torch.equal(layer(x, norm, act), one_by_one())
+
+
+def test_experts_take_the_dtype_of_their_layer_for_serving() -> None:
+    _, layer, route = _layer(_config())
+    layer.experts.b_ENR.data.normal_()
+    layer.weight.data, layer.bias.data = layer.weight.bfloat16(), layer.bias.bfloat16()
+    x = torch.randn(2, 5, 13).bfloat16()
+    with route.sending(torch.randn(2, 7)):
+        before = layer(x)
+        layer.match()
+        assert torch.equal(layer(x), before)
+    assert layer.experts.a_ERK.dtype == layer.experts.b_ENR.dtype == torch.bfloat16
+    assert layer.experts.router.weight.dtype == torch.float32

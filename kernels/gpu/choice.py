@@ -1,0 +1,193 @@
+"""A router's gates in one launch, and a bank's prompts in one launch.
+
+M rows, D what a router or a key reads, F candidates, N entries, J numbers of an entry's prompts.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from kernels.dispatch import Tile, padded
+
+__all__ = ["TILE", "mix", "mix_kernel", "route", "route_kernel"]
+
+# 16 rows are what a product takes at least; D is read in steps of `block_k`, and a program mixes
+# `block_n` numbers of the prompts.
+TILE = Tile(16, 64, 32, 8, 2)
+
+
+@triton.jit
+def standing(value_MF, columns, F, BLOCK_M: tl.constexpr, BLOCK_F: tl.constexpr):
+    """How many of its row stand before each, by size and then by number; and what these sum to."""
+    place_MF = tl.full((BLOCK_M, BLOCK_F), 0, tl.int32)
+    before_MF = tl.full((BLOCK_M, BLOCK_F), 0.0, tl.float32)
+    for f in range(0, F):
+        this_M1 = tl.sum(tl.where((columns == f)[None, :], value_MF, 0.0), 1)[:, None]
+        equal_MF = (this_M1 == value_MF) & (f < columns)[None, :]
+        ahead_MF = (this_M1 > value_MF) | equal_MF
+        place_MF += ahead_MF.to(tl.int32)
+        before_MF += tl.where(ahead_MF, this_M1, 0.0)
+    return place_MF, before_MF
+
+
+@triton.jit
+def softmax(logits_MF):
+    apart_MF = tl.exp(logits_MF - tl.max(logits_MF, 1)[:, None])
+    return apart_MF / tl.sum(apart_MF, 1)[:, None]
+
+
+@triton.jit
+def route_kernel(
+    h,  # (M, D), rows stride_hm apart
+    weight,  # (F, D), contiguous
+    out,  # (M, F) fp32
+    M,
+    D,
+    F,
+    k,
+    p,
+    temperature,
+    stride_hm,
+    BLOCK_M: tl.constexpr,
+    BLOCK_F: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    TOP_K: tl.constexpr,
+    TOP_P: tl.constexpr,
+):
+    rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
+    columns = tl.arange(0, BLOCK_F)
+    inside_M1, inside_1F = (rows < M)[:, None], (columns < F)[None, :]
+    logits_MF = tl.full((BLOCK_M, BLOCK_F), 0.0, tl.float32)
+    for d in range(0, D, BLOCK_D):
+        read = d + tl.arange(0, BLOCK_D)
+        h_at = h + rows.to(tl.int64)[:, None] * stride_hm + read[None, :]
+        h_MD = tl.load(h_at, mask=inside_M1 & (read < D)[None, :], other=0.0).to(tl.float32)
+        w_at = weight + columns.to(tl.int64)[None, :] * D + read[:, None]
+        w_DF = tl.load(w_at, mask=(read < D)[:, None] & inside_1F, other=0.0).to(tl.float32)
+        logits_MF = tl.dot(h_MD, w_DF, logits_MF, input_precision="ieee")
+    probs_MF = softmax(tl.where(inside_1F, logits_MF / temperature, float("-inf")))
+    if TOP_K or TOP_P:
+        place_MF, before_MF = standing(probs_MF, columns, F, BLOCK_M, BLOCK_F)
+        if TOP_K:
+            probs_MF = tl.where(place_MF < k, probs_MF, 0.0)
+            probs_MF = probs_MF / tl.sum(probs_MF, 1)[:, None]
+        else:
+            probs_MF = tl.where(before_MF < p, probs_MF, 0.0)
+    at = rows.to(tl.int64)[:, None] * F + columns[None, :]
+    tl.store(out + at, probs_MF, mask=inside_M1 & inside_1F)
+
+
+def route(h_MD: Tensor, weight_FD: Tensor, temperature: float, k: int, p: float) -> Tensor:
+    """(M, F) fp32; the `k` largest of each row if k > 0, those that reach p if p > 0, or all."""
+    (rows, width), candidates = h_MD.shape, weight_FD.shape[0]
+    out = torch.empty(rows, candidates, dtype=torch.float32, device=h_MD.device)
+    route_kernel[(triton.cdiv(rows, TILE.block_m),)](
+        h_MD,
+        weight_FD.contiguous(),
+        out,
+        rows,
+        width,
+        candidates,
+        k,
+        float(p),
+        float(temperature),
+        h_MD.stride(0),
+        BLOCK_M=TILE.block_m,
+        BLOCK_F=padded(candidates),
+        BLOCK_D=TILE.block_k,
+        TOP_K=k > 0,
+        TOP_P=p > 0,
+        num_warps=TILE.warps,
+        num_stages=TILE.stages,
+    )
+    return out
+
+
+@triton.jit
+def mix_kernel(
+    prototype,  # (M, D), rows stride_pm apart
+    keys,  # (N, D), contiguous
+    prompts,  # (N, J), contiguous
+    out,  # (M, J) fp32
+    weights,  # (M, N) fp32
+    M,
+    D,
+    N,
+    J,
+    k,
+    temperature,
+    stride_pm,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    BLOCK_J: tl.constexpr,
+    TOP_K: tl.constexpr,
+):
+    rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
+    entries = tl.arange(0, BLOCK_N)
+    inside_M1, inside_1N = (rows < M)[:, None], (entries < N)[None, :]
+    match_MN = tl.full((BLOCK_M, BLOCK_N), 0.0, tl.float32)
+    long_M = tl.full((BLOCK_M,), 0.0, tl.float32)
+    long_N = tl.full((BLOCK_N,), 0.0, tl.float32)
+    for d in range(0, D, BLOCK_D):
+        read = d + tl.arange(0, BLOCK_D)
+        p_at = prototype + rows.to(tl.int64)[:, None] * stride_pm + read[None, :]
+        p_MD = tl.load(p_at, mask=inside_M1 & (read < D)[None, :], other=0.0).to(tl.float32)
+        k_at = keys + entries.to(tl.int64)[None, :] * D + read[:, None]
+        k_DN = tl.load(k_at, mask=(read < D)[:, None] & inside_1N, other=0.0).to(tl.float32)
+        match_MN = tl.dot(p_MD, k_DN, match_MN, input_precision="ieee")
+        long_M += tl.sum(p_MD * p_MD, 1)
+        long_N += tl.sum(k_DN * k_DN, 0)
+    # lengths below 1e-12 count as that, as in torch's normalize
+    long_M, long_N = tl.maximum(tl.sqrt(long_M), 1e-12), tl.maximum(tl.sqrt(long_N), 1e-12)
+    match_MN = match_MN / (long_M[:, None] * long_N[None, :]) / temperature
+    match_MN = tl.where(inside_1N, match_MN, float("-inf"))
+    if TOP_K:
+        place_MN, _ = standing(match_MN, entries, N, BLOCK_M, BLOCK_N)
+        match_MN = tl.where(place_MN < k, match_MN, float("-inf"))
+    weights_MN = softmax(match_MN)
+    columns = tl.program_id(1) * BLOCK_J + tl.arange(0, BLOCK_J)
+    inside_1J = (columns < J)[None, :]
+    at_NJ = prompts + entries.to(tl.int64)[:, None] * J + columns[None, :]
+    prompts_NJ = tl.load(at_NJ, mask=(entries < N)[:, None] & inside_1J, other=0.0).to(tl.float32)
+    mixed_MJ = tl.dot(weights_MN, prompts_NJ, input_precision="ieee")
+    at_MJ = out + rows.to(tl.int64)[:, None] * J + columns[None, :]
+    tl.store(at_MJ, mixed_MJ, mask=inside_M1 & inside_1J)
+    part = tl.program_id(1)
+    if part == 0:
+        at_MN = weights + rows.to(tl.int64)[:, None] * N + entries[None, :]
+        tl.store(at_MN, weights_MN, mask=inside_M1 & inside_1N)
+
+
+def mix(
+    prototype_MD: Tensor, keys_ND: Tensor, prompts_NJ: Tensor, temperature: float, k: int
+) -> tuple[Tensor, Tensor]:
+    """(M, J) and the weights (M, N), in fp32; of the `k` nearest entries if k > 0, or of all."""
+    (rows, width), (entries, numbers) = prototype_MD.shape, prompts_NJ.shape
+    out = torch.empty(rows, numbers, dtype=torch.float32, device=prototype_MD.device)
+    weights = torch.empty(rows, entries, dtype=torch.float32, device=prototype_MD.device)
+    mix_kernel[(triton.cdiv(rows, TILE.block_m), triton.cdiv(numbers, TILE.block_n))](
+        prototype_MD,
+        keys_ND.contiguous(),
+        prompts_NJ.contiguous(),
+        out,
+        weights,
+        rows,
+        width,
+        entries,
+        numbers,
+        k,
+        float(temperature),
+        prototype_MD.stride(0),
+        BLOCK_M=TILE.block_m,
+        BLOCK_N=padded(entries),
+        BLOCK_D=TILE.block_k,
+        BLOCK_J=TILE.block_n,
+        TOP_K=k > 0,
+        num_warps=TILE.warps,
+        num_stages=TILE.stages,
+    )
+    return out, weights

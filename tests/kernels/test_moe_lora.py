@@ -1,0 +1,355 @@
+"""The fused layer against the reference in float64: values, every gradient, and what it refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from kernels import reference
+from kernels.moe_lora import Norm, moe_lora_delta, moe_lora_linear
+from tests.kernels.problems import FAR, Inputs, Sizes, check, distance, make
+
+pytestmark = pytest.mark.usefixtures("_poisoned")
+
+ROOT = Path(__file__).resolve().parents[2]
+DESIGNS = ["one_pass", "split", "augmented", "grouped"]
+ONE = Sizes(1, 1, 33, 20, 2, 3)
+FIFTY = Sizes(1, 50, 70, 35, 3, 7)
+ODD = Sizes(1, 77, 65, 67, 5, 8)
+LARGE = Sizes(3, 87, 40, 66, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"per_token": True, "bias": False, "norm": True, "gelu": True}],
+    ids=["plain per sample", "norm and gelu per token"],
+)
+@pytest.mark.parametrize("sizes", [ONE, FIFTY, ODD, LARGE], ids=["M1", "M50", "M77", "M261"])
+@pytest.mark.parametrize("design", DESIGNS)
+def test_values_and_all_gradients_are_the_reference_s(design, sizes, options, device):
+    check(make(sizes, **options), design, torch.float32, device)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("design", DESIGNS)
+def test_sixteen_bits_are_as_near_as_they_can_be(design, dtype, device):
+    check(make(ODD, norm=True, gelu=True), design, dtype, device)
+    check(make(LARGE, per_token=True), design, dtype, device)
+
+
+@pytest.mark.parametrize("load", ["idle", "one", "none"])
+@pytest.mark.parametrize("design", DESIGNS)
+def test_experts_without_work_and_with_all_of_it(design, load, device):
+    check(make(FIFTY, per_token=True, load=load), design, torch.float32, device)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    sizes=st.builds(
+        Sizes,
+        st.integers(1, 3),
+        st.integers(1, 80),
+        st.integers(1, 80),
+        st.integers(1, 80),
+        st.integers(1, 6),
+        st.integers(1, 9),
+    ),
+    design=st.sampled_from(DESIGNS),
+    per_token=st.booleans(),
+    norm=st.booleans(),
+    gelu=st.booleans(),
+)
+def test_any_sizes(device, sizes, design, per_token, norm, gelu):
+    # a norm over one or two numbers has gradients that are nothing but rounding
+    norm = norm and sizes.inputs > 4
+    check(make(sizes, per_token=per_token, norm=norm, gelu=gelu), design, torch.float32, device)
+
+
+@settings(max_examples=5, deadline=None)
+@given(order=st.permutations(range(5)), factor=st.floats(0.1, 4))
+def test_order_of_experts_and_where_a_factor_stands_do_not_matter(device, order, factor):
+    inputs = make(ODD)
+    low, _ = inputs.cast(torch.float32, device)
+    before = inputs.run(low, "one_pass")
+    turned = low | {
+        "a": low["a"][order],
+        "b": low["b"][order],
+        "gates": low["gates"][:, order] * factor,
+    }
+    after = Inputs(inputs.tensors, scale=inputs.scale / factor).run(turned, "one_pass")
+    assert distance(after, before.double()) < FAR[torch.float32]
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_no_gates_leave_the_plain_layer(design, device):
+    inputs = make(FIFTY, load="none")
+    low, _ = inputs.cast(torch.float32, device)
+    plain = torch.nn.functional.linear(
+        low["x"].double(), low["weight"].double(), low["bias"].double()
+    )
+    assert distance(inputs.run(low, design), plain) < FAR[torch.float32]
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_memory_need_not_be_in_order(design, device):
+    inputs = make(FIFTY)
+    low, high = inputs.cast(torch.float32, device)
+    x, a, b = low["x"], low["a"], low["b"]
+    strange = low | {
+        "x": x.detach().repeat_interleave(2, 2)[..., ::2].requires_grad_(),
+        "a": a.detach().permute(2, 0, 1).contiguous().permute(1, 2, 0).requires_grad_(),
+        "b": b.detach().transpose(0, 1).contiguous().transpose(0, 1).requires_grad_(),
+        "weight": low["weight"].detach().T.contiguous().T.requires_grad_(),
+    }
+    y, expected = inputs.run(strange, design), inputs.run(high)
+    assert distance(y, expected) < FAR[torch.float32]
+    seed = torch.randn_like(expected).mT.contiguous().mT
+    got = torch.autograd.grad(y, list(strange.values()), seed.float())
+    wanted = torch.autograd.grad(expected, list(high.values()), seed.float().double())
+    for mine, theirs in zip(got, wanted, strict=True):
+        assert distance(mine, theirs) < FAR[torch.float32]
+
+
+@pytest.mark.parametrize("design", ["one_pass", "split", "grouped"])
+@pytest.mark.parametrize("per_token", [False, True])
+def test_what_experts_add_without_the_layer(design, per_token, device):
+    if design == "split":
+        design = None if device == "cuda" else "one_pass"  # what the dispatcher takes
+    low, high = make(Sizes(3, 4, 40, 40, 4, 8), per_token=per_token).cast(torch.float32, device)
+    names = ("x", "a", "b", "gates")
+    y = moe_lora_delta(*(low[n] for n in names), 0.5, design=design)
+    expected = reference.moe_lora_delta(*(high[n] for n in names), 0.5)
+    assert distance(y, expected) < FAR[torch.float32]
+    got = torch.autograd.grad(y.square().sum(), [low[n] for n in names])
+    wanted = torch.autograd.grad(expected.square().sum(), [high[n] for n in names])
+    for mine, theirs in zip(got, wanted, strict=True):
+        assert distance(mine, theirs) < 4 * FAR[torch.float32]
+
+
+@pytest.mark.parametrize("design", ["one_pass", "split"])
+def test_gradients_are_the_same_every_time(design, device):
+    inputs = make(Sizes(2, 300, 24, 40, 4, 8))
+    runs = []
+    for _ in range(2):
+        low, _ = inputs.cast(torch.float32, device)
+        runs.append(torch.autograd.grad(inputs.run(low, design).square().sum(), list(low.values())))
+    for one, other in zip(*runs, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_only_what_is_asked_for_has_a_gradient(design, device):
+    inputs = make(FIFTY)
+    low, high = inputs.cast(torch.float32, device)
+    for name in ("x", "weight", "bias"):
+        low[name].requires_grad_(False)
+    inputs.run(low, design).sum().backward()
+    inputs.run(high).sum().backward()
+    assert low["x"].grad is low["weight"].grad is low["bias"].grad is None
+    for name in ("a", "b", "gates"):
+        assert distance(low[name].grad, high[name].grad) < FAR[torch.float32]
+
+
+def test_the_gradient_of_a_gradient_raises(device):
+    inputs = make(ONE)
+    low, _ = inputs.cast(torch.float32, device)
+    (grad,) = torch.autograd.grad(inputs.run(low, "one_pass").sum(), low["a"], create_graph=True)
+    with pytest.raises(RuntimeError, match="moe_lora_backward"):
+        grad.sum().backward()
+
+
+def test_experts_in_fp32_beside_a_tower_in_bf16_keep_their_dtype(device):
+    inputs = make(ODD)
+    low, high = inputs.cast(torch.bfloat16, device)
+    for name in ("a", "b", "gates"):
+        low[name] = inputs.tensors[name].float().to(device).requires_grad_()
+    y, expected = inputs.run(low, "one_pass"), inputs.run(high)
+    assert y.dtype == torch.bfloat16
+    y.sum().backward()
+    expected.sum().backward()
+    for name in ("a", "b", "gates"):
+        assert low[name].grad.dtype == torch.float32
+        assert distance(low[name].grad, high[name].grad) < FAR[torch.bfloat16]
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_autocast_multiplies_in_its_dtype_and_norms_in_fp32(norm, device):
+    inputs = make(ODD, norm=norm)
+    low, high = inputs.cast(torch.float32, device)
+    with torch.autocast(device, torch.bfloat16):
+        y = inputs.run(low, "one_pass")
+    expected = inputs.run(high)
+    assert y.dtype == torch.bfloat16
+    assert distance(y, expected) < FAR[torch.bfloat16]
+    y.sum().backward()
+    expected.sum().backward()
+    for name, leaf in low.items():
+        assert leaf.grad.dtype == torch.float32
+        assert distance(leaf.grad, high[name].grad) < FAR[torch.bfloat16], name
+
+
+def test_merged_is_the_layer_where_all_rows_have_the_same_gates(device):
+    inputs = make(LARGE, norm=True, gelu=True)
+    low, high = inputs.cast(torch.float32, device)
+    low["gates"] = low["gates"][:1].expand(3, -1)
+    high["gates"] = high["gates"][:1].expand(3, -1)
+    with torch.no_grad():
+        assert distance(inputs.run(low, "merged"), inputs.run(high)) < FAR[torch.float32]
+    with pytest.raises(ValueError, match="merged; expected no gradients"):
+        inputs.run(low, "merged")
+    with torch.no_grad(), pytest.raises(ValueError, match="the same gates in all rows"):
+        inputs.run(low | {"gates": low["gates"].contiguous()}, "merged")
+
+
+def test_a_changed_weight_is_seen_by_the_copy_of_it(device):
+    inputs = make(FIFTY)
+    low, high = inputs.cast(torch.float32, device)
+    inputs.run(low, "augmented")
+    with torch.no_grad():
+        low["weight"] *= 2
+        high["weight"] *= 2
+        low["b"] -= 1
+        high["b"] -= 1
+    assert distance(inputs.run(low, "augmented"), inputs.run(high)) < FAR[torch.float32]
+
+
+def test_weights_made_in_inference_mode_serve_too(device):
+    inputs = make(FIFTY)
+    with torch.inference_mode():
+        low = {k: t.to(device, torch.float32) for k, t in inputs.tensors.items()}
+        expected = inputs.run({k: t.double() for k, t in low.items()})
+        for design in DESIGNS:
+            assert distance(inputs.run(low, design), expected) < FAR[torch.float32]
+
+
+def test_training_goes_on_after_serving(device):
+    inputs = make(FIFTY)
+    low, high = inputs.cast(torch.float32, device)
+    with torch.inference_mode():
+        inputs.run(low, "augmented")
+    y = inputs.run(low, "augmented")
+    y.sum().backward()
+    assert distance(y, inputs.run(high)) < FAR[torch.float32]
+
+
+def test_nothing_in_nothing_out(device):
+    x = torch.zeros(0, 5, 8, device=device, requires_grad=True)
+    w, a, b = (torch.ones(shape, device=device) for shape in ((6, 8), (2, 3, 8), (2, 6, 3)))
+    y = moe_lora_linear(x, w, None, a, b, torch.ones(0, 2, device=device), 1.0, design="grouped")
+    assert y.shape == (0, 5, 6)
+    y.sum().backward()
+    assert x.grad.shape == x.shape
+
+
+@pytest.mark.parametrize("design", ["one_pass", "augmented"])
+def test_compiled_without_a_break_it_is_the_same(design, device):
+    inputs = make(FIFTY, norm=True, gelu=True)
+    low, _ = inputs.cast(torch.float32, device)
+    compiled = torch.compile(inputs.run, fullgraph=True, backend="aot_eager")
+    leaves = list(low.values())
+    eager, same = inputs.run(low, design), compiled(low, design)
+    assert torch.equal(eager, same)
+    for one, other in zip(
+        torch.autograd.grad(eager.sum(), leaves),
+        torch.autograd.grad(same.sum(), leaves),
+        strict=True,
+    ):
+        assert torch.equal(one, other)
+
+
+def test_the_operator_is_registered_as_it_behaves(device, monkeypatch):
+    monkeypatch.undo()  # the check itself compares what was never written
+    low, _ = make(ONE, norm=True, gelu=True).cast(torch.float32, device)
+    x, gates = low["x"].flatten(0, 1), low["gates"]
+    args = (x, low["weight"], low["bias"], low["a"], low["b"], gates, low["gamma"], low["beta"])
+    settings = (0.7, 1e-5, True, True, "one_pass", torch.float32)
+    torch.library.opcheck(torch.ops.unirag.moe_lora, (*args, *settings))
+
+
+def _refused(change: dict[str, Tensor], expected: str, device: str, **options: object) -> None:
+    inputs = make(ODD, norm=True)
+    low, _ = inputs.cast(torch.float32, device)
+    with pytest.raises(ValueError, match=expected):
+        inputs.run(low | {k: t.to(device) for k, t in change.items()}, "one_pass")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"x": torch.zeros(1, 77, 64)}, r"a \(5, 8, 65\); expected .* K 64"),
+        ({"weight": torch.zeros(67, 64)}, r"weight \(67, 64\); expected \(67, 65\)"),
+        ({"bias": torch.zeros(66)}, r"bias \(66,\); expected \(67,\)"),
+        ({"gamma": torch.zeros(64)}, r"norm \(64,\) and \(65,\); expected \(65,\)"),
+        ({"gates": torch.zeros(2, 5)}, r"gates \(2, 5\); expected \(1, 5\) or \(1, 77, 5\)"),
+        ({"b": torch.zeros(5, 67, 7)}, r"b \(5, 67, 7\)"),
+        ({"weight": torch.zeros(67, 65, dtype=torch.float16)}, "weight torch.float16, x torch.flo"),
+        ({"a": torch.zeros(5, 8, 65, dtype=torch.float64)}, "a torch.float64; expected float16"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, expected, device):
+    _refused(change, expected, device)
+
+
+def test_other_devices_and_designs_are_refused(device):
+    inputs = make(ODD)
+    low, _ = inputs.cast(torch.float32, device)
+    with pytest.raises(ValueError, match="b on meta; expected"):
+        inputs.run(low | {"b": low["b"].to("meta")}, "one_pass")
+    with pytest.raises(ValueError, match="'fastest'; expected one of one_pass, split"):
+        inputs.run(low, "fastest")
+    with pytest.raises(ValueError, match="augmented without a weight"):
+        moe_lora_delta(low["x"], low["a"], low["b"], low["gates"], 1.0, design="augmented")
+
+
+def test_on_a_cpu_it_is_the_reference_to_the_bit():
+    inputs = make(ODD, norm=True, gelu=True)
+    low, _ = inputs.cast(torch.float32, "cpu")
+    x, weight, bias, a, b, gates = (low[k] for k in ("x", "weight", "bias", "a", "b", "gates"))
+    norm = Norm(low["gamma"], low["beta"])
+    y = moe_lora_linear(x, weight, bias, a, b, gates, 0.7, norm=norm, gelu=True)
+    assert torch.equal(y, inputs.run(low))
+    delta = moe_lora_delta(x, a, b, gates, 0.7)
+    assert torch.equal(delta, reference.moe_lora_delta(x, a, b, gates, 0.7))
+
+
+def test_a_cpu_needs_no_triton():
+    code = """
+import sys
+sys.modules["triton"] = None
+import torch
+from kernels.moe_lora import moe_lora_linear
+x, w, a, b = torch.ones(2, 8), torch.ones(6, 8), torch.ones(2, 3, 8), torch.ones(2, 6, 3)
+assert moe_lora_linear(x, w, None, a, b, torch.ones(2, 2), 1.0).shape == (2, 6)
+assert "kernels.gpu" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("design", [*DESIGNS, None])
+def test_a_cuda_graph_replays_it(design):
+    inputs = make(Sizes(4, 50, 128, 192, 4, 8), norm=True, gelu=True)
+    low, high = inputs.cast(torch.bfloat16, "cuda")
+    norm = Norm(low["gamma"], low["beta"])
+    args = [low[k] for k in ("x", "weight", "bias", "a", "b", "gates")]
+
+    def run() -> Tensor:
+        return moe_lora_linear(*args, 0.7, norm=norm, gelu=True, design=design)
+
+    with torch.no_grad():
+        run()
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            y = run()
+        low["x"].mul_(0.5)
+        high["x"].mul_(0.5)
+        graph.replay()
+        assert distance(y, inputs.run(high)) < FAR[torch.bfloat16]

@@ -1,0 +1,146 @@
+"""A router's gates and a bank's prompts in one launch, against the reference."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels import reference
+from kernels.routing import mix_prompts, route
+
+pytestmark = pytest.mark.usefixtures("_poisoned")
+
+KINDS = [{}, {"k": 1}, {"k": 3}, {"k": 5}, {"p": 0.3}, {"p": 0.9}, {"p": 1.0}]
+
+
+def _router(device, rows=(21,), width=70, candidates=5, spread=0.3):
+    torch.manual_seed(5)
+    weight = torch.randn(candidates, width, device=device) * spread
+    return torch.randn(*rows, width, device=device), weight
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_gates_are_the_reference_s(kind, device):
+    h, weight = _router(device)
+    got = route(h, weight, 0.5, **kind, fused=True)
+    expected = route(h.double(), weight.double(), 0.5, **kind, fused=False)
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=1e-6)
+    assert ((got > 0) == (expected > 0)).all()
+
+
+@pytest.mark.parametrize(("rows", "candidates"), [((1,), 1), ((2, 17), 4), ((3,), 100)])
+def test_gates_of_tokens_and_of_many_candidates(rows, candidates, device):
+    h, weight = _router(device, rows, 33, candidates)
+    k = min(3, candidates)
+    got = route(h, weight, 1.0, k=k, fused=True)
+    expected = route(h.double(), weight.double(), 1.0, k=k, fused=False)
+    torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_equal_candidates_are_taken_in_order_and_never_more_than_k(device):
+    h, weight = torch.ones(2, 8, device=device), torch.ones(6, 8, device=device)
+    gates = route(h, weight, 1.0, k=2, fused=True)
+    expected = torch.tensor([[0.5, 0.5, 0, 0, 0, 0]] * 2, device=device)
+    torch.testing.assert_close(gates, expected)
+    enough = route(h, weight, 1.0, p=0.5, fused=True)
+    assert (enough > 0).sum(1).tolist() == [3, 3]
+
+
+def test_tokens_in_sixteen_bits_are_routed_in_fp32(device):
+    h, weight = _router(device)
+    low = h.bfloat16()
+    got = route(low, weight, 0.5, fused=True)
+    torch.testing.assert_close(got, route(low, weight, 0.5, fused=False), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"k": 0}, "k 0"),
+        ({"k": 6}, "k 6, p None; expected k from 1 to 5"),
+        ({"k": 2, "p": 0.5}, "not both"),
+        ({"p": 0.0}, "p 0.0"),
+        ({"temperature": 0.0}, "temperature 0.0"),
+        ({"weight_FD": torch.ones(5, 69)}, r"weight \(5, 69\); expected \(\.\.\., D\), \(F, D\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(change, expected):
+    h, weight = _router("cpu")
+    with pytest.raises(ValueError, match=expected):
+        route(h, **({"weight_FD": weight, "temperature": 1.0} | change))
+
+
+def _bank(device, rows=3, width=70, entries=5, prompts=2, tower=77):
+    torch.manual_seed(4)
+    shapes = ((rows, width), (entries, width), (entries, prompts, tower))
+    return [torch.randn(shape, device=device) for shape in shapes]
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    rows=st.integers(1, 20),
+    entries=st.integers(1, 20),
+    top_k=st.none() | st.integers(1, 20),
+    prompts=st.integers(1, 4),
+)
+def test_prompts_are_mixed_as_in_the_reference(device, rows, entries, top_k, prompts):
+    top_k = top_k and min(top_k, entries)
+    bank = _bank(device, rows=rows, entries=entries, prompts=prompts)
+    mixed, weights = mix_prompts(*bank, 0.1, top_k, fused=True)
+    expected = reference.mix_prompts(*(t.double() for t in bank), 0.1, top_k)
+    torch.testing.assert_close(weights.double(), expected[1], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(mixed.double(), expected[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_bank_without_length_and_out_of_order_is_mixed_too(device):
+    prototype, keys, prompts = _bank(device)
+    prototype[1] = 0
+    strange = keys.T.contiguous().T, prompts.transpose(1, 2).contiguous().transpose(1, 2)
+    mixed, weights = mix_prompts(prototype, *strange, 0.1, fused=True)
+    expected = reference.mix_prompts(prototype, keys, prompts, 0.1)
+    torch.testing.assert_close(weights, expected[1], rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(mixed, expected[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_bank_that_does_not_fit_is_refused_fused_or_not(device):
+    prototype, keys, prompts = _bank(device)
+    with pytest.raises(ValueError, match="top_k 6"):
+        mix_prompts(prototype, keys, prompts, 0.1, 6, fused=True)
+    with pytest.raises(ValueError, match=r"prompts \(4, 2, 77\)"):
+        mix_prompts(prototype, keys, prompts[:4], 0.1, fused=True)
+
+
+def test_compiled_without_a_break_they_are_the_same(device):
+    h, weight = _router(device)
+    bank = _bank(device)
+
+    def both():
+        return route(h, weight, 0.5, k=2, fused=True), *mix_prompts(*bank, 0.1, fused=True)
+
+    compiled = torch.compile(both, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        for one, other in zip(both(), compiled(), strict=True):
+            assert torch.equal(one, other)
+
+
+def test_with_gradients_and_on_a_cpu_it_is_the_reference():
+    bank = _bank("cpu")
+    for one, other in zip(
+        mix_prompts(*bank, 0.1, 2), reference.mix_prompts(*bank, 0.1, 2), strict=True
+    ):
+        assert torch.equal(one, other)
+    h, weight = _router("cpu")
+    probs = reference.probabilities(h, weight, 0.5)
+    assert torch.equal(route(h, weight, 0.5, k=2), reference.top_k_gates(probs, 2)[0])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_gradients_on_cuda_are_not_lost():
+    h, weight = _router("cuda")
+    weight.requires_grad_()
+    route(h, weight, 0.5, k=2).square().sum().backward()
+    assert weight.grad.abs().sum() > 0
