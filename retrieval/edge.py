@@ -6,6 +6,8 @@ Nothing else imports `qdrant_edge` (but for its BM25 tokeniser): it is young and
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -53,11 +55,11 @@ class EdgeStore:
             self._index_payload()
             return
         shard = path / "shard"
-        shard.mkdir(parents=True, exist_ok=True)
-        if any(shard.iterdir()):  # killed between creation and the marker: nothing was stored yet
-            self._shard = _guard(path, lambda: qe.EdgeShard.load(str(shard)))
-        else:
-            self._shard = _guard(path, lambda: qe.EdgeShard.create(str(shard), _config(stamp)))
+        if not shard.exists():
+            _create(shard, stamp)
+        self._shard = _guard(path, lambda: qe.EdgeShard.load(str(shard)))
+        for left in path.glob("shard-*.part"):  # of runs that were killed
+            shutil.rmtree(left, ignore_errors=True)
         self._index_payload()
         temporary = marker.with_suffix(".part")
         temporary.write_text(json.dumps(stamp.to_json(), indent=2))
@@ -177,6 +179,24 @@ class EdgeStore:
 
     def _call(self, action: Callable[[], T]) -> T:
         return _guard(self.path, action)
+
+
+def _create(shard: Path, stamp: Stamp) -> None:
+    """An empty shard, there as a whole or not at all.
+
+    A kill while the engine lays out its files leaves a folder that it cannot open again.
+    """
+    made = shard.with_name(f"shard-{os.getpid()}.part")
+    shutil.rmtree(made, ignore_errors=True)
+    made.mkdir(parents=True)
+    empty = _guard(made, lambda: qe.EdgeShard.create(str(made), _config(stamp)))
+    _guard(made, empty.close)
+    try:
+        made.rename(shard)
+    except OSError:
+        if not shard.exists():  # else another process was first, and loading says that it is busy
+            raise
+        shutil.rmtree(made, ignore_errors=True)
 
 
 def _stored_stamp(marker: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import qdrant_edge as qe
 from qdrant_client import QdrantClient
 from qdrant_client.http.exceptions import UnexpectedResponse
 
@@ -236,6 +237,27 @@ def test_reopen_keeps_everything_and_checks_the_stamp(open_store: Opener) -> Non
     with pytest.raises(Mismatch, match=r"tower-1.*tower-2.*--home"):
         open_store(Stamp("mini", "tower-2", "minilm", 8, 4))
     assert open_store(STAMP).count() == 4
+
+
+def test_a_shard_whose_making_was_killed_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def killed(folder: str, _: object) -> None:
+        (Path(folder) / "edge_config.json").write_text("{")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(qe.EdgeShard, "create", killed)
+        with pytest.raises(KeyboardInterrupt):
+            EdgeStore(tmp_path, STAMP)
+    store = EdgeStore(tmp_path, STAMP)
+    points = fill(store)
+    store.close()
+    store = EdgeStore(tmp_path, STAMP)
+    assert store.count() == len(points)
+    store.close()
+    assert {path.name for path in tmp_path.iterdir()} == {"shard", "stamp.json"}
 
 
 def test_bm25_prefers_rare_words_and_ignores_latex() -> None:
