@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 import uuid
@@ -17,7 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import qdrant_edge as qe
 
-from data.errors import BadInput, Busy, UniragError
+from data.errors import BadInput, Busy, Missing, UniragError
 from data.records import CHANNELS, Channel, Item
 from retrieval.store import (
     PAYLOAD_INDEXES,
@@ -34,36 +35,73 @@ __all__ = ["EdgeStore"]
 
 T = TypeVar("T")
 _PAGE = 1000
+_PAGE_OF_POINTS = 200  # with their vectors about 1 MB
 # Candidates of each channel that go into the fusion.
 _DEPTH = 100
+_SHARD = "shard"  # of a collection that nothing was re-embedded in
+_NAME = re.compile(r"shard(-[0-9a-f]{8})?")
 
 
 class EdgeStore:
     """A collection in the folder `path`, made if it is not there.
 
-    Raises `Mismatch` where the folder was written under another stamp and `Busy` where another
-    process has it open. Safe to call from several threads: writes are serialised here.
+    `stamp.json` says what wrote it and in which folder the shard is, so that replacing this file
+    replaces the collection. Raises `Mismatch` where it was written under another stamp and `Busy`
+    where another process has it open. Safe to call from several threads: writes are serialised
+    here.
     """
 
-    def __init__(self, path: Path, stamp: Stamp) -> None:
+    def __init__(self, path: Path, stamp: Stamp | None, *, beside: bool = False) -> None:
         self.path = path
         self._write = threading.Lock()
-        marker = path / "stamp.json"
-        if marker.exists():
-            stamp.check(_stored_stamp(marker), f"the collection in {path}")
-            self._shard = _guard(path, lambda: qe.EdgeShard.load(str(path / "shard")))
-            self._index_payload()
-            return
-        shard = path / "shard"
-        if not shard.exists():
-            _create(shard, stamp)
-        self._shard = _guard(path, lambda: qe.EdgeShard.load(str(shard)))
-        for left in path.glob("shard-*.part"):  # of runs that were killed
-            shutil.rmtree(left, ignore_errors=True)
+        self._marker = path / "stamp.json"
+        if beside:
+            assert stamp is not None
+            self._new(stamp, f"shard-{stamp.digest}")
+        elif self._marker.exists():
+            self._stored(stamp)
+        elif stamp is None:
+            raise Missing(f"{path} holds no collection; run `unirag index PATH` first")
+        else:
+            self._first(stamp)
+
+    def _new(self, stamp: Stamp, name: str) -> None:
+        """Empty: what a run before this one left there may have changed meanwhile."""
+        if self._marker.exists() and _read(self._marker).get("shard") == name:
+            raise UniragError(f"the collection in {self.path} has the stamp {stamp} already")
+        shutil.rmtree(self.path / name, ignore_errors=True)
+        _create(self.path / name, stamp)
+        self._load(stamp, name)
+
+    def _stored(self, stamp: Stamp | None) -> None:
+        where = f"the collection in {self.path}"
+        stored = _read(self._marker)
+        if stamp is not None:
+            stamp.check(stored, where)
+        name = stored.get("shard", _SHARD)
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise _damaged(self._marker)
+        self._load(Stamp.from_json(stored, where), name)
+        self.tidy()
+
+    def _first(self, stamp: Stamp) -> None:
+        if any(_NAME.fullmatch(f.name) and f.name != _SHARD for f in self.path.glob(f"{_SHARD}-*")):
+            raise _damaged(self._marker)  # without it nobody knows which shard is the collection
+        if not (self.path / _SHARD).exists():
+            _create(self.path / _SHARD, stamp)
+        self._load(stamp, _SHARD)
+        self.tidy()
+        self._mark()
+
+    def _load(self, stamp: Stamp, name: str) -> None:
+        self.stamp, self._name = stamp, name
+        self._shard = _guard(self.path, lambda: qe.EdgeShard.load(str(self.path / name)))
         self._index_payload()
-        temporary = marker.with_suffix(".part")
-        temporary.write_text(json.dumps(stamp.to_json(), indent=2))
-        temporary.replace(marker)
+
+    def _mark(self) -> None:
+        temporary = self._marker.with_suffix(".part")
+        temporary.write_text(json.dumps({**self.stamp.to_json(), "shard": self._name}, indent=2))
+        temporary.replace(self._marker)
 
     def _index_payload(self) -> None:
         """What is there already costs nothing; an older collection gets what it lacks."""
@@ -135,14 +173,25 @@ class EdgeStore:
         return [found[i] for i in ids if i in found]
 
     def scan(self, where: Where = Where()) -> Iterator[Item]:
+        for record in self._records(where, _PAGE, with_vector=False):
+            yield Item.from_json(record.payload or {})
+
+    def points(self, where: Where = Where()) -> Iterator[Point]:
+        for record in self._records(where, _PAGE_OF_POINTS, with_vector=True):
+            yield _read_point(record)
+
+    def _records(self, where: Where, page: int, with_vector: bool) -> Iterator[qe.Record]:
         offset = None
         while True:
             request = qe.ScrollRequest(
-                offset=offset, limit=_PAGE, filter=_filter(where), with_payload=True
+                offset=offset,
+                limit=page,
+                filter=_filter(where),
+                with_payload=True,
+                with_vector=with_vector,
             )
             records, offset = self._call(lambda r=request: self._shard.scroll(r))  # type: ignore[misc]
-            for record in records:
-                yield Item.from_json(record.payload or {})
+            yield from records
             if offset is None:
                 return
 
@@ -168,6 +217,17 @@ class EdgeStore:
         with self._write:
             self._call(self._shard.flush)
             self._call(self._shard.optimize)
+
+    def promote(self) -> None:
+        with self._write:
+            self._call(self._shard.flush)
+            self._mark()
+
+    def tidy(self) -> None:
+        """Nobody else reads them: this process has the home for itself."""
+        for left in self.path.glob(f"{_SHARD}*"):
+            if left.name != self._name:
+                shutil.rmtree(left, ignore_errors=True)
 
     def close(self) -> None:
         with self._write:
@@ -199,16 +259,20 @@ def _create(shard: Path, stamp: Stamp) -> None:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _stored_stamp(marker: Path) -> dict[str, Any]:
+def _read(marker: Path) -> dict[str, Any]:
     try:
         stored = json.loads(marker.read_text(encoding="utf-8"))
     except ValueError:
         stored = None
     if not isinstance(stored, dict):
-        raise UniragError(
-            f"{marker} is damaged; restore it from a backup, or index into another --home"
-        )
+        raise _damaged(marker)
     return stored
+
+
+def _damaged(marker: Path) -> UniragError:
+    return UniragError(
+        f"{marker} is damaged or missing; restore it from a backup, or index into another --home"
+    )
 
 
 def _guard(path: Path, action: Callable[[], T]) -> T:
@@ -246,6 +310,21 @@ def _point(point: Point) -> qe.Point:
     if point.text is not None:
         vectors["text"] = _native(point.text)
     return qe.Point(point.item.id, vectors, point.item.to_json())
+
+
+def _read_point(record: qe.Record) -> Point:
+    vectors: Any = record.vector
+    bm25 = vectors["bm25"]
+    dense = {
+        name: np.asarray(vectors[name], np.float32) if name in vectors else None
+        for name in ("image", "text")
+    }
+    return Point(
+        Item.from_json(record.payload or {}),
+        dense["image"],
+        dense["text"],
+        SparseVector(tuple(bm25.indices), tuple(bm25.values)),
+    )
 
 
 def _native(vector: np.ndarray[Any, Any] | SparseVector) -> Any:

@@ -7,11 +7,13 @@ and set `UNIRAG_QDRANT_URL=http://127.0.0.1:6333`.
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import httpx
+import numpy as np
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import (
     ApiException,
@@ -19,7 +21,7 @@ from qdrant_client.http.exceptions import (
     UnexpectedResponse,
 )
 
-from data.errors import BadInput, BadSetting, Missing, UniragError
+from data.errors import BadInput, BadSetting, Mismatch, Missing, UniragError
 from data.records import Channel, Item
 from retrieval.store import (
     PAYLOAD_INDEXES,
@@ -44,24 +46,65 @@ _THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 class ServerStore:
     """A collection on a Qdrant server, made if it is not there.
 
-    `client` is injected so that the contract suite can pass `QdrantClient(":memory:")`.
-    Raises `Missing` where no server answers and `Mismatch` where the stamp differs.
+    It is called `collection`, or, once it was re-embedded, whatever the alias
+    `<collection>-current` points to. A store keeps to the collection that it found: its encoder
+    belongs to that one. `client` is injected so that the contract suite can pass
+    `QdrantClient(":memory:")`. Raises `Missing` where no server answers and `Mismatch` where the
+    stamp differs.
     """
 
-    def __init__(self, client: QdrantClient, collection: str, stamp: Stamp) -> None:
+    def __init__(
+        self, client: QdrantClient, collection: str, stamp: Stamp | None, *, beside: bool = False
+    ) -> None:
         self._client = client
-        self._collection = collection
-        if not self._call(lambda: client.collection_exists(collection)):
+        self._plain, self._alias = collection, f"{collection}-current"
+        self._beside = beside
+        self._collection = self._current()
+        if beside:
+            assert stamp is not None
+            self._new(stamp)
+        elif not self._call(lambda: client.collection_exists(self._collection)):
+            if stamp is None:
+                raise Missing(
+                    f"the Qdrant server holds no collection {collection!r}; run `unirag index "
+                    "PATH` first"
+                )
             self._call(lambda: self._create(stamp))
-        stored = self._call(lambda: client.get_collection(collection))
-        where = f"the collection {collection!r} on the Qdrant server"
-        stamp.check(stored.config.metadata or {}, where)
+        stored = self._call(lambda: client.get_collection(self._collection))
+        where = f"the collection {self._collection!r} on the Qdrant server"
+        metadata = stored.config.metadata or {}
+        if stamp is not None:
+            stamp.check(metadata, where)
+        self.stamp = Stamp.from_json(metadata, where)
         for name in PAYLOAD_INDEXES:
             if name not in stored.payload_schema:  # new, or made before there was this index
                 self._call(lambda n=name: self._index_payload(n))  # type: ignore[misc]
 
+    def _current(self) -> str:
+        """The collection that opens now."""
+        aliases = self._call(self._client.get_aliases).aliases
+        found = (a.collection_name for a in aliases if a.alias_name == self._alias)
+        return next(found, self._plain)
+
+    def _new(self, stamp: Stamp) -> None:
+        """Empty: what a run before this one left there may have changed meanwhile."""
+        name = f"{self._plain}-{stamp.digest}"
+        if name == self._collection:
+            raise UniragError(f"the collection {name!r} has the stamp {stamp} already")
+        self._collection = name
+        self._call(lambda: self._client.delete_collection(name))
+        self._call(lambda: self._create(stamp))
+
     @classmethod
-    def connect(cls, url: str, api_key: str | None, collection: str, stamp: Stamp) -> ServerStore:
+    def connect(
+        cls,
+        url: str,
+        api_key: str | None,
+        collection: str,
+        stamp: Stamp | None,
+        *,
+        beside: bool = False,
+    ) -> ServerStore:
         if not url.startswith(("http://", "https://")):
             raise _no_address(url, "no http or https address")
         try:
@@ -73,7 +116,7 @@ class ServerStore:
                 )
         except (ValueError, httpx.InvalidURL) as error:
             raise _no_address(url, error) from None
-        return cls(client, collection, stamp)
+        return cls(client, collection, stamp, beside=beside)
 
     def _create(self, stamp: Stamp) -> None:
         def dense(width: int) -> models.VectorParams:
@@ -95,6 +138,7 @@ class ServerStore:
         self._client.create_payload_index(self._collection, name, models.PayloadSchemaType.KEYWORD)
 
     def upsert(self, points: Sequence[Point]) -> None:
+        self._check_current()
         for start in range(0, len(points), _BATCH):
             batch = [_point(p) for p in points[start : start + _BATCH]]
             self._call(lambda b=batch: self._client.upsert(self._collection, b, wait=True))  # type: ignore[misc]
@@ -169,19 +213,27 @@ class ServerStore:
         return [found[i] for i in ids if i in found]
 
     def scan(self, where: Where = Where()) -> Iterator[Item]:
+        for record in self._records(where, _PAGE, with_vectors=False):
+            yield Item.from_json(record.payload or {})
+
+    def points(self, where: Where = Where()) -> Iterator[Point]:
+        for record in self._records(where, _BATCH, with_vectors=True):
+            yield _read_point(record)
+
+    def _records(self, where: Where, page: int, with_vectors: bool) -> Iterator[models.Record]:
         offset: Any = None
         while True:
             records, offset = self._call(
                 lambda o=offset: self._client.scroll(  # type: ignore[misc]
                     self._collection,
                     scroll_filter=_filter(where),
-                    limit=_PAGE,
+                    limit=page,
                     offset=o,
                     with_payload=True,
+                    with_vectors=with_vectors,
                 )
             )
-            for record in records:
-                yield Item.from_json(record.payload or {})
+            yield from records
             if offset is None:
                 return
 
@@ -201,6 +253,7 @@ class ServerStore:
     def delete(self, ids: Iterable[str]) -> None:
         gone = list(ids)
         if gone:
+            self._check_current()
             selector = models.PointIdsList(points=list(gone))
             self._call(lambda: self._client.delete(self._collection, selector, wait=True))
 
@@ -208,11 +261,41 @@ class ServerStore:
         condition = _filter(where)
         if condition is None:
             raise BadInput("delete_where needs at least one condition; expected a corpus or source")
+        self._check_current()
         selector = models.FilterSelector(filter=condition)
         self._call(lambda: self._client.delete(self._collection, selector, wait=True))
 
     def flush(self) -> None:
         """Nothing to do: every write above waits for the server's word."""
+
+    def promote(self) -> None:
+        """By one change of the alias, which the server makes at once."""
+        delete = models.DeleteAliasOperation(
+            delete_alias=models.DeleteAlias(alias_name=self._alias)
+        )
+        create = models.CreateAliasOperation(
+            create_alias=models.CreateAlias(
+                collection_name=self._collection, alias_name=self._alias
+            )
+        )
+        self._call(lambda: self._client.update_collection_aliases([delete, create]))
+        self._beside = False
+
+    def tidy(self) -> None:
+        """A process that still has one of them open fails from now on, until it is restarted."""
+        ours = re.compile(rf"{re.escape(self._plain)}(-[0-9a-f]{{8}})?")
+        keep = {self._collection, self._current()}
+        for found in self._call(self._client.get_collections).collections:
+            if ours.fullmatch(found.name) and found.name not in keep:
+                self._call(lambda name=found.name: self._client.delete_collection(name))  # type: ignore[misc]
+
+    def _check_current(self) -> None:
+        """Refuse to write where nobody will look for it."""
+        if not self._beside and self._current() != self._collection:
+            raise Mismatch(
+                f"the collection {self._plain!r} was re-embedded while this process ran; start it "
+                "again with the settings that `unirag reembed` was run with"
+            )
 
     def close(self) -> None:
         self._client.close()
@@ -244,6 +327,21 @@ def _point(point: Point) -> models.PointStruct:
     if point.text is not None:
         vectors["text"] = _native(point.text)
     return models.PointStruct(id=point.item.id, vector=vectors, payload=point.item.to_json())
+
+
+def _read_point(record: models.Record) -> Point:
+    vectors: Any = record.vector
+    bm25 = vectors["bm25"]
+    dense = {
+        name: np.asarray(vectors[name], np.float32) if name in vectors else None
+        for name in ("image", "text")
+    }
+    return Point(
+        Item.from_json(record.payload or {}),
+        dense["image"],
+        dense["text"],
+        SparseVector(tuple(bm25.indices), tuple(bm25.values)),
+    )
 
 
 def _native(vector: Any) -> Any:

@@ -6,6 +6,8 @@ A new store is one file that fulfils `VectorStore` and passes the suite in
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import Mismatch
+from data.errors import Mismatch, UniragError
 from data.records import Audience, Channel, Item, Kind, Role
 
 __all__ = [
@@ -36,6 +38,10 @@ PAYLOAD_INDEXES = ("kind", "corpus", "section", "source", "role", "audience", "i
 #     score = sum over channels of 1 / (rank / weight + RRF_K - 1)
 # after Cormack et al. 2009. Their k = 60 would drown the weights: they divide the rank.
 RRF_K = 4
+_REEMBED = (
+    "run `unirag reembed` to encode anew what is stored, or run with --profile {profile}, or use "
+    "another --home"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +124,28 @@ class Stamp:
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
-    def check(self, stored: Mapping[str, Any], where: str) -> None:
-        """Refuse a collection whose stamp is not this one."""
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], where: str) -> Stamp:
+        """The stamp among other keys of `value`; raises `UniragError` where it is not whole."""
+        names = [value.get(name) for name in ("profile", "encoder", "text")]
+        widths = [value.get(name) for name in ("image_width", "text_width")]
+        if not all(isinstance(v, str) for v in names) or not all(
+            isinstance(v, int) and v > 0 for v in widths
+        ):
+            raise UniragError(
+                f"{where} does not say what it was indexed with; restore it from a backup, or "
+                "index into another --home"
+            )
+        return cls(*names, *widths)  # type: ignore[arg-type]
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits that tell this stamp from others, for the name of a folder."""
+        said = json.dumps(self.to_json(), sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:8]
+
+    def check(self, stored: Mapping[str, Any], where: str, remedy: str = _REEMBED) -> None:
+        """Refuse what was written under another stamp than this one; `remedy` is the way out."""
         differing = [n for n, v in self.to_json().items() if stored.get(n) != v]
         if differing:
             found = ", ".join(f"{n} {stored.get(n)!r}" for n in differing)
@@ -127,12 +153,22 @@ class Stamp:
             profile = stored.get("profile", "mini")
             raise Mismatch(
                 f"{where} was indexed with {found}, but this run uses {wanted}; "
-                f"run with --profile {profile}, or index into another --home"
+                + remedy.format(profile=profile)
             )
 
 
 class VectorStore(Protocol):
-    """Errors are those of `data.errors` only; no engine's exception escapes."""
+    """Errors are those of `data.errors` only; no engine's exception escapes.
+
+    A store is opened with the stamp that the collection has to have, or with None for whatever is
+    there (`Missing` where nothing is), or with a stamp and `beside`: an empty collection beside
+    the one that is there, until `promote`.
+    """
+
+    @property
+    def stamp(self) -> Stamp:
+        """What wrote the collection."""
+        ...
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write points; one with the id of a stored item replaces it whole."""
@@ -152,6 +188,10 @@ class VectorStore(Protocol):
         """Every matching item, in no particular order, a page at a time."""
         ...
 
+    def points(self, where: Where = ...) -> Iterator[Point]:
+        """As `scan`, with the vectors. The indices of a sparse one come in any order."""
+        ...
+
     def count(self, where: Where = ...) -> int: ...
 
     def tally(self, field: str, where: Where = ...) -> dict[str, int]:
@@ -166,6 +206,17 @@ class VectorStore(Protocol):
 
     def flush(self) -> None:
         """Return once everything written is on disk and indexed for search."""
+        ...
+
+    def promote(self) -> None:
+        """Make this collection, opened `beside` another, the one that opens from now on.
+
+        At once or not at all. Whoever has the other one open goes on reading it.
+        """
+        ...
+
+    def tidy(self) -> None:
+        """Delete the collections that this one replaced, and what was begun beside it."""
         ...
 
     def close(self) -> None: ...
