@@ -6,6 +6,7 @@ import re
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from itertools import islice
@@ -42,6 +43,8 @@ from unirag.vectors import Encoding, VectorCache
 if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
     from retrieval.enrolment import Enrolment
     from retrieval.serving import UniEncoder
+    from unirag.corpus_file import Head, Written
+    from unirag.reembedding import Reembedded
     from unirag.styles import StyleShelf
 
 __all__ = ["App"]
@@ -145,15 +148,22 @@ class App:
         device = choose_device(self.settings.device)
         return TransformersChat(model.name, folder, device, choose_dtype(device))
 
-    @once
-    def store(self) -> VectorStore:
-        stamp = Stamp(
+    @property
+    def stamp(self) -> Stamp:
+        """What a collection has to have been indexed with for this run to search it."""
+        return Stamp(
             self.profile.name,
             self.encoder.name,
             self.text.name,
             self.encoder.width,
             self.text.width,
         )
+
+    @once
+    def store(self) -> VectorStore:
+        return self._open_store(self.stamp)
+
+    def _open_store(self, stamp: Stamp | None, *, beside: bool = False) -> VectorStore:
         if self.settings.qdrant_url:
             from retrieval.server import ServerStore
 
@@ -163,10 +173,20 @@ class App:
                 key.get_secret_value() if key else None,
                 _COLLECTION,
                 stamp,
+                beside=beside,
             )
         from retrieval.edge import EdgeStore
 
-        return EdgeStore(self.home.collection, stamp)
+        return EdgeStore(self.home.collection, stamp, beside=beside)
+
+    @contextmanager
+    def _whatever_is_there(self) -> Iterator[VectorStore]:
+        """The collection, whichever encoder wrote it; no model is loaded for that."""
+        if "store" in self.__dict__:  # an embedded one cannot be opened twice
+            yield self.store
+            return
+        with closing(self._open_store(None)) as store:
+            yield store
 
     @once
     def encoding(self) -> Encoding:
@@ -366,10 +386,19 @@ class App:
         ]
 
     def add_corpus(self, name: str, root: Path, licence: str = "", attribution: str = "") -> Corpus:
-        """Register a corpus or point a known one at another folder; `index` then reads it."""
+        """Register a corpus or point a known one at another folder; `index` then reads it.
+
+        A known one keeps its licence and attribution where none is given.
+        """
         _check_root(root)
         _check_name(name)
-        corpus = Corpus(name, str(root.resolve()), licence, attribution)
+        known = self.manifest.corpus(name) or Corpus(name, "")
+        corpus = Corpus(
+            name,
+            str(root.resolve()),
+            licence or known.licence,
+            attribution or known.attribution,
+        )
         self.manifest.put_corpus(corpus)
         return corpus
 
@@ -384,14 +413,81 @@ class App:
                 raise BadInput(f"corpus {name!r} is not here; known corpora: {known}")
             where = Where(corpora=(name,))
             count = self.store.count(where)
-            pictures = {i.image for i in self.store.scan(where) if i.image}
+            pictures = self._pictures(where)
             if count:
                 self.store.delete_where(where)
             self.manifest.remove_corpus(name)
-            for digest in pictures - {i.image for i in self.store.scan(Where(kinds=("figure",)))}:
-                self.assets.remove(digest)
+            self._forget(pictures)
             self.store.flush()
             return count
+
+    def _pictures(self, where: Where) -> set[str]:
+        return {i.image for i in self.store.scan(where) if i.image}
+
+    def _forget(self, pictures: set[str]) -> None:
+        """Remove those that no item shows any longer."""
+        for digest in pictures - self._pictures(Where(kinds=("figure",))):
+            self.assets.remove(digest)
+
+    def export_corpus(self, name: str, path: Path) -> Written:
+        """Write a corpus to one file, for another home; no model is loaded.
+
+        Raises `Busy` as `index` does.
+        """
+        from unirag.transfer import export
+
+        with self.home.changing(), self._whatever_is_there() as store:
+            return export(name, path, store, self.manifest, self.assets)
+
+    def import_corpus(
+        self,
+        path: Path,
+        *,
+        replace: bool = False,
+        progress: Callable[[int, int], None] = lambda *_: None,
+    ) -> Head:
+        """Store what `export_corpus` wrote; what it has of a corpus here goes with `replace` only.
+
+        Nothing is changed where the file is damaged or another encoder made it. `progress` is told
+        how many items of how many are stored. Raises `Busy` as `index` does.
+        """
+        from unirag.corpus_file import CorpusFile
+        from unirag.transfer import bring_in, check_free
+
+        with self.home.changing(), CorpusFile(path) as file:
+            name = file.head.corpus.name
+            _check_name(name)
+            if not replace:
+                check_free(name, self.manifest)
+            self.stamp.check(
+                file.head.stamp.to_json(),
+                f"corpus {name!r} in {path}",
+                "run with --profile {profile}, or run `unirag reembed` where it was exported and "
+                "export it again, or index its documents here",
+            )
+            before = self._pictures(Where(corpora=(name,)))
+            bring_in(file, self.store, self.manifest, self.assets, self.decoder.decode, progress)
+            self._forget(before)
+            return file.head
+
+    def reembed(self, progress: Callable[[int, int], None] = lambda *_: None) -> Reembedded:
+        """Encode anew what another encoder indexed; until all of it is, what was there stays.
+
+        Where nothing is to do, what an earlier run replaced is deleted. Documents of figures whose
+        picture is lost are read again by the next `index`. Raises `Busy` as `index` does.
+        """
+        from unirag.reembedding import Reembedded, reembed
+
+        with self.home.changing(), self._whatever_is_there() as old:
+            if old.stamp == self.stamp:
+                old.tidy()
+                return Reembedded()
+            with closing(self._open_store(self.stamp, beside=True)) as new:
+                report = reembed(old, new, self.encoding, self.assets, progress)
+                new.promote()
+            for item, _ in report.lacking:
+                self.manifest.read_again(item.corpus, [item.source])
+            return report
 
     def adapt(self, name: str, examples: Path, originals: Path | None = None) -> Enrolment:
         """Learn a query style from a folder of pictures; what is indexed stays as it is.

@@ -15,7 +15,7 @@ from typing import Literal
 
 from unirag.database import Database
 
-__all__ = ["Corpus", "Entry", "Manifest", "State", "Stored", "Trouble"]
+__all__ = ["Corpus", "Document", "Entry", "Manifest", "State", "Stored", "Trouble"]
 
 State = Literal["queued", "read", "encoded", "stored", "failed"]
 _SCHEMA = """
@@ -94,6 +94,23 @@ class Stored:
     figures: int
     passages: int
     troubles: Sequence[Trouble] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A row of the journal as it is, for another home; times are in seconds since 1970."""
+
+    source: str
+    fingerprint: str
+    title: str
+    figures: int
+    passages: int
+    indexed_at: float
+    state: State
+    seen: str
+    reason: str
+    changed_at: float
+    left_out: tuple[tuple[str, str], ...] = ()  # where, and why
 
 
 class Manifest:
@@ -183,6 +200,64 @@ class Manifest:
             db.executemany(
                 "INSERT INTO troubles VALUES (?, ?, ?, ?, 0)",
                 [(corpus, t.source, t.anchor, t.message) for d in documents for t in d.troubles],
+            )
+
+    def documents(self, corpus: str) -> list[Document]:
+        """The whole journal of a corpus."""
+        left_out: dict[str, list[tuple[str, str]]] = {}
+        for trouble in self.troubles(corpus):
+            if not trouble.dead:
+                left_out.setdefault(trouble.source, []).append((trouble.anchor, trouble.message))
+        rows = self._db.rows(
+            "SELECT source, fingerprint, title, figures, passages, indexed_at, state, seen, reason,"
+            " changed_at FROM documents WHERE corpus = ? ORDER BY source",
+            corpus,
+        )
+        return [Document(*row, left_out=tuple(left_out.get(row[0], ()))) for row in rows]
+
+    def restore(self, corpus: Corpus, documents: Sequence[Document]) -> None:
+        """Replace a corpus and its journal, at once or not at all."""
+        name = corpus.name
+        with self._db.transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO corpora VALUES (?, ?, ?, ?)",
+                (name, corpus.root, corpus.licence, corpus.attribution),
+            )
+            db.execute("DELETE FROM documents WHERE corpus = ?", (name,))
+            db.execute("DELETE FROM troubles WHERE corpus = ?", (name,))
+            db.executemany(
+                "INSERT INTO documents (corpus, source, fingerprint, title, figures, passages, "
+                "indexed_at, state, seen, reason, changed_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (
+                        name,
+                        d.source,
+                        d.fingerprint,
+                        d.title,
+                        d.figures,
+                        d.passages,
+                        d.indexed_at,
+                        d.state,
+                        d.seen,
+                        d.reason,
+                        d.changed_at,
+                    )
+                    for d in documents
+                ],
+            )
+            db.executemany(
+                "INSERT INTO troubles VALUES (?, ?, ?, ?, 0)",
+                [(name, d.source, *pair) for d in documents for pair in d.left_out],
+            )
+
+    def read_again(self, corpus: str, sources: Iterable[str]) -> None:
+        """The next run takes these for changed, for no content has the fingerprint they get."""
+        with self._db.transaction() as db:
+            db.executemany(
+                "UPDATE documents SET fingerprint = 'to be read again' "
+                "WHERE corpus = ? AND source = ? AND fingerprint != ''",
+                [(corpus, source) for source in sources],
             )
 
     def remove_documents(self, corpus: str, sources: Iterable[str]) -> None:

@@ -16,7 +16,15 @@ from pathlib import Path, PurePosixPath
 
 from data.errors import BadInput
 
-__all__ = ["ARCHIVE_ERRORS", "MAX_MEMBERS", "MAX_RATIO", "MAX_UNPACKED", "Unpacked", "open_zip"]
+__all__ = [
+    "ARCHIVE_ERRORS",
+    "MAX_MEMBERS",
+    "MAX_RATIO",
+    "MAX_UNPACKED",
+    "Unpacked",
+    "directory_size",
+    "open_zip",
+]
 
 MAX_MEMBERS = 20_000
 MAX_UNPACKED = 2 * 1024**3  # bytes
@@ -36,7 +44,7 @@ ARCHIVE_ERRORS = (
 
 def open_zip(path: Path, name: str) -> zipfile.ZipFile:
     """Open a zip whose members are all within bounds; `BadInput` names the first that is not."""
-    if _directory_size(path) > _DIRECTORY_LIMIT:
+    if directory_size(path) > _DIRECTORY_LIMIT:
         raise BadInput(f"{name}: more than {MAX_MEMBERS:,} members; split the archive")
     try:
         archive = zipfile.ZipFile(path)
@@ -52,7 +60,7 @@ def open_zip(path: Path, name: str) -> zipfile.ZipFile:
     return archive
 
 
-def _directory_size(path: Path) -> int:
+def directory_size(path: Path) -> int:
     """Bytes of the central directory, which `ZipFile` would read into memory unasked."""
     with path.open("rb") as handle:
         handle.seek(max(0, path.stat().st_size - _TAIL))

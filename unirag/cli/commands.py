@@ -38,6 +38,7 @@ from unirag.cli.arguments import (
     sounds_of,
     where_of,
 )
+from unirag.cli.corpora import corpora_app, reembed
 from unirag.cli.learning import adapt, eval_app, styles_app, train
 from unirag.cli.output import err, out, plain, print_hits, print_json, progress_bar
 from unirag.doctor import examine, worst
@@ -59,13 +60,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 models_app = typer.Typer(help="See and fetch the models of a profile.", no_args_is_help=True)
-corpora_app = typer.Typer(help="List, add and remove corpora.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(corpora_app, name="corpora")
 app.add_typer(styles_app, name="styles")
 app.add_typer(eval_app, name="eval")
 app.command()(train)
 app.command()(adapt)
+app.command()(reembed)
 
 
 @app.command()
@@ -357,61 +358,3 @@ def doctor(
         print_json({"ok": not failed, "checks": [asdict(c) for c in checks]})
     if failed:
         raise typer.Exit(Missing.exit_code)
-
-
-@corpora_app.command("list")
-def corpora_list(
-    home: HomeOption = None, config_file: ConfigOption = None, as_json: JsonOption = False
-) -> None:
-    """What is indexed."""
-    with App(config.load(config_file, home=home)) as unirag:
-        corpora = unirag.corpora()
-    if as_json:
-        print_json({"corpora": corpora})
-        return
-    table = Table("corpus", "documents", "figures", "passages", "root")
-    for c in corpora:
-        table.add_row(
-            c["name"], str(c["documents"]), str(c["figures"]), str(c["passages"]), plain(c["root"])
-        )
-    out.print(table if corpora else "No corpus yet: `unirag index PATH` makes one.")
-
-
-@corpora_app.command("add")
-def corpora_add(
-    name: str,
-    path: Path,
-    licence: Annotated[str, typer.Option(help="For documents that state none.")] = "",
-    attribution: Annotated[str, typer.Option(help="For documents that state none.")] = "",
-    home: HomeOption = None,
-    config_file: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Name a folder, with its licence, or point a known corpus at another folder."""
-    with App(config.load(config_file, home=home)) as unirag:
-        corpus = unirag.add_corpus(name, path, licence, attribution)
-    if as_json:
-        print_json({"name": corpus.name, "root": corpus.root})
-    else:
-        root = plain(corpus.root)
-        out.print(
-            f"{corpus.name} is {root}; `unirag index {root} --corpus {corpus.name}` reads it",
-            soft_wrap=True,
-        )
-
-
-@corpora_app.command("remove")
-def corpora_remove(
-    name: str,
-    home: HomeOption = None,
-    profile: ProfileOption = None,
-    config_file: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Delete a corpus from the index; the files it was read from stay."""
-    with App(config.load(config_file, home=home, profile=profile)) as unirag:
-        count = unirag.remove_corpus(name)
-    if as_json:
-        print_json({"name": name, "removed": count})
-    else:
-        out.print(f"{name}: {count} items removed")
