@@ -80,13 +80,14 @@ class EdgeStore:
             stamp.check(stored, where)
         name = stored.get("shard", _SHARD)
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise _damaged(self._marker)
+            raise _unusable(self._marker)
         self._load(Stamp.from_json(stored, where), name)
         self.tidy()
 
     def _first(self, stamp: Stamp) -> None:
         if any(_NAME.fullmatch(f.name) and f.name != _SHARD for f in self.path.glob(f"{_SHARD}-*")):
-            raise _damaged(self._marker)  # without it nobody knows which shard is the collection
+            # nobody knows which of them is the collection
+            raise _unusable(self._marker, "missing")
         if not (self.path / _SHARD).exists():
             _create(self.path / _SHARD, stamp)
         self._load(stamp, _SHARD)
@@ -265,14 +266,12 @@ def _read(marker: Path) -> dict[str, Any]:
     except ValueError:
         stored = None
     if not isinstance(stored, dict):
-        raise _damaged(marker)
+        raise _unusable(marker)
     return stored
 
 
-def _damaged(marker: Path) -> UniragError:
-    return UniragError(
-        f"{marker} is damaged or missing; restore it from a backup, or index into another --home"
-    )
+def _unusable(marker: Path, why: str = "damaged") -> UniragError:
+    return UniragError(f"{marker} is {why}; restore it from a backup, or index into another --home")
 
 
 def _guard(path: Path, action: Callable[[], T]) -> T:

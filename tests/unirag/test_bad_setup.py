@@ -233,7 +233,7 @@ CASES = {
         changed("collection/stamp.json", restamped),
         ASK,
         2,
-        r"'siglip2'.*; run with --profile base",
+        r"'siglip2'.*; run `unirag reembed` .*, or run with --profile base",
     ),
     "home-stamp": (
         changed("collection/stamp.json", lambda b: b[:9]),

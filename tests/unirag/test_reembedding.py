@@ -1,0 +1,345 @@
+"""Another encoder for what is indexed: nothing is read again, and the old one serves meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.errors import Busy, Mismatch, Missing
+from retrieval.store import Point
+from tests.unirag.homes import FakeApp, Server, SmallerThumbnails, same, write_book
+from tests.unirag.test_indexing import Thumbnails
+from unirag import reembedding
+from unirag.app import App
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Killed(BaseException):
+    pass
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """A book, its home, and its points by either encoder."""
+
+    root: Path
+    before: list[Point]
+    wanted: list[Point]
+
+
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> Indexed:
+    root = tmp_path_factory.mktemp("indexed")
+    book, made = write_book(root / "book", 5), []
+    for name, encoder in (("home", Thumbnails), ("fresh", SmallerThumbnails)):
+        with FakeApp(root / name, encoder) as app:
+            app.index([book], corpus="optics")
+            made.append(list(app.store.points()))
+    return Indexed(root, *made)
+
+
+class Place:
+    """A copy of the home, whose books are elsewhere; `open` it as often as you like."""
+
+    def __init__(self, root: Path, indexed: Indexed, client: Any) -> None:
+        self.root, self.client = root, client
+        self.before, self.wanted = indexed.before, indexed.wanted
+        self.books = Path(shutil.copytree(indexed.root / "book", root / "books-on-a-shelf"))
+        shutil.copytree(indexed.root / "home", root / "home")
+        if client:
+            shutil.rmtree(root / "home" / "collection")
+            with self.open(Thumbnails) as app:
+                app.store.upsert(self.before)
+
+    def open(self, encoder: type[Any] = SmallerThumbnails) -> FakeApp:
+        return FakeApp(self.root / "home", encoder, self.client)
+
+    def index(self, app: FakeApp) -> Any:
+        app.add_corpus("optics", self.books)
+        return app.index([self.books], corpus="optics")[0]
+
+
+@pytest.fixture(params=["edge", "server"])
+def place(
+    request: pytest.FixtureRequest,
+    indexed: Indexed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Place:
+    monkeypatch.setattr(reembedding, "_ITEMS", 4)
+    monkeypatch.setattr(reembedding, "_PICTURES", 2)
+    return Place(tmp_path, indexed, Server() if request.param == "server" else None)
+
+
+@pytest.fixture
+def embedded(indexed: Indexed, tmp_path: Path) -> Place:
+    return Place(tmp_path, indexed, None)
+
+
+def test_what_comes_out_is_what_indexing_would_have_made(place: Place) -> None:
+    with place.open() as app, pytest.raises(Mismatch, match="run `unirag reembed`"):
+        _ = app.store
+    with place.open() as app:
+        done: list[tuple[int, int]] = []
+        report = app.reembed(lambda *at: done.append(at))
+        assert (report.items, report.lacking) == (11, [])
+        assert done == [(4, 11), (8, 11), (11, 11)]
+        assert same(list(app.store.points()), place.wanted)
+        assert app.search(images=[place.books / "1.png"]).hits
+        assert [e.state for e in app.manifest.journal("optics").values()] == ["stored"] * 6
+        assert app.text.encoded == 0  # the words were encoded before, by the same retriever
+        assert app.encoder.encoded == 6  # five figures and the question
+    with place.open() as app:
+        assert app.reembed().items == 0
+        assert app.encoder.encoded == 0
+        assert place.index(app).unchanged == 6
+
+
+def test_and_back_again(place: Place) -> None:
+    for _ in range(2):
+        with place.open() as app:
+            app.reembed()
+            assert same(list(app.store.points()), place.wanted)
+        with place.open(Thumbnails) as app:
+            app.reembed()
+            assert app.encoder.encoded == 0
+            assert same(list(app.store.points()), place.before)
+
+
+@pytest.mark.parametrize("step", ["encoding", "first upsert", "last upsert", "flush", "promote"])
+def test_a_kill_leaves_the_old_one_serving_and_the_next_run_goes_on(
+    place: Place, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, at = {
+        "encoding": ("encode_image", 2),
+        "first upsert": ("upsert", 1),
+        "last upsert": ("upsert", 3),
+        "flush": ("flush", 1),
+        "promote": ("promote", 1),
+    }[step]
+    calls = [0]
+    with place.open() as app:
+        opened = app._open_store
+
+        def disturb(target: Any) -> Any:
+            whole = getattr(target, name)
+
+            def killed(*given: Any) -> Any:
+                calls[0] += 1
+                if calls[0] == at:
+                    raise Killed
+                return whole(*given)
+
+            monkeypatch.setattr(target, name, killed)
+            return target
+
+        if step == "encoding":
+            disturb(app.encoder)
+        else:
+            monkeypatch.setattr(
+                app,
+                "_open_store",
+                lambda stamp, beside=False: (
+                    disturb(opened(stamp, beside=True)) if beside else opened(stamp)
+                ),
+            )
+        with pytest.raises(Killed):
+            app.reembed()
+        encoded = app.encoder.encoded
+        assert encoded > 0
+    with place.open(Thumbnails) as app:
+        assert same(list(app.store.points()), place.before)
+        assert app.search("light").hits
+    with place.open() as app:
+        assert app.reembed().items == 11
+        assert app.encoder.encoded + encoded == 5  # each picture once
+        assert same(list(app.store.points()), place.wanted)
+
+
+def test_items_that_left_between_two_runs_do_not_come_back(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with place.open() as app, monkeypatch.context() as patched:
+        patched.setattr("unirag.app.closing", lambda store: Stops(store))
+        with pytest.raises(Killed):
+            app.reembed()
+    gone = next(p.item for p in place.before if p.item.source == "waves.md")
+    with place.open(Thumbnails) as app:
+        app.store.delete([gone.id])
+    with place.open() as app:
+        app.reembed()
+        assert same(list(app.store.points()), [p for p in place.wanted if p.item.id != gone.id])
+
+
+class Stops:
+    """`closing`, but the store that is filled cannot be put in the place of the other."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+
+    def __enter__(self) -> Any:
+        def promote() -> None:
+            raise Killed
+
+        self.store.promote = promote
+        return self.store
+
+    def __exit__(self, *_: object) -> None:
+        self.store.close()
+
+
+def test_lost_pictures_are_listed_and_their_documents_read_again(place: Place) -> None:
+    figures = [p.item for p in place.before if p.item.image]
+    with place.open() as app:
+        app.assets.remove(figures[0].image)
+        broken = app.assets.path(figures[1].image)
+        assert broken is not None
+        broken.write_bytes(b"\x89PNG")
+        report = app.reembed()
+        assert {i.id: "is not in" in why for i, why in report.lacking} == {
+            figures[0].id: True,
+            figures[1].id: False,
+        }
+        stored = {p.item.id: p for p in app.store.points()}
+        assert len(stored) == 11
+        for lost in figures[:2]:
+            assert stored[lost.id].image is None
+            assert stored[lost.id].text is not None
+        broken.unlink()
+        again = place.index(app)
+        assert (again.changed, again.unchanged) == (2, 4)
+        assert same(list(app.store.points()), place.wanted)
+
+
+def test_on_a_server_the_old_one_serves_through_the_switch_until_it_is_tidied(
+    tmp_path: Path, indexed: Indexed
+) -> None:
+    client = Server()
+    place = Place(tmp_path, indexed, client)
+    with place.open(Thumbnails) as service, place.open() as admin:
+        _ = service.store
+        answers: list[bool] = []
+
+        def served(*_: int) -> None:
+            assert same(list(service.store.points()), place.before)
+            answers.append(bool(service.search("light").hits))
+            with pytest.raises(Busy, match="is being indexed"):
+                App(service.settings).index([place.books])
+
+        admin.reembed(served)
+        assert answers == [True]
+        # the alias has moved on; the service keeps to the collection of its own encoder
+        assert service.search(images=[place.books / "1.png"]).hits
+        assert same(list(service.store.points()), place.before)
+        with pytest.raises(Mismatch, match=r"was re-embedded while this process ran"):
+            service.index([place.books], corpus="more")
+        with pytest.raises(Mismatch, match="re-embedded"):
+            service.store.delete([place.before[0].item.id])
+        names = {c.name for c in client.get_collections().collections}
+        assert names == {"unirag", f"unirag-{admin.stamp.digest}"}
+    with place.open() as admin:
+        admin.reembed()
+        names = {c.name for c in client.get_collections().collections}
+        assert names == {f"unirag-{admin.stamp.digest}"}
+        assert same(list(admin.store.points()), place.wanted)
+
+
+def test_an_embedded_home_keeps_one_shard(tmp_path: Path, embedded: Place) -> None:
+    with embedded.open() as app:
+        app.reembed()
+        name = f"shard-{app.stamp.digest}"
+        _ = app.store
+    assert {p.name for p in (tmp_path / "home" / "collection").iterdir()} == {name, "stamp.json"}
+    assert (
+        json.loads((tmp_path / "home" / "collection" / "stamp.json").read_text())["shard"] == name
+    )
+
+
+def test_a_home_without_a_collection_says_so(tmp_path: Path) -> None:
+    for client in (None, Server()):
+        with (
+            FakeApp(tmp_path / "home", client=client) as app,
+            pytest.raises(Missing, match="run `unirag index PATH` first"),
+        ):
+            app.reembed()
+
+
+# A home is re-embedded by a process that is slow enough to be killed on its way.
+SCRIPT = """
+import sys, time
+from pathlib import Path
+from tests.unirag.test_indexing import Thumbnails
+from unirag import reembedding
+from tests.unirag.homes import FakeApp, SmallerThumbnails
+reembedding._ITEMS, reembedding._PICTURES = 2, 1
+class Slow(SmallerThumbnails):
+    def encode_image(self, images, style="auto"):
+        time.sleep(0.2)
+        return super().encode_image(images, style)
+with FakeApp(Path(sys.argv[1]), Slow) as app:
+    app.reembed(lambda done, total: print(done, flush=True))
+"""
+
+
+def test_sigkill_in_the_middle(tmp_path: Path, embedded: Place) -> None:
+    place = embedded
+    for wait in ("2", "6"):
+        process = subprocess.Popen(
+            [sys.executable, "-c", SCRIPT, str(tmp_path / "home")],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdout is not None
+        until = time.monotonic() + 60
+        while process.stdout.readline().strip() != wait and time.monotonic() < until:
+            pass
+        process.kill()
+        process.wait()
+        process.stdout.close()
+        with place.open(Thumbnails) as app:
+            assert same(list(app.store.points()), place.before)
+    with place.open() as app:
+        app.reembed()
+        assert app.encoder.encoded < 5
+        assert same(list(app.store.points()), place.wanted)
+
+
+def test_the_command_line(
+    unirag: Any, tmp_path: Path, embedded: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setattr(App, "encoder", SmallerThumbnails())
+    monkeypatch.setattr(App, "text", FakeApp(tmp_path / "unused").text)
+    monkeypatch.setenv("UNIRAG_OCR", "false")
+    assert "unirag reembed" in unirag(f"search light --home {home}").err
+    copy = Path(shutil.copytree(home, tmp_path / "copy"))
+    shutil.rmtree(copy / "assets")
+    said = unirag(f"reembed --home {home}")
+    assert (said.code, said.err) == (0, "")
+    assert "11 items encoded anew" in said.out
+    assert unirag(f"search light --home {home}").code == 0
+    assert "Nothing to encode" in unirag(f"reembed --home {home}").out
+    (copy / "vectors.db").unlink()
+    said = unirag(f"reembed --home {copy}")
+    assert said.code == 4
+    assert said.out.count("found by its words only") == 5
+
+    def interrupted(self: App, progress: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(App, "reembed", interrupted)
+    said = unirag(f"reembed --home {home}")
+    assert said.code == 130
+    assert "what was there is as it was, and the same command goes on from there" in said.err
