@@ -25,7 +25,8 @@ from retrieval.store import ChannelQuery, Point, Stamp, VectorStore, Where
 
 STAMP = Stamp("mini", "tower-1", "minilm", image_width=8, text_width=4)
 BM25 = Bm25()
-Opener = Callable[[Stamp], VectorStore]
+Opener = Callable[..., VectorStore]
+NEW = replace(STAMP, encoder="tower-2", image_width=6)
 
 
 @pytest.fixture(params=["edge", "server"])
@@ -33,10 +34,10 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opene
     if request.param == "edge":
         opened: list[EdgeStore] = []
 
-        def open_edge(stamp: Stamp) -> VectorStore:
-            while opened:
+        def open_edge(stamp: Stamp | None, beside: bool = False) -> VectorStore:
+            while opened and not beside:
                 opened.pop().close()
-            opened.append(EdgeStore(tmp_path / "collection", stamp))
+            opened.append(EdgeStore(tmp_path / "collection", stamp, beside=beside))
             return opened[-1]
 
         yield open_edge
@@ -46,8 +47,10 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opene
     url = os.environ.get("UNIRAG_TEST_QDRANT_URL")
     client = QdrantClient(url=url) if url else QdrantClient(":memory:")
     name = f"contract-{uuid.uuid4()}"
-    yield lambda stamp: ServerStore(client, name, stamp)
-    client.delete_collection(name)
+    yield lambda stamp, beside=False: ServerStore(client, name, stamp, beside=beside)
+    for found in client.get_collections().collections:
+        if found.name.startswith(name):
+            client.delete_collection(found.name)
 
 
 @pytest.fixture
@@ -226,6 +229,105 @@ def test_scan_pages_through_many(store: VectorStore) -> None:
     many = [point(f"p{n}", f"passage number {n}", vector=unit(4, n % 4)) for n in range(2503)]
     store.upsert(many)
     assert len({i.id for i in store.scan()}) == 2503
+
+
+def test_points_come_back_with_their_vectors(store: VectorStore) -> None:
+    filled = fill(store)
+    many = [point(f"p{n}", f"passage {n}", vector=unit(4, n % 4)) for n in range(450)]
+    bare = point("bare", "no vector but of words")
+    store.upsert([*many, bare])
+    found = {p.item.id: p for p in store.points()}
+    for sent in [*filled.values(), *many, bare]:
+        got = found.pop(sent.item.id)
+        assert got.item == sent.item
+        assert dict(zip(got.bm25.indices, got.bm25.values, strict=True)) == pytest.approx(
+            dict(zip(sent.bm25.indices, sent.bm25.values, strict=True))
+        )
+        for ours, theirs in ((sent.image, got.image), (sent.text, got.text)):
+            assert (ours is None) == (theirs is None)
+            if ours is not None:
+                assert theirs.dtype == np.float32  # type: ignore[union-attr]
+                np.testing.assert_allclose(theirs, ours, atol=1e-6)
+    assert not found
+    assert {p.item.title for p in store.points(Where(corpora=("biology",)))} == {"cell"}
+
+
+def test_one_opened_with_no_stamp_says_what_wrote_it(open_store: Opener) -> None:
+    with pytest.raises(Missing, match="run `unirag index PATH` first"):
+        open_store(None)
+    fill(open_store(STAMP))
+    store = open_store(None)
+    assert store.stamp == STAMP
+    assert store.count() == 4
+
+
+def test_one_is_filled_beside_another_and_takes_its_place(open_store: Opener) -> None:
+    old = open_store(STAMP)
+    points = fill(old)
+    new = open_store(NEW, beside=True)
+    moved = replace(points["lens"], image=unit(6, 2))
+    new.upsert([moved])
+    new.delete([str(uuid.uuid4())])
+    assert (old.count(), new.count()) == (4, 1)
+    assert open_store(STAMP).count() == 4  # until it is promoted
+    old = open_store(None)
+    again = open_store(NEW, beside=True)
+    assert again.count() == 0  # what was begun is forgotten
+    again.upsert([moved])
+    again.flush()
+    again.promote()
+    assert old.count() == 4
+    store = open_store(NEW)
+    store.tidy()
+    assert store.get([moved.item.id]) == [moved.item]
+    assert titles(store.search([ChannelQuery("image", unit(6, 2))], 3)) == ["lens"]
+    with pytest.raises(Mismatch, match=r"tower-2.*tower-1"):
+        open_store(STAMP)
+    with pytest.raises(UniragError, match="already"):
+        open_store(NEW, beside=True)
+    back = open_store(STAMP, beside=True)
+    back.promote()
+    assert open_store(STAMP).count() == 0
+
+
+def test_no_writes_go_to_a_collection_that_was_replaced() -> None:
+    client = QdrantClient(":memory:")
+    old = ServerStore(client, "books", STAMP)
+    points = fill(old)
+    ServerStore(client, "books", NEW, beside=True).promote()
+    for write in (
+        lambda: old.upsert(list(points.values())),
+        lambda: old.delete([points["lens"].item.id]),
+        lambda: old.delete_where(Where(corpora=("physics",))),
+    ):
+        with pytest.raises(Mismatch, match="re-embedded while this process ran"):
+            write()
+    assert old.count() == 4
+    client.create_collection("books-of-another", vectors_config={})
+    ServerStore(client, "books", NEW).tidy()
+    names = {c.name for c in client.get_collections().collections}
+    assert names == {f"books-{NEW.digest}", "books-of-another"}
+
+
+def test_a_shard_is_not_passed_over_where_the_marker_is_lost(tmp_path: Path) -> None:
+    EdgeStore(tmp_path, STAMP).close()
+    store = EdgeStore(tmp_path, NEW, beside=True)
+    fill_with = point("lens", "a lens", image=unit(6, 1), vector=unit(4, 1))
+    store.upsert([fill_with])
+    store.promote()
+    store.close()
+    marker = tmp_path / "stamp.json"
+    said = marker.read_text()
+    marker.unlink()
+    with pytest.raises(UniragError, match=r"stamp\.json is missing; restore it"):
+        EdgeStore(tmp_path, NEW)
+    marker.write_text(said.replace("shard-", "../shard-"))
+    with pytest.raises(UniragError, match=r"stamp\.json is damaged; restore it"):
+        EdgeStore(tmp_path, NEW)
+    marker.write_text(said)
+    store = EdgeStore(tmp_path, NEW)
+    assert store.count() == 1
+    store.close()
 
 
 def test_reopen_keeps_everything_and_checks_the_stamp(open_store: Opener) -> None:
