@@ -20,7 +20,7 @@ WORKDIR /src
 # Dependencies first: a change of our code then rebuilds none of these gigabytes.
 COPY pyproject.toml ./
 RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*p['dependencies'], *(d for e in ('ui', 'speech', 'mcp') for d in p['optional-dependencies'][e]), \
+print(*p['dependencies'], *(d for e in ('ui', 'speech', 'mcp', 'parquet') for d in p['optional-dependencies'][e]), \
 sep='\n')" > requirements.txt \
     && grep -E '^torch' requirements.txt > torch.txt \
     && if [ -n "$TORCH_INDEX" ]; then pip install --index-url "$TORCH_INDEX" -r torch.txt; fi \

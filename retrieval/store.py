@@ -38,10 +38,7 @@ PAYLOAD_INDEXES = ("kind", "corpus", "section", "source", "role", "audience", "i
 #     score = sum over channels of 1 / (rank / weight + RRF_K - 1)
 # after Cormack et al. 2009. Their k = 60 would drown the weights: they divide the rank.
 RRF_K = 4
-_REEMBED = (
-    "run `unirag reembed` to encode anew what is stored, or run with --profile {profile}, or use "
-    "another --home"
-)
+_REEMBED = "run `unirag reembed` to encode anew what is stored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +142,17 @@ class Stamp:
         return hashlib.sha256(said.encode()).hexdigest()[:8]
 
     def check(self, stored: Mapping[str, Any], where: str, remedy: str = _REEMBED) -> None:
-        """Refuse what was written under another stamp than this one; `remedy` is the way out."""
+        """Refuse what was written under another stamp than this one; `remedy` is one way out."""
         differing = [n for n, v in self.to_json().items() if stored.get(n) != v]
         if differing:
             found = ", ".join(f"{n} {stored.get(n)!r}" for n in differing)
             wanted = ", ".join(f"{n} {getattr(self, n)!r}" for n in differing)
-            profile = stored.get("profile", "mini")
+            ways = [remedy, "use another --home"]
+            if "profile" in differing:
+                ways.insert(1, f"run with --profile {stored.get('profile', 'mini')}")
             raise Mismatch(
                 f"{where} was indexed with {found}, but this run uses {wanted}; "
-                + remedy.format(profile=profile)
+                + ", or ".join(ways)
             )
 
 

@@ -462,8 +462,8 @@ class App:
             self.stamp.check(
                 file.head.stamp.to_json(),
                 f"corpus {name!r} in {path}",
-                "run with --profile {profile}, or run `unirag reembed` where it was exported and "
-                "export it again, or index its documents here",
+                "run `unirag reembed` where it was exported and export it again, or index its "
+                "documents here",
             )
             before = self._pictures(Where(corpora=(name,)))
             bring_in(file, self.store, self.manifest, self.assets, self.decoder.decode, progress)

@@ -169,7 +169,11 @@ def test_the_image_has_the_extras_that_it_promises() -> None:
     extras = re.search(r"for e in \(([^)]*)\)", " ".join(steps("builder", "RUN")))
     assert extras
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert {e.strip(" '") for e in extras[1].split(",")} == {"ui", "speech", "mcp"} <= set(known)
+    assert (
+        {e.strip(" '") for e in extras[1].split(",")}
+        == {"ui", "speech", "mcp", "parquet"}
+        <= set(known)
+    )
 
 
 def test_no_file_names_an_address_outside() -> None:

@@ -233,6 +233,15 @@ def test_many_row_groups(here: FakeApp, file: Path, monkeypatch: pytest.MonkeyPa
         assert same(points(here), list(sent.points()))
 
 
+def test_a_corpus_of_nothing_travels_too(here: FakeApp, tmp_path: Path) -> None:
+    with FakeApp(tmp_path / "home") as app:
+        app.index([write_book(tmp_path / "book", 1)], corpus="optics")
+        app.add_corpus("empty", tmp_path)
+        assert app.export_corpus("empty", tmp_path / "empty.unirag").head.items == 0
+    here.import_corpus(tmp_path / "empty.unirag")
+    assert [c["name"] for c in here.corpora()] == ["empty"]
+
+
 def test_every_field_of_an_item_has_a_column(file: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(file) as archive:
         archive.extract("items.parquet", tmp_path)
