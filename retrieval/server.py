@@ -309,6 +309,11 @@ class ServerStore:
                 "qdrant`, or unset UNIRAG_QDRANT_URL to use the embedded store"
             ) from None
         except (ApiException, httpx.HTTPError, ValueError) as error:
+            if getattr(error, "status_code", None) == httpx.codes.NOT_FOUND:
+                raise Mismatch(
+                    f"the collection {self._collection!r} is no longer on the Qdrant server; where "
+                    "it was re-embedded, start this process again with the new settings"
+                ) from None
             raise UniragError(
                 f"the Qdrant server refused: {error}; check its version and UNIRAG_QDRANT_URL"
             ) from error

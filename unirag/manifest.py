@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -213,7 +213,8 @@ class Manifest:
             " changed_at FROM documents WHERE corpus = ? ORDER BY source",
             corpus,
         )
-        return [Document(*row, left_out=tuple(left_out.get(row[0], ()))) for row in rows]
+        documents = [Document(*row) for row in rows]
+        return [replace(d, left_out=tuple(left_out.get(d.source, ()))) for d in documents]
 
     def restore(self, corpus: Corpus, documents: Sequence[Document]) -> None:
         """Replace a corpus and its journal, at once or not at all."""

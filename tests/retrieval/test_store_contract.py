@@ -309,6 +309,18 @@ def test_no_writes_go_to_a_collection_that_was_replaced() -> None:
     assert names == {f"books-{NEW.digest}", "books-of-another"}
 
 
+def test_a_collection_that_was_deleted_under_a_process_is_named() -> None:
+    client = QdrantClient(":memory:")
+    store = ServerStore(client, "books", STAMP)
+
+    def count(*_: Any, **__: Any) -> None:  # as a server says it
+        raise UnexpectedResponse(404, "Not Found", b"Collection doesn't exist", httpx.Headers())
+
+    client.count = count  # type: ignore[method-assign]
+    with pytest.raises(Mismatch, match=r"'books' is no longer on the Qdrant server.*start this"):
+        store.count()
+
+
 def test_a_shard_is_not_passed_over_where_the_marker_is_lost(tmp_path: Path) -> None:
     EdgeStore(tmp_path, STAMP).close()
     store = EdgeStore(tmp_path, NEW, beside=True)
