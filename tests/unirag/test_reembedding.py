@@ -215,7 +215,6 @@ def test_lost_pictures_are_listed_and_their_documents_read_again(place: Place) -
         for lost in figures[:2]:
             assert stored[lost.id].image is None
             assert stored[lost.id].text is not None
-        broken.unlink()
         again = place.index(app)
         assert (again.changed, again.unchanged) == (2, 4)
         assert same(list(app.store.points()), place.wanted)

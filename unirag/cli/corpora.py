@@ -82,8 +82,8 @@ def corpora_remove(
 
 @corpora_app.command("export")
 def corpora_export(
-    name: str,
-    file: Path,
+    name: Annotated[str, typer.Argument(help="The corpus.")],
+    file: Annotated[Path, typer.Argument(help="The file to write, such as NAME.unirag.")],
     home: HomeOption = None,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
@@ -117,7 +117,7 @@ def corpora_export(
 
 @corpora_app.command("import")
 def corpora_import(
-    file: Path,
+    file: Annotated[Path, typer.Argument(help="What `corpora export` wrote.")],
     replace: Annotated[
         bool, typer.Option("--replace", help="In place of the corpus of that name.")
     ] = False,

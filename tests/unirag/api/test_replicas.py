@@ -58,7 +58,9 @@ def shared(place: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     client = QdrantClient(":memory:")
     monkeypatch.setattr(client, "close", lambda: None)
     monkeypatch.setattr(
-        ServerStore, "connect", lambda url, key, name, stamp: ServerStore(client, name, stamp)
+        ServerStore,
+        "connect",
+        lambda url, key, name, stamp, beside: ServerStore(client, name, stamp, beside=beside),
     )
     monkeypatch.setenv("UNIRAG_QDRANT_URL", "http://127.0.0.1:6333")
     monkeypatch.setenv("UNIRAG_API_KEYS", f"teacher:{TEACHER},{STUDENT}")
