@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from unirag.jobs import Job
 
@@ -46,7 +47,7 @@ blackboard. With the figures that they show, in the same order, more is learned.
 def corpora(known: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         (
-            c["name"],
+            _Html(f'<a href="coverage/{quote(c["name"])}">{escape(c["name"])}</a>'),
             *(_Number(c[name]) for name in ("documents", "figures", "passages")),
             ", ".join(part for part in (c["attribution"], c["licence"]) if part),
         )

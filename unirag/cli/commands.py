@@ -47,7 +47,7 @@ from unirag.manifest import Trouble
 from unirag.models import ModelStore, Pull
 from unirag.profiles import profile_of
 from unirag.search import Found
-from unirag.views import answer_json, found_json
+from unirag.views import answer_json, coverage_line, found_json, missing_line
 
 __all__ = ["app", "index_command", "show_answer"]
 
@@ -59,7 +59,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 models_app = typer.Typer(help="See and fetch the models of a profile.", no_args_is_help=True)
-corpora_app = typer.Typer(help="List, add and remove corpora.", no_args_is_help=True)
+corpora_app = typer.Typer(help="List, inspect, add and remove corpora.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(corpora_app, name="corpora")
 app.add_typer(styles_app, name="styles")
@@ -375,6 +375,29 @@ def corpora_list(
             c["name"], str(c["documents"]), str(c["figures"]), str(c["passages"]), plain(c["root"])
         )
     out.print(table if corpora else "No corpus yet: `unirag index PATH` makes one.")
+
+
+@corpora_app.command("show")
+def corpora_show(
+    name: str,
+    limit: Annotated[int, typer.Option(min=1, help="Documents to name.")] = 50,
+    home: HomeOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What was taken from each document, what was not and why; those that need a look first."""
+    with App(config.load(config_file, home=home)) as unirag:
+        found = unirag.coverage(name, limit)
+    if as_json:
+        print_json(found)
+        return
+    table = Table("document", "figures", "passages", "what is not there, and why")
+    for c in found["covered"]:
+        table.add_row(
+            plain(c["source"]), str(c["figures"]), str(c["passages"]), plain(missing_line(c))
+        )
+    out.print(table)
+    out.print(coverage_line(found), soft_wrap=True)
 
 
 @corpora_app.command("add")
