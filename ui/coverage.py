@@ -23,8 +23,9 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{name} · unirag</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{css}
 body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 0; }}
-main {{ max-width: 62rem; margin: 0 auto; padding: 0 1rem 3rem; }} h1 {{ font: 700 1.5rem
-var(--serif); }} a {{ color: var(--accent); }} td:first-child {{ overflow-wrap: anywhere; }}
+main {{ max-width: 62rem; margin: 0 auto; padding: 1rem 1rem 3rem; }} h1 {{ font: 700 1.5rem
+var(--serif); }} a {{ color: var(--accent); }} th {{ white-space: nowrap; }}
+td:first-child {{ min-width: 12rem; }}
 @media print {{ nav {{ display: none; }} }}</style>
 <script>document.documentElement.classList.toggle("dark", (localStorage.getItem("unirag-theme") ||
 (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark");</script>

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from unirag.jobs import Job
+from unirag.views import many
 
 __all__ = ["FORMS", "corpora", "jobs", "styles", "usage"]
 
@@ -111,13 +112,14 @@ def _state(job: Job) -> str:
 def _outcome(job: Job) -> str:
     if job.report is None:
         return escape(job.message)
-    counted = f"{job.report['figures']} figures, {job.report['passages']} passages indexed"
+    figures, passages = job.report["figures"], job.report["passages"]
+    counted = f"{many(figures, 'figure')}, {many(passages, 'passage')} indexed"
     dead = job.report["dead_letters"]
     if not dead:
         return counted
     lines = "".join(f"<li>{escape(d['source'])}: {escape(d['message'])}</li>" for d in dead)
-    many = "1 document" if len(dead) == 1 else f"{len(dead)} documents"
-    return f"{counted}<details><summary>{many} left out</summary><ul>{lines}</ul></details>"
+    said = many(len(dead), "document")
+    return f"{counted}<details><summary>{said} left out</summary><ul>{lines}</ul></details>"
 
 
 def _when(seconds: float) -> str:

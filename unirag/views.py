@@ -18,6 +18,7 @@ __all__ = [
     "coverage_line",
     "found_json",
     "item_json",
+    "many",
     "missing_line",
     "sentence_json",
     "source_line",
@@ -141,8 +142,8 @@ def conversation_markdown(conversation: Conversation) -> str:
 
 def coverage_line(coverage: Mapping[str, Any]) -> str:
     """All of a corpus in a sentence, of `App.coverage`."""
-    taken = f"{_many(coverage['figures'], 'figure')} and {_many(coverage['passages'], 'passage')}"
-    of = f"{coverage['documents']:,} of {_many(coverage['total'], 'document')}"
+    taken = f"{many(coverage['figures'], 'figure')} and {many(coverage['passages'], 'passage')}"
+    of = f"{coverage['documents']:,} of {many(coverage['total'], 'document')}"
     said = f"{coverage['name']}: {taken} from {of}"
     rest = {
         "could not be read": coverage["failed"],
@@ -194,7 +195,8 @@ def _shown(item: Item, address: Address) -> dict[str, Any]:
     }
 
 
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
+    """The count with its noun: `1 figure`, `2 figures`."""
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
