@@ -36,7 +36,7 @@ class ReadingSettings(BaseModel):
     workers: int | None = Field(None, ge=1, le=256)
     stall_seconds: float = Field(120, gt=0)
     file_seconds: float = Field(3600, gt=0)
-    file_megabytes: int = Field(2000, ge=100)
+    file_megabytes: int = Field(1000, ge=100)
 
 
 def _not_started(error: Exception) -> UniragError:
@@ -150,5 +150,5 @@ class ReaderProcess:
         how = f"signal {signal.strsignal(-code)}" if code < 0 else f"exit code {code}"
         return Gone(
             f"its reader came to a sudden end ({how}), perhaps for want of memory; open it and "
-            "save it again"
+            "save it again, or raise reading.file_megabytes and index with --retry-failed"
         )

@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from data.pictures import open_picture
-from ui import library, render, sign_in
+from ui import coverage, library, render, sign_in
 from ui.asking import Page, ask
 from ui.composer import CLEARED, FIELDS, composer, decoded, html
 from unirag.api.errors import Unauthorized
@@ -56,6 +56,7 @@ def mount(api: FastAPI) -> None:
             raise HTTPException(401, "sign in first") from None
 
     api.include_router(sign_in.router)
+    api.include_router(coverage.router)
     api.add_middleware(_Policed)
     api.mount("/fonts", StaticFiles(directory=_STATIC / "fonts"), name="fonts")
     gr.mount_gradio_app(

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from unirag.jobs import Job
+from unirag.views import many
 
 __all__ = ["FORMS", "corpora", "jobs", "styles", "usage"]
 
@@ -46,7 +48,7 @@ blackboard. With the figures that they show, in the same order, more is learned.
 def corpora(known: Sequence[Mapping[str, Any]]) -> str:
     rows = [
         (
-            c["name"],
+            _Html(f'<a href="coverage/{quote(c["name"])}">{escape(c["name"])}</a>'),
             *(_Number(c[name]) for name in ("documents", "figures", "passages")),
             ", ".join(part for part in (c["attribution"], c["licence"]) if part),
         )
@@ -110,13 +112,14 @@ def _state(job: Job) -> str:
 def _outcome(job: Job) -> str:
     if job.report is None:
         return escape(job.message)
-    counted = f"{job.report['figures']} figures, {job.report['passages']} passages indexed"
+    figures, passages = job.report["figures"], job.report["passages"]
+    counted = f"{many(figures, 'figure')}, {many(passages, 'passage')} indexed"
     dead = job.report["dead_letters"]
     if not dead:
         return counted
     lines = "".join(f"<li>{escape(d['source'])}: {escape(d['message'])}</li>" for d in dead)
-    many = "1 document" if len(dead) == 1 else f"{len(dead)} documents"
-    return f"{counted}<details><summary>{many} left out</summary><ul>{lines}</ul></details>"
+    said = many(len(dead), "document")
+    return f"{counted}<details><summary>{said} left out</summary><ul>{lines}</ul></details>"
 
 
 def _when(seconds: float) -> str:

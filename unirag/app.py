@@ -385,6 +385,24 @@ class App:
             for c in self.manifest.corpora()
         ]
 
+    def coverage(self, name: str, limit: int = 200, offset: int = 0) -> dict[str, Any]:
+        """What was taken from each document of a corpus, what was not, and why.
+
+        `covered` are `limit` documents from `offset`, those that need a look first.
+        """
+        self._known(name)
+        return {
+            "name": name,
+            **self.manifest.counts(name),
+            **self.manifest.tally(name),
+            "covered": [c.to_json() for c in self.manifest.coverage(name, limit, offset)],
+        }
+
+    def _known(self, name: str) -> None:
+        if self.manifest.corpus(name) is None:
+            known = ", ".join(c.name for c in self.manifest.corpora()) or "none"
+            raise BadInput(f"corpus {name!r} is not here; known corpora: {known}")
+
     def add_corpus(self, name: str, root: Path, licence: str = "", attribution: str = "") -> Corpus:
         """Register a corpus or point a known one at another folder; `index` then reads it.
 
@@ -408,9 +426,7 @@ class App:
         Raises `Busy` as `index` does.
         """
         with self.home.changing():
-            if self.manifest.corpus(name) is None:
-                known = ", ".join(c.name for c in self.manifest.corpora()) or "none"
-                raise BadInput(f"corpus {name!r} is not here; known corpora: {known}")
+            self._known(name)
             where = Where(corpora=(name,))
             count = self.store.count(where)
             pictures = self._pictures(where)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from unirag.database import Database
 
-__all__ = ["Corpus", "Document", "Entry", "Manifest", "State", "Stored", "Trouble"]
+__all__ = ["Corpus", "Covered", "Document", "Entry", "Manifest", "State", "Stored", "Trouble"]
 
 State = Literal["queued", "read", "encoded", "stored", "failed"]
 _SCHEMA = """
@@ -111,6 +111,28 @@ class Document:
     reason: str
     changed_at: float
     left_out: tuple[tuple[str, str], ...] = ()  # where, and why
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What was taken from a document, and what was not.
+
+    `figures` and `passages` are stored, of an earlier version where `state` is not `stored`.
+    `reason` says why a `failed` one could not be read; `left_out` are parts of a stored one, each
+    with its place in it and why.
+    """
+
+    source: str
+    title: str
+    state: State
+    figures: int
+    passages: int
+    reason: str
+    left_out: tuple[tuple[str, str], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        parts = [{"anchor": anchor, "message": message} for anchor, message in self.left_out]
+        return {**asdict(self), "left_out": parts}
 
 
 class Manifest:
@@ -283,6 +305,39 @@ class Manifest:
         return [Trouble(s, "", reason, dead=True) for s, reason in dead] + [
             Trouble(s, anchor, message, dead=False) for s, anchor, message in left_out
         ]
+
+    def coverage(self, corpus: str, limit: int, offset: int = 0) -> list[Covered]:
+        """Documents: first those that need a look, then by source.
+
+        A look need those that could not be read or were not read to their end, those of which
+        parts were left out, and those that gave nothing.
+        """
+        rows = self._db.rows(
+            "SELECT source, title, state, figures, passages, reason FROM documents AS d "
+            "WHERE corpus = ? ORDER BY state = 'stored', NOT EXISTS (SELECT 1 FROM troubles AS t "
+            "WHERE t.corpus = d.corpus AND t.source = d.source), "
+            "figures + passages > 0, source LIMIT ? OFFSET ?",
+            corpus,
+            limit,
+            offset,
+        )
+        parts: dict[str, list[tuple[str, str]]] = {source: [] for source, *_ in rows}
+        for trouble in self.troubles(corpus):
+            if not trouble.dead and trouble.source in parts:
+                parts[trouble.source].append((trouble.anchor, trouble.message))
+        return [Covered(s, *rest, tuple(parts[s])) for s, *rest in rows]  # type: ignore[call-arg]
+
+    def tally(self, corpus: str) -> dict[str, int]:
+        """How many documents the journal has, how many of them failed, and how many were cut."""
+        row = self._db.rows(
+            "SELECT COUNT(*), COALESCE(SUM(state = 'failed'), 0), "
+            "COALESCE(SUM(state NOT IN ('failed', 'stored')), 0) FROM documents WHERE corpus = ?",
+            corpus,
+        )[0]
+        cut = self._db.rows("SELECT COUNT(DISTINCT source) FROM troubles WHERE corpus = ?", corpus)[
+            0
+        ][0]
+        return {"total": row[0], "failed": row[1], "unfinished": row[2], "cut": cut}
 
     def counts(self, corpus: str) -> dict[str, int]:
         row = self._db.rows(

@@ -15,8 +15,11 @@ __all__ = [
     "cited",
     "conversation_json",
     "conversation_markdown",
+    "coverage_line",
     "found_json",
     "item_json",
+    "many",
+    "missing_line",
     "sentence_json",
     "source_line",
 ]
@@ -137,6 +140,31 @@ def conversation_markdown(conversation: Conversation) -> str:
     return "\n".join(lines)
 
 
+def coverage_line(coverage: Mapping[str, Any]) -> str:
+    """All of a corpus in a sentence, of `App.coverage`."""
+    taken = f"{many(coverage['figures'], 'figure')} and {many(coverage['passages'], 'passage')}"
+    of = f"{coverage['documents']:,} of {many(coverage['total'], 'document')}"
+    said = f"{coverage['name']}: {taken} from {of}"
+    rest = {
+        "could not be read": coverage["failed"],
+        "not read to their end": coverage["unfinished"],
+        "without some of their parts": coverage["cut"],
+    }
+    return "; ".join([said, *(f"{count:,} {what}" for what, count in rest.items() if count)])
+
+
+def missing_line(covered: Mapping[str, Any]) -> str:
+    """What of a document of `App.coverage` is not indexed, and why; "" where all of it is."""
+    before = " What was read before is kept." if covered["figures"] + covered["passages"] else ""
+    if covered["state"] == "failed":
+        return f"Not read: {covered['reason']}{'.' if before else ''}{before}"
+    if covered["state"] != "stored":
+        return f"Not read to its end; index again.{before}"
+    if covered["left_out"]:
+        return "; ".join(part["message"] for part in covered["left_out"])
+    return "" if covered["figures"] + covered["passages"] else "Nothing in it that can be searched."
+
+
 def source_line(item: Item) -> str:
     """Where an item stands, in a few words."""
     page = f", page {item.page}" if item.page else ""
@@ -165,6 +193,11 @@ def _shown(item: Item, address: Address) -> dict[str, Any]:
         "licence": item.licence,
         "attribution": item.attribution,
     }
+
+
+def many(count: int, what: str) -> str:
+    """The count with its noun: `1 figure`, `2 figures`."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _rounded(value: float | None) -> float | None:

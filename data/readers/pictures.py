@@ -7,6 +7,7 @@ from `NAME.txt` or `NAME.md`, else from the file's own EXIF or IPTC description.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -46,10 +47,9 @@ def is_sidecar(path: Path) -> bool:
 
 
 def _picture_of(path: Path) -> bool:
-    return any(
-        path.with_suffix(suffix).is_file() or path.with_suffix(suffix.upper()).is_file()
-        for suffix in PICTURE_SUFFIXES
-    )
+    stem = str(path.with_suffix(""))  # `Path` would take half of a walk over a thousand texts
+    names = (stem + form for suffix in PICTURE_SUFFIXES for form in (suffix, suffix.upper()))
+    return any(os.path.isfile(name) for name in names)  # noqa: PTH113
 
 
 class PictureReader:

@@ -259,7 +259,7 @@ def test_closing_ends_every_process_in_the_middle_of_whatever_it_does(
     assert len(readers(os.getpid()) - before) == 2
     began = time.monotonic()
     mine.close()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert readers(os.getpid()) == before
 
 
@@ -285,7 +285,7 @@ def test_readers_die_with_their_parent_even_where_they_hang(root: Path, tmp_path
     (hanging,) = readers(process.pid)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    for _ in range(100):
+    for _ in range(600):
         if not Path(f"/proc/{hanging}").exists() or _is_zombie(hanging):
             return
         time.sleep(0.05)

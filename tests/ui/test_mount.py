@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ from unirag.api.errors import Unauthorized
 from unirag.api.service import create
 from unirag.api.settings import ApiKey
 from unirag.app import App
+from unirag.manifest import Corpus, Manifest, Stored, Trouble
 
 STUDENT, TEACHER = "student-key-0123456789", "teacher-key-0123456789"
 KEYS = [
@@ -103,6 +104,44 @@ def test_other_sites_cannot_have_a_browser_change_anything(tmp_path: Path) -> No
     origins = {"service": {"origins": ["https://elsewhere.example"]}}
     with served(tmp_path / "home", **origins) as client:
         assert client.delete("/v1/conversations/x", headers=elsewhere).status_code == 404
+
+
+def test_coverage_names_what_is_not_indexed_and_why(tmp_path: Path) -> None:
+    with closing(Manifest(tmp_path / "home" / "manifest.db")) as manifest:
+        manifest.put_corpus(Corpus("optics", "/books/optics"))
+        cut = [Trouble("b.pdf", "page-3", "b.pdf, page 3: a <broken> picture", dead=False)]
+        stored = [
+            Stored("a.md", "f", "Lenses", 1, 4),
+            Stored("b.pdf", "f", "Waves", 0, 9, cut),
+            Stored("c.md", "f", "Blank", 0, 0),
+            *(Stored(f"z{n:03}.md", "f", "", 0, 1) for n in range(200)),
+        ]
+        manifest.put_documents("optics", stored)
+        manifest.fail("optics", "d.pdf", "f", "d.pdf: not a PDF")
+        manifest.mark("optics", "read", [("e.pdf", "f")])
+    with served(tmp_path / "home", api_keys=KEYS) as client:
+        sign_in(client, STUDENT)
+        assert client.get("/coverage/optics").status_code == 403
+        sign_in(client, TEACHER)
+        page = client.get("/coverage/optics").text
+        told = (
+            "1 figure and 213 passages from 203 of 205 documents; 1 could not be read; 1 not read"
+        )
+        assert told in page
+        order = ["d.pdf: not a PDF", "e.pdf", "a &lt;broken&gt; picture", "c.md", "a.md", "z000.md"]
+        assert sorted(order, key=page.index) == order
+        assert "Page 1 of 2" in page
+        assert "z199.md" in client.get("/coverage/optics?page=2").text
+        assert client.get("/coverage/chemistry").status_code == 404
+        found = client.get("/v1/corpora/optics/coverage?limit=3").json()
+        assert (found["total"], found["failed"], found["unfinished"], found["cut"]) == (
+            205,
+            1,
+            1,
+            1,
+        )
+        assert [c["state"] for c in found["covered"]] == ["failed", "read", "stored"]
+        assert found["covered"][2]["left_out"][0]["anchor"] == "page-3"
 
 
 def test_page_may_load_from_here_only(tmp_path: Path) -> None:

@@ -277,6 +277,10 @@ def test_teacher_uploads_indexes_and_teaches(shelf: Path, serve: Any, tmp_path: 
         turn = ask(page, "What makes the tides?")
         assert "Moon" in turn.inner_text()
 
+        page.get_by_role("tab", name="Library").click()
+        corpora.get_by_role("link", name="tides").click()
+        expect(page.get_by_role("row", name="broken.pdf")).to_contain_text("Not read")
+
 
 def _mosaics(folder: Path) -> list[Path]:
     made = []

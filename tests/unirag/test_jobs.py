@@ -76,7 +76,7 @@ def opened(home: Path, index: Index) -> Jobs:
 def in_vain(jobs: Jobs) -> None:
     """Begins to work, and returns when it has tried for the lock and gone back to waiting."""
     jobs.start()
-    for _ in range(2000):
+    for _ in range(6000):
         if jobs._lock.tries >= 2:  # type: ignore[attr-defined]
             return
         time.sleep(0.01)
@@ -93,7 +93,7 @@ def jobs(tmp_path: Path, index: Index) -> Iterator[Jobs]:
 
 
 def ended(jobs: Jobs, job: Job) -> Job:
-    for _ in range(1000):
+    for _ in range(6000):
         found = jobs.get(job.id)
         assert found
         if found.state not in ("queued", "running"):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from data.records import Kind, Level, Task
 from generation.tasks import LONGEST, Wanted
 from unirag.jobs import State
+from unirag.manifest import State as DocumentState
 
 __all__ = [
     "AnswerOut",
@@ -236,6 +237,42 @@ class CorpusOut(BaseModel):
 
 class CorporaOut(BaseModel):
     corpora: list[CorpusOut]
+
+
+class PartOut(BaseModel):
+    """A part of a document that was left out: where, and why."""
+
+    anchor: str
+    message: str
+
+
+class CoveredOut(BaseModel):
+    """`figures` and `passages` are stored, of an earlier version unless `state` is `stored`."""
+
+    source: str
+    title: str
+    state: DocumentState
+    figures: int
+    passages: int
+    reason: str
+    left_out: list[PartOut]
+
+
+class CoverageOut(BaseModel):
+    """`documents` were read; of `total` that were seen, `failed` and `unfinished` were not.
+
+    `cut` documents were stored without some of their parts. `covered` is one page of all.
+    """
+
+    name: str
+    documents: int
+    figures: int
+    passages: int
+    total: int
+    failed: int
+    unfinished: int
+    cut: int
+    covered: list[CoveredOut]
 
 
 class StyleOut(BaseModel):

@@ -14,11 +14,13 @@ from unirag import config
 from unirag.app import App
 from unirag.cli.arguments import ConfigOption, HomeOption, JsonOption, ProfileOption
 from unirag.cli.output import err, out, plain, print_json, progress_bar
+from unirag.views import coverage_line, missing_line
 
 __all__ = ["corpora_app", "reembed"]
 
 corpora_app = typer.Typer(
-    help="List, add and remove corpora, and carry them to other homes.", no_args_is_help=True
+    help="List, inspect, add and remove corpora, and carry them to other homes.",
+    no_args_is_help=True,
 )
 
 
@@ -38,6 +40,29 @@ def corpora_list(
             c["name"], str(c["documents"]), str(c["figures"]), str(c["passages"]), plain(c["root"])
         )
     out.print(table if corpora else "No corpus yet: `unirag index PATH` makes one.")
+
+
+@corpora_app.command("show")
+def corpora_show(
+    name: str,
+    limit: Annotated[int, typer.Option(min=1, help="Documents to name.")] = 50,
+    home: HomeOption = None,
+    config_file: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What was taken from each document, what was not and why; those that need a look first."""
+    with App(config.load(config_file, home=home)) as unirag:
+        found = unirag.coverage(name, limit)
+    if as_json:
+        print_json(found)
+        return
+    table = Table("document", "figures", "passages", "what is not there, and why")
+    for c in found["covered"]:
+        table.add_row(
+            plain(c["source"]), str(c["figures"]), str(c["passages"]), plain(missing_line(c))
+        )
+    out.print(table)
+    out.print(coverage_line(found), soft_wrap=True)
 
 
 @corpora_app.command("add")

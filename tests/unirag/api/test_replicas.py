@@ -96,7 +96,7 @@ def job_of(client: TestClient, name: str) -> dict[str, Any]:
 
 
 def ended(client: TestClient, name: str) -> dict[str, Any]:
-    for _ in range(3000):
+    for _ in range(6000):
         if (job := job_of(client, name))["state"] not in ("queued", "running"):
             return job
         time.sleep(0.01)

@@ -189,7 +189,7 @@ def test_assets_that_are_not_kept(client: TestClient, digest: str) -> None:
 
 def test_health_readiness_and_counts(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
-    for _ in range(100):
+    for _ in range(600):
         if client.get("/readyz").status_code == 200:
             break
         time.sleep(0.1)

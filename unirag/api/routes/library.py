@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Request, UploadFile
+from fastapi import APIRouter, File, Form, Query, Request, UploadFile
 from fastapi.responses import FileResponse
 from pydantic import BaseModel
 from starlette.datastructures import UploadFile as Uploaded
@@ -22,6 +22,7 @@ from unirag.api.errors import NotFound, TooBusy
 from unirag.api.schemas import (
     CorporaOut,
     CorpusName,
+    CoverageOut,
     ItemOut,
     JobIn,
     JobOut,
@@ -71,6 +72,20 @@ def thumbnail(digest: str, who: Who, here: Here) -> FileResponse:
 @router.get("/corpora", response_model=CorporaOut)
 def corpora(who: Who, here: Here) -> dict[str, Any]:
     return {"corpora": [c for c in here.unirag.corpora() if who.may_see(c["name"])]}
+
+
+@router.get("/corpora/{name}/coverage", response_model=CoverageOut)
+def coverage(
+    name: str,
+    who: Teacher,
+    here: Here,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
+) -> dict[str, Any]:
+    """What was taken from each document, what was not and why; those that need a look first."""
+    if not who.may_see(name) or here.unirag.manifest.corpus(name) is None:
+        raise NotFound("no corpus of this name is here")
+    return here.unirag.coverage(name, limit, offset)
 
 
 @router.post(
