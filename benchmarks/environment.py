@@ -30,12 +30,12 @@ def describe(libraries: Iterable[str]) -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """The commit, with `-dirty` where the tree has changes."""
-    run = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """The commit, with `-dirty` where the tree has changes other than the results of benchmarks."""
+    found = _git("rev-parse", "HEAD")
+    others = _git("status", "--porcelain", "--", ":/", ":(top,exclude)benchmarks/results")
+    return f"{found}-dirty" if found and others else found
+
+
+def _git(*words: str) -> str:
+    run = subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=False)
     return run.stdout.strip()
