@@ -28,6 +28,7 @@ from data.errors import BadInput, BadSetting
 from data.reader_process import ReadingSettings
 from generation.answer import AnswerSettings
 from unirag.api.settings import ApiKeys, ServiceSettings
+from unirag.cluster import ClusterSettings
 from unirag.search import SearchSettings
 
 __all__ = ["ChatSettings", "Settings", "load"]
@@ -66,7 +67,9 @@ class Settings(BaseSettings):
     speech_model: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     ocr: bool = True
+    engine: Literal["local", "ray"] = "local"  # which machines read and encode
     reading: ReadingSettings = ReadingSettings()
+    cluster: ClusterSettings = ClusterSettings()
     qdrant_url: str | None = None
     qdrant_api_key: SecretStr | None = None
     chat: ChatSettings = ChatSettings()

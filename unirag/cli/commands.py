@@ -77,13 +77,18 @@ def index(
         bool, typer.Option("--retry-failed", help="Read again what could not be read before.")
     ] = False,
     ocr: Annotated[bool, typer.Option("--ocr/--no-ocr", help="Read labels in figures.")] = True,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="local, or ray: on a cluster (docs/indexing.md).")
+    ] = None,
     home: HomeOption = None,
     profile: ProfileOption = None,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Index documents; a second run reads only what changed."""
-    settings = config.load(config_file, home=home, profile=profile, ocr=None if ocr else False)
+    settings = config.load(
+        config_file, home=home, profile=profile, ocr=None if ocr else False, engine=engine
+    )
     if index_command(
         settings, paths, corpus=corpus, prune=prune, retry_failed=retry_failed, as_json=as_json
     ):
