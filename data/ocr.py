@@ -144,7 +144,9 @@ class LabelReader:
     Calls run one after the other: the engine already uses `settings.threads` threads itself.
     """
 
-    def __init__(self, settings: OcrSettings | None = None, cache: LabelCache | None = None) -> None:
+    def __init__(
+        self, settings: OcrSettings | None = None, cache: LabelCache | None = None
+    ) -> None:
         self.settings = settings or OcrSettings()
         self._cache = cache
         self._lock = threading.Lock()

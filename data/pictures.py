@@ -109,7 +109,10 @@ class Assets:
     def take(self, data: bytes, thumbnail: bytes) -> None:
         """Keep what `copy` gave elsewhere."""
         digest = digest_of(data)
-        for path, content in ((self._file(digest, data), data), (self.thumbnail(digest), thumbnail)):
+        for path, content in (
+            (self._file(digest, data), data),
+            (self.thumbnail(digest), thumbnail),
+        ):
             if not path.exists():
                 _write(path, content)
 

@@ -16,6 +16,7 @@ started on one of them. Only this file knows Ray; nothing here imports it before
 
 from __future__ import annotations
 
+import atexit
 import logging
 import pickle
 import queue
@@ -38,7 +39,7 @@ from data.readers.scan import Unit
 from data.reading_events import DocumentStart, Event, Idle
 from data.reading_pool import ReaderPool
 from retrieval.store import Vector
-from unirag.cluster_worker import Models, Task, Worker, share_out
+from unirag.cluster_worker import Models, Worker, share_out
 from unirag.indexing import Wanted
 from unirag.vectors import VectorCache
 
@@ -173,7 +174,9 @@ class _Actor:
 
     @cached_property
     def _worker(self) -> Worker:
-        return Worker(*self._given)
+        worker = Worker(*self._given)
+        atexit.register(worker.close)
+        return worker
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         (number,), (task,) = batch["number"], batch["task"]
@@ -217,9 +220,7 @@ class RayPool:
         if not ray.is_initialized():
             self._started = True
             try:
-                ray.init(
-                    self._settings.address, log_to_driver=False, logging_level=logging.ERROR
-                )
+                ray.init(self._settings.address, log_to_driver=False, logging_level=logging.ERROR)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise BadSetting(
                     f"setting cluster.address: no Ray cluster at {self._settings.address!r} "
@@ -276,7 +277,9 @@ class RayPool:
                 raise outcome
             yield from outcome
 
-    def _fill(self, rows: queue.Queue[Any], units: Sequence[Unit], corpus: str, wanted: Any) -> None:
+    def _fill(
+        self, rows: queue.Queue[Any], units: Sequence[Unit], corpus: str, wanted: Any
+    ) -> None:
         import ray
 
         def put(outcome: Any) -> None:
@@ -298,7 +301,7 @@ class RayPool:
             with suppress(_Closed):
                 put(error)
 
-    def _dataset(self, units: Sequence[Unit], corpus: str, wanted: Any) -> Any:
+    def _dataset(self, units: Sequence[Unit], corpus: str, wanted: Wanted) -> Any:
         import ray
 
         context = ray.data.DataContext.get_current()

@@ -7,6 +7,7 @@ over whole. A worker that dies loses what it was reading, and nothing that was r
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -34,7 +35,8 @@ from unirag.vectors import Encoding, Vectors
 
 __all__ = ["HomeLink", "Models", "Task", "Worker", "share_out"]
 
-_UNITS = 64  # units of a task at most
+_UNITS = 64  # units of a task at most, so that a batch to encode fills
+_TURNS = 4  # tasks for each worker at least, where there are units enough
 _BYTES = 16_000_000  # of files, about; a file that is larger is a task of its own
 _TRIES = 2  # times that a unit is read alone after a worker died of it or of one beside it
 
@@ -54,6 +56,7 @@ def share_out(units: Sequence[Unit], workers: int) -> list[Task]:
     tasks: list[Task] = []
     some: list[Unit] = []
     size = 0
+    most = min(_UNITS, 1 + len(units) // (_TURNS * workers))
     for unit in units:
         own = _bytes(unit)
         if unit.many:
@@ -61,7 +64,7 @@ def share_out(units: Sequence[Unit], workers: int) -> list[Task]:
             of = workers if unit.path.is_dir() else min(workers, 1 + own // _BYTES)
             tasks += [Task((unit,), (number, of)) for number in range(of)]
             continue
-        if some and (len(some) == _UNITS or size + own > _BYTES):
+        if some and (len(some) == most or size + own > _BYTES):
             tasks.append(Task(tuple(some)))
             some, size = [], 0
         some.append(unit)
@@ -126,70 +129,81 @@ class Worker:
                 "under the same path"
             )
         key = f"task {number}"
-        if not self._home.begin(key):
-            events = list(self._read(task.units, task.share))
-        else:
-            events = [e for unit in task.units for e in self._alone(key, unit, task.share)]
+        try:
+            if not self._home.begin(key):
+                events = list(self._read(task.units, task.share))
+            else:
+                events = [e for unit in task.units for e in self._alone(key, unit, task.share)]
+        except BaseException:
+            self.close()  # its processes may be in the middle of something
+            raise
         self._home.end(key)
+        for folder in self._scratch.iterdir():
+            shutil.rmtree(folder)
         return events
+
+    def close(self) -> None:
+        """End the processes that read; `do` would start others."""
+        if "_pool" in self.__dict__:
+            self._pool.close()
+            shutil.rmtree(self._scratch)
+            del self._pool, self._scratch
 
     def _alone(self, task: str, unit: Unit, share: tuple[int, int]) -> Iterator[Event]:
         key = f"{task}: {unit.source}"
         if self._home.begin(key) >= _TRIES:
             yield UnitFailed(
                 unit,
-                f"{unit.source}: {1 + _TRIES} workers died while they read it, perhaps for want "
-                "of memory; index it with --engine local",
+                f"{1 + _TRIES} workers died while they read it, perhaps for want of memory; index "
+                "it with --engine local",
             )
         else:
             yield from self._read([unit], share)
         self._home.end(key)
 
     def _read(self, units: Sequence[Unit], share: tuple[int, int]) -> Iterator[Event]:
-        encoding, ocr = self._models
+        (encoding, ocr), pool, assets = self._models, self._pool, Assets(self._scratch)
         window = Window(encoding)
         document: Pending | None = None
         sent: set[str] = set()
-        with (
-            tempfile.TemporaryDirectory(prefix="unirag-worker-") as scratch,
-            self._readers(Path(scratch)) as pool,
-        ):
-            assets = Assets(Path(scratch))
-            for event in pool.read(units, self._corpus, self._wanted, _always, share):
-                match event:
-                    case Idle():
-                        continue
-                    case Count() if share[0]:  # the first share tells it
-                        continue
-                    case DocumentStart(wanted=True):
-                        document = Pending(event.source, event.fingerprint, event.title, False)
-                        window.open(document)
-                    case DocumentEnd():
-                        assert document is not None
-                        document.read = True
-                        if event.reason is not None:
-                            window.drop(document)
-                    case ItemRead(item, picture):
-                        assert document is not None
-                        if picture is not None:
-                            if item.image not in sent:
-                                self._home.keep(*assets.copy(item.image))
-                                sent.add(item.image)
-                            labels = ocr.labels(item.image, picture) if ocr else ""
-                            window.add(document, replace(item, labels=labels), picture)
-                        else:
-                            window.add(document, item, None)
-                        event = ItemRead(item, None)
-                yield event
-                if window.full:
-                    window.encode()
-            window.encode()
+        # a worker keeps no picture, so all are decoded, whether or not they were met before
+        for event in pool.read(units, self._corpus, self._wanted, lambda _: True, share):
+            match event:
+                case Idle():
+                    continue
+                case Count() if share[0]:  # the first share tells it
+                    continue
+                case DocumentStart(wanted=True):
+                    document = Pending(event.source, event.fingerprint, event.title, False)
+                    window.open(document)
+                case DocumentEnd():
+                    assert document is not None
+                    document.read = True
+                    if event.reason is not None:
+                        window.drop(document)
+                case ItemRead(item, picture):
+                    assert document is not None
+                    labels = ""
+                    if picture is not None and item.image not in sent:
+                        self._home.keep(*assets.copy(item.image))
+                        sent.add(item.image)
+                    if picture is not None and ocr:
+                        labels = ocr.labels(item.image, picture)
+                    window.add(document, replace(item, labels=labels), picture)
+                    event = ItemRead(item, None)
+            yield event
+            if window.full:
+                window.encode()
+        window.encode()
+
+    @cached_property
+    def _scratch(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="unirag-worker-"))
+
+    @cached_property
+    def _pool(self) -> ReaderPool:
+        return self._readers(self._scratch)
 
     @cached_property
     def _models(self) -> tuple[Encoding, Labels | None]:
         return self._make(self._home.vectors, self._home.labels)
-
-
-def _always(digest: str) -> bool:
-    """Pictures are decoded whether or not they were met before: a worker keeps none."""
-    return True

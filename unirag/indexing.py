@@ -32,7 +32,16 @@ from unirag.manifest import Corpus, Entry, Manifest, Stored, Trouble
 from unirag.progress import Progress, Report
 from unirag.vectors import Encoding
 
-__all__ = ["Indexer", "Labels", "Progress", "Readers", "Report", "Wanted", "corpus_name", "searchable"]
+__all__ = [
+    "Indexer",
+    "Labels",
+    "Progress",
+    "Readers",
+    "Report",
+    "Wanted",
+    "corpus_name",
+    "searchable",
+]
 
 _PATIENCE = 5.0  # seconds that a document which is read waits for a batch to fill
 
@@ -48,7 +57,7 @@ class Labels(Protocol):
 
 
 class Readers(Protocol):
-    """Reads units: processes of this machine (data/reading_pool.py), or of many (unirag/cluster.py).
+    """Reads units: processes of this machine (data/reading_pool.py) or of many (unirag/cluster.py).
 
     A context manager. Events come document by document.
     """

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS vectors (
 
 
 class Vectors(Protocol):
-    """Unit vectors, float32, by the SHA-256 of what they stand for and the name of their encoder."""
+    """Unit vectors, float32, by the SHA-256 of what they stand for and their encoder's name."""
 
     def get(self, stamp: str, width: int, digests: Iterable[str]) -> dict[str, Vector]:
         """The vectors that are here; one of another width counts as missing."""

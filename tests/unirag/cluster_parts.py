@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from unirag.vectors import Encoding, Vectors
 
 
 class KeptReads(Reads):
-    """As `Reads`, and remembered by the home; a file `kill` makes its first caller die."""
+    """As `Reads`, and remembered by the home; a file `kill` makes one process die in the middle."""
 
     def __init__(self, cache: LabelCache, kill: Path | None = None) -> None:
         super().__init__()
@@ -35,10 +34,10 @@ class KeptReads(Reads):
         return self._cache.get(digest, "reads")
 
     def _die(self) -> None:
-        if self._kill is None:
+        if self._kill is None or self.calls < 3:
             return
         try:
-            self._kill.rename(self._kill.with_suffix(f".{socket.gethostname()}.{os.getpid()}"))
+            self._kill.rename(self._kill.with_suffix(f".{os.getpid()}"))
         except OSError:  # another worker was quicker
             return
         os.kill(os.getpid(), signal.SIGKILL)
