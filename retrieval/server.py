@@ -7,6 +7,7 @@ and set `UNIRAG_QDRANT_URL=http://127.0.0.1:6333`.
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -21,6 +22,7 @@ from qdrant_client.http.exceptions import (
 
 from data.errors import BadInput, BadSetting, Missing, UniragError
 from data.records import Channel, Item
+from retrieval.server_settings import ServerSettings
 from retrieval.store import (
     PAYLOAD_INDEXES,
     RRF_K,
@@ -38,6 +40,8 @@ T = TypeVar("T")
 _PAGE = 1000
 _BATCH = 256  # points in one request: about 3 MB
 _DEPTH = 100
+_NO_INDEXING = 0  # kB: as Qdrant has it, vectors are not indexed at all
+_TICK = 1.0  # seconds
 _THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -48,9 +52,18 @@ class ServerStore:
     Raises `Missing` where no server answers and `Mismatch` where the stamp differs.
     """
 
-    def __init__(self, client: QdrantClient, collection: str, stamp: Stamp) -> None:
+    def __init__(
+        self,
+        client: QdrantClient,
+        collection: str,
+        stamp: Stamp,
+        settings: ServerSettings = ServerSettings(),
+    ) -> None:
         self._client = client
         self._collection = collection
+        self._settings = settings
+        self._written = 0  # points since the last flush
+        self._loading = False
         if not self._call(lambda: client.collection_exists(collection)):
             self._call(lambda: self._create(stamp))
         stored = self._call(lambda: client.get_collection(collection))
@@ -59,9 +72,19 @@ class ServerStore:
         for name in PAYLOAD_INDEXES:
             if name not in stored.payload_schema:  # new, or made before there was this index
                 self._call(lambda n=name: self._index_payload(n))  # type: ignore[misc]
+        if stored.config.optimizer_config.indexing_threshold == _NO_INDEXING:
+            # A load was killed, or another process is at one: that one only becomes slower.
+            self._index_from(settings.indexing_threshold)
 
     @classmethod
-    def connect(cls, url: str, api_key: str | None, collection: str, stamp: Stamp) -> ServerStore:
+    def connect(
+        cls,
+        url: str,
+        api_key: str | None,
+        collection: str,
+        stamp: Stamp,
+        settings: ServerSettings = ServerSettings(),
+    ) -> ServerStore:
         if not url.startswith(("http://", "https://")):
             raise _no_address(url, "no http or https address")
         try:
@@ -73,7 +96,7 @@ class ServerStore:
                 )
         except (ValueError, httpx.InvalidURL) as error:
             raise _no_address(url, error) from None
-        return cls(client, collection, stamp)
+        return cls(client, collection, stamp, settings)
 
     def _create(self, stamp: Stamp) -> None:
         def dense(width: int) -> models.VectorParams:
@@ -86,6 +109,9 @@ class ServerStore:
                 vectors_config={"image": dense(stamp.image_width), "text": dense(stamp.text_width)},
                 sparse_vectors_config={"bm25": bm25},
                 metadata=stamp.to_json(),
+                shard_number=self._settings.shard_number,
+                replication_factor=self._settings.replication_factor,
+                write_consistency_factor=self._settings.write_consistency_factor,
             )
         except UnexpectedResponse as error:
             if error.status_code != httpx.codes.CONFLICT:  # else another process was quicker
@@ -98,6 +124,16 @@ class ServerStore:
         for start in range(0, len(points), _BATCH):
             batch = [_point(p) for p in points[start : start + _BATCH]]
             self._call(lambda b=batch: self._client.upsert(self._collection, b, wait=True))  # type: ignore[misc]
+        self._written += len(points)
+        if self._written > self._settings.bulk_points and not self._loading:
+            self._loading = True
+            self._index_from(_NO_INDEXING)
+
+    def _index_from(self, kilobytes: int) -> None:
+        config = models.OptimizersConfigDiff(indexing_threshold=kilobytes)
+        self._call(
+            lambda: self._client.update_collection(self._collection, optimizers_config=config)
+        )
 
     def search(
         self, queries: Sequence[ChannelQuery], limit: int, where: Where = Where()
@@ -212,7 +248,24 @@ class ServerStore:
         self._call(lambda: self._client.delete(self._collection, selector, wait=True))
 
     def flush(self) -> None:
-        """Nothing to do: every write above waits for the server's word."""
+        """Ends a load: switches indexing on again and waits for it. Writes have been waited for."""
+        self._written = 0
+        if not self._loading:
+            return
+        self._index_from(self._settings.indexing_threshold)
+        self._loading = False
+        while (
+            info := self._call(lambda: self._client.get_collection(self._collection))
+        ).status in (
+            models.CollectionStatus.YELLOW,
+            models.CollectionStatus.GREY,
+        ):
+            time.sleep(_TICK)
+        if info.status == models.CollectionStatus.RED:
+            raise UniragError(
+                f"the Qdrant server could not index {self._collection!r} "
+                f"({info.optimizer_status}); see its log"
+            )
 
     def close(self) -> None:
         self._client.close()

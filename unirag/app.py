@@ -166,6 +166,7 @@ class App:
                 key.get_secret_value() if key else None,
                 _COLLECTION,
                 stamp,
+                self.settings.qdrant,
             )
         from retrieval.edge import EdgeStore
 

@@ -27,6 +27,7 @@ from pydantic_settings import (
 from data.errors import BadInput, BadSetting
 from data.reader_process import ReadingSettings
 from generation.answer import AnswerSettings
+from retrieval.server_settings import ServerSettings
 from unirag.api.settings import ApiKeys, ServiceSettings
 from unirag.cluster import ClusterSettings
 from unirag.search import SearchSettings
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     cluster: ClusterSettings = ClusterSettings()
     qdrant_url: str | None = None
     qdrant_api_key: SecretStr | None = None
+    qdrant: ServerSettings = ServerSettings()
     chat: ChatSettings = ChatSettings()
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
