@@ -40,6 +40,7 @@ from unirag.cli.arguments import (
 )
 from unirag.cli.learning import adapt, eval_app, styles_app, train
 from unirag.cli.output import err, out, plain, print_hits, print_json, progress_bar
+from unirag.cli.planning import plan
 from unirag.doctor import examine, worst
 from unirag.home import Home
 from unirag.indexing import Progress, Report
@@ -66,6 +67,7 @@ app.add_typer(styles_app, name="styles")
 app.add_typer(eval_app, name="eval")
 app.command()(train)
 app.command()(adapt)
+app.command()(plan)
 
 
 @app.command()
