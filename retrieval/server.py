@@ -268,7 +268,12 @@ class ServerStore:
             )
 
     def close(self) -> None:
-        self._client.close()
+        """A load that was broken off has its indexing switched on again, and not waited for."""
+        try:
+            if self._loading:
+                self._index_from(self._settings.indexing_threshold)
+        finally:
+            self._client.close()
 
     def _call(self, action: Callable[[], T]) -> T:
         try:

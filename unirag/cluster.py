@@ -256,7 +256,11 @@ class RayPool:
         wanted: Callable[[DocumentStart], bool],
         lacking: Callable[[str], bool],
     ) -> Iterator[Event]:
-        """Task by task, in the order in which they are done. `lacking` is not asked: see `Task`."""
+        """Task by task, in the order in which they are done.
+
+        `wanted` goes to the workers. `lacking` is not asked, for they keep no picture: each is
+        decoded, and encoded only where the home lacks its vector.
+        """
         assert isinstance(wanted, Wanted)
         if not units:
             return
@@ -278,7 +282,7 @@ class RayPool:
             yield from outcome
 
     def _fill(
-        self, rows: queue.Queue[Any], units: Sequence[Unit], corpus: str, wanted: Any
+        self, rows: queue.Queue[Any], units: Sequence[Unit], corpus: str, wanted: Wanted
     ) -> None:
         import ray
 
@@ -316,7 +320,7 @@ class RayPool:
             _Actor,
             batch_size=1,
             batch_format="numpy",
-            compute=ray.data.ActorPoolStrategy(min_size=1, max_size=min(workers, len(rows))),
+            compute=ray.data.ActorPoolStrategy(size=min(workers, len(rows))),
             num_cpus=self._settings.cpus,
             num_gpus=self._settings.gpus or None,
             fn_constructor_args=(self._keeper, self._models, self._readers, corpus, wanted),

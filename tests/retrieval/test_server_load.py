@@ -131,6 +131,14 @@ def test_after_a_load_that_was_killed_the_next_process_switches_indexing_on(doub
     assert double.changes() == [0, 10_000]
 
 
+def test_a_load_that_is_broken_off_leaves_indexing_on(double: Server) -> None:
+    store = double.store()
+    store.upsert(points(4))
+    double.statuses = ["yellow"]
+    store.close()
+    assert (double.changes(), double.statuses) == ([0, 10_000], ["yellow"])
+
+
 def test_an_index_that_cannot_be_built_is_told(double: Server) -> None:
     store = double.store()
     store.upsert(points(4))

@@ -41,7 +41,7 @@ def hostile_pool(assets: Path) -> ReaderPool:
 
 @pytest.fixture(scope="module")
 def ray_nodes() -> Iterator[Any]:
-    """A Ray cluster of two nodes on this machine, with room for a worker each, and its head."""
+    """A Ray cluster of three nodes on this machine, with room for a worker each."""
     pytest.importorskip("ray", reason="needs the extra `ray`")
     import ray
     from ray.cluster_utils import Cluster
@@ -53,7 +53,7 @@ def ray_nodes() -> Iterator[Any]:
         store = {"object_store_memory": 100_000_000}
         cluster = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 0, "include_dashboard": False, **store},
+            head_node_args={"num_cpus": 1, "include_dashboard": False, **store},
         )
         for _ in range(2):
             cluster.add_node(num_cpus=1, **store)
