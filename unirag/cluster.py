@@ -47,6 +47,7 @@ __all__ = ["ClusterSettings", "HomeFiles", "RayPool"]
 
 _LOST = 16  # deaths of workers without one task done: it is not the documents
 _TICK = 1.0  # seconds
+_PATIENCE = 10.0  # seconds for a cluster to answer
 
 
 class ClusterSettings(BaseModel):
@@ -219,12 +220,14 @@ class RayPool:
             ) from None
         if not ray.is_initialized():
             self._started = True
+            address = self._settings.address
             try:
-                ray.init(self._settings.address, log_to_driver=False, logging_level=logging.ERROR)
-            except (ConnectionError, ValueError, RuntimeError) as error:
+                _knock(address)
+                ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+            except (OSError, ValueError, RuntimeError) as error:
                 raise BadSetting(
-                    f"setting cluster.address: no Ray cluster at {self._settings.address!r} "
-                    f"({error}); start one with `ray start --head`, or leave it out"
+                    f"setting cluster.address: no Ray cluster at {address or 'RAY_ADDRESS'!r} "
+                    f"({error}); expected such as 10.0.0.1:6379, which `ray start --head` names"
                 ) from None
         self._keeper = (
             ray.remote(Keeper)
@@ -341,6 +344,13 @@ class RayPool:
                 "cluster.gpus, or wait for its machines"
             )
         return int(room)
+
+
+def _knock(address: str | None) -> None:
+    """Raises `OSError` where nothing listens at HOST:PORT; Ray itself would try for two minutes."""
+    host, colon, port = (address or "").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
 
 
 class _Closed(Exception):

@@ -14,7 +14,7 @@ import pytest
 
 import data.sample
 from benchmarks.index_kills import collection, compare, write_papers
-from data.errors import Missing, UniragError
+from data.errors import BadSetting, Missing, UniragError
 from data.ocr import OcrCache
 from data.reader_process import ReadingSettings
 from data.readers.scan import Unit
@@ -39,7 +39,7 @@ def hostile_pool(assets: Path) -> ReaderPool:
     return ReaderPool(LIMITS, assets, HOSTILE)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def ray_nodes() -> Iterator[Any]:
     """A Ray cluster of three nodes on this machine, with room for a worker each."""
     pytest.importorskip("ray", reason="needs the extra `ray`")
@@ -199,6 +199,17 @@ def test_tasks_hold_every_unit_once_and_leave_no_worker_idle(tmp_path: Path) -> 
         assert max(len(task.units) for task in tasks) <= 64
     folder = Unit(tmp_path, tmp_path, ".", many=True)
     assert [t.share for t in share_out([folder], 3)] == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+    files = HomeFiles(tmp_path / "v.db", tmp_path / "l.db", tmp_path / "assets")
+    settings = ClusterSettings(address="127.0.0.1:9")
+    with (
+        pytest.raises(BadSetting, match=r"no Ray cluster at '127.0.0.1:9' .*ray start --head"),
+        RayPool(settings, files, partial(fakes, None), hostile_pool),
+    ):
+        pass
 
 
 def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
