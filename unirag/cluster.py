@@ -229,7 +229,7 @@ class RayPool:
                     f"setting cluster.address: no Ray cluster at {address or 'RAY_ADDRESS'!r} "
                     f"({error}); expected such as 10.0.0.1:6379, which `ray start --head` names"
                 ) from None
-        self._keeper = (
+        self._keeper: Any = (
             ray.remote(Keeper)
             .options(
                 num_cpus=0,

@@ -41,7 +41,7 @@ def hostile_pool(assets: Path) -> ReaderPool:
 
 @pytest.fixture
 def ray_nodes() -> Iterator[Any]:
-    """A Ray cluster of three nodes on this machine, with room for a worker each."""
+    """A Ray cluster of two nodes on this machine, with room for three workers."""
     pytest.importorskip("ray", reason="needs the extra `ray`")
     import ray
     from ray.cluster_utils import Cluster
@@ -55,8 +55,7 @@ def ray_nodes() -> Iterator[Any]:
             initialize_head=True,
             head_node_args={"num_cpus": 1, "include_dashboard": False, **store},
         )
-        for _ in range(2):
-            cluster.add_node(num_cpus=1, **store)
+        cluster.add_node(num_cpus=2, **store)
         ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
         yield ray
         ray.shutdown()
