@@ -155,7 +155,7 @@ class Worker:
             yield UnitFailed(
                 unit,
                 f"{1 + _TRIES} workers died while they read it, perhaps for want of memory; index "
-                "it with --engine local",
+                "it with --engine local --retry-failed",
             )
         else:
             yield from self._read([unit], share)
