@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import pickle
 import queue
 import socket
@@ -211,6 +212,8 @@ class RayPool:
         self._started = False
 
     def __enter__(self) -> RayPool:
+        # else the thread that waits for rows starts Ray anew where a run is broken off
+        os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
         try:
             import ray
             import ray.data
