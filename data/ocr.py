@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
@@ -26,7 +26,7 @@ from data.errors import BadInput, Missing
 from data.reading_order import Box, is_word, paragraphs, rows, straighten, unhyphenated
 from data.sqlite import connect
 
-__all__ = ["LabelReader", "OcrCache", "OcrSettings"]
+__all__ = ["LabelCache", "LabelReader", "OcrCache", "OcrSettings"]
 
 _POSTPROCESSING = 1  # part of the stamp: raise it when the text made from the same boxes changes
 _SMALLEST_SIDE = 8  # pixels; no letter fits below
@@ -87,6 +87,14 @@ class OcrSettings:
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
+class LabelCache(Protocol):
+    """What was read, by picture digest and settings stamp."""
+
+    def get(self, digest: str, stamp: str) -> str | None: ...
+
+    def put(self, digest: str, stamp: str, text: str) -> None: ...
+
+
 class OcrCache:
     """What was read, by picture digest and settings stamp, in one SQLite file (WAL).
 
@@ -136,7 +144,9 @@ class LabelReader:
     Calls run one after the other: the engine already uses `settings.threads` threads itself.
     """
 
-    def __init__(self, settings: OcrSettings | None = None, cache: OcrCache | None = None) -> None:
+    def __init__(
+        self, settings: OcrSettings | None = None, cache: LabelCache | None = None
+    ) -> None:
         self.settings = settings or OcrSettings()
         self._cache = cache
         self._lock = threading.Lock()

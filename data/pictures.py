@@ -89,8 +89,7 @@ class Assets:
     def put(self, data: bytes, picture: Image.Image) -> str:
         """Keep the bytes as they came, with a thumbnail of `picture`; returns the digest."""
         digest = digest_of(data)
-        path = self._folder(digest) / f"{digest}{_suffix(data)}"
-        thumbnail = self.thumbnail(digest)
+        path, thumbnail = self._file(digest, data), self.thumbnail(digest)
         if not path.exists():
             _write(path, data)
         if not thumbnail.exists():
@@ -100,6 +99,22 @@ class Assets:
             small.save(buffer, "WEBP", quality=85)
             _write(thumbnail, buffer.getvalue())
         return digest
+
+    def copy(self, digest: str) -> tuple[bytes, bytes]:
+        """A picture that is kept here and its thumbnail, to be kept elsewhere by `take`."""
+        path = self.path(digest)
+        assert path is not None, f"{digest} is not kept here"
+        return path.read_bytes(), self.thumbnail(digest).read_bytes()
+
+    def take(self, data: bytes, thumbnail: bytes) -> None:
+        """Keep what `copy` gave elsewhere."""
+        digest = digest_of(data)
+        for path, content in (
+            (self._file(digest, data), data),
+            (self.thumbnail(digest), thumbnail),
+        ):
+            if not path.exists():
+                _write(path, content)
 
     def path(self, digest: str) -> Path | None:
         """The file of a digest, or None where it is not kept here."""
@@ -118,6 +133,9 @@ class Assets:
     def remove(self, digest: str) -> None:
         for path in self._folder(digest).glob(f"{digest}.*"):
             path.unlink(missing_ok=True)
+
+    def _file(self, digest: str, data: bytes) -> Path:
+        return self._folder(digest) / f"{digest}{_suffix(data)}"
 
     def _folder(self, digest: str) -> Path:
         return self.root / digest[:2]

@@ -57,6 +57,7 @@ class _Order:
     units: Sequence[Unit]
     corpus: str
     lanes: int
+    share: tuple[int, int]
     wanted: Callable[[DocumentStart], bool]
     lacking: Callable[[str], bool]
 
@@ -87,18 +88,21 @@ class ReaderPool:
         corpus: str,
         wanted: Callable[[DocumentStart], bool],
         lacking: Callable[[str], bool],
+        share: tuple[int, int] = (0, 1),
     ) -> Iterator[Event]:
         """What is in `units`, in their order.
 
         `wanted` decides whether a document is read; `lacking`, whether the picture of a digest,
-        which the assets hold already, is decoded again. Both are called in other threads.
+        which the assets hold already, is decoded again. Both are called in other threads. With
+        `share` (number, of) only each `of`-th document of a unit with many is looked at, from
+        `number` on: other machines read the others.
         """
         n = self._settings.workers or _worth(units)
         while len(self._lanes) < n:
             self._lanes.append(_Lane(len(self._lanes), self._settings, self._worker, self._closed))
         lanes = self._lanes[:n]
         for lane in lanes:
-            lane.orders.put(_Order(units, corpus, n, wanted, lacking))
+            lane.orders.put(_Order(units, corpus, n, share, wanted, lacking))
         for number, unit in enumerate(units):
             yield from _in_turn(lanes if unit.many else [lanes[number % n]])
 
@@ -233,18 +237,19 @@ class _Lane:
                 self.worker.end()
                 self.worker = None
 
-    def _unit(self, order: _Order, unit: Unit, share: int) -> None:
+    def _unit(self, order: _Order, unit: Unit, lane: int) -> None:
         after = 0
         while not self._closed.is_set():
             if self.worker is None:
                 self.worker = self._start()
                 self.worker.ready()
+            first, of = order.share
             request = {
                 "path": str(unit.path.absolute()),
                 "root": str(unit.root.absolute()),
                 "source": unit.source,
                 "many": unit.many,
-                "share": [share, order.lanes if unit.many else 1],
+                "share": [first * order.lanes + lane, of * order.lanes] if unit.many else [0, 1],
                 "after": after,
                 "corpus": order.corpus,
             }

@@ -8,6 +8,7 @@ and set `UNIRAG_QDRANT_URL=http://127.0.0.1:6333`.
 from __future__ import annotations
 
 import re
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from qdrant_client.http.exceptions import (
 
 from data.errors import BadInput, BadSetting, Mismatch, Missing, UniragError
 from data.records import Channel, Item
+from retrieval.server_settings import ServerSettings
 from retrieval.store import (
     PAYLOAD_INDEXES,
     RRF_K,
@@ -40,6 +42,8 @@ T = TypeVar("T")
 _PAGE = 1000
 _BATCH = 256  # points in one request: about 3 MB
 _DEPTH = 100
+_NO_INDEXING = 0  # kB: as Qdrant has it, vectors are not indexed at all
+_TICK = 1.0  # seconds
 _THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -54,9 +58,18 @@ class ServerStore:
     """
 
     def __init__(
-        self, client: QdrantClient, collection: str, stamp: Stamp | None, *, beside: bool = False
+        self,
+        client: QdrantClient,
+        collection: str,
+        stamp: Stamp | None,
+        settings: ServerSettings = ServerSettings(),
+        *,
+        beside: bool = False,
     ) -> None:
         self._client = client
+        self._settings = settings
+        self._written = 0  # points since the last flush
+        self._loading = False
         self._plain, self._alias = collection, f"{collection}-current"
         self._beside = beside
         self._collection = self._current()
@@ -79,6 +92,9 @@ class ServerStore:
         for name in PAYLOAD_INDEXES:
             if name not in stored.payload_schema:  # new, or made before there was this index
                 self._call(lambda n=name: self._index_payload(n))  # type: ignore[misc]
+        if stored.config.optimizer_config.indexing_threshold == _NO_INDEXING:
+            # A load was killed, or another process is at one: that one only becomes slower.
+            self._index_from(settings.indexing_threshold)
 
     def _current(self) -> str:
         """The collection that opens now."""
@@ -102,6 +118,7 @@ class ServerStore:
         api_key: str | None,
         collection: str,
         stamp: Stamp | None,
+        settings: ServerSettings = ServerSettings(),
         *,
         beside: bool = False,
     ) -> ServerStore:
@@ -116,7 +133,7 @@ class ServerStore:
                 )
         except (ValueError, httpx.InvalidURL) as error:
             raise _no_address(url, error) from None
-        return cls(client, collection, stamp, beside=beside)
+        return cls(client, collection, stamp, settings, beside=beside)
 
     def _create(self, stamp: Stamp) -> None:
         def dense(width: int) -> models.VectorParams:
@@ -129,6 +146,9 @@ class ServerStore:
                 vectors_config={"image": dense(stamp.image_width), "text": dense(stamp.text_width)},
                 sparse_vectors_config={"bm25": bm25},
                 metadata=stamp.to_json(),
+                shard_number=self._settings.shard_number,
+                replication_factor=self._settings.replication_factor,
+                write_consistency_factor=self._settings.write_consistency_factor,
             )
         except UnexpectedResponse as error:
             if error.status_code != httpx.codes.CONFLICT:  # else another process was quicker
@@ -142,6 +162,16 @@ class ServerStore:
         for start in range(0, len(points), _BATCH):
             batch = [_point(p) for p in points[start : start + _BATCH]]
             self._call(lambda b=batch: self._client.upsert(self._collection, b, wait=True))  # type: ignore[misc]
+        self._written += len(points)
+        if self._written > self._settings.bulk_points and not self._loading:
+            self._loading = True
+            self._index_from(_NO_INDEXING)
+
+    def _index_from(self, kilobytes: int) -> None:
+        config = models.OptimizersConfigDiff(indexing_threshold=kilobytes)
+        self._call(
+            lambda: self._client.update_collection(self._collection, optimizers_config=config)
+        )
 
     def search(
         self, queries: Sequence[ChannelQuery], limit: int, where: Where = Where()
@@ -266,7 +296,24 @@ class ServerStore:
         self._call(lambda: self._client.delete(self._collection, selector, wait=True))
 
     def flush(self) -> None:
-        """Nothing to do: every write above waits for the server's word."""
+        """Ends a load: switches indexing on again and waits for it. Writes have been waited for."""
+        self._written = 0
+        if not self._loading:
+            return
+        self._index_from(self._settings.indexing_threshold)
+        self._loading = False
+        while (
+            info := self._call(lambda: self._client.get_collection(self._collection))
+        ).status in (
+            models.CollectionStatus.YELLOW,
+            models.CollectionStatus.GREY,
+        ):
+            time.sleep(_TICK)
+        if info.status == models.CollectionStatus.RED:
+            raise UniragError(
+                f"the Qdrant server could not index {self._collection!r} "
+                f"({info.optimizer_status}); see its log"
+            )
 
     def promote(self) -> None:
         """By one change of the alias, which the server makes at once."""
@@ -298,7 +345,12 @@ class ServerStore:
             )
 
     def close(self) -> None:
-        self._client.close()
+        """A load that was broken off has its indexing switched on again, and not waited for."""
+        try:
+            if self._loading:
+                self._index_from(self._settings.indexing_threshold)
+        finally:
+            self._client.close()
 
     def _call(self, action: Callable[[], T]) -> T:
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from data.decoder import Decoder
 from data.errors import BadInput, UniragError
-from data.ocr import LabelReader, OcrCache
+from data.ocr import LabelCache, LabelReader, OcrCache
 from data.pictures import Assets, open_picture
 from data.reading_pool import ReaderPool
 from data.records import Answer, Item, Query, Sentence, WeightedAudio, WeightedImage
@@ -29,16 +31,17 @@ from generation.tasks import EXPLAIN, Wanted
 from retrieval.bm25 import Bm25
 from retrieval.encoder import TextRetriever
 from retrieval.store import Stamp, VectorStore, Where
-from unirag.config import Settings
+from unirag.cluster import HomeFiles, RayPool
+from unirag.config import ChatSettings, Settings
 from unirag.devices import choose_device, choose_dtype
 from unirag.home import Home
-from unirag.indexing import Indexer, Progress, Report, corpus_name
+from unirag.indexing import Indexer, Labels, Progress, Readers, Report, corpus_name
 from unirag.manifest import Corpus, Manifest
 from unirag.models import ModelStore
 from unirag.profiles import Profile, profile_of
 from unirag.search import Found, Searcher, check
 from unirag.sources import POOL, choose
-from unirag.vectors import Encoding, VectorCache
+from unirag.vectors import Encoding, VectorCache, Vectors
 
 if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
     from retrieval.enrolment import Enrolment
@@ -173,6 +176,7 @@ class App:
                 key.get_secret_value() if key else None,
                 _COLLECTION,
                 stamp,
+                self.settings.qdrant,
                 beside=beside,
             )
         from retrieval.edge import EdgeStore
@@ -190,7 +194,11 @@ class App:
 
     @once
     def encoding(self) -> Encoding:
-        return Encoding(self.encoder, self.text, VectorCache(self.home.vectors))
+        return Encoding(self.encoder, self.text, self.vectors)
+
+    @once
+    def vectors(self) -> VectorCache:
+        return VectorCache(self.home.vectors)
 
     @once
     def bm25(self) -> Bm25:
@@ -256,7 +264,7 @@ class App:
                 self.manifest,
                 self.encoding,
                 self.bm25,
-                partial(ReaderPool, self.settings.reading, self.assets.root),
+                self._readers,
                 self.ocr,
             )
             return [
@@ -265,6 +273,16 @@ class App:
                 )
                 for path, name in zip(paths, names, strict=True)
             ]
+
+    def _readers(self) -> Readers:
+        reading = self.settings.reading
+        if self.settings.engine == "local":
+            return ReaderPool(reading, self.assets.root)
+        cluster = self.settings.cluster
+        # a worker has its share of a machine, and would else take all of its cores
+        own = reading.model_copy(update={"workers": reading.workers or max(1, int(cluster.cpus))})
+        home = HomeFiles(self.home.vectors, self.home.labels, self.home.assets)
+        return RayPool(cluster, home, _models(self.settings), partial(ReaderPool, own))
 
     def search(
         self,
@@ -544,8 +562,8 @@ class App:
         self.decoder.close()
         if "store" in self.__dict__:
             self.store.close()
-        if "encoding" in self.__dict__:
-            self.encoding.cache.close()
+        if "vectors" in self.__dict__:
+            self.vectors.close()
         self.manifest.close()
         self.home.close()
 
@@ -559,6 +577,24 @@ class App:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _models(settings: Settings) -> Callable[[Vectors, LabelCache], tuple[Encoding, Labels | None]]:
+    """Loads what encodes and labels, on another machine; no secret goes there."""
+    hidden = {"qdrant_url": None, "qdrant_api_key": None, "api_keys": (), "chat": ChatSettings()}
+    return partial(_load_models, settings.model_copy(update=hidden))
+
+
+def _load_models(
+    settings: Settings, vectors: Vectors, labels: LabelCache
+) -> tuple[Encoding, Labels | None]:
+    home = Path(tempfile.mkdtemp(prefix="unirag-worker-"))
+    try:
+        with App(settings.model_copy(update={"home": home})) as app:
+            encoding = Encoding(app.encoder, app.text, vectors)
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    return encoding, LabelReader(cache=labels) if settings.ocr else None
 
 
 def _check_root(path: Path) -> None:

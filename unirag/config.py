@@ -27,7 +27,9 @@ from pydantic_settings import (
 from data.errors import BadInput, BadSetting
 from data.reader_process import ReadingSettings
 from generation.answer import AnswerSettings
+from retrieval.server_settings import ServerSettings
 from unirag.api.settings import ApiKeys, ServiceSettings
+from unirag.cluster import ClusterSettings
 from unirag.search import SearchSettings
 
 __all__ = ["ChatSettings", "Settings", "load"]
@@ -66,9 +68,12 @@ class Settings(BaseSettings):
     speech_model: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     ocr: bool = True
+    engine: Literal["local", "ray"] = "local"  # which machines read and encode
     reading: ReadingSettings = ReadingSettings()
+    cluster: ClusterSettings = ClusterSettings()
     qdrant_url: str | None = None
     qdrant_api_key: SecretStr | None = None
+    qdrant: ServerSettings = ServerSettings()
     chat: ChatSettings = ChatSettings()
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()

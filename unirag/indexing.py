@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from stat import S_ISDIR
+from types import TracebackType
 from typing import Protocol
 
 from PIL import Image
@@ -24,7 +25,6 @@ from data.reading_events import (
     PageRead,
     UnitFailed,
 )
-from data.reading_pool import ReaderPool
 from retrieval.bm25 import Bm25
 from retrieval.store import VectorStore, Where
 from unirag.batches import Pending, Window, Writer, searchable
@@ -32,7 +32,16 @@ from unirag.manifest import Corpus, Entry, Manifest, Stored, Trouble
 from unirag.progress import Progress, Report
 from unirag.vectors import Encoding
 
-__all__ = ["Indexer", "Progress", "Report", "corpus_name", "searchable"]
+__all__ = [
+    "Indexer",
+    "Labels",
+    "Progress",
+    "Readers",
+    "Report",
+    "Wanted",
+    "corpus_name",
+    "searchable",
+]
 
 _PATIENCE = 5.0  # seconds that a document which is read waits for a batch to fill
 
@@ -47,6 +56,50 @@ class Labels(Protocol):
         ...
 
 
+class Readers(Protocol):
+    """Reads units: processes of this machine (data/reading_pool.py) or of many (unirag/cluster.py).
+
+    A context manager. Events come document by document.
+    """
+
+    def read(
+        self,
+        units: Sequence[Unit],
+        corpus: str,
+        wanted: Callable[[DocumentStart], bool],
+        lacking: Callable[[str], bool],
+    ) -> Iterator[Event]: ...
+
+    def __enter__(self) -> Readers: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which documents are read. Asked in other threads and, pickled, on other machines."""
+
+    journal: Mapping[str, Entry]
+    retry_failed: bool
+    ocr: bool
+
+    def fingerprint(self, start: DocumentStart) -> str:
+        """Items hold labels only where OCR ran: switching it on makes a document new."""
+        return f"{start.fingerprint}:{'ocr' if self.ocr else 'plain'}"
+
+    def __call__(self, start: DocumentStart) -> bool:
+        known, seen = self.journal.get(start.source), self.fingerprint(start)
+        if known is None:
+            return True
+        failed = known.state == "failed" and known.seen == seen and not self.retry_failed
+        return known.fingerprint != seen and not failed
+
+
 @dataclass
 class Indexer:
     """Collaborators are injected; `ocr` is None where labels are not read."""
@@ -55,7 +108,7 @@ class Indexer:
     manifest: Manifest
     encoding: Encoding
     bm25: Bm25
-    readers: Callable[[], ReaderPool]
+    readers: Callable[[], Readers]
     ocr: Labels | None = None
 
     def index(
@@ -125,6 +178,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.report = Report(self.corpus.name)
+        self.wanted = Wanted(self.journal, self.retry_failed, self.indexer.ocr is not None)
         self.window = Window(self.indexer.encoding)
         self.document: Pending | None = None
         self.flushed = time.monotonic()
@@ -152,9 +206,9 @@ class _Run:
             unit in (source, ".") or source.startswith(f"{unit}/") for unit in self.failed_units
         )
 
-    def _units(self, readers: ReaderPool, units: Sequence[Unit]) -> None:
+    def _units(self, readers: Readers, units: Sequence[Unit]) -> None:
         units = [unit for unit in units if not self._failed_before(unit)]
-        for event in readers.read(units, self.corpus.name, self._wanted, self._lacking):
+        for event in readers.read(units, self.corpus.name, self.wanted, self._lacking):
             self._take(event)
             late = time.monotonic() - self.flushed > _PATIENCE
             if self.window.full or (late and self.window.whole):
@@ -171,23 +225,11 @@ class _Run:
         self._dead(unit.source, known.reason)
         return True
 
-    def _wanted(self, start: DocumentStart) -> bool:
-        """Called by the threads of the readers."""
-        known, seen = self.journal.get(start.source), self._fingerprint(start)
-        if known is None:
-            return True
-        failed = known.state == "failed" and known.seen == seen and not self.retry_failed
-        return known.fingerprint != seen and not failed
-
     def _lacking(self, digest: str) -> bool:
         """Whether a picture has to be decoded again. Called by the threads of the readers."""
         ocr = self.indexer.ocr
         unread = ocr is not None and ocr.known(digest) is None
         return unread or not self.indexer.encoding.known([digest])
-
-    def _fingerprint(self, start: DocumentStart) -> str:
-        """Items hold labels only where OCR ran: switching it on makes a document new."""
-        return f"{start.fingerprint}:{'ocr' if self.indexer.ocr else 'plain'}"
 
     def _take(self, event: Event) -> None:
         match event:
@@ -217,7 +259,7 @@ class _Run:
         self.progress(self.state)
 
     def _start(self, start: DocumentStart) -> None:
-        source, seen = start.source, self._fingerprint(start)
+        source, seen = start.source, self.wanted.fingerprint(start)
         self.seen.add(source)
         self.shown |= start.pictures
         self.state.source = source

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -19,7 +20,7 @@ from retrieval.encoder import ORIGINAL, ImageEncoder, TextRetriever
 from retrieval.store import Vector
 from unirag.database import Database
 
-__all__ = ["Encoding", "VectorCache", "text_digest"]
+__all__ = ["Encoding", "VectorCache", "Vectors", "text_digest"]
 
 _ASKED = 500  # digests in one statement; SQLite takes 999 values at least
 _SCHEMA = """
@@ -28,6 +29,20 @@ CREATE TABLE IF NOT EXISTS vectors (
     UNIQUE (digest, stamp)
 );
 """
+
+
+class Vectors(Protocol):
+    """Unit vectors, float32, by the SHA-256 of what they stand for and their encoder's name."""
+
+    def get(self, stamp: str, width: int, digests: Iterable[str]) -> dict[str, Vector]:
+        """The vectors that are here; one of another width counts as missing."""
+        ...
+
+    def put(self, stamp: str, vectors: Mapping[str, Vector]) -> None: ...
+
+    def trim(self, stamps: Sequence[str], most: int) -> None:
+        """Keep the `most` newest of those whose encoder is among `stamps`, and forget the rest."""
+        ...
 
 
 class VectorCache:
@@ -83,7 +98,7 @@ class Encoding:
 
     encoder: ImageEncoder
     text: TextRetriever
-    cache: VectorCache
+    cache: Vectors
 
     def known(self, digests: Iterable[str]) -> dict[str, Vector]:
         """The vectors of pictures that were encoded before."""

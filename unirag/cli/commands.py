@@ -41,6 +41,7 @@ from unirag.cli.arguments import (
 from unirag.cli.corpora import corpora_app, reembed
 from unirag.cli.learning import adapt, eval_app, styles_app, train
 from unirag.cli.output import err, out, plain, print_hits, print_json, progress_bar
+from unirag.cli.planning import plan
 from unirag.doctor import examine, worst
 from unirag.home import Home
 from unirag.indexing import Progress, Report
@@ -67,6 +68,7 @@ app.add_typer(eval_app, name="eval")
 app.command()(train)
 app.command()(adapt)
 app.command()(reembed)
+app.command()(plan)
 
 
 @app.command()
@@ -78,13 +80,18 @@ def index(
         bool, typer.Option("--retry-failed", help="Read again what could not be read before.")
     ] = False,
     ocr: Annotated[bool, typer.Option("--ocr/--no-ocr", help="Read labels in figures.")] = True,
+    engine: Annotated[
+        str | None, typer.Option("--engine", help="local, or ray: on a cluster (docs/indexing.md).")
+    ] = None,
     home: HomeOption = None,
     profile: ProfileOption = None,
     config_file: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Index documents; a second run reads only what changed."""
-    settings = config.load(config_file, home=home, profile=profile, ocr=None if ocr else False)
+    settings = config.load(
+        config_file, home=home, profile=profile, ocr=None if ocr else False, engine=engine
+    )
     if index_command(
         settings, paths, corpus=corpus, prune=prune, retry_failed=retry_failed, as_json=as_json
     ):

@@ -1,0 +1,221 @@
+"""Indexing on a Ray cluster: it ends as the local run does, whoever dies on the way."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import data.sample
+from benchmarks.index_kills import collection, compare, write_papers
+from data.errors import BadSetting, Missing, UniragError
+from data.ocr import OcrCache
+from data.reader_process import ReadingSettings
+from data.readers.scan import Unit
+from data.reading_events import Count, DocumentStart, ItemRead, UnitFailed
+from data.reading_pool import ReaderPool
+from tests.unirag.cluster_parts import KeptReads, fakes
+from tests.unirag.test_indexing import Bench
+from unirag.cluster import ClusterSettings, HomeFiles, Keeper, RayPool
+from unirag.cluster_worker import Task, Worker, share_out
+from unirag.indexing import Wanted, searchable
+from unirag.manifest import Entry
+from unirag.progress import Report
+from unirag.vectors import VectorCache, text_digest
+
+ROOT = Path(__file__).resolve().parents[2]
+HOSTILE = (sys.executable, str(ROOT / "tests" / "data" / "hostile_reader.py"))
+SAMPLE = Path(data.sample.__file__).parent
+LIMITS = ReadingSettings(workers=1)
+
+
+def hostile_pool(assets: Path) -> ReaderPool:
+    return ReaderPool(LIMITS, assets, HOSTILE)
+
+
+@pytest.fixture
+def ray_nodes() -> Iterator[Any]:
+    """A Ray cluster of two nodes on this machine, with room for three workers."""
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))  # the workers', who import the fakes
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # which would leave a token in the user's folder
+        patch.delenv("RAY_ADDRESS", raising=False)
+        store = {"object_store_memory": 100_000_000}
+        cluster = Cluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": 1, "include_dashboard": False, **store},
+        )
+        cluster.add_node(num_cpus=2, **store)
+        ray.init(cluster.address, log_to_driver=False, logging_level="ERROR")
+        yield ray
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def book(root: Path) -> Path:
+    """PDFs, cards of the sample, an archive, pictures, and files that end their readers."""
+    write_papers(root, 4, seed=1)
+    cards = sorted((SAMPLE / "cards").glob("*.md"))[:8]
+    for card in cards[:6]:
+        (root / card.name).write_text(card.read_text().replace("../figures/", "figures/"))
+    shutil.copytree(SAMPLE / "figures", root / "figures", ignore=shutil.ignore_patterns("*.py"))
+    with zipfile.ZipFile(root / "more.zip", "w") as archive:
+        for n in range(5):
+            archive.writestr(f"{n}.md", f"# Part {n}\n\nA wave carries energy {n}.\n")
+    (root / "find-crash.txt").write_text("A word.\n")
+    (root / "read-crash.txt").write_text("A word.\n\nAnother.\n")
+    (root / "broken.md").write_bytes(b"# Waves\x00\xff\xfe\n")
+    return root
+
+
+def run(home: Path, book: Path, *, kill: Path | None = None, on_ray: bool = False) -> Report:
+    bench = Bench(home)
+    bench.indexer.ocr = bench.ocr = KeptReads(OcrCache(home / "labels.db"))
+    files = HomeFiles(home / "vectors.db", home / "labels.db", home / "assets")
+    bench.indexer.readers = (
+        (lambda: RayPool(ClusterSettings(), files, partial(fakes, kill), hostile_pool))
+        if on_ray
+        else partial(hostile_pool, home / "assets")
+    )
+    report = bench.indexer.index(book, "book")
+    if on_ray:  # its workers encoded and read all
+        assert (bench.encoded(), bench.ocr.calls) == ((0, 0), 0)
+    bench.store.close()
+    bench.manifest.close()
+    bench.encoding.cache.close()  # type: ignore[attr-defined]
+    return report
+
+
+def told(report: Report) -> dict[str, Any]:
+    """What it says, but for the order in which documents were done, and the time."""
+    said = report.to_json()
+    del said["seconds"], said["items_per_second"]
+    for rows in (said["dead_letters"], said["problems"]):
+        rows.sort(key=lambda row: (row["source"], row["anchor"]))
+    return said
+
+
+def kept(home: Path) -> set[str]:
+    return {path.name for path in (home / "assets").rglob("*") if path.is_file()}
+
+
+def test_a_cluster_that_loses_a_worker_ends_as_a_local_run(ray_nodes: Any, tmp_path: Path) -> None:
+    root, kill = book(tmp_path / "book"), tmp_path / "kill"
+    calm = run(tmp_path / "local", root)
+    kill.touch()
+    lost = run(tmp_path / "ray", root, kill=kill, on_ray=True)
+    (dead,) = tmp_path.glob("kill.*")  # one worker, with SIGKILL, between two pictures
+    assert not (Path("/proc") / dead.suffix[1:]).exists()
+    same = compare(collection(tmp_path / "local"), collection(tmp_path / "ray"))
+    assert same.same, same
+    assert same.largest_difference < 1e-6  # the fakes do not depend on their batch
+    assert same.items > 80
+    assert told(calm) == told(lost)
+    assert {t.source for t in lost.dead} == {"broken.md", "find-crash.txt", "read-crash.txt"}
+    assert kept(tmp_path / "local") == kept(tmp_path / "ray")
+    again = run(tmp_path / "ray", root)  # the journal is the same: here, then there
+    assert (again.unchanged, again.new, again.changed) == (lost.new, 0, 0)
+    assert set(again.dead) == set(lost.dead)
+
+
+class Near:
+    """A home without a network in between. `begun` are deaths that came before."""
+
+    def __init__(self, root: Path, begun: dict[str, int] | None = None) -> None:
+        self._keeper = Keeper(HomeFiles(root / "vectors.db", root / "labels.db", root / "assets"))
+        self.vectors, self.labels = VectorCache(root / "vectors.db"), OcrCache(root / "labels.db")
+        self.keep, self.end = self._keeper.keep, self._keeper.end
+        self.begin = self._keeper.begin
+        for key, times in (begun or {}).items():
+            for _ in range(times):
+                self.begin(key)
+
+
+def worker(home: Near, journal: dict[str, Entry] | None = None) -> Worker:
+    wanted = Wanted(journal or {}, False, True)
+    return Worker(home, partial(fakes, None), partial(ReaderPool, LIMITS), "book", wanted)
+
+
+@pytest.mark.parametrize("of", [1, 3])
+def test_shares_of_an_archive_are_all_of_it_once(tmp_path: Path, of: int) -> None:
+    root = book(tmp_path / "book")
+    unit = Unit(root / "more.zip", root, "more.zip", many=True)
+    home = Near(tmp_path / "home")
+    one = worker(home)
+    events = [e for n in range(of) for e in one.do(n, Task((unit,), (n, of)))]
+    one.close()
+    starts = [e.source for e in events if isinstance(e, DocumentStart)]
+    assert sorted(starts) == [f"more.zip/{n}.md" for n in range(5)]
+    assert [e for e in events if isinstance(e, Count)] == [Count(5)]
+    texts = [searchable(e.item) for e in events if isinstance(e, ItemRead)]
+    assert len(home.vectors.get("word-counts", 64, map(text_digest, texts))) == 5
+
+
+def test_what_kills_its_workers_again_and_again_fails_alone(tmp_path: Path) -> None:
+    for name in ("bad.md", "good.md"):
+        (tmp_path / name).write_text("# Waves\n\nA wave carries energy.\n")
+    bad, good = (Unit(tmp_path / name, tmp_path, name) for name in ("bad.md", "good.md"))
+    home = Near(tmp_path / "home", {"task 7": 3, "task 7: bad.md": 2})
+    one = worker(home)
+    failed, *rest = one.do(7, Task((bad, good)))
+    one.close()
+    assert isinstance(failed, UnitFailed)
+    assert failed.unit == bad
+    assert "3 workers died" in failed.reason
+    assert [e.source for e in rest if isinstance(e, DocumentStart)] == ["good.md"]
+    assert home.begin("task 7") == 0  # it came to its end
+
+
+def test_workers_that_die_whatever_they_do_end_the_run(tmp_path: Path) -> None:
+    with pytest.raises(UniragError, match="16 workers of the Ray cluster died"):
+        Near(tmp_path, {"task 1": 20})
+
+
+def test_a_worker_that_does_not_see_the_documents_says_so(tmp_path: Path) -> None:
+    unit = Unit(tmp_path / "gone" / "a.md", tmp_path / "gone", "a.md")
+    with pytest.raises(UniragError, match="storage that every machine of the cluster sees"):
+        worker(Near(tmp_path)).do(1, Task((unit,)))
+
+
+def test_tasks_hold_every_unit_once_and_leave_no_worker_idle(tmp_path: Path) -> None:
+    for n in range(300):
+        (tmp_path / f"{n:03}.md").touch()
+    units = [Unit(tmp_path / f"{n:03}.md", tmp_path, f"{n:03}.md") for n in range(300)]
+    for workers, least in ((1, 5), (8, 30), (1000, 300)):
+        tasks = share_out(units, workers)
+        assert [u for task in tasks for u in task.units] == units
+        assert len(tasks) >= least
+        assert max(len(task.units) for task in tasks) <= 64
+    folder = Unit(tmp_path, tmp_path, ".", many=True)
+    assert [t.share for t in share_out([folder], 3)] == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="needs the extra `ray`")
+    files = HomeFiles(tmp_path / "v.db", tmp_path / "l.db", tmp_path / "assets")
+    settings = ClusterSettings(address="127.0.0.1:9")
+    with (
+        pytest.raises(BadSetting, match=r"no Ray cluster at '127.0.0.1:9' .*ray start --head"),
+        RayPool(settings, files, partial(fakes, None), hostile_pool),
+    ):
+        pass
+
+
+def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    files = HomeFiles(tmp_path / "v.db", tmp_path / "l.db", tmp_path / "assets")
+    with (
+        pytest.raises(Missing, match=r"pip install 'unirag\[ray\]'"),
+        RayPool(ClusterSettings(), files, partial(fakes, None), hostile_pool),
+    ):
+        pass
