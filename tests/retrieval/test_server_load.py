@@ -60,7 +60,9 @@ class Server:
         path = request.url.path.removeprefix("/collections/x")
         self.asked.append((request.method, path, body))
         result: Any = {"operation_id": 1, "status": "completed"}
-        if (request.method, path) == ("GET", "/exists"):
+        if (request.method, path) == ("GET", "/aliases"):
+            result = {"aliases": []}
+        elif (request.method, path) == ("GET", "/exists"):
             result = {"exists": self.there}
         elif (request.method, path) == ("PUT", ""):
             self.there, result = True, True

@@ -26,6 +26,7 @@ from retrieval.store import Stamp
 from unirag import cli, config
 from unirag.app import App
 from unirag.manifest import Manifest
+from unirag.parts import Parts
 
 CARDS = {
     "optics.md": """# Refraction
@@ -111,7 +112,7 @@ class Place:
             self.monkeypatch.setattr(App, name, _LOADERS[name])
 
 
-_LOADERS = {name: vars(App)[name] for name in ("encoder", "text")}
+_LOADERS = {name: vars(Parts)[name] for name in ("encoder", "text")}
 
 
 @pytest.fixture(scope="session")

@@ -58,9 +58,9 @@ class FakeApp(App):
         super().__init__(config.load(home=root, ocr=False, qdrant_url=url))
         self.encoder, self.text, self._client = encoder(), WordCounts(), client
 
-    def _open_store(self, stamp: Stamp | None, *, beside: bool = False) -> VectorStore:
+    def open_store(self, stamp: Stamp | None, *, beside: bool = False) -> VectorStore:
         if self._client is None:
-            return super()._open_store(stamp, beside=beside)
+            return super().open_store(stamp, beside=beside)
         return ServerStore(self._client, "unirag", stamp, beside=beside)
 
 

@@ -129,7 +129,7 @@ def test_a_kill_leaves_the_old_one_serving_and_the_next_run_goes_on(
     }[step]
     calls = [0]
     with place.open() as app:
-        opened = app._open_store
+        opened = app.open_store
 
         def disturb(target: Any) -> Any:
             whole = getattr(target, name)
@@ -148,7 +148,7 @@ def test_a_kill_leaves_the_old_one_serving_and_the_next_run_goes_on(
         else:
             monkeypatch.setattr(
                 app,
-                "_open_store",
+                "open_store",
                 lambda stamp, beside=False: (
                     disturb(opened(stamp, beside=True)) if beside else opened(stamp)
                 ),
@@ -170,7 +170,7 @@ def test_items_that_left_between_two_runs_do_not_come_back(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with place.open() as app, monkeypatch.context() as patched:
-        patched.setattr("unirag.app.closing", lambda store: Stops(store))
+        patched.setattr("unirag.library.closing", lambda store: Stops(store))
         with pytest.raises(Killed):
             app.reembed()
     gone = next(p.item for p in place.before if p.item.source == "waves.md")
