@@ -13,6 +13,7 @@ are lines of JSON, a picture followed by its pixels, and nothing is unpickled:
     {"problem": message, "anchor": ...}
     {"page": n or null}                         a sign of life: a page was read, or a second went by
     {"end": reason or null}                     of the document
+    {"home": [errno, message, path]}            what was read cannot be kept; the worker ends
     {"over": true}                              of the unit
 """
 
@@ -210,7 +211,17 @@ def _picture(
             "check the file"
         ) from None
     picture.thumbnail((SIDE, SIDE))
-    return assets.put(data, picture), picture
+    return _kept(line, data, picture, assets), picture
+
+
+def _kept(line: _Line, data: bytes, picture: Image.Image, assets: Assets) -> str:
+    """A disk that is full is no fault of the document: the run ends, and nothing is given up."""
+    try:
+        return assets.put(data, picture)
+    except OSError as error:
+        where = str(error.filename or assets.root)
+        line.send({"home": [error.errno, error.strerror or str(error), where]})
+        raise _Gone from None
 
 
 def _die_with(parent: int) -> None:

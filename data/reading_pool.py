@@ -65,7 +65,8 @@ class _Order:
 class ReaderPool:
     """Reads units with `settings.workers` processes; pictures are kept in the folder `assets`.
 
-    A context manager, used by one thread. Raises `UniragError` where no process can be started.
+    A context manager, used by one thread. Raises `UniragError` where no process can be started and
+    `OSError` where pictures cannot be kept.
     """
 
     def __init__(
@@ -285,7 +286,10 @@ class _Talk:
         self.number = after - 1
 
     def over(self, request: dict[str, Any]) -> None:
-        """Raises `Gone` where the process ends before the unit does."""
+        """Raises `Gone` where the process ends before the unit does.
+
+        And `OSError` where what it read cannot be kept.
+        """
         self._worker.tell(request)
         while True:
             message, pixels = self._worker.hear()
@@ -312,6 +316,8 @@ class _Talk:
                     self._put(Rejected(source, reason))
                 case {"count": count}:
                     self._put(Count(count))
+                case {"home": [code, said, where]}:
+                    raise OSError(code, said, where)
 
     def _begin(self, head: dict[str, Any], number: int) -> None:
         self.number = number

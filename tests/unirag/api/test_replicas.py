@@ -60,7 +60,9 @@ def shared(place: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(
         ServerStore,
         "connect",
-        lambda url, key, name, stamp, beside: ServerStore(client, name, stamp, beside=beside),
+        lambda url, key, name, stamp, settings, beside: ServerStore(
+            client, name, stamp, settings, beside=beside
+        ),
     )
     monkeypatch.setenv("UNIRAG_QDRANT_URL", "http://127.0.0.1:6333")
     monkeypatch.setenv("UNIRAG_API_KEYS", f"teacher:{TEACHER},{STUDENT}")
