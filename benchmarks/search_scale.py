@@ -5,9 +5,10 @@
 Synthetic items, a sixth of them figures: unit vectors of the widths of profile `mini` around
 10,000 centres of an intrinsic dimension of 32, as encoders of real text and pictures have them
 (vectors without any structure have no near neighbours to find), and words drawn by Zipf's law.
-Queries lie around the same centres. Reports the time to write and to index, memory, disk, p50 and p95 of
-a search as `unirag search` makes it (three channels, fused, each hit's own scores) and of each
-dense channel alone, and recall@10 of those against exact search. Writes results/search_scale.json.
+Queries lie around the same centres. Reports the time to write and to index, memory, disk, p50 and
+p95 of a search as `unirag search` makes it (three channels, fused, each hit's own scores) and of
+each dense channel alone, and recall@10 of those against exact search. Writes
+results/search_scale.json.
 """
 
 from __future__ import annotations
