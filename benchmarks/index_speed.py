@@ -1,15 +1,18 @@
 """How near does indexing come to its encoders alone, and how far ahead of other pipelines is it?
 
-    python -m benchmarks.index_speed [--passages 1500] [--pictures 300] [--turns 3]
+    python -m benchmarks.index_speed [--passages 1500] [--pictures 1500] [--turns 3]
 
-In one run, in turn, on the passages and figures of openstax-physics, each a file of its own:
+In one run, in turn, on passages of openstax-physics, 20 to a file, and figures of it and of
+openstax-college-physics, each a file of its own:
 
 - the text retriever alone, all passages in one call; `unirag index` of the files (read, chunked,
   encoded, BM25, stored, journalled); txtai (content stored) and LangChain with qdrant-client (in
   memory), both with the same MiniLM from the same folder, on the strings that ours encodes;
 - the picture encoder alone on decoded pictures; `unirag index` of the picture files, without OCR.
 
-Models are loaded before the clock starts, on both sides. Ratios of medians. Needs
+Models are loaded before the clock starts, on both sides. Ours compute in bf16 where the processor
+does, which the others leave to their user, so there `unirag in fp32` is the fair one to compare
+with them. Ratios of medians. Needs
 `pip install txtai langchain-qdrant langchain-huggingface`; without them those arms are left out.
 Writes results/index_speed.json.
 """
@@ -18,12 +21,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +37,13 @@ from benchmarks.environment import CORPORA, HERE, describe
 from data.chunking import Draft, chunk
 from data.readers.scan import Rejected, scan
 from data.ser import figures_of, sample
-from retrieval.encoder import ORIGINAL
+from retrieval.encoder import ORIGINAL, TextRetriever
+from retrieval.text import SentenceRetriever
+from unirag.devices import choose_dtype
 from unirag.indexing import searchable
 
 BOOK = "openstax-physics"
+ALBUMS = (BOOK, "openstax-college-physics-bundle")
 OTHERS = ("txtai", "langchain_qdrant", "langchain_huggingface")
 
 
@@ -88,16 +94,19 @@ def others(folder: Path, texts: Sequence[str]) -> dict[str, Callable[[], object]
     }
 
 
-def indexed(loaded: unirag.App, scratch: Path, folder: Path) -> Callable[[], object]:
+def indexed(
+    loaded: unirag.App, scratch: Path, folder: Path, text: TextRetriever | None = None
+) -> Callable[[], object]:
     """Indexes `folder` into a new home each time, with the models that `loaded` has."""
-    encoder, text = loaded.encoder, loaded.text
-    number = count()
+    models = {"_encoder": loaded.encoder, "text": text or loaded.text}
 
     def work() -> None:
-        with unirag.open(home=scratch / f"{folder.name}-{next(number)}", ocr=False) as app:
-            app.__dict__.update(_encoder=encoder, text=text)  # what it would load itself
+        home = Path(tempfile.mkdtemp(dir=scratch))
+        with unirag.open(home=home, ocr=False) as app:
+            app.__dict__.update(models)  # what it would load itself
             [report] = app.index([folder])
             assert not report.troubles, report
+        shutil.rmtree(home)
 
     return work
 
@@ -117,7 +126,7 @@ def rates(seconds: dict[str, list[float]], items: int, base: str) -> dict[str, A
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--passages", type=int, default=1500)
-    parser.add_argument("--pictures", type=int, default=300)
+    parser.add_argument("--pictures", type=int, default=1500)
     parser.add_argument("--turns", type=int, default=3)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="unirag-speed-") as name:
@@ -125,9 +134,13 @@ def main() -> None:
         written, drawn = scratch / "passages", scratch / "pictures"
         written.mkdir()
         drawn.mkdir()
-        for number, text in enumerate(passages(given.passages)):
-            (written / f"{number:05}.txt").write_text(text)
-        figures = sample(figures_of(CORPORA / BOOK), given.pictures, 0)
+        texts = passages(given.passages)
+        for at in range(0, len(texts), 20):
+            parts = (f"## {at + n}\n\n{t}\n" for n, t in enumerate(texts[at : at + 20]))
+            (written / f"{at:05}.md").write_text("\n".join(parts))
+        figures = sample(
+            [f for book in ALBUMS for f in figures_of(CORPORA / book)], given.pictures, 0
+        )
         for number, figure in enumerate(figures):
             figure.open().save(drawn / f"{number:05}.png")
 
@@ -139,8 +152,12 @@ def main() -> None:
             arms: dict[str, Callable[[], object]] = {
                 "retriever alone": lambda: text.encode_passages(texts),
                 "unirag": indexed(app, scratch, written),
-                **others(app.models.locate(app.profile.text), texts),
             }
+            folder = app.models.locate(app.profile.text)
+            if choose_dtype("cpu") != torch.float32:
+                plain = SentenceRetriever(text.name, folder)
+                arms["unirag in fp32"] = indexed(app, scratch, written, plain)
+            arms |= others(folder, texts)
             words = rates(in_turn(arms, given.turns), len(texts), "retriever alone")
             looks: dict[str, Callable[[], object]] = {
                 "encoder alone": lambda: [
@@ -153,9 +170,8 @@ def main() -> None:
     result = {
         **describe(("torch", "sentence-transformers", "qdrant-edge-py")),
         "threads": torch.get_num_threads(),
-        "book": BOOK,
-        "passages": {"count": len(texts), **words},
-        "pictures": {"count": len(pictures), **images},
+        "passages": {"of": BOOK, "count": len(texts), **words},
+        "pictures": {"of": ALBUMS, "count": len(pictures), **images},
     }
     said = json.dumps(result, indent=1)
     (HERE / "results" / "index_speed.json").write_text(said + "\n")

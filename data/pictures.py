@@ -1,21 +1,32 @@
 """Pictures from outside: decoded within bounds, turned upright, kept once by content.
 
-`open_picture` is the only place that decodes a picture that somebody gave us.
+This is the only place that opens a picture that somebody gave us.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import re
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, IptcImagePlugin, UnidentifiedImageError
 
 from data.errors import BadInput
 
-__all__ = ["MAX_PIXELS", "PICTURE_SUFFIXES", "Assets", "digest_of", "open_picture"]
+__all__ = [
+    "MAX_PIXELS",
+    "PICTURE_SUFFIXES",
+    "Assets",
+    "description_of",
+    "digest_of",
+    "open_picture",
+]
 
 MAX_PIXELS = 64_000_000  # 192 MB decoded: any scanner page, no decompression bomb
 PICTURE_SUFFIXES = frozenset(
@@ -23,6 +34,10 @@ PICTURE_SUFFIXES = frozenset(
 )
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 _THUMBNAIL = 320  # pixels on the longer side
+_EXIF_DESCRIPTION = 0x010E
+_IPTC_CAPTION = (2, 120)
+# What cameras write into every picture says nothing about it.
+_CAMERA_NOISE = re.compile(r"\W*|.*digital (still )?camera.*|created with .*|untitled", re.I)
 
 
 def digest_of(data: bytes) -> str:
@@ -36,6 +51,34 @@ def open_picture(source: Path | bytes, name: str = "") -> Image.Image:
     Raises `BadInput` naming the file for anything that is no picture, is broken, or has more than
     `MAX_PIXELS` pixels (read from the header, before any pixel is decoded).
     """
+    with _opened(source, name) as picture:
+        return _on_white(ImageOps.exif_transpose(picture) or picture)
+
+
+def description_of(source: Path, name: str = "") -> str:
+    """The words that a picture file holds: its IPTC caption, which people write, before EXIF's.
+
+    Only the header is read. Raises `BadInput` as `open_picture`, but not for broken pixels.
+    """
+    with _opened(source, name) as picture:
+        exif = Image.Image.getexif(picture)  # that of the PNG plugin decodes the pixels
+        found: list[Any] = [
+            (IptcImagePlugin.getiptcinfo(picture) or {}).get(_IPTC_CAPTION),
+            exif.get(_EXIF_DESCRIPTION),
+        ]
+    for value in found:
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", "replace")
+        if isinstance(value, str):
+            text = " ".join(value.replace("\0", " ").split())
+            if not _CAMERA_NOISE.fullmatch(text):
+                return text
+    return ""
+
+
+@contextmanager
+def _opened(source: Path | bytes, name: str) -> Iterator[ImageFile.ImageFile]:
+    """The picture before its pixels are decoded; what Pillow raises meanwhile becomes ours."""
     name = name or (str(source) if isinstance(source, Path) else "picture")
     try:
         handle = io.BytesIO(source) if isinstance(source, bytes) else source
@@ -50,8 +93,7 @@ def open_picture(source: Path | bytes, name: str = "") -> Image.Image:
                         f"{name}: the picture has {width} x {height} pixels, more than the "
                         f"{MAX_PIXELS // 1_000_000} million allowed; scale it down first"
                     )
-                upright = ImageOps.exif_transpose(picture) or picture
-                return _on_white(upright)
+                yield picture
     except FileNotFoundError:
         raise BadInput(f"{name}: no such file; check the path") from None
     except Image.DecompressionBombError as error:
@@ -93,10 +135,12 @@ class Assets:
         if not path.exists():
             _write(path, data)
         if not thumbnail.exists():
-            small = picture.copy()
-            small.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.LANCZOS)
+            scale = min(1.0, _THUMBNAIL / max(picture.size))
+            width, height = (max(1, round(side * scale)) for side in picture.size)
+            small = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
             buffer = io.BytesIO()
-            small.save(buffer, "WEBP", quality=85)
+            # WebP takes two thirds of the room and ten times as long, a fifth of all reading
+            small.save(buffer, "JPEG", quality=85, subsampling=0)
             _write(thumbnail, buffer.getvalue())
         return digest
 
@@ -120,15 +164,11 @@ class Assets:
         """The file of a digest, or None where it is not kept here."""
         if len(digest) != 64 or not all(c in "0123456789abcdef" for c in digest):
             return None
-        found = [
-            p
-            for p in self._folder(digest).glob(f"{digest}.*")
-            if not p.name.endswith(".thumb.webp")
-        ]
+        found = [p for p in self._folder(digest).glob(f"{digest}.*") if ".thumb." not in p.name]
         return found[0] if found else None
 
     def thumbnail(self, digest: str) -> Path:
-        return self._folder(digest) / f"{digest}.thumb.webp"
+        return self._folder(digest) / f"{digest}.thumb.jpg"
 
     def remove(self, digest: str) -> None:
         for path in self._folder(digest).glob(f"{digest}.*"):

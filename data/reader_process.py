@@ -19,6 +19,7 @@ from data.errors import UniragError
 
 __all__ = ["Gone", "ReaderProcess", "ReadingSettings"]
 
+_PIPE = 1 << 20  # bytes, where the system lets us choose: most pictures go through in one piece
 _ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -66,6 +67,7 @@ class ReaderProcess:
                 env={**os.environ, **threads, "TMPDIR": str(temporary)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
+                pipesize=_PIPE,
             )
         except OSError as error:
             raise _not_started(error) from None

@@ -82,6 +82,9 @@ def main() -> None:
     parent, megabytes, assets = int(sys.argv[1]), int(sys.argv[2]), Assets(Path(sys.argv[3]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the parent, which ends us
     _die_with(parent)
+    # Encoding takes all cores in step: one of them taken away in the middle stops the others too.
+    if hasattr(os, "nice"):  # not on Windows
+        os.nice(10)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     line = _Line(sys.stdin.buffer, answers)
@@ -156,7 +159,7 @@ def _document(line: _Line, document: Document, number: int, corpus: str, assets:
         raise _PassedOver
     for event in chunk(replace(document, read=partial(_watched, line, document)), corpus):
         if isinstance(event, Draft):
-            _item(line, event, assets)
+            _item(line, event, assets, whole=event.picture == document.path)
         else:
             line.send(_problem(event))
 
@@ -177,15 +180,17 @@ def _problem(problem: Problem) -> dict[str, str]:
     return {"problem": problem.message, "anchor": problem.anchor}
 
 
-def _item(line: _Line, draft: Draft, assets: Assets) -> None:
-    """A broken picture is reported and its text kept."""
+def _item(line: _Line, draft: Draft, assets: Assets, whole: bool) -> None:
+    """A broken picture is reported and its text kept, unless it is the `whole` document."""
     item, picture = draft.item, None
-    if draft.picture is not None:
-        name = f"{item.source}, {item.title}"
+    if (source := draft.picture) is not None:
+        name = str(source) if isinstance(source, Path) else f"{item.source}, {item.title}"
         try:
-            digest, picture = _picture(line, draft.picture, name, assets)
+            digest, picture = _picture(line, source, item.source if whole else name, assets)
             item = replace(item, image=digest)
         except BadInput as error:
+            if whole:
+                raise
             line.send(_problem(Problem(item.locator.rpartition("#")[2], str(error))))
     if not item.image and not item.text.strip():
         return  # neither picture nor words: nothing that could be found
@@ -203,13 +208,10 @@ def _picture(
         kept = assets.path(digest) is not None and assets.thumbnail(digest).exists()
         if kept and not line.ask({"digest": digest}):
             return digest, None
-        picture = open_picture(source, str(source) if isinstance(source, Path) else name)
+        picture = open_picture(source, name)
         data = source.read_bytes() if isinstance(source, Path) else source
     except OSError as error:
-        raise BadInput(
-            f"{source if isinstance(source, Path) else name}: cannot be read ({error.strerror}); "
-            "check the file"
-        ) from None
+        raise BadInput(f"{name}: cannot be read ({error.strerror}); check the file") from None
     picture.thumbnail((SIDE, SIDE))
     return _kept(line, data, picture, assets), picture
 

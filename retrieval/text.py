@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
+from transformers import PreTrainedTokenizerBase
 
 from data.errors import BadInput
 from retrieval.encoder import Vectors, unit
 
 __all__ = ["SentenceRetriever"]
 
-_BATCH = 16  # on a CPU more only pads more
+# Tokens of a batch. On a CPU more leave its caches (benchmarks/index.md), on a GPU fewer leave it
+# idle.
+_TOKENS = {"cpu": 2048, "cuda": 65_536}
 
 
 class SentenceRetriever:
@@ -49,9 +53,31 @@ class SentenceRetriever:
 
     def _encode(self, texts: Sequence[str], task: str) -> Vectors:
         prompt = task if self._model.prompts.get(task) else None
-        # sentence-transformers sorts by length itself, so that a batch pads little.
-        return unit(
-            self._model.encode(
-                list(texts), prompt_name=prompt, batch_size=_BATCH, show_progress_bar=False
-            ).astype("float32")
-        )
+        vectors_BD = np.empty((len(texts), self.width), np.float32)
+        for batch in self._batches(texts):
+            some = [texts[i] for i in batch]
+            vectors_BD[batch] = self._model.encode(
+                some, prompt_name=prompt, batch_size=len(some), show_progress_bar=False
+            )
+        return unit(vectors_BD)
+
+    def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
+        """Places of texts of like length in tokens, so that a batch pads next to nothing."""
+        lengths = self._lengths(texts)
+        most = _TOKENS.get(self._model.device.type, _TOKENS["cpu"])
+        batch: list[int] = []
+        for place in sorted(range(len(texts)), key=lengths.__getitem__):
+            if batch and lengths[place] * (len(batch) + 1) > most:
+                yield batch
+                batch = []
+            batch.append(place)
+        if batch:
+            yield batch
+
+    def _lengths(self, texts: Sequence[str]) -> list[int]:
+        """In tokens; in characters for models that cut words in a way of their own."""
+        tokenizer = self._model.tokenizer
+        if not texts or not isinstance(tokenizer, PreTrainedTokenizerBase):
+            return [len(text) for text in texts]
+        cut = tokenizer(list(texts), truncation=True, max_length=self._model.max_seq_length)
+        return [len(ids) for ids in cut["input_ids"]]

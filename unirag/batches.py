@@ -25,7 +25,7 @@ from unirag.vectors import Encoding
 __all__ = ["Pending", "Window", "Writer", "searchable"]
 
 _PICTURES = 32  # decoded pictures that wait, up to 8 MB each, and what is encoded at a time
-_TEXTS = 512  # items that wait for their words to be encoded, sorted by length
+_TEXTS = 512  # items that wait for their words to be encoded
 _UPSERT = 512
 _WAITING = 2  # batches that wait to be written
 _TICK = 0.5  # seconds

@@ -116,15 +116,13 @@ class Encoding:
         return found
 
     def passages(self, texts: Sequence[str]) -> list[Vector]:
-        """A vector for each text, in the order given; the new ones are encoded by length."""
+        """A vector for each text, in the order given; the new ones are encoded in one call."""
         digests = [text_digest(text) for text in texts]
         found = self.cache.get(self.text.name, self.text.width, digests)
         new = {d: t for d, t in zip(digests, texts, strict=True) if d not in found}
         if new:
-            # so that a batch, whichever size the retriever takes, pads little
-            ordered = sorted(new, key=lambda d: (len(new[d]), d))
-            vectors_BD = self.text.encode_passages([new[d] for d in ordered])
-            fresh = dict(zip(ordered, vectors_BD, strict=True))
+            vectors_BD = self.text.encode_passages(list(new.values()))
+            fresh = dict(zip(new, vectors_BD, strict=True))
             self.cache.put(self.text.name, fresh)
             found |= fresh
         return [found[d] for d in digests]

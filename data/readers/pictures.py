@@ -14,11 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, IptcImagePlugin
-
 from data.documents import Document, Figure, Problem
 from data.errors import BadInput
-from data.pictures import PICTURE_SUFFIXES, open_picture
+from data.pictures import PICTURE_SUFFIXES, description_of
 from data.readers.files import decode, fingerprint, format_of, read_bytes, source_of
 from data.readers.formulas import normalise
 from data.readers.structure import Part, finish, humanise
@@ -27,10 +25,6 @@ __all__ = ["PictureReader", "is_sidecar"]
 
 _TEXT_SIDECARS = (".txt", ".md")
 _MAX_SIDECAR = 8 * 1024  # bytes; a longer text is a document of its own
-_EXIF_DESCRIPTION = 0x010E
-_IPTC_CAPTION = (2, 120)
-# What cameras write into every picture says nothing about it.
-_CAMERA_NOISE = re.compile(r"\W*|.*digital (still )?camera.*|created with .*|untitled", re.I)
 _MARKDOWN_PICTURE = re.compile(rb"!\[|<img\b", re.IGNORECASE)
 
 
@@ -111,26 +105,9 @@ def _json_words(text: str, name: str) -> dict[str, str]:
 def _read(path: Path, source: str) -> Iterator[Part]:
     if not path.exists() or not path.stat().st_size:
         raise BadInput(f"{source}: empty file; nothing to index")
-    open_picture(path, source).close()
+    inside = description_of(path, source)
     words, problems = _words(_sidecars(path))
     title = words.get("title") or humanise(path.stem)
-    caption = words.get("caption") or words.get("title") or _embedded_caption(path)
+    caption = words.get("caption") or words.get("title") or inside
     alt = words.get("alt") or words.get("description") or ""
     yield from finish([Figure("picture", path, caption, alt, section=(title,)), *problems])
-
-
-def _embedded_caption(path: Path) -> str:
-    """The description inside the file: IPTC, which people write, before EXIF."""
-    with Image.open(path) as picture:
-        found: list[Any] = [
-            (IptcImagePlugin.getiptcinfo(picture) or {}).get(_IPTC_CAPTION),
-            picture.getexif().get(_EXIF_DESCRIPTION),
-        ]
-    for value in found:
-        if isinstance(value, bytes):
-            value = value.decode("utf-8", "replace")
-        if isinstance(value, str):
-            text = " ".join(value.replace("\0", " ").split())
-            if not _CAMERA_NOISE.fullmatch(text):
-                return text
-    return ""

@@ -86,7 +86,7 @@ def test_an_mcp_client_lists_and_calls_the_tools(place: Any) -> None:
             text, *pictures = (await client.call_tool("search", given)).content
             found = json.loads(text.text)
             assert found["hits"][0]["source"] == "cards: optics.md"
-            assert pictures[0].mime_type == "image/webp"
+            assert pictures[0].mime_type == "image/jpeg"
             text, *_ = (await client.call_tool("ask", {"question": QUESTION})).content
             assert json.loads(text.text)["sources"]
             name = found["hits"][0]["id"]
