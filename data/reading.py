@@ -84,7 +84,7 @@ def main() -> None:
     _die_with(parent)
     # Encoding takes all cores in step: one of them taken away in the middle stops the others too.
     if hasattr(os, "nice"):  # not on Windows
-        os.nice(10)
+        os.nice(15)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     line = _Line(sys.stdin.buffer, answers)
