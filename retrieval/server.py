@@ -26,10 +26,12 @@ from data.errors import BadInput, BadSetting, Mismatch, Missing, UniragError
 from data.records import Channel, Item
 from retrieval.server_settings import ServerSettings
 from retrieval.store import (
+    OVERSAMPLING,
     PAYLOAD_INDEXES,
     RRF_K,
     ChannelQuery,
     Point,
+    Quantization,
     Scored,
     SparseVector,
     Stamp,
@@ -44,6 +46,21 @@ _BATCH = 256  # points in one request: about 3 MB
 _DEPTH = 100
 _NO_INDEXING = 0  # kB: as Qdrant has it, vectors are not indexed at all
 _TICK = 1.0  # seconds
+_QUANTIZED: dict[str, models.ScalarQuantization | models.BinaryQuantization] = {
+    "scalar": models.ScalarQuantization(
+        scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
+    ),
+    "binary": models.BinaryQuantization(
+        binary=models.BinaryQuantizationConfig(
+            always_ram=True, query_encoding=models.BinaryQuantizationQueryEncoding.SCALAR8BITS
+        )
+    ),
+}
+# without meaning where vectors are not quantised
+_RESCORED = models.SearchParams(
+    quantization=models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
+)
+_EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
 _THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -63,11 +80,13 @@ class ServerStore:
         collection: str,
         stamp: Stamp | None,
         settings: ServerSettings = ServerSettings(),
+        quantization: Quantization | None = None,
         *,
         beside: bool = False,
     ) -> None:
         self._client = client
         self._settings = settings
+        self._quantization = quantization
         self._written = 0  # points since the last flush
         self._loading = False
         self._plain, self._alias = collection, f"{collection}-current"
@@ -92,6 +111,8 @@ class ServerStore:
         for name in PAYLOAD_INDEXES:
             if name not in stored.payload_schema:  # new, or made before there was this index
                 self._call(lambda n=name: self._index_payload(n))  # type: ignore[misc]
+        if quantization and _quantization(stored.config) != quantization:
+            self._call(self._quantize)
         if stored.config.optimizer_config.indexing_threshold == _NO_INDEXING:
             # A load was killed, or another process is at one: that one only becomes slower.
             self._index_from(settings.indexing_threshold)
@@ -119,6 +140,7 @@ class ServerStore:
         collection: str,
         stamp: Stamp | None,
         settings: ServerSettings = ServerSettings(),
+        quantization: Quantization | None = None,
         *,
         beside: bool = False,
     ) -> ServerStore:
@@ -133,11 +155,15 @@ class ServerStore:
                 )
         except (ValueError, httpx.InvalidURL) as error:
             raise _no_address(url, error) from None
-        return cls(client, collection, stamp, settings, beside=beside)
+        return cls(client, collection, stamp, settings, quantization, beside=beside)
 
     def _create(self, stamp: Stamp) -> None:
         def dense(width: int) -> models.VectorParams:
-            return models.VectorParams(size=width, distance=models.Distance.COSINE)
+            return models.VectorParams(
+                size=width,
+                distance=models.Distance.COSINE,
+                on_disk=self._quantization in ("scalar", "binary") or None,
+            )
 
         bm25 = models.SparseVectorParams(modifier=models.Modifier.IDF)
         try:
@@ -146,6 +172,7 @@ class ServerStore:
                 vectors_config={"image": dense(stamp.image_width), "text": dense(stamp.text_width)},
                 sparse_vectors_config={"bm25": bm25},
                 metadata=stamp.to_json(),
+                quantization_config=_QUANTIZED.get(self._quantization or "none"),
                 shard_number=self._settings.shard_number,
                 replication_factor=self._settings.replication_factor,
                 write_consistency_factor=self._settings.write_consistency_factor,
@@ -153,6 +180,18 @@ class ServerStore:
         except UnexpectedResponse as error:
             if error.status_code != httpx.codes.CONFLICT:  # else another process was quicker
                 raise
+
+    def _quantize(self) -> None:
+        """The server builds its index anew, and answers from the old one meanwhile."""
+        on_disk = self._quantization != "none"
+        self._client.update_collection(
+            self._collection,
+            vectors_config={
+                name: models.VectorParamsDiff(on_disk=on_disk) for name in ("image", "text")
+            },
+            quantization_config=_QUANTIZED.get(self._quantization or "none")
+            or models.Disabled.DISABLED,
+        )
 
     def _index_payload(self, name: str) -> None:
         self._client.create_payload_index(self._collection, name, models.PayloadSchemaType.KEYWORD)
@@ -184,6 +223,7 @@ class ServerStore:
                 "query": _native(queries[0].vector),
                 "using": queries[0].channel,
                 "query_filter": condition,
+                "search_params": _RESCORED,
             }
         else:
             depth = max(_DEPTH, limit)
@@ -193,7 +233,11 @@ class ServerStore:
                 ),
                 "prefetch": [
                     models.Prefetch(
-                        query=_native(q.vector), using=q.channel, limit=depth, filter=condition
+                        query=_native(q.vector),
+                        using=q.channel,
+                        limit=depth,
+                        filter=condition,
+                        params=_RESCORED,
                     )
                     for q in queries
                 ],
@@ -221,7 +265,7 @@ class ServerStore:
                 using=q.channel,
                 filter=among,
                 limit=len(ids),
-                params=models.SearchParams(exact=True),
+                params=_EXACT,
             )
             for q in queries
         ]
@@ -369,6 +413,16 @@ class ServerStore:
             raise UniragError(
                 f"the Qdrant server refused: {error}; check its version and UNIRAG_QDRANT_URL"
             ) from error
+
+
+def _quantization(config: models.CollectionConfig) -> Quantization:
+    match config.quantization_config:
+        case models.ScalarQuantization():
+            return "scalar"
+        case models.BinaryQuantization():
+            return "binary"
+        case _:
+            return "none"
 
 
 def _no_address(url: str, reason: object) -> BadSetting:

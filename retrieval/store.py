@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +19,12 @@ from data.errors import Mismatch, UniragError
 from data.records import Audience, Channel, Item, Kind, Role
 
 __all__ = [
+    "OVERSAMPLING",
     "PAYLOAD_INDEXES",
     "RRF_K",
     "ChannelQuery",
     "Point",
+    "Quantization",
     "Scored",
     "SparseVector",
     "Stamp",
@@ -32,12 +34,16 @@ __all__ = [
 ]
 
 Vector = NDArray[np.float32]
+# How dense vectors are kept in memory: whole, as bytes, or as bits. Whole ones stay on disk.
+Quantization = Literal["none", "scalar", "binary"]
 
 PAYLOAD_INDEXES = ("kind", "corpus", "section", "source", "role", "audience", "image")
 # Weighted reciprocal rank fusion as the engine computes it, rank from 1:
 #     score = sum over channels of 1 / (rank / weight + RRF_K - 1)
 # after Cormack et al. 2009. Their k = 60 would drown the weights: they divide the rank.
 RRF_K = 4
+# So many times the hits asked for are found by quantised vectors and ranked by the whole ones.
+OVERSAMPLING = 4.0
 _REEMBED = "run `unirag reembed` to encode anew what is stored"
 
 
@@ -162,6 +168,9 @@ class VectorStore(Protocol):
     A store is opened with the stamp that the collection has to have, or with None for whatever is
     there (`Missing` where nothing is), or with a stamp and `beside`: an empty collection beside
     the one that is there, until `promote`.
+
+    And with a `Quantization`, or None to leave the collection as it is (whole vectors in a new
+    one). A change is complete after the next `flush`; results are ranked by whole vectors anyway.
     """
 
     @property

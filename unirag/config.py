@@ -28,6 +28,7 @@ from data.errors import BadInput, BadSetting
 from data.reader_process import ReadingSettings
 from generation.answer import AnswerSettings
 from retrieval.server_settings import ServerSettings
+from retrieval.store import Quantization
 from unirag.api.settings import ApiKeys, ServiceSettings
 from unirag.cluster import ClusterSettings
 from unirag.search import SearchSettings
@@ -71,6 +72,7 @@ class Settings(BaseSettings):
     engine: Literal["local", "ray"] = "local"  # which machines read and encode
     reading: ReadingSettings = ReadingSettings()
     cluster: ClusterSettings = ClusterSettings()
+    quantization: Quantization | None = None  # of dense vectors; None leaves a collection as it is
     qdrant_url: str | None = None
     qdrant_api_key: SecretStr | None = None
     qdrant: ServerSettings = ServerSettings()

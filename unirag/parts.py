@@ -164,11 +164,12 @@ class Parts:
                 _COLLECTION,
                 stamp,
                 self.settings.qdrant,
+                self.settings.quantization,
                 beside=beside,
             )
         from retrieval.edge import EdgeStore
 
-        return EdgeStore(self.home.collection, stamp, beside=beside)
+        return EdgeStore(self.home.collection, stamp, self.settings.quantization, beside=beside)
 
     @contextmanager
     def whatever_is_there(self) -> Iterator[VectorStore]:
