@@ -24,6 +24,7 @@ from data.readers.scan import Rejected, scan
 from data.records import Item
 from retrieval.bm25 import Bm25
 from retrieval.encoder import ORIGINAL, ImageEncoder, TextRetriever
+from retrieval.store import Quantization
 from unirag.app import App
 from unirag.batches import searchable
 from unirag.indexing import Labels
@@ -47,6 +48,7 @@ _M = 16
 _LINKS = 2 * _M + _M / (_M - 1)
 # Qdrant's capacity planning guide: half as much again for versions and segments that are rebuilt.
 _SPARE = 1.5
+_SMALLER: dict[Quantization, int] = {"none": 1, "scalar": 4, "binary": 32}
 _FILLED = 0.8  # of a machine's memory
 _ENOUGH = 1000  # items that are weighed
 _SECONDS = 3.0  # for which each rate is measured, after a first batch that does not count
@@ -113,14 +115,16 @@ def size(
     rates: Rates,
     replicas: int = 1,
     machine: Machine = Machine(),
+    quantization: Quantization = "none",
 ) -> Sizing:
     """The sizing of `items`, of which the share `figures` have a picture.
 
     dense  = 4 bytes * (items * text width + figures * image width)
     links  = 4 bytes * (2 m + m / (m - 1)) * vectors                           with m = 16
     sparse = 2 * 8 bytes * terms * items: token id and weight, as stored and as inverted index
-    ram    = (1.5 * dense + links + sparse) * replicas: all vectors in memory, payloads on disk
-    disk   = 1.5 * (dense + links + sparse + payload) * replicas
+    held   = dense, a quarter of it as bytes (`scalar`), 1 / 32 as bits (`binary`)
+    ram    = (1.5 * held + links + sparse) * replicas: payloads on disk, and what held stands for
+    disk   = 1.5 * (dense + held, unless it is dense, + links + sparse + payload) * replicas
     home   = pictures and thumbnails + dense, which `vectors.db` keeps, once
     machines hold ram at 80 % of their memory, and are as many as replicas at least
     shards = 2 for each machine, so that as many machines may join; 1 on a single one
@@ -131,8 +135,10 @@ def size(
     dense = _FLOAT * (items * widths.text + shown * widths.image)
     links = _FLOAT * _LINKS * vectors
     sparse = 2 * 2 * _FLOAT * sample.terms * items
-    ram = (_SPARE * dense + links + sparse) * replicas
-    disk = _SPARE * (dense + links + sparse + sample.payload * items) * replicas
+    held = dense / _SMALLER[quantization]
+    kept = dense if quantization == "none" else dense + held
+    ram = (_SPARE * held + links + sparse) * replicas
+    disk = _SPARE * (kept + links + sparse + sample.payload * items) * replicas
     machines = max(replicas, math.ceil(ram / (_FILLED * machine.ram)))
     encode = None
     if rates.texts and (rates.pictures or not shown):

@@ -19,7 +19,7 @@ from retrieval import server
 from retrieval.bm25 import Bm25
 from retrieval.server import ServerStore
 from retrieval.server_settings import ServerSettings
-from retrieval.store import Point, Stamp
+from retrieval.store import Point, Quantization, Stamp
 
 STAMP = Stamp("mini", "tower-1", "minilm", image_width=8, text_width=4)
 BULK = ServerSettings(
@@ -39,20 +39,28 @@ class Server:
         ServerStore(memory, "x", STAMP)
         self._info = memory.get_collection("x").model_dump(mode="json")
 
-    def store(self) -> ServerStore:
+    def store(self, quantization: Quantization | None = None) -> ServerStore:
         client = QdrantClient(
             url="http://double:6333",
             check_compatibility=False,
             transport=httpx.MockTransport(self._answer),
         )
-        return ServerStore(client, "x", STAMP, BULK)
+        return ServerStore(client, "x", STAMP, BULK, quantization)
 
     def changes(self) -> list[int]:
         """The indexing thresholds that were set."""
         return [
             body["optimizers_config"]["indexing_threshold"]
             for method, _, body in self.asked
-            if method == "PATCH"
+            if method == "PATCH" and body.get("optimizers_config")
+        ]
+
+    def quantised(self) -> list[Any]:
+        """How vectors are kept, whenever that was said."""
+        return [
+            body["quantization_config"]
+            for method, path, body in self.asked
+            if path == "" and body and body.get("quantization_config")
         ]
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
@@ -66,8 +74,15 @@ class Server:
             result = {"exists": self.there}
         elif (request.method, path) == ("PUT", ""):
             self.there, result = True, True
+            self._info["config"]["quantization_config"] = body.get("quantization_config")
         elif (request.method, path) == ("PATCH", ""):
-            self.threshold, result = body["optimizers_config"]["indexing_threshold"], True
+            result = True
+            if change := body.get("optimizers_config"):
+                self.threshold = change["indexing_threshold"]
+            if (change := body.get("quantization_config")) is not None:
+                self._info["config"]["quantization_config"] = (
+                    None if change == "Disabled" else change
+                )
         elif (request.method, path) == ("GET", ""):
             result = dict(self._info, status=self.statuses.pop(0) if self.statuses else "green")
             result["config"]["optimizer_config"]["indexing_threshold"] = self.threshold
@@ -102,6 +117,23 @@ def test_a_collection_is_made_as_the_settings_say(double: Server) -> None:
     assert body["replication_factor"] == 2
     assert body["write_consistency_factor"] == 1
     assert body["vectors"]["image"]["size"] == 8
+
+
+def test_vectors_are_quantised_as_the_settings_say_and_a_change_is_told_once(
+    double: Server,
+) -> None:
+    double.store("scalar").close()
+    double.store("scalar").close()
+    double.store().close()  # as it is
+    (scalar,) = double.quantised()
+    assert scalar["scalar"]["type"] == "int8"
+    double.store("binary").close()
+    double.store("binary").close()
+    binary = double.quantised()[1:]
+    assert [list(said) for said in binary] == [["binary"]]
+    double.store("none").close()
+    double.store("none").close()
+    assert double.quantised()[2:] == ["Disabled"]
 
 
 def test_a_small_run_leaves_indexing_alone(double: Server) -> None:

@@ -21,7 +21,7 @@ from data.records import Item, item_id
 from retrieval.bm25 import Bm25
 from retrieval.edge import EdgeStore
 from retrieval.server import ServerStore
-from retrieval.store import ChannelQuery, Point, Stamp, VectorStore, Where
+from retrieval.store import ChannelQuery, Point, Quantization, Stamp, VectorStore, Where
 
 STAMP = Stamp("mini", "tower-1", "minilm", image_width=8, text_width=4)
 BM25 = Bm25()
@@ -372,6 +372,36 @@ def test_a_shard_whose_making_was_killed_is_made_again(
     assert store.count() == len(points)
     store.close()
     assert {path.name for path in tmp_path.iterdir()} == {"shard", "stamp.json"}
+
+
+def test_quantised_vectors_find_what_whole_ones_find_and_change_back(tmp_path: Path) -> None:
+    stamp = replace(STAMP, image_width=8, text_width=256)
+    rng = np.random.default_rng(0)
+    # as many as it takes for the engine to build an index of them
+    vectors_ND = rng.normal(size=(24_000, 256)).astype(np.float32)
+    vectors_ND /= np.linalg.norm(vectors_ND, axis=1, keepdims=True)
+
+    def built(quantization: Quantization | None) -> set[str]:
+        store = EdgeStore(tmp_path, stamp, quantization)
+        if store.count() == 0:
+            for at in range(0, len(vectors_ND), 2000):
+                rows = enumerate(vectors_ND[at : at + 2000], at)
+                store.upsert([point(f"p{n}", "w", vector=vector_D) for n, vector_D in rows])
+        store.flush()
+        for n in range(0, len(vectors_ND), 2400):
+            near_D = vectors_ND[n] + 0.5 * vectors_ND[n - 1]
+            near_D /= np.linalg.norm(near_D)
+            first, second = store.search([ChannelQuery("text", near_D)], 2)
+            assert (first.item.title, second.item.title) == (f"p{n}", f"p{n - 1 if n else 23_999}")
+            # its score is that of the whole vector
+            assert first.channels["text"] == pytest.approx(float(near_D @ vectors_ND[n]), abs=1e-4)
+        store.close()
+        return {path.suffix for path in tmp_path.rglob("quantized*data")}
+
+    assert built("scalar")
+    assert built(None)  # as it is
+    assert built("binary")
+    assert not built("none")
 
 
 def test_bm25_prefers_rare_words_and_ignores_latex() -> None:

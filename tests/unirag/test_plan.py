@@ -11,6 +11,7 @@ import pytest
 
 from data.records import Item
 from retrieval.bm25 import Bm25
+from retrieval.store import Quantization
 from tests.unirag.test_indexing import Reads, Thumbnails, WordCounts
 from unirag.plan import Machine, Rates, Sample, Widths, measure, sample_of, size
 
@@ -30,6 +31,17 @@ def test_sizes_are_those_of_the_formula() -> None:
     assert got.bytes_per_item == pytest.approx((dense + links + sparse) / 1e6 + 1000)
     assert got.encode_hours == pytest.approx((250_000 / 10 + 1_000_000 / 100) / 3600)
     assert got.labels_hours == pytest.approx(250_000 / 2 / 3600)
+
+
+@pytest.mark.parametrize(("quantization", "smaller"), [("scalar", 4), ("binary", 32)])
+def test_quantised_vectors_take_less_memory_and_more_disk(
+    quantization: Quantization, smaller: int
+) -> None:
+    given = (1_000_000, 0.0, Widths(512, 384), SAMPLE, RATES)
+    whole, got = size(*given), size(*given, quantization=quantization)
+    dense = 4 * 1_000_000 * 384
+    assert whole.ram - got.ram == pytest.approx(1.5 * dense * (1 - 1 / smaller))
+    assert got.disk - whole.disk == pytest.approx(1.5 * dense / smaller)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,16 @@ def plan(
         rates = measure(describe_device(device), gpu, unirag.encoder, unirag.text, reader)
         widths = Widths(unirag.encoder.width, unirag.text.width)
     share = sample.figures if figures is None else figures
-    sizing = size(items, share, widths, sample, rates, replicas, Machine(ram * 1e9))
+    sizing = size(
+        items,
+        share,
+        widths,
+        sample,
+        rates,
+        replicas,
+        Machine(ram * 1e9),
+        settings.quantization or "none",
+    )
     on_gpus = sizing.encode_hours / gpus if gpu and gpus and sizing.encode_hours else None
     if as_json:
         print_json(
