@@ -43,7 +43,7 @@ PAYLOAD_INDEXES = ("kind", "corpus", "section", "source", "role", "audience", "i
 # after Cormack et al. 2009. Their k = 60 would drown the weights: they divide the rank.
 RRF_K = 4
 # So many times the hits asked for are found by quantised vectors and ranked by the whole ones.
-OVERSAMPLING = 4.0
+OVERSAMPLING = 8.0
 _REEMBED = "run `unirag reembed` to encode anew what is stored"
 
 
