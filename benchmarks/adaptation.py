@@ -23,7 +23,8 @@ import torch
 from benchmarks.encoder import DEVELOPMENT, HELD_OUT, SEEDS, TestBook, looked, test_book, trainer
 from benchmarks.environment import HERE, describe
 from data.styles import SEEN, STYLES, UNSEEN
-from retrieval.checkpoint import SHIPPED, load
+from retrieval.card import SHIPPED
+from retrieval.checkpoint import load
 from retrieval.encoder import ORIGINAL
 from retrieval.enrolment import Enrolment, enrol
 from retrieval.evaluation import ranks

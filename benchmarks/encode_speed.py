@@ -20,7 +20,8 @@ import torch
 from benchmarks.encoder import MODELS
 from benchmarks.environment import CORPORA, HERE, describe
 from data.ser import figures_of, sample
-from retrieval.checkpoint import SHIPPED, load
+from retrieval.card import SHIPPED
+from retrieval.checkpoint import load
 from retrieval.efficientnet import EfficientNetLite0
 from unirag.encoders import mini_tower
 

@@ -34,7 +34,8 @@ from platformdirs import user_cache_path, user_data_path
 from benchmarks.environment import CORPORA, HERE, describe
 from data.ser import figures_of, sample
 from data.styles import SEEN, STYLES, UNSEEN
-from retrieval.checkpoint import SHIPPED, load
+from retrieval.card import SHIPPED
+from retrieval.checkpoint import load
 from retrieval.encoder import ORIGINAL, Vectors
 from retrieval.evaluation import ranks, scores
 from retrieval.experts import MoELoRALinear, expert_cosine

@@ -12,9 +12,10 @@ import importlib.util
 import math
 import sqlite3
 import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +31,7 @@ __all__ = ["LabelCache", "LabelReader", "OcrCache", "OcrSettings"]
 
 _POSTPROCESSING = 1  # part of the stamp: raise it when the text made from the same boxes changes
 _SMALLEST_SIDE = 8  # pixels; no letter fits below
+_MOST = 8  # engines, each with up to 150 MB
 _WIDEST = 8  # times the height; a wider picture gets black bars to a quarter of its width
 _SCHEMA = """CREATE TABLE IF NOT EXISTS labels (
     digest TEXT NOT NULL, stamp TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (digest, stamp)
@@ -46,6 +48,7 @@ class OcrSettings:
     choice; the most keeps small print in large scans legible. `min_width` is the width in pixels to
     which a label is padded at least for the recogniser, at height 48: upstream's 320 spends most of
     its time on padding. Lines below `min_score` (mean probability of their characters) are dropped.
+    `at_once` pictures are read at a time, each by `threads` threads; neither changes a letter.
     """
 
     figure_pixels: tuple[int, int] = (200_000, 600_000)
@@ -56,6 +59,12 @@ class OcrSettings:
     min_width: int = 48
     batch: int = 6
     threads: int = 2
+    at_once: int = 1
+
+    @classmethod
+    def for_many(cls, cores: int) -> OcrSettings:
+        """For as many pictures as there may be: a core for each of several, up to eight."""
+        return cls(threads=1, at_once=min(cores, _MOST))
 
     def engine_params(self) -> dict[str, Any]:
         """What `Engine` takes; pictures come to it scaled."""
@@ -139,9 +148,9 @@ class OcrCache:
 
 
 class LabelReader:
-    """Reads pictures with one engine, loaded at the first picture; safe across threads.
+    """Reads pictures, `settings.at_once` at a time; safe across threads.
 
-    Calls run one after the other: the engine already uses `settings.threads` threads itself.
+    Each engine belongs to one thread and is loaded with that thread's first picture.
     """
 
     def __init__(
@@ -149,7 +158,8 @@ class LabelReader:
     ) -> None:
         self.settings = settings or OcrSettings()
         self._cache = cache
-        self._lock = threading.Lock()
+        self._threads = ThreadPoolExecutor(self.settings.at_once, "ocr")
+        self._own = threading.local()
 
     def read(self, picture: Image.Image) -> str:
         """The labels of a figure in reading order, one per line; empty where there are none.
@@ -157,9 +167,7 @@ class LabelReader:
         A label without a letter or digit is left out, an exact repeat is given once, and a word
         that is hyphenated over two lines is joined.
         """
-        boxes = self._boxes(picture, self.settings.figure_pixels)
-        labels = unhyphenated([box for row in rows(boxes) for box in row])
-        return "\n".join(dict.fromkeys(label for label in labels if is_word(label)))
+        return self._threads.submit(self._figure, picture).result()
 
     def read_page(self, picture: Image.Image) -> str:
         """The text of a photographed page in reading order, column by column.
@@ -167,39 +175,44 @@ class LabelReader:
         Lines are joined into paragraphs, with an empty line between two; a tilt of up to 20 degrees
         is taken out first.
         """
-        boxes = self._boxes(picture, self.settings.page_pixels)
-        return "\n\n".join(paragraphs(straighten(boxes)))
+        return self._threads.submit(self._page, picture).result()
 
-    def labels(self, digest: str, picture: Image.Image) -> str:
-        """`read`, kept in the cache under the `digest` of the picture's bytes."""
-        if self._cache is None:
-            return self.read(picture)
-        stamp = self.settings.stamp()
-        text = self._cache.get(digest, stamp)
-        if text is None:
-            text = self.read(picture)
-            self._cache.put(digest, stamp, text)
-        return text
+    def labels(self, pictures: Mapping[str, Image.Image]) -> dict[str, str]:
+        """`read` for each; kept in the cache under the digests of their bytes."""
+        found = {d: text for d in pictures if (text := self.known(d)) is not None}
+        new = [digest for digest in pictures if digest not in found]
+        texts = self._threads.map(self._figure, [pictures[digest] for digest in new])
+        for digest, text in zip(new, texts, strict=True):
+            found[digest] = text
+            if self._cache:
+                self._cache.put(digest, self.settings.stamp(), text)
+        return found
 
     def known(self, digest: str) -> str | None:
         """The labels that the cache has under a digest, or None."""
         return self._cache.get(digest, self.settings.stamp()) if self._cache else None
 
+    def _figure(self, picture: Image.Image) -> str:
+        boxes = self._boxes(picture, self.settings.figure_pixels)
+        labels = unhyphenated([box for row in rows(boxes) for box in row])
+        return "\n".join(dict.fromkeys(label for label in labels if is_word(label)))
+
+    def _page(self, picture: Image.Image) -> str:
+        boxes = self._boxes(picture, self.settings.page_pixels)
+        return "\n\n".join(paragraphs(straighten(boxes)))
+
     def _boxes(self, picture: Image.Image, pixels: tuple[int, int]) -> list[Box]:
         if min(picture.size) < _SMALLEST_SIDE:
             return []
-        with self._lock:
-            found = self._engine(scaled(picture, pixels, self.settings.max_scale))
+        if not hasattr(self._own, "engine"):
+            self._own.engine = _load(self.settings)
+        found = self._own.engine(scaled(picture, pixels, self.settings.max_scale))
         if found.boxes is None or found.txts is None:
             return []
         return [
             Box(text.strip(), np.asarray(corners, dtype=np.float64))
             for text, corners in zip(found.txts, found.boxes, strict=True)
         ]
-
-    @cached_property
-    def _engine(self) -> Any:
-        return _load(self.settings)
 
 
 def scaled(picture: Image.Image, pixels: tuple[int, int], max_scale: float) -> Image.Image:

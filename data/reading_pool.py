@@ -23,6 +23,7 @@ from typing import Any
 
 from PIL import Image
 
+from data.cores import cores
 from data.documents import Problem
 from data.reader_process import Gone, ReaderProcess, ReadingSettings
 from data.readers.scan import Rejected, Unit
@@ -135,18 +136,11 @@ class ReaderPool:
 
 def _worth(units: Sequence[Unit]) -> int:
     """As many as there are cores, for a megabyte or a folder each: one takes a while to start."""
-    cores, size = _cores(), 0
+    most, size = cores(), 0
     for unit in units:
         with suppress(OSError):  # its reader says so
-            size += cores * _WORTH if unit.path.is_dir() else unit.path.stat().st_size
-    return max(1, min(cores, size // _WORTH))
-
-
-def _cores() -> int:
-    """Those that this process may use: a container has fewer than the machine."""
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+            size += most * _WORTH if unit.path.is_dir() else unit.path.stat().st_size
+    return max(1, min(most, size // _WORTH))
 
 
 def _in_turn(lanes: Sequence[_Lane]) -> Iterator[Event]:

@@ -12,14 +12,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from data.errors import BadInput
+from retrieval.card import CARD, not_trained
 from retrieval.mini import MiniConfig
 from retrieval.tower import Tower
 from retrieval.uni import UniConfig, UniRetrieval
 
-__all__ = ["SHIPPED", "Card", "load", "read_card", "save"]
+__all__ = ["Card", "load", "read_card", "save"]
 
-SHIPPED = Path(__file__).resolve().parent / "weights" / "mini"
-_WEIGHTS, _CARD = "model.safetensors", "config.json"
+_WEIGHTS = "model.safetensors"
 
 
 class Card(BaseModel):
@@ -48,19 +48,15 @@ def save(encoder: UniRetrieval, card: Card, folder: Path) -> None:
     }
     save_file(state, folder / f"{_WEIGHTS}.part")
     (folder / f"{_WEIGHTS}.part").rename(folder / _WEIGHTS)
-    (folder / _CARD).write_text(card.model_dump_json(indent=1) + "\n")
+    (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n")
 
 
 def read_card(folder: Path) -> Card:
     """Raises `BadInput` for a folder without a valid card."""
     try:
-        return Card.model_validate_json((folder / _CARD).read_text())
+        return Card.model_validate_json((folder / CARD).read_text())
     except (OSError, ValidationError, UnicodeDecodeError) as error:
-        reason = str(error).splitlines()[0]
-        raise BadInput(
-            f"{folder}: not a trained encoder ({reason}); expected config.json and "
-            "model.safetensors as `unirag train` writes them"
-        ) from None
+        raise not_trained(folder, error) from None
 
 
 def load(folder: Path, tower: Callable[[Card], Tower]) -> UniRetrieval:

@@ -33,7 +33,7 @@ from retrieval.store import (
     Where,
 )
 
-__all__ = ["EdgeStore"]
+__all__ = ["EdgeStore", "stored_stamp"]
 
 T = TypeVar("T")
 _PAGE = 1000
@@ -71,7 +71,7 @@ class EdgeStore:
         elif self._marker.exists():
             self._stored(stamp)
         elif stamp is None:
-            raise Missing(f"{path} holds no collection; run `unirag index PATH` first")
+            raise _nothing(path)
         else:
             self._first(stamp)
 
@@ -260,6 +260,17 @@ class EdgeStore:
         return _guard(self.path, action)
 
 
+def stored_stamp(path: Path) -> Stamp:
+    """What wrote the collection in the folder `path`, which is not opened for that.
+
+    Raises `Missing` where there is none.
+    """
+    marker = path / "stamp.json"
+    if not marker.exists():
+        raise _nothing(path)
+    return Stamp.from_json(_read(marker), f"the collection in {path}")
+
+
 def _create(shard: Path, stamp: Stamp, quantization: Quantization | None) -> None:
     """An empty shard, there as a whole or not at all.
 
@@ -287,6 +298,10 @@ def _read(marker: Path) -> dict[str, Any]:
     if not isinstance(stored, dict):
         raise _unusable(marker)
     return stored
+
+
+def _nothing(path: Path) -> Missing:
+    return Missing(f"{path} holds no collection; run `unirag index PATH` first")
 
 
 def _unusable(marker: Path, why: str = "damaged") -> UniragError:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from PIL import Image
 
@@ -22,7 +23,7 @@ from retrieval.store import Point, Vector, VectorStore, Where
 from unirag.manifest import Manifest, Stored, Trouble
 from unirag.vectors import Encoding
 
-__all__ = ["Pending", "Window", "Writer", "searchable"]
+__all__ = ["Labels", "Pending", "Window", "Writer", "searchable"]
 
 _PICTURES = 32  # decoded pictures that wait, up to 8 MB each, and what is encoded at a time
 _TEXTS = 512  # items that wait for their words to be encoded
@@ -39,18 +40,32 @@ class Pending:
     fingerprint: str
     title: str
     known: bool
-    items: list[Item] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)  # with their labels, as far as encoded
     images: dict[str, Vector] = field(default_factory=dict)  # by digest
+    labels: dict[str, str] = field(default_factory=dict)  # by digest
     texts: dict[str, Vector] = field(default_factory=dict)  # by item id
     troubles: list[Trouble] = field(default_factory=list)
     read: bool = False
 
 
-class Window:
-    """Documents in the order in which they were opened, with items that wait to be encoded."""
+class Labels(Protocol):
+    """Reads the words inside pictures, remembered by their digests (data/ocr.py)."""
 
-    def __init__(self, encoding: Encoding) -> None:
-        self._encoding = encoding
+    def labels(self, pictures: Mapping[str, Image.Image]) -> dict[str, str]: ...
+
+    def known(self, digest: str) -> str | None:
+        """What was read before; None where nothing was."""
+        ...
+
+
+class Window:
+    """Documents in the order in which they were opened, with items that wait to be encoded.
+
+    Without `ocr` no labels are read.
+    """
+
+    def __init__(self, encoding: Encoding, ocr: Labels | None) -> None:
+        self._encoding, self._ocr = encoding, ocr
         self._documents: deque[Pending] = deque()
         self._pictures: dict[str, Image.Image] = {}
         self._shown: list[tuple[Pending, str]] = []
@@ -79,7 +94,6 @@ class Window:
         self._items = [pair for pair in self._items if pair[0] is not document]
 
     def add(self, document: Pending, item: Item, picture: Image.Image | None) -> None:
-        document.items.append(item)
         self._items.append((document, item))
         if not item.image:
             return
@@ -92,9 +106,11 @@ class Window:
     def encode(self) -> list[Pending]:
         """Encode all that wait; the documents that are whole now, in order, leave the window."""
         self._encode_pictures()
-        texts = [searchable(item) or item.title for _, item in self._items]
+        items = [replace(item, labels=d.labels.get(item.image, "")) for d, item in self._items]
+        texts = [searchable(item) or item.title for item in items]
         vectors = self._encoding.passages(texts) if texts else []
-        for (document, item), vector_D in zip(self._items, vectors, strict=True):
+        for (document, _), item, vector_D in zip(self._items, items, vectors, strict=True):
+            document.items.append(item)
             document.texts[item.id] = vector_D
         self._items.clear()
         whole: list[Pending] = []
@@ -105,12 +121,19 @@ class Window:
     def _encode_pictures(self) -> None:
         if not self._shown:
             return
-        found = self._encoding.pictures(self._pictures)
-        found |= self._encoding.known({d for _, d in self._shown} - found.keys())
+        known = {digest for _, digest in self._shown} - self._pictures.keys()
+        vectors = self._encoding.pictures(self._pictures) | self._encoding.known(known)
+        labels = self._labels(known)
         for document, digest in self._shown:
-            document.images[digest] = found[digest]
+            document.images[digest] = vectors[digest]
+            document.labels[digest] = labels.get(digest, "")
         self._pictures.clear()
         self._shown.clear()
+
+    def _labels(self, known: Iterable[str]) -> dict[str, str]:
+        if self._ocr is None:
+            return {}
+        return self._ocr.labels(self._pictures) | {d: self._ocr.known(d) or "" for d in known}
 
 
 class Writer:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -29,8 +29,8 @@ from data.reading_events import (
     UnitFailed,
 )
 from data.reading_pool import ReaderPool
-from unirag.batches import Pending, Window
-from unirag.indexing import Labels, Wanted
+from unirag.batches import Labels, Pending, Window
+from unirag.indexing import Wanted
 from unirag.vectors import Encoding, Vectors
 
 __all__ = ["HomeLink", "Models", "Task", "Worker", "share_out"]
@@ -163,7 +163,7 @@ class Worker:
 
     def _read(self, units: Sequence[Unit], share: tuple[int, int]) -> Iterator[Event]:
         (encoding, ocr), pool, assets = self._models, self._pool, Assets(self._scratch)
-        window = Window(encoding)
+        window = Window(encoding, ocr)
         document: Pending | None = None
         sent: set[str] = set()
         # a worker keeps no picture, so all are decoded, whether or not they were met before
@@ -183,13 +183,10 @@ class Worker:
                         window.drop(document)
                 case ItemRead(item, picture):
                     assert document is not None
-                    labels = ""
                     if picture is not None and item.image not in sent:
                         self._home.keep(*assets.copy(item.image))
                         sent.add(item.image)
-                    if picture is not None and ocr:
-                        labels = ocr.labels(item.image, picture)
-                    window.add(document, replace(item, labels=labels), picture)
+                    window.add(document, item, picture)
                     event = ItemRead(item, None)
             yield event
             if window.full:

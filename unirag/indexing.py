@@ -11,8 +11,6 @@ from stat import S_ISDIR
 from types import TracebackType
 from typing import Protocol
 
-from PIL import Image
-
 from data.documents import Problem
 from data.errors import BadInput
 from data.readers.scan import FORMATS, Rejected, Unit, Walk
@@ -27,14 +25,13 @@ from data.reading_events import (
 )
 from retrieval.bm25 import Bm25
 from retrieval.store import VectorStore, Where
-from unirag.batches import Pending, Window, Writer, searchable
+from unirag.batches import Labels, Pending, Window, Writer, searchable
 from unirag.manifest import Corpus, Entry, Manifest, Stored, Trouble
 from unirag.progress import Progress, Report
 from unirag.vectors import Encoding
 
 __all__ = [
     "Indexer",
-    "Labels",
     "Progress",
     "Readers",
     "Report",
@@ -44,16 +41,6 @@ __all__ = [
 ]
 
 _PATIENCE = 5.0  # seconds that a document which is read waits for a batch to fill
-
-
-class Labels(Protocol):
-    """Reads the words inside a picture, remembered by its digest (data/ocr.py)."""
-
-    def labels(self, digest: str, picture: Image.Image) -> str: ...
-
-    def known(self, digest: str) -> str | None:
-        """What was read before; None where nothing was."""
-        ...
 
 
 class Readers(Protocol):
@@ -179,7 +166,7 @@ class _Run:
     def __post_init__(self) -> None:
         self.report = Report(self.corpus.name)
         self.wanted = Wanted(self.journal, self.retry_failed, self.indexer.ocr is not None)
-        self.window = Window(self.indexer.encoding)
+        self.window = Window(self.indexer.encoding, self.indexer.ocr)
         self.document: Pending | None = None
         self.flushed = time.monotonic()
 
@@ -281,16 +268,10 @@ class _Run:
 
     def _item(self, read: ItemRead) -> None:
         assert self.document is not None
-        item, ocr = read.item, self.indexer.ocr
-        labels = ""
-        if item.image and ocr:
-            known = None if read.picture else ocr.known(item.image)
-            labels = ocr.labels(item.image, read.picture) if read.picture else known or ""
         item = replace(
-            item,
-            labels=labels,
-            licence=item.licence or self.corpus.licence,
-            attribution=item.attribution or self.corpus.attribution,
+            read.item,
+            licence=read.item.licence or self.corpus.licence,
+            attribution=read.item.attribution or self.corpus.attribution,
         )
         self.window.add(self.document, item, read.picture)
         self.state.items += 1

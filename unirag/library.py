@@ -17,6 +17,7 @@ from retrieval.store import Where
 from unirag.indexing import Indexer, Progress, Report, corpus_name
 from unirag.manifest import Corpus
 from unirag.parts import Parts
+from unirag.vectors import Encoding
 
 if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
     from retrieval.enrolment import Enrolment
@@ -68,7 +69,7 @@ class Library(Parts):
                 self.encoding,
                 self.bm25,
                 self.readers,
-                self.ocr,
+                self.labels,
             )
             return [
                 indexer.index(
@@ -207,11 +208,13 @@ class Library(Parts):
         from unirag.reembedding import Reembedded, reembed
 
         with self.home.changing(), self.whatever_is_there() as old:
-            if old.stamp == self.stamp:
+            stamp = self.loaded_stamp
+            if old.stamp == stamp:
                 old.tidy()
                 return Reembedded()
-            with closing(self.open_store(self.stamp, beside=True)) as new:
-                report = reembed(old, new, self.encoding, self.assets, progress)
+            encoding = Encoding(stamp, lambda: (self.encoder, self.text), self.vectors)
+            with closing(self.open_store(stamp, beside=True)) as new:
+                report = reembed(old, new, encoding, self.assets, progress)
                 new.promote()
             for item, _ in report.lacking:
                 self.manifest.read_again(item.corpus, [item.source])

@@ -6,28 +6,30 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from data.cores import cores
 from data.decoder import Decoder
-from data.errors import UniragError
-from data.ocr import LabelCache, LabelReader, OcrCache
+from data.errors import Missing, UniragError
+from data.ocr import LabelCache, LabelReader, OcrCache, OcrSettings
 from data.pictures import Assets
 from data.reading_pool import ReaderPool
 from data.speech import Transcriber
 from generation.chat import ChatModel
 from generation.openai_chat import OpenAIChat
 from retrieval.bm25 import Bm25
-from retrieval.encoder import TextRetriever
+from retrieval.card import SHIPPED, name_of
+from retrieval.encoder import ImageEncoder, TextRetriever
 from retrieval.store import Stamp, VectorStore
+from unirag.batches import Labels
 from unirag.cluster import HomeFiles, RayPool
 from unirag.config import ChatSettings, Settings
-from unirag.devices import choose_device, choose_dtype
 from unirag.home import Home
-from unirag.indexing import Labels, Readers
+from unirag.indexing import Readers
 from unirag.manifest import Manifest
 from unirag.models import ModelStore
 from unirag.profiles import Profile, profile_of
@@ -97,18 +99,34 @@ class Parts:
 
     @once
     def _encoder(self) -> UniEncoder:
-        from retrieval.checkpoint import SHIPPED
         from retrieval.efficientnet import EfficientNetLite0
+        from unirag.devices import choose_device, choose_dtype
         from unirag.encoders import mini_encoder, openclip_encoder
 
         device = choose_device(self.settings.device)
         cnn = EfficientNetLite0(self.models.locate(self.profile.cnn), device)
-        trained, follow = self.settings.encoder, self.settings.follow_styles
+        trained, follow = self._trained, self.settings.follow_styles
         if self.profile.encoder == "mini":
-            return mini_encoder(trained or SHIPPED, cnn, self.text, device, follow)
-        model, dtype = self.profile.image, choose_dtype(device)
-        folder = self.models.locate(model)
-        return openclip_encoder(model.name, folder, trained, cnn, self.text, device, dtype, follow)
+            assert trained is not None
+            encoder = mini_encoder(trained, cnn, self.text, device, follow)
+        else:
+            model, dtype = self.profile.image, choose_dtype(device)
+            encoder = openclip_encoder(
+                model.name,
+                self.models.locate(model),
+                trained,
+                cnn,
+                self.text,
+                device,
+                dtype,
+                follow,
+            )
+        return encoder
+
+    @property
+    def _trained(self) -> Path | None:
+        """The folder of the checkpoint; None for a plain OpenCLIP model."""
+        return self.settings.encoder or (SHIPPED if self.profile.encoder == "mini" else None)
 
     @once
     def shelf(self) -> StyleShelf:
@@ -119,6 +137,7 @@ class Parts:
     @once
     def text(self) -> TextRetriever:
         from retrieval.text import SentenceRetriever
+        from unirag.devices import choose_device, choose_dtype
 
         model = self.profile.text
         folder = self.models.locate(model)
@@ -132,6 +151,7 @@ class Parts:
             key = chat.api_key.get_secret_value() if chat.api_key else None
             return OpenAIChat(chat.url, chat.model or "default", key)
         from generation.transformers_chat import TransformersChat
+        from unirag.devices import choose_device, choose_dtype
 
         model = self.profile.chat
         folder = self.models.locate(model)
@@ -139,15 +159,46 @@ class Parts:
         return TransformersChat(model.name, folder, device, choose_dtype(device))
 
     @property
+    def names(self) -> tuple[str, str]:
+        """Of the image encoder and of the text retriever; neither is loaded for that."""
+        trained = self._trained
+        return name_of(trained) if trained else self.profile.image.name, self.profile.text.name
+
+    @once
     def stamp(self) -> Stamp:
-        """What a collection has to have been indexed with for this run to search it."""
-        return Stamp(
-            self.profile.name,
-            self.encoder.name,
-            self.text.name,
-            self.encoder.width,
-            self.text.width,
-        )
+        """What a collection has to have been indexed with for this run to search it.
+
+        Models are loaded only where the collection that is here was indexed with others.
+        """
+        return self._there or self.loaded_stamp
+
+    @once
+    def loaded_stamp(self) -> Stamp:
+        """As `stamp`, with the widths that the models have, which are loaded for that."""
+        return Stamp(self.profile.name, *self.names, self.encoder.width, self.text.width)
+
+    @once
+    def _there(self) -> Stamp | None:
+        """The stamp of the collection that is here, if it has the names of this run."""
+        with suppress(Missing):
+            there = self._stored_stamp()
+            if (there.profile, there.encoder, there.text) == (self.profile.name, *self.names):
+                return there
+        return None
+
+    def _check_widths(self) -> None:
+        """Refuse models that have other widths than when they indexed under the same names."""
+        if there := self._there:
+            self.loaded_stamp.check(there.to_json(), f"the collection of {self.home.root}")
+
+    def _stored_stamp(self) -> Stamp:
+        """Raises `Missing` where there is no collection."""
+        if not self.settings.qdrant_url:
+            from retrieval.edge import stored_stamp
+
+            return stored_stamp(self.home.collection)
+        with closing(self.open_store(None)) as store:
+            return store.stamp
 
     @once
     def store(self) -> VectorStore:
@@ -182,7 +233,11 @@ class Parts:
 
     @once
     def encoding(self) -> Encoding:
-        return Encoding(self.encoder, self.text, self.vectors)
+        def models() -> tuple[ImageEncoder, TextRetriever]:
+            self._check_widths()
+            return self.encoder, self.text
+
+        return Encoding(self.stamp, models, self.vectors)
 
     @once
     def vectors(self) -> VectorCache:
@@ -194,7 +249,18 @@ class Parts:
 
     @once
     def ocr(self) -> LabelReader | None:
-        return LabelReader(cache=OcrCache(self.home.labels)) if self.settings.ocr else None
+        """Of pictures that are asked with."""
+        return LabelReader(cache=self._labels) if self.settings.ocr else None
+
+    @once
+    def labels(self) -> LabelReader | None:
+        """Of pictures that are indexed."""
+        many = OcrSettings.for_many(cores())
+        return LabelReader(many, self._labels) if self.settings.ocr else None
+
+    @once
+    def _labels(self) -> OcrCache:
+        return OcrCache(self.home.labels)
 
     @once
     def speech(self) -> Transcriber:
@@ -202,6 +268,7 @@ class Parts:
 
     @property
     def searcher(self) -> Searcher:
+        self._check_widths()
         return Searcher(
             self.store,
             self.encoder,
@@ -259,7 +326,9 @@ def _load_models(
     home = Path(tempfile.mkdtemp(prefix="unirag-worker-"))
     try:
         with Parts(settings.model_copy(update={"home": home})) as parts:
-            encoding = Encoding(parts.encoder, parts.text, vectors)
+            models = parts.encoder, parts.text
+            encoding = Encoding(parts.stamp, lambda: models, vectors)
     finally:
         shutil.rmtree(home, ignore_errors=True)
-    return encoding, LabelReader(cache=labels) if settings.ocr else None
+    many = OcrSettings.for_many(max(1, int(settings.cluster.cpus)))
+    return encoding, LabelReader(many, labels) if settings.ocr else None

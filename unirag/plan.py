@@ -26,8 +26,7 @@ from retrieval.bm25 import Bm25
 from retrieval.encoder import ORIGINAL, ImageEncoder, TextRetriever
 from retrieval.store import Quantization
 from unirag.app import App
-from unirag.batches import searchable
-from unirag.indexing import Labels
+from unirag.batches import Labels, searchable
 
 __all__ = [
     "Machine",
@@ -221,15 +220,14 @@ def measure(
 
     def labels(some: Sequence[Image.Image]) -> None:
         assert ocr is not None
-        for picture in some:
-            ocr.labels("", picture)
+        ocr.labels({str(number): picture for number, picture in enumerate(some)})
 
     return Rates(
         device,
         gpu,
         _rate(lambda some: encoder.encode_image(some, ORIGINAL), pictures, 16, clock),
         _rate(text.encode_passages, texts, 64, clock),
-        _rate(labels, pictures, 2, clock) if ocr else None,
+        _rate(labels, pictures, 16, clock) if ocr else None,
     )
 
 

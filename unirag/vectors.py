@@ -7,7 +7,7 @@ goes on after a kill find their vectors here.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from retrieval.encoder import ORIGINAL, ImageEncoder, TextRetriever
-from retrieval.store import Vector
+from retrieval.store import Stamp, Vector
 from unirag.database import Database
 
 __all__ = ["Encoding", "VectorCache", "Vectors", "text_digest"]
@@ -94,36 +94,41 @@ class VectorCache:
 
 @dataclass(frozen=True)
 class Encoding:
-    """The encoders behind the cache: what it holds is not encoded, what is encoded it holds."""
+    """The encoders behind the cache: what it holds is not encoded, what is encoded it holds.
 
-    encoder: ImageEncoder
-    text: TextRetriever
+    `models` is called when there is something to encode: else they need not be loaded.
+    """
+
+    stamp: Stamp
+    models: Callable[[], tuple[ImageEncoder, TextRetriever]]
     cache: Vectors
 
     def known(self, digests: Iterable[str]) -> dict[str, Vector]:
         """The vectors of pictures that were encoded before."""
-        return self.cache.get(self.encoder.name, self.encoder.width, digests)
+        return self.cache.get(self.stamp.encoder, self.stamp.image_width, digests)
 
     def pictures(self, pictures: Mapping[str, Image.Image]) -> dict[str, Vector]:
         """A vector for each digest, all that are new in one batch."""
         found = self.known(pictures)
         new = [digest for digest in pictures if digest not in found]
         if new:
-            vectors_BD = self.encoder.encode_image([pictures[d] for d in new], ORIGINAL)
+            encoder, _ = self.models()
+            vectors_BD = encoder.encode_image([pictures[d] for d in new], ORIGINAL)
             fresh = dict(zip(new, vectors_BD, strict=True))
-            self.cache.put(self.encoder.name, fresh)
+            self.cache.put(self.stamp.encoder, fresh)
             found |= fresh
         return found
 
     def passages(self, texts: Sequence[str]) -> list[Vector]:
         """A vector for each text, in the order given; the new ones are encoded in one call."""
         digests = [text_digest(text) for text in texts]
-        found = self.cache.get(self.text.name, self.text.width, digests)
+        found = self.cache.get(self.stamp.text, self.stamp.text_width, digests)
         new = {d: t for d, t in zip(digests, texts, strict=True) if d not in found}
         if new:
-            vectors_BD = self.text.encode_passages(list(new.values()))
+            _, text = self.models()
+            vectors_BD = text.encode_passages(list(new.values()))
             fresh = dict(zip(new, vectors_BD, strict=True))
-            self.cache.put(self.text.name, fresh)
+            self.cache.put(self.stamp.text, fresh)
             found |= fresh
         return [found[d] for d in digests]
 
@@ -132,7 +137,7 @@ class Encoding:
 
         An item has two vectors at most; what is beyond twice that is of documents long gone.
         """
-        self.cache.trim((self.encoder.name, self.text.name), 4 * items + 10_000)
+        self.cache.trim((self.stamp.encoder, self.stamp.text), 4 * items + 10_000)
 
 
 def text_digest(text: str) -> str:

@@ -170,7 +170,7 @@ class CountingReader(LabelReader):
 
     calls = 0
 
-    def read(self, picture: Image.Image) -> str:
+    def _figure(self, picture: Image.Image) -> str:
         self.calls += 1
         return f"width {picture.width}"
 
@@ -179,7 +179,8 @@ def test_a_digest_is_read_once_for_each_setting(tmp_path: Path) -> None:
     picture = Image.new("RGB", (30, 30))
     cache = OcrCache(tmp_path / "new folder" / "labels.db")
     first = CountingReader(cache=cache)
-    assert [first.labels(d, picture) for d in "aab"] == ["width 30"] * 3
+    for digests in ("a", "ab", "b"):
+        assert first.labels(dict.fromkeys(digests, picture)) == dict.fromkeys(digests, "width 30")
     assert first.calls == 2
     assert (first.known("a"), first.known("c")) == ("width 30", None)
     cache.close()
@@ -190,7 +191,7 @@ def test_a_digest_is_read_once_for_each_setting(tmp_path: Path) -> None:
         for changed in ({}, {"threads": 1}, {"box_threshold": 0.4})
     )
     for each in (again, threads, other):
-        each.labels("a", picture)
+        each.labels({"a": picture})
     assert (again.calls, threads.calls, other.calls) == (0, 0, 1)
 
 
@@ -203,7 +204,8 @@ def test_empty_labels_are_cached_too(tmp_path: Path) -> None:
 
 def test_without_a_cache_every_picture_is_read() -> None:
     reader = CountingReader()
-    assert [reader.labels("a", Image.new("RGB", (9, 9))) for _ in range(2)] == ["width 9"] * 2
+    for _ in range(2):
+        assert reader.labels({"a": Image.new("RGB", (9, 9))}) == {"a": "width 9"}
     assert reader.calls == 2
 
 
@@ -244,11 +246,14 @@ def test_a_cache_that_cannot_be_opened_or_written_is_named(tmp_path: Path) -> No
         cache.put("a", "s", "text")
 
 
-def test_one_engine_serves_many_threads(reader: LabelReader) -> None:
+def test_one_reader_serves_many_threads_and_reads_many_pictures(reader: LabelReader) -> None:
     words = ["Torque", "Lens", "Proton", "Enzyme"]
     pictures = [drawn([(30, 30, word)], (200, 100)) for word in words]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(reader.read, pictures)) == words
+    several = LabelReader(OcrSettings.for_many(2))
+    given = dict(zip("abcd", pictures, strict=True))
+    assert several.labels(given) == dict(zip("abcd", words, strict=True))
 
 
 def test_a_flight_of_steps_is_no_row() -> None:

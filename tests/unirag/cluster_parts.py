@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from PIL import Image
 
 from data.ocr import LabelCache
-from tests.unirag.test_indexing import Reads, Thumbnails, WordCounts
+from tests.unirag.test_indexing import STAMP, Reads, Thumbnails, WordCounts
 from unirag.vectors import Encoding, Vectors
 
 
@@ -21,7 +22,10 @@ class KeptReads(Reads):
         super().__init__()
         self._cache, self._kill = cache, kill
 
-    def labels(self, digest: str, picture: Image.Image) -> str:
+    def labels(self, pictures: Mapping[str, Image.Image]) -> dict[str, str]:
+        return {digest: self._labels(digest) for digest in pictures}
+
+    def _labels(self, digest: str) -> str:
         self.calls += 1
         text = self._cache.get(digest, "reads")
         if text is None:
@@ -45,4 +49,4 @@ class KeptReads(Reads):
 
 
 def fakes(kill: Path | None, vectors: Vectors, labels: LabelCache):
-    return Encoding(Thumbnails(), WordCounts(), vectors), KeptReads(labels, kill)
+    return Encoding(STAMP, lambda: (Thumbnails(), WordCounts()), vectors), KeptReads(labels, kill)

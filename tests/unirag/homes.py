@@ -58,6 +58,10 @@ class FakeApp(App):
         super().__init__(config.load(home=root, ocr=False, qdrant_url=url))
         self.encoder, self.text, self._client = encoder(), WordCounts(), client
 
+    @property
+    def names(self) -> tuple[str, str]:
+        return self.encoder.name, self.text.name
+
     def open_store(self, stamp: Stamp | None, *, beside: bool = False) -> VectorStore:
         if self._client is None:
             return super().open_store(stamp, beside=beside)

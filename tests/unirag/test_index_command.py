@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,18 @@ def test_ctrl_c_says_how_to_go_on(
     said = unirag(f"index {tmp_path}")
     assert said.code == 130
     assert "what is stored stays, and the same command goes on from there" in said.err
+
+
+def test_where_nothing_changed_no_model_is_loaded(place: Any) -> None:
+    code = (
+        "import sys, unirag\n"
+        "with unirag.open() as app:\n"
+        "    [report] = app.index(sys.argv[1:])\n"
+        "assert report.unchanged and not report.new, report\n"
+        "assert 'torch' not in sys.modules and 'onnxruntime' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(place.cards)], check=True)
+    assert place.stored() == place.before
 
 
 def test_time_left_is_told_when_something_can_be_said() -> None:

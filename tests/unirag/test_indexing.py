@@ -8,7 +8,7 @@ import sys
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -79,9 +79,9 @@ class Reads:
     def __init__(self, words: str = "focal point") -> None:
         self.words, self.calls = words, 0
 
-    def labels(self, digest: str, picture: Image.Image) -> str:
-        self.calls += 1
-        return self.words
+    def labels(self, pictures: Mapping[str, Image.Image]) -> dict[str, str]:
+        self.calls += len(pictures)
+        return dict.fromkeys(pictures, self.words)
 
     def known(self, digest: str) -> str | None:
         return None
@@ -100,7 +100,9 @@ class Bench:
         self.assets = Assets(root / "assets")
         self.manifest = Manifest(root / "manifest.db")
         self.ocr = Reads()
-        self.encoding = Encoding(Thumbnails(), WordCounts(), VectorCache(root / "vectors.db"))
+        self.encoder, self.text = Thumbnails(), WordCounts()
+        cache = VectorCache(root / "vectors.db")
+        self.encoding = Encoding(STAMP, lambda: (self.encoder, self.text), cache)
         self.indexer = Indexer(
             self.store,
             self.manifest,
@@ -121,9 +123,8 @@ class Bench:
 
     def encoded(self) -> tuple[int, int]:
         """How many pictures and texts were encoded since the last call."""
-        encoder, text = self.encoding.encoder, self.encoding.text
-        counts = encoder.encoded, text.encoded  # type: ignore[attr-defined]
-        encoder.encoded = text.encoded = 0  # type: ignore[attr-defined]
+        counts = self.encoder.encoded, self.text.encoded
+        self.encoder.encoded = self.text.encoded = 0
         return counts
 
     def ids(self) -> dict[str, str]:
@@ -274,13 +275,13 @@ def test_pictures_of_many_documents_are_encoded_in_batches(
         Image.new("RGB", (16, 16), (n, n, n)).save(folder / f"{n:02}.png")
     Image.new("RGB", (16, 16), (7, 7, 7)).save(folder / "again.png")
     batches: list[int] = []
-    encode = bench.encoding.encoder.encode_image
+    encode = bench.encoder.encode_image
 
     def counted(images: Sequence[Image.Image], style: str = "auto") -> np.ndarray:
         batches.append(len(images))
         return encode(images, style)
 
-    bench.encoding.encoder.encode_image = counted  # type: ignore[method-assign]
+    bench.encoder.encode_image = counted  # type: ignore[method-assign]
     seen: list[tuple[int, int]] = []
     report = bench.indexer.index(
         folder, "photos", progress=lambda p: seen.append((p.documents, p.total))

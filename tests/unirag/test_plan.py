@@ -88,8 +88,8 @@ def test_rates_are_measured_after_a_batch_that_warms_up() -> None:
     encoder, text, ocr = Thumbnails(), WordCounts(), Reads()
     ticks = count()  # a second for each look at the clock: three batches until it is enough
     rates = measure("a CPU", False, encoder, text, ocr, lambda: float(next(ticks)))
-    assert (rates.pictures, rates.texts, rates.labels) == (16.0, 64.0, 2.0)
-    assert (encoder.encoded, text.encoded, ocr.calls) == (4 * 16, 4 * 64, 4 * 2)
+    assert (rates.pictures, rates.texts, rates.labels) == (16.0, 64.0, 16.0)
+    assert (encoder.encoded, text.encoded, ocr.calls) == (4 * 16, 4 * 64, 4 * 16)
     assert measure("a CPU", False, encoder, text, None, lambda: float(next(ticks))).labels is None
 
 

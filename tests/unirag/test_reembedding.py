@@ -105,6 +105,26 @@ def test_what_comes_out_is_what_indexing_would_have_made(place: Place) -> None:
         assert place.index(app).unchanged == 6
 
 
+class Renamed(SmallerThumbnails):
+    """Other files under the name of those that indexed."""
+
+    name = Thumbnails.name
+
+
+def test_a_model_of_another_width_under_the_same_name_is_refused(place: Place) -> None:
+    with place.open(Renamed) as app:
+        with pytest.raises(Mismatch, match=r"image_width 192.*run `unirag reembed`"):
+            app.search("light")
+        (place.books / "more.md").write_text("# More\n\nLight is refracted.\n")
+        with pytest.raises(Mismatch, match="image_width"):
+            place.index(app)
+    with place.open(Renamed) as app:
+        assert app.reembed().items == 11
+    with place.open(Renamed) as app:
+        assert place.index(app).new == 1
+        assert app.search("light").hits
+
+
 def test_and_back_again(place: Place) -> None:
     for _ in range(2):
         with place.open() as app:
@@ -319,8 +339,9 @@ def test_the_command_line(
     unirag: Any, tmp_path: Path, embedded: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
-    monkeypatch.setattr(App, "encoder", SmallerThumbnails())
-    monkeypatch.setattr(App, "text", FakeApp(tmp_path / "unused").text)
+    fake = FakeApp(tmp_path / "unused", SmallerThumbnails)
+    for name in ("encoder", "text", "names"):
+        monkeypatch.setattr(App, name, getattr(fake, name))
     monkeypatch.setenv("UNIRAG_OCR", "false")
     assert "unirag reembed" in unirag(f"search light --home {home}").err
     copy = Path(shutil.copytree(home, tmp_path / "copy"))

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from data.cores import cores
 from data.errors import BadInput
-from data.ocr import LabelReader
+from data.ocr import LabelReader, OcrSettings
 from unirag import config
 from unirag.app import App
 from unirag.cli.arguments import ConfigOption, HomeOption, JsonOption, ProfileOption
@@ -52,7 +53,8 @@ def plan(
         err.print("measuring how fast this machine encodes …")
         device = choose_device(settings.device)
         gpu = device.startswith("cuda")
-        reader = LabelReader() if settings.ocr else None  # a cache would be faster than it is
+        # a cache would be faster than it is
+        reader = LabelReader(OcrSettings.for_many(cores())) if settings.ocr else None
         rates = measure(describe_device(device), gpu, unirag.encoder, unirag.text, reader)
         widths = Widths(unirag.encoder.width, unirag.text.width)
     share = sample.figures if figures is None else figures
