@@ -31,7 +31,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from benchmarks.environment import HERE, describe
 
-STALL = 10  # seconds of reading.stall_seconds, so that the file that hangs costs no two minutes
+STALL = 5  # seconds of reading.stall_seconds, so that the file that hangs costs no two minutes
 LINES = 1_000_000  # of the page that takes longer than that
 
 

@@ -108,20 +108,10 @@ class Parts:
         trained, follow = self._trained, self.settings.follow_styles
         if self.profile.encoder == "mini":
             assert trained is not None
-            encoder = mini_encoder(trained, cnn, self.text, device, follow)
-        else:
-            model, dtype = self.profile.image, choose_dtype(device)
-            encoder = openclip_encoder(
-                model.name,
-                self.models.locate(model),
-                trained,
-                cnn,
-                self.text,
-                device,
-                dtype,
-                follow,
-            )
-        return encoder
+            return mini_encoder(trained, cnn, self.text, device, follow)
+        model, dtype = self.profile.image, choose_dtype(device)
+        folder = self.models.locate(model)
+        return openclip_encoder(model.name, folder, trained, cnn, self.text, device, dtype, follow)
 
     @property
     def _trained(self) -> Path | None:
