@@ -33,7 +33,7 @@ from unirag.api.settings import ApiKeys, ServiceSettings
 from unirag.cluster import ClusterSettings
 from unirag.search import SearchSettings
 
-__all__ = ["ChatSettings", "Settings", "load"]
+__all__ = ["ChatSettings", "Dtype", "Settings", "load"]
 
 _PREFIX = "UNIRAG_"
 _TEST_PREFIX = "UNIRAG_TEST_"  # read by the tests only
@@ -47,6 +47,11 @@ class ChatSettings(BaseModel):
     url: str | None = None
     model: str | None = None
     api_key: SecretStr | None = None
+
+
+# auto: bf16 where the hardware computes in it. Then results depend a little on the machine, and on
+# what was encoded together.
+Dtype = Literal["auto", "float32", "bfloat16"]
 
 
 class Settings(BaseSettings):
@@ -68,6 +73,7 @@ class Settings(BaseSettings):
     text_model: str | None = None
     speech_model: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Dtype = "auto"  # of the text, OpenCLIP and chat models
     ocr: bool = True
     engine: Literal["local", "ray"] = "local"  # which machines read and encode
     reading: ReadingSettings = ReadingSettings()

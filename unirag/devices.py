@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from data.errors import BadSetting
+from unirag.config import Dtype
 
 __all__ = ["choose_device", "choose_dtype", "describe_device"]
 
@@ -29,8 +30,10 @@ def choose_device(wish: str = "auto") -> str:
     return wish
 
 
-def choose_dtype(device: str) -> torch.dtype:
-    """bf16 where the hardware computes in it, else fp32."""
+def choose_dtype(device: str, wish: Dtype = "auto") -> torch.dtype:
+    """`auto` is bf16 where the hardware computes in it, else fp32."""
+    if wish != "auto":
+        return torch.float32 if wish == "float32" else torch.bfloat16
     if device.startswith("cuda"):
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
         return torch.bfloat16 if fast else torch.float32

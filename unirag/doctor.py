@@ -20,6 +20,7 @@ import httpx
 from packaging.requirements import InvalidRequirement, Requirement
 
 from data.errors import BadSetting
+from unirag.config import Dtype
 from unirag.model_sources import PathSource
 from unirag.models import Model, ModelStore
 from unirag.profiles import Profile
@@ -51,6 +52,7 @@ def examine(
     home: Path,
     *,
     device: str = "auto",
+    dtype: Dtype = "auto",
     qdrant_url: str | None = None,
     holder: Callable[[Path], str | None] = lambda _: None,
 ) -> Iterator[Check]:
@@ -67,7 +69,7 @@ def examine(
     yield from (_extra(name, *extra) for name, extra in _EXTRAS.items())
     if qdrant_url:
         yield _qdrant(qdrant_url)
-    yield _device(device)
+    yield _device(device, dtype)
 
 
 def worst(checks: Iterable[Check]) -> State:
@@ -179,14 +181,14 @@ def _qdrant(url: str) -> Check:
     return Check("Qdrant server", "ok", f"{url} is ready")
 
 
-def _device(wish: str) -> Check:
+def _device(wish: str, wished: Dtype) -> Check:
     from unirag.devices import choose_device, choose_dtype, describe_device
 
     try:
         device = choose_device(wish)
     except BadSetting as error:
         return Check("device", "fail", str(error), "set UNIRAG_DEVICE=auto")
-    dtype = str(choose_dtype(device)).removeprefix("torch.")
+    dtype = str(choose_dtype(device, wished)).removeprefix("torch.")
     cores = os.cpu_count() or 1
     return Check(
         "device",

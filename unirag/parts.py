@@ -109,7 +109,7 @@ class Parts:
         if self.profile.encoder == "mini":
             assert trained is not None
             return mini_encoder(trained, cnn, self.text, device, follow)
-        model, dtype = self.profile.image, choose_dtype(device)
+        model, dtype = self.profile.image, choose_dtype(device, self.settings.dtype)
         folder = self.models.locate(model)
         return openclip_encoder(model.name, folder, trained, cnn, self.text, device, dtype, follow)
 
@@ -132,7 +132,9 @@ class Parts:
         model = self.profile.text
         folder = self.models.locate(model)
         device = choose_device(self.settings.device)
-        return SentenceRetriever(model.name, folder, device, choose_dtype(device))
+        return SentenceRetriever(
+            model.name, folder, device, choose_dtype(device, self.settings.dtype)
+        )
 
     @once
     def chat(self) -> ChatModel:
@@ -146,7 +148,9 @@ class Parts:
         model = self.profile.chat
         folder = self.models.locate(model)
         device = choose_device(self.settings.device)
-        return TransformersChat(model.name, folder, device, choose_dtype(device))
+        return TransformersChat(
+            model.name, folder, device, choose_dtype(device, self.settings.dtype)
+        )
 
     @property
     def names(self) -> tuple[str, str]:

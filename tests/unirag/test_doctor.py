@@ -158,6 +158,8 @@ def test_a_qdrant_server_ready_not_ready_and_gone(tmp_path, server):
 def test_the_cpu_decides_the_number_format(tmp_path, monkeypatch, abilities, dtype):
     monkeypatch.setattr(devices.torch.cpu, "get_capabilities", lambda: abilities)
     assert choose_dtype("cpu") == dtype
+    assert choose_dtype("cpu", "float32") == torch.float32
+    assert choose_dtype("cpu", "bfloat16") == torch.bfloat16
     assert str(dtype).removeprefix("torch.") in run(tmp_path, device="cpu")["device"].found
 
 

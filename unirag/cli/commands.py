@@ -346,6 +346,7 @@ def doctor(
         models,
         settings.home,
         device=settings.device,
+        dtype=settings.dtype,
         qdrant_url=settings.qdrant_url,
         holder=lambda root: Home(root).holder(),
     )
