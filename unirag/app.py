@@ -114,10 +114,15 @@ class App(Library):
             else:
                 yield event
 
+    def check(self) -> None:
+        """Load what a search needs: what is missing or damaged shows before the first one."""
+        _ = self.searcher
+        self.store.count()
+
     def load(self) -> None:
         """Load what a question needs, which otherwise the first one waits for."""
-        self.store.count()
-        _ = self.searcher, self.chat
+        self.check()
+        _ = self.chat
         self.text.encode_queries(["a question"])
 
 

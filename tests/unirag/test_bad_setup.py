@@ -278,6 +278,12 @@ CASES = {
         3,
         r"image model .* is not in .*; run `unirag models pull --profile mini`",
     ),
+    "models-missing-to-serve": (
+        no_models,
+        "serve --port 0",
+        3,
+        r"image model .* is not in .*; run `unirag models pull --profile mini`",
+    ),
     "model-cut-off": (
         damaged_model("image", lambda w: os.truncate(w, 99)),
         ASK,

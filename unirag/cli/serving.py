@@ -58,7 +58,7 @@ def mcp(
     from unirag.mcp_server import create
 
     with App(config.load(config_file, home=home, profile=profile)) as unirag:
-        unirag.store.count()  # what is missing or damaged shows before the first request
+        unirag.check()
         create(unirag).run()
 
 
@@ -88,7 +88,7 @@ def _run(unirag: App, door: socket.socket) -> None:
 
     from unirag.api.service import create
 
-    unirag.store.count()  # what is missing or damaged shows before the first request
+    unirag.check()
     api = create(unirag)
     page = _add_page(api)
 
