@@ -41,14 +41,15 @@ def test_killed_again_and_again_it_ends_the_same(tmp_path: Path) -> None:
     subprocess.run(command("calm"), check=True, **options)  # type: ignore[call-overload]
     calm = time.perf_counter() - began
     rng = random.Random(7)
-    run_killed(command("killed"), KILLS, 0.8 * calm, rng, **options)
-    same = compare(collection(tmp_path / "calm"), collection(tmp_path / "killed"))
-    assert same.same, same
-    assert same.largest_difference < 1e-6  # the fakes do not depend on their batch
-    assert same.items > 150
-    manifest = Manifest(tmp_path / "killed" / "manifest.db")
-    for name, folder in (("sample", SAMPLE), ("papers", papers)):
-        journal = manifest.journal(name)
-        assert journal.keys() == {document.source for document in scan(folder)}
-        assert {entry.state for entry in journal.values()} == {"stored"}
-    manifest.close()
+    homes = run_killed(lambda n: command(f"killed-{n}"), KILLS, 0.8 * calm, rng, **options)
+    for home in (tmp_path / f"killed-{n}" for n in range(homes)):
+        same = compare(collection(tmp_path / "calm"), collection(home))
+        assert same.same, same
+        assert same.largest_difference < 1e-6  # the fakes do not depend on their batch
+        assert same.items > 150
+        manifest = Manifest(home / "manifest.db")
+        for name, folder in (("sample", SAMPLE), ("papers", papers)):
+            journal = manifest.journal(name)
+            assert journal.keys() == {document.source for document in scan(folder)}
+            assert {entry.state for entry in journal.values()} == {"stored"}
+        manifest.close()

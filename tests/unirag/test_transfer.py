@@ -418,8 +418,8 @@ def test_the_command_line(unirag: Any, tmp_path: Path, monkeypatch: pytest.Monke
     book = write_book(tmp_path / "book", 1)
     with FakeApp(tmp_path / "one") as app:
         app.index([book], corpus="optics")
-    monkeypatch.setattr(App, "encoder", app.encoder)
-    monkeypatch.setattr(App, "text", app.text)
+    for name in ("encoder", "text", "names"):
+        monkeypatch.setattr(App, name, getattr(app, name))
     monkeypatch.setenv("UNIRAG_OCR", "false")
     file = tmp_path / "optics.unirag"
     said = unirag(f"corpora export optics {file} --home {tmp_path / 'one'} --json")

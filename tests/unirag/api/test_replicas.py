@@ -60,8 +60,8 @@ def shared(place: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(
         ServerStore,
         "connect",
-        lambda url, key, name, stamp, settings, beside: ServerStore(
-            client, name, stamp, settings, beside=beside
+        lambda url, key, name, stamp, settings, quantization, beside: ServerStore(
+            client, name, stamp, settings, quantization, beside=beside
         ),
     )
     monkeypatch.setenv("UNIRAG_QDRANT_URL", "http://127.0.0.1:6333")
