@@ -115,6 +115,9 @@ def test_generation_stops_when_the_client_goes(live: Any, chat: Any) -> None:
             for line in reply.iter_lines():
                 if line == "event: sentence":
                     break
+            until = time.monotonic() + 20
+            while not chat.asked and time.monotonic() < until:  # what came so far is quoted
+                time.sleep(0.01)
         assert chat.stopped.wait(20)
         chat.said = "Light bends when it enters glass because it slows down there. [1]"
         again = client.post("/v1/ask", json=QUESTION)  # the turn was given back
