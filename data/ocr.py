@@ -31,7 +31,7 @@ __all__ = ["LabelCache", "LabelReader", "OcrCache", "OcrSettings"]
 
 _POSTPROCESSING = 1  # part of the stamp: raise it when the text made from the same boxes changes
 _SMALLEST_SIDE = 8  # pixels; no letter fits below
-_MOST = 8  # engines, each with up to 150 MB
+_MOST = 8  # engines; the second took 100 MB (benchmarks/index.md)
 _WIDEST = 8  # times the height; a wider picture gets black bars to a quarter of its width
 _SCHEMA = """CREATE TABLE IF NOT EXISTS labels (
     digest TEXT NOT NULL, stamp TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (digest, stamp)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import httpx
-import numpy as np
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import (
     ApiException,
@@ -24,16 +23,24 @@ from qdrant_client.http.exceptions import (
 
 from data.errors import BadInput, BadSetting, Mismatch, Missing, UniragError
 from data.records import Channel, Item
+from retrieval.server_records import (
+    EXACT,
+    QUANTIZED,
+    RESCORED,
+    from_record,
+    native,
+    quantization_of,
+    to_filter,
+    to_point,
+)
 from retrieval.server_settings import ServerSettings
 from retrieval.store import (
-    OVERSAMPLING,
     PAYLOAD_INDEXES,
     RRF_K,
     ChannelQuery,
     Point,
     Quantization,
     Scored,
-    SparseVector,
     Stamp,
     Where,
 )
@@ -46,21 +53,6 @@ _BATCH = 256  # points in one request: about 3 MB
 _DEPTH = 100
 _NO_INDEXING = 0  # kB: as Qdrant has it, vectors are not indexed at all
 _TICK = 1.0  # seconds
-_QUANTIZED: dict[str, models.ScalarQuantization | models.BinaryQuantization] = {
-    "scalar": models.ScalarQuantization(
-        scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
-    ),
-    "binary": models.BinaryQuantization(
-        binary=models.BinaryQuantizationConfig(
-            always_ram=True, query_encoding=models.BinaryQuantizationQueryEncoding.SCALAR8BITS
-        )
-    ),
-}
-# without meaning where vectors are not quantised
-_RESCORED = models.SearchParams(
-    quantization=models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
-)
-_EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
 _THIS_MACHINE = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -111,7 +103,7 @@ class ServerStore:
         for name in PAYLOAD_INDEXES:
             if name not in stored.payload_schema:  # new, or made before there was this index
                 self._call(lambda n=name: self._index_payload(n))  # type: ignore[misc]
-        if quantization and _quantization(stored.config) != quantization:
+        if quantization and quantization_of(stored.config) != quantization:
             self._call(self._quantize)
         if stored.config.optimizer_config.indexing_threshold == _NO_INDEXING:
             # A load was killed, or another process is at one: that one only becomes slower.
@@ -172,7 +164,7 @@ class ServerStore:
                 vectors_config={"image": dense(stamp.image_width), "text": dense(stamp.text_width)},
                 sparse_vectors_config={"bm25": bm25},
                 metadata=stamp.to_json(),
-                quantization_config=_QUANTIZED.get(self._quantization or "none"),
+                quantization_config=QUANTIZED.get(self._quantization or "none"),
                 shard_number=self._settings.shard_number,
                 replication_factor=self._settings.replication_factor,
                 write_consistency_factor=self._settings.write_consistency_factor,
@@ -189,7 +181,7 @@ class ServerStore:
             vectors_config={
                 name: models.VectorParamsDiff(on_disk=on_disk) for name in ("image", "text")
             },
-            quantization_config=_QUANTIZED.get(self._quantization or "none")
+            quantization_config=QUANTIZED.get(self._quantization or "none")
             or models.Disabled.DISABLED,
         )
 
@@ -199,7 +191,7 @@ class ServerStore:
     def upsert(self, points: Sequence[Point]) -> None:
         self._check_current()
         for start in range(0, len(points), _BATCH):
-            batch = [_point(p) for p in points[start : start + _BATCH]]
+            batch = [to_point(p) for p in points[start : start + _BATCH]]
             self._call(lambda b=batch: self._client.upsert(self._collection, b, wait=True))  # type: ignore[misc]
         self._written += len(points)
         if self._written > self._settings.bulk_points and not self._loading:
@@ -217,13 +209,13 @@ class ServerStore:
     ) -> list[Scored]:
         if not queries:
             return []
-        condition = _filter(where)
+        condition = to_filter(where)
         if len(queries) == 1:
             request: dict[str, Any] = {
-                "query": _native(queries[0].vector),
+                "query": native(queries[0].vector),
                 "using": queries[0].channel,
                 "query_filter": condition,
-                "search_params": _RESCORED,
+                "search_params": RESCORED,
             }
         else:
             depth = max(_DEPTH, limit)
@@ -233,11 +225,11 @@ class ServerStore:
                 ),
                 "prefetch": [
                     models.Prefetch(
-                        query=_native(q.vector),
+                        query=native(q.vector),
                         using=q.channel,
                         limit=depth,
                         filter=condition,
-                        params=_RESCORED,
+                        params=RESCORED,
                     )
                     for q in queries
                 ],
@@ -261,11 +253,11 @@ class ServerStore:
         among = models.Filter(must=[models.HasIdCondition(has_id=ids)])
         requests = [
             models.QueryRequest(
-                query=_native(q.vector),
+                query=native(q.vector),
                 using=q.channel,
                 filter=among,
                 limit=len(ids),
-                params=_EXACT,
+                params=EXACT,
             )
             for q in queries
         ]
@@ -292,7 +284,7 @@ class ServerStore:
 
     def points(self, where: Where = Where()) -> Iterator[Point]:
         for record in self._records(where, _BATCH, with_vectors=True):
-            yield _read_point(record)
+            yield from_record(record)
 
     def _records(self, where: Where, page: int, with_vectors: bool) -> Iterator[models.Record]:
         offset: Any = None
@@ -300,7 +292,7 @@ class ServerStore:
             records, offset = self._call(
                 lambda o=offset: self._client.scroll(  # type: ignore[misc]
                     self._collection,
-                    scroll_filter=_filter(where),
+                    scroll_filter=to_filter(where),
                     limit=page,
                     offset=o,
                     with_payload=True,
@@ -313,13 +305,13 @@ class ServerStore:
 
     def count(self, where: Where = Where()) -> int:
         return self._call(
-            lambda: self._client.count(self._collection, count_filter=_filter(where))
+            lambda: self._client.count(self._collection, count_filter=to_filter(where))
         ).count
 
     def tally(self, field: str, where: Where = Where()) -> dict[str, int]:
         answer = self._call(
             lambda: self._client.facet(
-                self._collection, field, facet_filter=_filter(where), limit=100_000, exact=True
+                self._collection, field, facet_filter=to_filter(where), limit=100_000, exact=True
             )
         )
         return {str(h.value): h.count for h in answer.hits}
@@ -332,7 +324,7 @@ class ServerStore:
             self._call(lambda: self._client.delete(self._collection, selector, wait=True))
 
     def delete_where(self, where: Where) -> None:
-        condition = _filter(where)
+        condition = to_filter(where)
         if condition is None:
             raise BadInput("delete_where needs at least one condition; expected a corpus or source")
         self._check_current()
@@ -415,57 +407,7 @@ class ServerStore:
             ) from error
 
 
-def _quantization(config: models.CollectionConfig) -> Quantization:
-    match config.quantization_config:
-        case models.ScalarQuantization():
-            return "scalar"
-        case models.BinaryQuantization():
-            return "binary"
-        case _:
-            return "none"
-
-
 def _no_address(url: str, reason: object) -> BadSetting:
     return BadSetting(
         f"setting qdrant_url: got {url!r} ({reason}); expected such as http://127.0.0.1:6333"
     )
-
-
-def _point(point: Point) -> models.PointStruct:
-    vectors: dict[str, Any] = {"bm25": _native(point.bm25)}
-    if point.image is not None:
-        vectors["image"] = _native(point.image)
-    if point.text is not None:
-        vectors["text"] = _native(point.text)
-    return models.PointStruct(id=point.item.id, vector=vectors, payload=point.item.to_json())
-
-
-def _read_point(record: models.Record) -> Point:
-    vectors: Any = record.vector
-    bm25 = vectors["bm25"]
-    dense = {
-        name: np.asarray(vectors[name], np.float32) if name in vectors else None
-        for name in ("image", "text")
-    }
-    return Point(
-        Item.from_json(record.payload or {}),
-        dense["image"],
-        dense["text"],
-        SparseVector(tuple(bm25.indices), tuple(bm25.values)),
-    )
-
-
-def _native(vector: Any) -> Any:
-    if isinstance(vector, SparseVector):
-        return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
-    return vector.tolist()
-
-
-def _filter(where: Where) -> models.Filter | None:
-    must: list[Any] = [
-        models.FieldCondition(key=name, match=models.MatchAny(any=list(values)))
-        for name, values in where.conditions()
-    ]
-    if where.ids:
-        must.append(models.HasIdCondition(has_id=list(where.ids)))
-    return models.Filter(must=must) if must else None

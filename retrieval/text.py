@@ -16,8 +16,8 @@ from retrieval.encoder import Vectors, unit
 
 __all__ = ["SentenceRetriever"]
 
-# Tokens of a batch. On a CPU more leave its caches (benchmarks/index.md), on a GPU fewer leave it
-# idle.
+# Tokens of a batch: on a CPU within a tenth of the best that was tried, in fp32 and in bf16
+# (benchmarks/index.md); on a GPU not measured.
 _TOKENS = {"cpu": 2048, "cuda": 65_536}
 
 
