@@ -73,6 +73,8 @@ def demo(
     home = home or user_data_path("unirag") / "demo"
     cards = Path(data.sample.__file__).parent
     err.rule("Indexing the sample corpus")
+    with App(config.load(home=home)) as unirag:
+        unirag.add_corpus("sample", cards)  # may have been indexed from another clone
     index_command(config.load(home=home), [cards], corpus="sample", prune=True)
     err.rule("Asking one question")
     out.print(f"[bold]{_QUESTION}[/]\n")
