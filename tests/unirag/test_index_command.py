@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from unirag import config
 from unirag.app import App
 from unirag.manifest import Trouble
 from unirag.progress import Progress, Report
@@ -66,6 +67,17 @@ def test_where_nothing_changed_no_model_is_loaded(place: Any) -> None:
     )
     subprocess.run([sys.executable, "-c", code, str(place.cards)], check=True)
     assert place.stored() == place.before
+
+
+def test_the_demo_runs_from_another_clone(
+    unirag: Any, place: Any, chat: Any, tmp_path: Path
+) -> None:
+    home = tmp_path / "demo"
+    with App(config.load(home=home)) as app:
+        app.add_corpus("sample", tmp_path)
+    said = unirag(f"demo --no-serve --home {home}")
+    assert said.code == 0, said
+    assert "sample: cards/refraction-and-snells-law.md" in said.out
 
 
 def test_time_left_is_told_when_something_can_be_said() -> None:
