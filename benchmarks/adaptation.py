@@ -31,7 +31,7 @@ from retrieval.evaluation import ranks
 from retrieval.serving import UniEncoder
 from retrieval.training.views import Views
 from retrieval.uni import Encoded, UniRetrieval
-from unirag.encoders import mini_tower
+from unirag.models.encoders import mini_tower
 
 EXAMPLES, OTHERS = 16, 256
 

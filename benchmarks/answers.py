@@ -4,7 +4,7 @@
     python -m benchmarks.answers table
     python -m benchmarks.answers examples
 
-`run` asks what a book itself answers and what it does not (`unirag/questions.py`): over two books
+`run` asks what a book itself answers and what it does not (`unirag/evaluation/question_generation.py`): over two books
 and three seeds 360 questions and 144. Ours answers all of them, plain RAG and the model alone
 each twelfth. Nothing was trained or chosen on the books of the table. What answers said is not
 kept: it is the books'. `examples` asks the sample corpus, whose texts are our own, and writes 40
@@ -28,8 +28,8 @@ import data.sample
 import unirag
 from benchmarks.environment import CORPORA, HERE, HOME, describe
 from data.records import Answer
-from unirag.answer_evaluation import SYSTEMS, Answered, evaluate_answers, table
-from unirag.questions import Asked, questions, unanswerable
+from unirag.evaluation.answers import SYSTEMS, Answered, evaluate_answers, table
+from unirag.evaluation.question_generation import Asked, questions, unanswerable
 
 RESULTS = HERE / "results" / "answers"
 DOCS = HERE.parent / "docs" / "answers.md"

@@ -23,7 +23,7 @@ from data.ser import figures_of, sample
 from retrieval.card import SHIPPED
 from retrieval.checkpoint import load
 from retrieval.efficientnet import EfficientNetLite0
-from unirag.encoders import mini_tower
+from unirag.models.encoders import mini_tower
 
 BOOK, TURNS = "openstax-physics", {1: 60, 64: 7}
 

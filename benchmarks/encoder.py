@@ -47,8 +47,8 @@ from retrieval.training.methods import METHODS
 from retrieval.training.pairs import CachedPairs
 from retrieval.training.views import Views
 from retrieval.uni import UniRetrieval
-from unirag.encoders import mini_tower
-from unirag.training import Book, RunConfig, Trainer
+from unirag.models.encoders import mini_tower
+from unirag.training.trainer import Book, RunConfig, Trainer
 
 BOOKS = {
     "openstax-college-physics-bundle": 1200,

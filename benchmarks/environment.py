@@ -11,7 +11,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from unirag.devices import choose_device, describe_device
+from unirag.models.devices import choose_device, describe_device
 
 __all__ = ["CORPORA", "HERE", "HOME", "describe"]
 

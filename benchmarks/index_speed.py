@@ -39,8 +39,8 @@ from data.readers.scan import Rejected, scan
 from data.ser import figures_of, sample
 from retrieval.encoder import ORIGINAL, TextRetriever
 from retrieval.text import SentenceRetriever
-from unirag.devices import choose_dtype
-from unirag.indexing import searchable
+from unirag.indexing.indexer import searchable
+from unirag.models.devices import choose_dtype
 
 BOOK = "openstax-physics"
 ALBUMS = (BOOK, "openstax-college-physics-bundle")

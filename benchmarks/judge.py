@@ -3,7 +3,7 @@
     python -m benchmarks.judge [--home DIR] [--corpora DIR]
 
 Fitted on the first modules of a psychology and of an organic chemistry book. What a book asks and
-answers itself (terms, objectives, exercises, figures, statements: `unirag/questions.py`, and terms
+answers itself (terms, objectives, exercises, figures, statements: `unirag/evaluation/question_generation.py`, and terms
 in several wordings) should find something; terms of other books that it never uses, questions more
 than half of whose longer words are not its own, and terms that nobody uses should not. Measured on
 openstax-physics, against an anatomy and a statistics book; questions that take for granted what the
@@ -39,10 +39,10 @@ from data.pictures import open_picture
 from data.readers.cnxml import CnxmlReader
 from data.records import Item
 from unirag.app import App
-from unirag.config import Settings
-from unirag.judge import JudgeSettings, picture_features, word_features
-from unirag.questions import Asked, questions, unanswerable
-from unirag.search import SearchSettings
+from unirag.evaluation.question_generation import Asked, questions, unanswerable
+from unirag.search.answerability import picture_features, word_features
+from unirag.settings import Settings
+from unirag.settings.search import AnswerabilitySettings, SearchSettings
 
 SEED = 42
 MODULES = 60
@@ -195,7 +195,9 @@ def by_picture(app: App, pictures: Pictures) -> dict[str, float]:
     return rates(np.array(refused), np.array([a for _, a in pictures]))
 
 
-def fit(books: Path, folder: Path, draw: random.Random) -> tuple[JudgeSettings, dict[str, Any]]:
+def fit(
+    books: Path, folder: Path, draw: random.Random
+) -> tuple[AnswerabilitySettings, dict[str, Any]]:
     """Words on parts of two books, pictures on the sample corpus; one threshold for both."""
     x, y = [], []
     for name in FITTED:
@@ -215,7 +217,7 @@ def fit(books: Path, folder: Path, draw: random.Random) -> tuple[JudgeSettings, 
         pictures = picture_questions(app, books / FITTED[1], draw, folder / "pictures")
         picture, picture_at = fitted_weights(*picture_rows(app, pictures))
     # shift each bias so that both judgements use the threshold 0.5
-    settings = JudgeSettings(
+    settings = AnswerabilitySettings(
         threshold=0.5, words=_shifted(words, words_at), picture=_shifted(picture, picture_at)
     )
     return settings, {"words": sum(map(len, y)), "pictures": len(pictures)}
@@ -236,7 +238,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fitted, sizes = fit(books, folder, draw)
-        settings = Settings(home=options.home, ocr=False, search=SearchSettings(judge=fitted))
+        settings = Settings(
+            home=options.home, ocr=False, search=SearchSettings(answerability=fitted)
+        )
         with App(settings) as app:
             checked = [
                 Asked(q.text, "checked", place=("?",))

@@ -39,7 +39,7 @@ from benchmarks.environment import CORPORA, HERE, describe
 from data.ocr import LabelReader, OcrSettings
 from data.pictures import open_picture
 from data.reading_order import is_word
-from unirag.devices import describe_device
+from unirag.models.devices import describe_device
 
 TEXT_MODEL = user_data_path("unirag") / "models" / "all-minilm-l6-v2"
 CHOOSE_ON = ("openstax-anatomy-physiology", "openstax-college-physics-bundle")

@@ -30,9 +30,9 @@ from data.ser import SerFigure, figures_of, sample
 from data.styles import restyle
 from retrieval.evaluation import scores
 from retrieval.store import ChannelQuery, Where
-from unirag import config
 from unirag.app import App
-from unirag.evaluation import spoken
+from unirag.evaluation.retrieval import spoken
+from unirag.settings import load_settings
 
 FIGURES, SEED = 300, 0
 UNSEEN, UNSEEN_QUERIES = "halftone", 100
@@ -73,7 +73,7 @@ def book(name: str, root: Path, only: Sequence[str]) -> dict[str, Any]:
     (root / "home").mkdir()
     (CACHE / "labels").mkdir(parents=True, exist_ok=True)  # OCR takes most of a first run
     (root / "home" / "labels.db").symlink_to(CACHE / "labels" / f"{name}.db")
-    with App(config.load(home=root / "home")) as app:
+    with App(load_settings(home=root / "home")) as app:
         app.index([pictures])
 
         def alone(channels: tuple[str, ...]) -> Callable[[int, SerFigure], list[Item]]:

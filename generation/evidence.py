@@ -14,7 +14,7 @@ from data.sentences import sentences
 
 __all__ = ["LABELS", "Embed", "Evidence", "assemble"]
 
-# Texts to unit vectors, (B, D) float32: the text retriever, injected by unirag/app.py.
+# Texts to unit vectors, (B, D) float32: the text retriever, injected by unirag/app/app.py.
 Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 LABELS = "Labels in the figure: "  # before the words that were read in a picture
 

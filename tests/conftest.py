@@ -13,8 +13,8 @@ import pytest
 import torch
 from platformdirs import user_data_path
 
-from unirag.models import ModelStore
-from unirag.profiles import PROFILES
+from unirag.models.profiles import PROFILES
+from unirag.models.store import ModelStore
 
 # before triton: only then does its library too run in the interpreter, where there is no GPU
 if not torch.cuda.is_available():

@@ -18,8 +18,8 @@ from ui.examples import Examples
 from unirag.api.access import Caller
 from unirag.api.errors import NotFound, TooSlow, Unauthorized, public
 from unirag.api.schemas import AskIn
-from unirag.api.state import Service
-from unirag.views import conversation_json
+from unirag.api.service import Service
+from unirag.serialization import conversation_json
 
 __all__ = ["Page", "ask"]
 

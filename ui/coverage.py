@@ -11,8 +11,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from unirag.api.errors import NotFound
-from unirag.api.state import Here, Teacher
-from unirag.views import coverage_line, missing_line
+from unirag.api.service import Here, Teacher
+from unirag.serialization import coverage_line, missing_line
 
 __all__ = ["router"]
 
@@ -42,7 +42,7 @@ such as style sheets and programs, are passed over without a word.</p>
 def page(
     name: str, who: Teacher, here: Here, page: Annotated[int, Query(ge=1, le=100_000)] = 1
 ) -> HTMLResponse:
-    if not who.may_see(name) or here.unirag.manifest.corpus(name) is None:
+    if not who.may_see(name) or here.unirag.catalog.corpus(name) is None:
         raise NotFound("no corpus of this name is here")
     found = here.unirag.coverage(name, _ROWS, (page - 1) * _ROWS)
     return HTMLResponse(

@@ -8,8 +8,8 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from unirag.jobs import Job
-from unirag.views import many
+from unirag.indexing.jobs import Job
+from unirag.serialization import many
 
 __all__ = ["FORMS", "corpora", "jobs", "styles", "usage"]
 

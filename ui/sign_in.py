@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from unirag.api.access import COOKIE, SESSION
 from unirag.api.errors import Unauthorized
-from unirag.api.state import Here
+from unirag.api.service import Here
 
 __all__ = ["router"]
 

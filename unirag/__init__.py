@@ -26,8 +26,8 @@ def open(home: Path | str | None = None, profile: str | None = None, **settings:
 
     Raises `data.errors.Busy` where another process has it open, `BadSetting` for unknown settings.
     """
-    from unirag import config
     from unirag.app import App
+    from unirag.settings import Settings, load_settings
 
     path = Path(home) if home is not None else None
-    return App(config.load(home=path, profile=profile, **settings))
+    return App(load_settings(home=path, profile=profile, **settings))

@@ -20,10 +20,10 @@ import httpx
 from packaging.requirements import InvalidRequirement, Requirement
 
 from data.errors import BadSetting
-from unirag.config import Dtype
-from unirag.model_sources import PathSource
-from unirag.models import Model, ModelStore
-from unirag.profiles import Profile
+from unirag.models.profiles import Profile
+from unirag.models.source import PathSource
+from unirag.models.store import Model, ModelStore
+from unirag.settings import Dtype
 
 __all__ = ["Check", "examine", "worst"]
 
@@ -182,7 +182,7 @@ def _qdrant(url: str) -> Check:
 
 
 def _device(wish: str, wished: Dtype) -> Check:
-    from unirag.devices import choose_device, choose_dtype, describe_device
+    from unirag.models.devices import choose_device, choose_dtype, describe_device
 
     try:
         device = choose_device(wish)

@@ -26,7 +26,7 @@ from retrieval.bm25 import Bm25
 from retrieval.encoder import ORIGINAL, ImageEncoder, TextRetriever
 from retrieval.store import Quantization
 from unirag.app import App
-from unirag.batches import Labels, searchable
+from unirag.indexing.pipeline import Labels, searchable
 
 __all__ = [
     "Machine",
@@ -180,7 +180,7 @@ def weigh(app: App) -> Sample:
         paths = (app.assets.path(digest), app.assets.thumbnail(digest))
         return sum(path.stat().st_size for path in paths if path and path.exists())
 
-    if app.manifest.corpora():  # else there may be no store, and none need be made
+    if app.catalog.corpora():  # else there may be no store, and none need be made
         found = sample_of(app.store.scan(), "this home", kept, app.bm25)
         if found:
             return found

@@ -15,13 +15,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 import ui
-from unirag import config
 from unirag.api.access import COOKIE, Access
+from unirag.api.app_factory import create
 from unirag.api.errors import Unauthorized
-from unirag.api.service import create
-from unirag.api.settings import ApiKey
 from unirag.app import App
-from unirag.manifest import Corpus, Manifest, Stored, Trouble
+from unirag.settings import load_settings
+from unirag.settings.service import ApiKey
+from unirag.workspace.catalog import Catalog, Corpus, Stored, Trouble
 
 STUDENT, TEACHER = "student-key-0123456789", "teacher-key-0123456789"
 KEYS = [
@@ -33,7 +33,7 @@ KEYS = [
 @contextmanager
 def served(home: Path, **settings: Any) -> Iterator[TestClient]:
     """An empty home needs no models for what is tested here."""
-    with App(config.load(home=home, **settings)) as app:
+    with App(load_settings(home=home, **settings)) as app:
         api = create(app)
         ui.mount(api)
         with TestClient(api, follow_redirects=False, raise_server_exceptions=False) as client:
@@ -107,8 +107,8 @@ def test_other_sites_cannot_have_a_browser_change_anything(tmp_path: Path) -> No
 
 
 def test_coverage_names_what_is_not_indexed_and_why(tmp_path: Path) -> None:
-    with closing(Manifest(tmp_path / "home" / "manifest.db")) as manifest:
-        manifest.put_corpus(Corpus("optics", "/books/optics"))
+    with closing(Catalog(tmp_path / "home" / "catalog.db")) as catalog:
+        catalog.put_corpus(Corpus("optics", "/books/optics"))
         cut = [Trouble("b.pdf", "page-3", "b.pdf, page 3: a <broken> picture", dead=False)]
         stored = [
             Stored("a.md", "f", "Lenses", 1, 4),
@@ -116,9 +116,9 @@ def test_coverage_names_what_is_not_indexed_and_why(tmp_path: Path) -> None:
             Stored("c.md", "f", "Blank", 0, 0),
             *(Stored(f"z{n:03}.md", "f", "", 0, 1) for n in range(200)),
         ]
-        manifest.put_documents("optics", stored)
-        manifest.fail("optics", "d.pdf", "f", "d.pdf: not a PDF")
-        manifest.mark("optics", "read", [("e.pdf", "f")])
+        catalog.put_documents("optics", stored)
+        catalog.fail("optics", "d.pdf", "f", "d.pdf: not a PDF")
+        catalog.mark("optics", "read", [("e.pdf", "f")])
     with served(tmp_path / "home", api_keys=KEYS) as client:
         sign_in(client, STUDENT)
         assert client.get("/coverage/optics").status_code == 403
@@ -155,7 +155,7 @@ def test_page_may_load_from_here_only(tmp_path: Path) -> None:
 def test_no_handler_is_offered_as_an_endpoint_and_no_file_is_given_away(tmp_path: Path) -> None:
     with served(tmp_path / "home") as client:
         assert client.get("/gradio_api/info").json()["named_endpoints"] == {}
-        for path in ("/etc/passwd", str(tmp_path / "home" / "manifest.db")):
+        for path in ("/etc/passwd", str(tmp_path / "home" / "catalog.db")):
             assert client.get(f"/gradio_api/file={path}").status_code in (403, 404)
         assert client.get("/gradio_api/proxy=http://127.0.0.1:1/").status_code >= 400
 

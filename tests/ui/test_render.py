@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ui import library, render
-from unirag.jobs import Job
+from unirag.indexing.jobs import Job
 
 
 def hit(name: str, kind: str = "passage", **more: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from data.ocr import LabelCache
 from tests.unirag.test_indexing import STAMP, Reads, Thumbnails, WordCounts
-from unirag.vectors import Encoding, Vectors
+from unirag.workspace.embedding_cache import CachedEncoders, EmbeddingStore
 
 
 class KeptReads(Reads):
@@ -48,5 +48,7 @@ class KeptReads(Reads):
         time.sleep(60)
 
 
-def fakes(kill: Path | None, vectors: Vectors, labels: LabelCache):
-    return Encoding(STAMP, lambda: (Thumbnails(), WordCounts()), vectors), KeptReads(labels, kill)
+def fakes(kill: Path | None, vectors: EmbeddingStore, labels: LabelCache):
+    return CachedEncoders(STAMP, lambda: (Thumbnails(), WordCounts()), vectors), KeptReads(
+        labels, kill
+    )

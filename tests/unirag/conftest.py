@@ -23,10 +23,11 @@ from PIL import Image, ImageDraw
 
 from retrieval.edge import EdgeStore
 from retrieval.store import Stamp
-from unirag import cli, config
+from unirag import cli
 from unirag.app import App
-from unirag.manifest import Manifest
-from unirag.parts import Parts
+from unirag.app.components import Parts
+from unirag.settings import load_settings
+from unirag.workspace.catalog import Catalog
 
 CARDS = {
     "optics.md": """# Refraction
@@ -88,12 +89,12 @@ class Place:
     def stored(self) -> tuple[dict[str, Any], dict[str, str]]:
         """Every item by its id, and the fingerprint of every card, as `before` has them."""
         store = EdgeStore(self.home / "collection", self._stamp)
-        manifest = Manifest(self.home / "manifest.db")
+        catalog = Catalog(self.home / "catalog.db")
         try:
-            return {i.id: i for i in store.scan()}, manifest.fingerprints("cards")
+            return {i.id: i for i in store.scan()}, catalog.fingerprints("cards")
         finally:
             store.close()
-            manifest.close()
+            catalog.close()
 
     @staticmethod
     def claim_png(path: Path, width: int, height: int) -> None:
@@ -124,13 +125,13 @@ def indexed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Indexed:
             patch.delenv(name)
         patch.chdir(root)
         patch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-        with App(config.load(home=root / "home", models=models, ocr=False)) as app:
+        with App(load_settings(home=root / "home", models=models, ocr=False)) as app:
             app.index([root / "cards"])
             stamp = Stamp(
                 "mini", app.encoder.name, app.text.name, app.encoder.width, app.text.width
             )
             items = {item.id: item for item in app.store.scan()}
-            documents = app.manifest.fingerprints("cards")
+            documents = app.catalog.fingerprints("cards")
             return Indexed(root / "home", app.encoder, app.text, stamp, items, documents)
 
 

@@ -14,8 +14,8 @@ from retrieval.encoder import unit
 from retrieval.server import ServerStore
 from retrieval.store import Point, Stamp, VectorStore
 from tests.unirag.test_indexing import Thumbnails, WordCounts
-from unirag import config
 from unirag.app import App
+from unirag.settings import load_settings
 
 __all__ = ["FakeApp", "Server", "SmallerThumbnails", "same", "write_book"]
 
@@ -55,7 +55,7 @@ class FakeApp(App):
         self, root: Path, encoder: type[Thumbnails] = Thumbnails, client: Any = None
     ) -> None:
         url = "http://127.0.0.1:9" if client else None  # which nobody asks
-        super().__init__(config.load(home=root, ocr=False, qdrant_url=url))
+        super().__init__(load_settings(home=root, ocr=False, qdrant_url=url))
         self.encoder, self.text, self._client = encoder(), WordCounts(), client
 
     @property

@@ -17,16 +17,16 @@ from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 
 from retrieval.langchain import UniRetriever
-from unirag import config
 from unirag.app import App
-from unirag.langchain import answers, retriever
+from unirag.integrations.langchain import answers, retriever
+from unirag.settings import load_settings
 
 QUESTION = "Why does light bend when it enters glass?"
 
 
 @pytest.fixture
 def app(place: Any) -> Iterator[App]:
-    with App(config.load()) as opened:
+    with App(load_settings()) as opened:
         yield opened
 
 

@@ -9,16 +9,16 @@ import pytest
 
 from data.errors import BadInput
 from tests.generation.test_answer import Script
-from unirag import config
-from unirag.answer_evaluation import SYSTEMS, evaluate_answers, table, to_json
 from unirag.app import App
+from unirag.evaluation.answers import SYSTEMS, evaluate_answers, table, to_json
+from unirag.settings import load_settings
 
 MARKS = '{"faithfulness": 5, "grounding": 4, "usefulness": 3, "pedagogy": 2}'
 
 
 @pytest.fixture
 def app(place: Any, chat: Any) -> Iterator[App]:
-    with App(config.load()) as opened:
+    with App(load_settings()) as opened:
         yield opened
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from unirag.profiles import PROFILES
+from unirag.models.profiles import PROFILES
 
 pytestmark = pytest.mark.models
 
@@ -94,8 +94,8 @@ def assets_are_a_file(place: Any) -> Callable[[], object]:
 
 def held_elsewhere(place: Any) -> Callable[[], object]:
     script = (
-        "import sys, pathlib, unirag.home as h\n"
-        "home = h.Home(pathlib.Path(sys.argv[1])); home.open()\n"
+        "import sys, pathlib, unirag.workspace.paths as h\n"
+        "home = h.Workspace(pathlib.Path(sys.argv[1])); home.open()\n"
         "print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
@@ -241,17 +241,17 @@ CASES = {
         1,
         r"stamp\.json is damaged; restore it",
     ),
-    "home-manifest": (
-        changed("manifest.db", lambda b: b"words" * 99),
+    "home-catalog": (
+        changed("catalog.db", lambda b: b"words" * 99),
         ASK,
         1,
-        r"manifest\.db: .*cannot be used.*move it away",
+        r"catalog\.db: .*cannot be used.*move it away",
     ),
-    "home-manifest-pages": (
-        changed("manifest.db", lambda b: b[:4096] + b"\xff" * 9_000),
+    "home-catalog-pages": (
+        changed("catalog.db", lambda b: b[:4096] + b"\xff" * 9_000),
         "corpora list",
         1,
-        r"manifest\.db: .*cannot be used.*move it",
+        r"catalog\.db: .*cannot be used.*move it",
     ),
     "home-labels": (
         labels_are_words,

@@ -22,12 +22,13 @@ from data.reading_events import Count, DocumentStart, ItemRead, UnitFailed
 from data.reading_pool import ReaderPool
 from tests.unirag.cluster_parts import KeptReads, fakes
 from tests.unirag.test_indexing import Bench
-from unirag.cluster import ClusterSettings, HomeFiles, Keeper, RayPool
-from unirag.cluster_worker import Task, Worker, share_out
-from unirag.indexing import Wanted, searchable
-from unirag.manifest import Entry
-from unirag.progress import Report
-from unirag.vectors import VectorCache, text_digest
+from unirag.indexing.indexer import Wanted, searchable
+from unirag.indexing.progress import Report
+from unirag.indexing.ray_pool import Keeper, RayPool, WorkspaceFiles
+from unirag.indexing.ray_worker import Task, Worker, share_out
+from unirag.settings.cluster import ClusterSettings
+from unirag.workspace.catalog import Entry
+from unirag.workspace.embedding_cache import EmbeddingCache, text_digest
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = (sys.executable, str(ROOT / "tests" / "data" / "hostile_reader.py"))
@@ -81,7 +82,7 @@ def book(root: Path) -> Path:
 def run(home: Path, book: Path, *, kill: Path | None = None, on_ray: bool = False) -> Report:
     bench = Bench(home)
     bench.indexer.ocr = bench.ocr = KeptReads(OcrCache(home / "labels.db"))
-    files = HomeFiles(home / "vectors.db", home / "labels.db", home / "assets")
+    files = WorkspaceFiles(home / "vectors.db", home / "labels.db", home / "assets")
     bench.indexer.readers = (
         (lambda: RayPool(ClusterSettings(), files, partial(fakes, kill), hostile_pool))
         if on_ray
@@ -91,7 +92,7 @@ def run(home: Path, book: Path, *, kill: Path | None = None, on_ray: bool = Fals
     if on_ray:  # its workers encoded and read all
         assert (bench.encoded(), bench.ocr.calls) == ((0, 0), 0)
     bench.store.close()
-    bench.manifest.close()
+    bench.catalog.close()
     bench.encoding.cache.close()  # type: ignore[attr-defined]
     return report
 
@@ -132,8 +133,13 @@ class Near:
     """A home without a network in between. `begun` are deaths that came before."""
 
     def __init__(self, root: Path, begun: dict[str, int] | None = None) -> None:
-        self._keeper = Keeper(HomeFiles(root / "vectors.db", root / "labels.db", root / "assets"))
-        self.vectors, self.labels = VectorCache(root / "vectors.db"), OcrCache(root / "labels.db")
+        self._keeper = Keeper(
+            WorkspaceFiles(root / "vectors.db", root / "labels.db", root / "assets")
+        )
+        self.vectors, self.labels = (
+            EmbeddingCache(root / "vectors.db"),
+            OcrCache(root / "labels.db"),
+        )
         self.keep, self.end = self._keeper.keep, self._keeper.end
         self.begin = self._keeper.begin
         for key, times in (begun or {}).items():
@@ -202,7 +208,7 @@ def test_tasks_hold_every_unit_once_and_leave_no_worker_idle(tmp_path: Path) -> 
 
 def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="needs the extra `ray`")
-    files = HomeFiles(tmp_path / "v.db", tmp_path / "l.db", tmp_path / "assets")
+    files = WorkspaceFiles(tmp_path / "v.db", tmp_path / "l.db", tmp_path / "assets")
     settings = ClusterSettings(address="127.0.0.1:9")
     with (
         pytest.raises(BadSetting, match=r"no Ray cluster at '127.0.0.1:9' .*ray start --head"),
@@ -213,7 +219,7 @@ def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    files = HomeFiles(tmp_path / "v.db", tmp_path / "l.db", tmp_path / "assets")
+    files = WorkspaceFiles(tmp_path / "v.db", tmp_path / "l.db", tmp_path / "assets")
     with (
         pytest.raises(Missing, match=r"pip install 'unirag\[ray\]'"),
         RayPool(ClusterSettings(), files, partial(fakes, None), hostile_pool),

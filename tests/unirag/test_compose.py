@@ -19,10 +19,10 @@ import yaml
 from typer.testing import CliRunner
 
 from data.errors import BadSetting
-from unirag import config
 from unirag.api.routes import health
 from unirag.cli import serving
 from unirag.cli.commands import app
+from unirag.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -291,7 +291,7 @@ def test_settings_know_every_variable_that_a_container_gets(
     monkeypatch.chdir(tmp_path)
     given = example() | {"UNIRAG_API_KEYS": f"teacher:{KEY}"}
     only(monkeypatch, environment(name, given, gpu))
-    settings = config.load()
+    settings = load_settings()
     assert settings.profile == "mini"
     assert settings.models == Path("/var/lib/unirag/models")
     if name == "service":
@@ -311,7 +311,7 @@ def test_variables_of_unirag_are_settings_so_that_env_can_be_exported(
     """`set -a; . ./.env` and then a command: a UNIRAG_* that is no setting would be refused."""
     monkeypatch.chdir(tmp_path)
     only(monkeypatch, example() | {"UNIRAG_API_KEYS": KEY})
-    config.load()
+    load_settings()
 
 
 @pytest.mark.parametrize("env", [{}, {"UNIRAG_API_KEYS": ""}])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import BadInput, BadSetting
-from unirag import config
+from unirag.settings import load_settings
 
 
 def test_arguments_beat_environment_beats_file_beats_defaults(
@@ -14,7 +14,7 @@ def test_arguments_beat_environment_beats_file_beats_defaults(
     (tmp_path / "unirag.yaml").write_text("ocr: false\nhome: /from/file\nprofile: base\n")
     monkeypatch.setenv("UNIRAG_HOME", "/from/environment")
     monkeypatch.setenv("UNIRAG_PROFILE", "base")
-    settings = config.load(profile="paper")
+    settings = load_settings(profile="paper")
     assert settings.profile == "paper"
     assert settings.home == Path("/from/environment")
     assert settings.ocr is False
@@ -25,7 +25,7 @@ def test_nested_settings_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNIRAG_CHAT__URL", "http://127.0.0.1:8000/v1")
     monkeypatch.setenv("UNIRAG_CHAT__API_KEY", "hush")
     monkeypatch.setenv("UNIRAG_SEARCH__BM25", "0.25")
-    settings = config.load()
+    settings = load_settings()
     assert settings.chat.url == "http://127.0.0.1:8000/v1"
     assert settings.search.bm25 == 0.25
     assert "hush" not in repr(settings)
@@ -47,19 +47,19 @@ def test_nested_settings_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bad_files_are_refused(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "unirag.yaml").write_text(text)
     with pytest.raises(BadSetting, match=says):
-        config.load()
+        load_settings()
 
 
 def test_unknown_variables_and_missing_files_are_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(BadInput, match="no such file"):
-        config.load(tmp_path / "none.yaml")
+        load_settings(tmp_path / "none.yaml")
     monkeypatch.setenv("UNIRAG_PROFIL", "mini")
     with pytest.raises(BadSetting, match=r"UNIRAG_PROFIL.*did you mean 'profile'"):
-        config.load()
+        load_settings()
 
 
 def test_empty_file_is_no_setting(tmp_path: Path) -> None:
     (tmp_path / "unirag.yaml").write_text("")
-    assert config.load().profile == "mini"
+    assert load_settings().profile == "mini"

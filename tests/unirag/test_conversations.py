@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from unirag.conversations import Conversations
+from unirag.workspace.conversations import Conversations
 
 
 def test_usage_counts_by_day_what_was_asked_answered_and_refused(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from data.errors import BadSetting
-from unirag import devices, doctor
-from unirag.devices import choose_device, choose_dtype
-from unirag.model_files import sha256_of
-from unirag.model_sources import PathSource
-from unirag.models import ModelStore
-from unirag.profiles import PROFILES
+from unirag import doctor
+from unirag.models import devices
+from unirag.models.devices import choose_device, choose_dtype
+from unirag.models.download import sha256_of
+from unirag.models.profiles import PROFILES
+from unirag.models.source import PathSource
+from unirag.models.store import ModelStore
 
 MINI = PROFILES["mini"]
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from data.errors import Missing
 from retrieval.encoder import Seen, unit
-from unirag.evaluation import SPOKEN, TEXT, TEXT_AND_SKETCH, evaluate, spoken
+from unirag.evaluation.retrieval import SPOKEN, TEXT, TEXT_AND_SKETCH, evaluate, spoken
 
 WORDS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1)}
 
@@ -82,6 +82,6 @@ def test_speech_is_read_aloud_and_understood(corpus):
 
 
 def test_speech_without_the_program_says_what_to_install(monkeypatch):
-    monkeypatch.setattr("unirag.evaluation.shutil.which", lambda _: None)
+    monkeypatch.setattr("unirag.evaluation.retrieval.shutil.which", lambda _: None)
     with pytest.raises(Missing, match="apt install espeak-ng"):
         spoken("a heart", lambda _: "")

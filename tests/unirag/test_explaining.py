@@ -11,16 +11,16 @@ import pytest
 from data.records import Item
 from generation.tasks import EXPLAIN, Wanted
 from retrieval.store import Point, Where
-from unirag import config
 from unirag.app import App
-from unirag.sources import choose
+from unirag.search.context_selection import choose
+from unirag.settings import load_settings
 
 EXERCISE = "A ray of light meets glass at 45 degrees. How large is its angle inside the glass?"
 
 
 @pytest.fixture
 def app(place: Any, chat: Any) -> Iterator[App]:
-    with App(config.load()) as opened:
+    with App(load_settings()) as opened:
         yield opened
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from data.errors import BadInput, Busy
-from unirag.home import Home
+from unirag.workspace.paths import Workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from unirag.home import Home\n"
-        f"h = Home(Path({str(tmp_path)!r})); h.open(); print('open', flush=True); sys.stdin.read()"
+        "import sys, time; from pathlib import Path; from unirag.workspace.paths import Workspace\n"
+        f"h = Workspace(Path({str(tmp_path)!r})); h.open(); print('open', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", script],
@@ -28,7 +28,7 @@ def test_a_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
     )
     assert other.stdout is not None
     assert other.stdout.readline() == "open\n"
-    home = Home(tmp_path)
+    home = Workspace(tmp_path)
     assert str(other.pid) in (home.holder() or "")
     with pytest.raises(Busy, match=rf"process {other.pid} .*--home.*UNIRAG_QDRANT_URL"):
         home.open()
@@ -40,7 +40,7 @@ def test_a_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
 
 
 def test_open_close_open(tmp_path: Path) -> None:
-    home = Home(tmp_path / "new" / "home")
+    home = Workspace(tmp_path / "new" / "home")
     assert home.holder() is None
     home.open()
     assert home.holder() is None
@@ -52,11 +52,11 @@ def test_open_close_open(tmp_path: Path) -> None:
 def test_a_file_is_no_home(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match="cannot be used as a folder"):
-        Home(tmp_path / "file").open()
+        Workspace(tmp_path / "file").open()
 
 
 def test_a_shared_home_is_open_to_many(tmp_path: Path) -> None:
-    first, second = Home(tmp_path), Home(tmp_path)
+    first, second = Workspace(tmp_path), Workspace(tmp_path)
     first.open(shared=True)
     second.open(shared=True)
     assert first.holder() is second.holder() is None
@@ -65,10 +65,10 @@ def test_a_shared_home_is_open_to_many(tmp_path: Path) -> None:
 
 
 def test_one_at_a_time_changes_what_is_indexed(tmp_path: Path) -> None:
-    first, second = Home(tmp_path), Home(tmp_path)
+    first, second = Workspace(tmp_path), Workspace(tmp_path)
     said: list[object] = []
 
-    def try_again(home: Home) -> None:
+    def try_again(home: Workspace) -> None:
         try:
             with home.changing():
                 said.append(home)

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from unirag import config
 from unirag.app import App
-from unirag.manifest import Trouble
-from unirag.progress import Progress, Report
+from unirag.indexing.progress import Progress, Report
+from unirag.settings import load_settings
+from unirag.workspace.catalog import Trouble
 
 
 def test_it_hands_over_what_was_asked_and_reports(
@@ -73,7 +73,7 @@ def test_the_demo_runs_from_another_clone(
     unirag: Any, place: Any, chat: Any, tmp_path: Path
 ) -> None:
     home = tmp_path / "demo"
-    with App(config.load(home=home)) as app:
+    with App(load_settings(home=home)) as app:
         app.add_corpus("sample", tmp_path)
     said = unirag(f"demo --no-serve --home {home}")
     assert said.code == 0, said

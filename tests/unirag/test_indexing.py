@@ -26,11 +26,12 @@ from retrieval.bm25 import Bm25
 from retrieval.edge import EdgeStore
 from retrieval.encoder import Seen, unit
 from retrieval.store import Stamp, Where
-from unirag import indexing
-from unirag.indexing import Indexer, corpus_name, searchable
-from unirag.manifest import Manifest
-from unirag.search import Searcher, SearchSettings, check
-from unirag.vectors import Encoding, VectorCache
+from unirag.indexing import indexer
+from unirag.indexing.indexer import Indexer, corpus_name, searchable
+from unirag.search.searcher import Searcher, check
+from unirag.settings.search import SearchSettings
+from unirag.workspace.catalog import Catalog
+from unirag.workspace.embedding_cache import CachedEncoders, EmbeddingCache
 
 STAMP = Stamp("fake", "thumbnails", "word-counts", image_width=192, text_width=64)
 
@@ -98,14 +99,14 @@ class Bench:
     def __init__(self, root: Path) -> None:
         self.store = EdgeStore(root / "collection", STAMP)
         self.assets = Assets(root / "assets")
-        self.manifest = Manifest(root / "manifest.db")
+        self.catalog = Catalog(root / "catalog.db")
         self.ocr = Reads()
         self.encoder, self.text = Thumbnails(), WordCounts()
-        cache = VectorCache(root / "vectors.db")
-        self.encoding = Encoding(STAMP, lambda: (self.encoder, self.text), cache)
+        cache = EmbeddingCache(root / "vectors.db")
+        self.encoding = CachedEncoders(STAMP, lambda: (self.encoder, self.text), cache)
         self.indexer = Indexer(
             self.store,
-            self.manifest,
+            self.catalog,
             self.encoding,
             Bm25(),
             partial(ReaderPool, ReadingSettings(workers=1), root / "assets"),
@@ -136,7 +137,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path / "home")
     yield made
     made.store.close()
-    made.manifest.close()
+    made.catalog.close()
     made.encoding.cache.close()
 
 
@@ -218,7 +219,7 @@ def test_a_document_that_breaks_keeps_what_is_stored(bench: Bench, book: Path) -
     report = bench.indexer.index(book, "optics")
     assert [t.source for t in report.dead] == ["waves.md"]
     assert bench.ids() == before
-    assert bench.manifest.troubles("optics") == report.dead
+    assert bench.catalog.troubles("optics") == report.dead
 
 
 def test_a_broken_picture_is_reported_and_its_words_kept(bench: Bench, book: Path) -> None:
@@ -238,7 +239,7 @@ def test_a_kill_between_store_and_manifest_costs_one_read(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.manifest, "put_documents", killed)
+        patch.setattr(bench.catalog, "put_documents", killed)
         with pytest.raises(KeyboardInterrupt):
             bench.indexer.index(book, "optics")
     bench.encoded()
@@ -268,7 +269,7 @@ def test_what_moved_or_is_in_two_corpora_is_encoded_once(
 def test_pictures_of_many_documents_are_encoded_in_batches(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexing, "_PATIENCE", 600.0)  # however slow the machine is
+    monkeypatch.setattr(indexer, "_PATIENCE", 600.0)  # however slow the machine is
     folder = tmp_path / "photos"
     folder.mkdir()
     for n in range(70):
@@ -290,7 +291,7 @@ def test_pictures_of_many_documents_are_encoded_in_batches(
     assert batches == [32, 32, 6]  # the twin's vector is that of the other
     assert seen[-1] == (71, 71)
     assert all(done <= total for done, total in seen)
-    states = {entry.state for entry in bench.manifest.journal("photos").values()}
+    states = {entry.state for entry in bench.catalog.journal("photos").values()}
     assert states == {"stored"}
 
 
@@ -344,14 +345,14 @@ def test_an_error_of_the_store_ends_the_run_and_the_next_goes_on(
         patch.setattr(bench.store, "upsert", full)
         with pytest.raises(UniragError, match="the disk is full"):
             bench.indexer.index(book, "optics")
-    assert {e.state for e in bench.manifest.journal("optics").values()} == {"encoded"}
+    assert {e.state for e in bench.catalog.journal("optics").values()} == {"encoded"}
     bench.encoded()
     assert bench.indexer.index(book, "optics").new == 2
     assert bench.encoded() == (0, 0)
 
 
 def test_vectors_of_other_encoders_and_the_oldest_are_forgotten(tmp_path: Path) -> None:
-    cache = VectorCache(tmp_path / "vectors.db")
+    cache = EmbeddingCache(tmp_path / "vectors.db")
     one = np.ones(4, np.float32)
     cache.put("old", {"a": one})
     cache.put("new", {str(n): n * one for n in range(600)})
@@ -372,29 +373,29 @@ def test_a_dead_letter_is_read_again_when_it_changes_or_on_request(
     (book / "waves.md").write_bytes(b"# Waves\x00\xff\xfe\n")
     first = bench.indexer.index(book, "optics")
     (dead,) = first.dead
-    entry = bench.manifest.journal("optics")["waves.md"]
+    entry = bench.catalog.journal("optics")["waves.md"]
     assert (entry.state, entry.fingerprint, entry.reason) == ("failed", "", dead.message)
     again = bench.indexer.index(book, "optics")
     assert again.dead == [dead]
-    assert bench.manifest.journal("optics")["waves.md"] == entry  # it was not read
+    assert bench.catalog.journal("optics")["waves.md"] == entry  # it was not read
     bench.indexer.index(book, "optics", retry_failed=True)
-    assert bench.manifest.journal("optics")["waves.md"].changed_at > entry.changed_at
+    assert bench.catalog.journal("optics")["waves.md"].changed_at > entry.changed_at
     (book / "waves.md").write_text("# Waves\n\nA wave carries energy.\n")
     assert bench.indexer.index(book, "optics").dead == []
     (book / "waves.md").write_bytes(b"\x00")
     bench.indexer.index(book, "optics")
     (book / "waves.md").write_text("# Waves\n\nA wave carries energy.\n")
     report = bench.indexer.index(book, "optics")  # back to what is stored
-    assert (report.unchanged, bench.manifest.troubles("optics")) == (2, [])
+    assert (report.unchanged, bench.catalog.troubles("optics")) == (2, [])
     (book / "bad.md").write_bytes(b"\x00")
     bench.indexer.index(book, "optics")
     (book / "bad.md").unlink()
     assert bench.indexer.index(book, "optics").gone == []
-    assert bench.manifest.troubles("optics") == []
+    assert bench.catalog.troubles("optics") == []
 
 
 def test_a_manifest_of_before_there_were_states_is_read(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "manifest.db")) as db, db:
+    with closing(sqlite3.connect(tmp_path / "catalog.db")) as db, db:
         db.execute("CREATE TABLE corpora (name TEXT PRIMARY KEY, root TEXT, licence, attribution)")
         db.execute(
             "CREATE TABLE documents (corpus TEXT NOT NULL, source TEXT NOT NULL, fingerprint TEXT "
@@ -409,11 +410,11 @@ def test_a_manifest_of_before_there_were_states_is_read(tmp_path: Path) -> None:
             [*troubles, ("b.md", "", "broken", 1)],
         )
     for _ in range(2):
-        manifest = Manifest(tmp_path / "manifest.db")
-        assert manifest.fingerprints("x") == {"a.md": "f"}
-        assert manifest.counts("x") == {"documents": 1, "figures": 1, "passages": 2}
-        assert [t.message for t in manifest.troubles("x")] == ["now broken", "broken", "left out"]
-        manifest.close()
+        catalog = Catalog(tmp_path / "catalog.db")
+        assert catalog.fingerprints("x") == {"a.md": "f"}
+        assert catalog.counts("x") == {"documents": 1, "figures": 1, "passages": 2}
+        assert [t.message for t in catalog.troubles("x")] == ["now broken", "broken", "left out"]
+        catalog.close()
 
 
 def test_one_name_is_one_folder(bench: Bench, book: Path, tmp_path: Path) -> None:

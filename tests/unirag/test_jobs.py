@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from data.errors import BadInput
-from unirag.indexing import Progress, Report
-from unirag.jobs import Job, Jobs
-from unirag.lock import Lock
-from unirag.manifest import Trouble
+from unirag.indexing.indexer import Progress, Report
+from unirag.indexing.jobs import Job, Jobs
+from unirag.workspace.catalog import Trouble
+from unirag.workspace.lock import Lock
 
 ROOT = Path(__file__).resolve().parents[2]
 

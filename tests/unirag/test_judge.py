@@ -8,7 +8,8 @@ import pytest
 
 from data.records import Hit, Item
 from generation.words import stem, stems
-from unirag.judge import JudgeSettings, asked_words, confidence
+from unirag.search.answerability import asked_words, confidence
+from unirag.settings.search import AnswerabilitySettings
 
 MEASURED = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "judge.json"
 
@@ -21,12 +22,12 @@ def sure(asked: str, *hits: Hit, picture: bool = False) -> float:
     """Each word as rare as any other, where some hit has it."""
     held = stems(" ".join(f"{h.item.title} {h.item.text}" for h in hits))
     rarity = {word: 5.0 if stem(word) in held else 0.0 for word in asked_words(asked)}
-    return confidence(asked, hits, rarity, has_picture=picture, settings=JudgeSettings())
+    return confidence(asked, hits, rarity, has_picture=picture, settings=AnswerabilitySettings())
 
 
 def test_the_weights_are_those_that_the_benchmark_fitted() -> None:
     fitted = json.loads(MEASURED.read_text())["fitted"]
-    assert JudgeSettings(**fitted) == JudgeSettings()
+    assert AnswerabilitySettings(**fitted) == AnswerabilitySettings()
 
 
 def test_a_hit_that_holds_the_words_and_is_near_is_good() -> None:
@@ -38,7 +39,7 @@ def test_a_hit_that_holds_the_words_and_is_near_is_good() -> None:
 
 def test_nothing_found_is_no_match() -> None:
     assert sure("anything") == 0.0
-    assert confidence("", [], {}, has_picture=True, settings=JudgeSettings()) == 0.0
+    assert confidence("", [], {}, has_picture=True, settings=AnswerabilitySettings()) == 0.0
 
 
 @pytest.mark.parametrize(("best", "second", "good"), [(0.95, 0.6, True), (0.45, 0.44, False)])

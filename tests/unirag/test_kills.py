@@ -12,7 +12,7 @@ from pathlib import Path
 import data.sample
 from benchmarks.index_kills import collection, compare, run_killed, write_papers
 from data.readers import scan
-from unirag.manifest import Manifest
+from unirag.workspace.catalog import Catalog
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = Path(data.sample.__file__).parent
@@ -47,9 +47,9 @@ def test_killed_again_and_again_it_ends_the_same(tmp_path: Path) -> None:
         assert same.same, same
         assert same.largest_difference < 1e-6  # the fakes do not depend on their batch
         assert same.items > 150
-        manifest = Manifest(home / "manifest.db")
+        catalog = Catalog(home / "catalog.db")
         for name, folder in (("sample", SAMPLE), ("papers", papers)):
-            journal = manifest.journal(name)
+            journal = catalog.journal(name)
             assert journal.keys() == {document.source for document in scan(folder)}
             assert {entry.state for entry in journal.values()} == {"stored"}
-        manifest.close()
+        catalog.close()

@@ -17,9 +17,9 @@ from filelock import FileLock
 from safetensors.torch import load_file, save_file
 
 from data.errors import BadInput, BadSetting, Busy, Missing
-from unirag.model_sources import HubSource, ModelSource, PathSource, PypiSource
-from unirag.models import Model, ModelStore, Pull
-from unirag.profiles import PROFILES
+from unirag.models.profiles import PROFILES
+from unirag.models.source import HubSource, ModelSource, PathSource, PypiSource
+from unirag.models.store import Model, ModelStore, Pull
 
 SHA = "0" * 64
 

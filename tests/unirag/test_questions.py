@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from data.records import Item
-from unirag.questions import places, questions, unanswerable
+from unirag.evaluation.question_generation import places, questions, unanswerable
 
 
 def item(locator: str, role: str, title: str, text: str, chapter: str, **more: object) -> Item:

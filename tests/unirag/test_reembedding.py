@@ -18,8 +18,8 @@ from data.errors import Busy, Mismatch, Missing
 from retrieval.store import Point
 from tests.unirag.homes import FakeApp, Server, SmallerThumbnails, same, write_book
 from tests.unirag.test_indexing import Thumbnails
-from unirag import reembedding
 from unirag.app import App
+from unirag.indexing import reembed as reembedding
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -96,7 +96,7 @@ def test_what_comes_out_is_what_indexing_would_have_made(place: Place) -> None:
         assert done == [(4, 11), (8, 11), (11, 11)]
         assert same(list(app.store.points()), place.wanted)
         assert app.search(images=[place.books / "1.png"]).hits
-        assert [e.state for e in app.manifest.journal("optics").values()] == ["stored"] * 6
+        assert [e.state for e in app.catalog.journal("optics").values()] == ["stored"] * 6
         assert app.text.encoded == 0  # the words were encoded before, by the same retriever
         assert app.encoder.encoded == 6  # five figures and the question
     with place.open() as app:
@@ -190,7 +190,7 @@ def test_items_that_left_between_two_runs_do_not_come_back(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with place.open() as app, monkeypatch.context() as patched:
-        patched.setattr("unirag.library.closing", lambda store: Stops(store))
+        patched.setattr("unirag.app.corpora.closing", lambda store: Stops(store))
         with pytest.raises(Killed):
             app.reembed()
     gone = next(p.item for p in place.before if p.item.source == "waves.md")
@@ -298,7 +298,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from tests.unirag.test_indexing import Thumbnails
-from unirag import reembedding
+from unirag.indexing import reembed as reembedding
 from tests.unirag.homes import FakeApp, SmallerThumbnails
 reembedding._ITEMS, reembedding._PICTURES = 2, 1
 class Slow(SmallerThumbnails):

@@ -13,7 +13,7 @@ from data.errors import BadInput, Mismatch
 from retrieval.enrolment import Enrolment
 from retrieval.serving import UniEncoder
 from tests.retrieval.tiny import tiny_encoder
-from unirag.styles import StyleShelf, learn, read_examples
+from unirag.training.styles import StyleShelf, learn, read_examples
 
 
 def entry(name: str = "chalk", version: int = 1) -> Enrolment:

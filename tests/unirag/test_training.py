@@ -13,10 +13,10 @@ from data.errors import BadInput, Mismatch
 from data.pictures import open_picture
 from data.styles import restyle
 from tests.retrieval.test_openclip import save as save_clip
-from unirag import config
 from unirag.app import App
-from unirag.profiles import PROFILES, profile_of
-from unirag.training import read_config, run_training
+from unirag.models.profiles import PROFILES, profile_of
+from unirag.settings import load_settings
+from unirag.training.trainer import read_config, run_training
 
 FIGURES = Path(__file__).resolve().parent.parent.parent / "data" / "sample" / "figures"
 
@@ -193,7 +193,7 @@ def test_a_bank_is_trained_around_an_openclip_model_and_serves(models, tmp_path,
     query = tmp_path / "query.png"
     restyle(open_picture(book / "line-3.png"), "sketch", "line-3", 1).save(query)
 
-    with App(config.load(**given)) as plain:
+    with App(load_settings(**given)) as plain:
         plain.index([book])
         assert plain.search(images=[query]).styles == {}
         untrained = plain.encoder.encode_image([open_picture(query)])
@@ -202,12 +202,12 @@ def test_a_bank_is_trained_around_an_openclip_model_and_serves(models, tmp_path,
         "method": "depth", "steps": 3, "figures": 4, "warmup": 1, "gradient_checkpointing": True,
     }  # fmt: skip
     run = read_config(settings(tmp_path, train=train))
-    card = run_training(run, config.load(**given), tmp_path / "trained")
-    assert card.tower == profile_of(config.load(**given)).image.name
+    card = run_training(run, load_settings(**given), tmp_path / "trained")
+    assert card.tower == profile_of(load_settings(**given)).image.name
     assert (tmp_path / "trained" / "model.safetensors").stat().st_size < 3_000_000
 
     given |= {"encoder": tmp_path / "trained", "home": tmp_path / "second-home"}
-    with App(config.load(**given)) as ours:
+    with App(load_settings(**given)) as ours:
         ours.index([book])
         found = ours.search(images=[query])
         assert found.hits
@@ -219,9 +219,9 @@ def test_a_bank_is_trained_around_an_openclip_model_and_serves(models, tmp_path,
         np.testing.assert_allclose(trained, again, atol=1e-6)
 
     given["home"] = tmp_path / "home"
-    with App(config.load(**given)) as mixed, pytest.raises(Mismatch, match="was indexed with"):
+    with App(load_settings(**given)) as mixed, pytest.raises(Mismatch, match="was indexed with"):
         mixed.search("a line")
 
     whole = read_config(settings(tmp_path, train={"method": "tower", "steps": 1}))
     with pytest.raises(BadInput, match="brings its own weights"):
-        run_training(whole, config.load(**given), tmp_path / "whole")
+        run_training(whole, load_settings(**given), tmp_path / "whole")

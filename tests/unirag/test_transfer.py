@@ -18,10 +18,10 @@ from data.errors import BadInput, Mismatch, Missing
 from data.records import Item
 from retrieval.store import Where
 from tests.unirag.homes import FakeApp, Server, SmallerThumbnails, same, write_book
-from unirag import transfer
 from unirag.app import App
-from unirag.corpus_file import CorpusFile, Written
-from unirag.manifest import Corpus, Manifest, Trouble
+from unirag.transfer import corpus as transfer
+from unirag.transfer.archive import CorpusFile, Written
+from unirag.workspace.catalog import Catalog, Corpus, Trouble
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def test_from_embedded_to_a_server_and_back_nothing_changes(
         back = served.export_corpus("optics", tmp_path / "back.unirag")
         assert back.head == head
         at_server = points(served)
-        journal = served.manifest.documents("optics")
+        journal = served.catalog.documents("optics")
     with (
         FakeApp(tmp_path / "back") as app,
         CorpusFile(file) as first,
@@ -78,9 +78,9 @@ def test_from_embedded_to_a_server_and_back_nothing_changes(
         assert same(list(first.points()), at_server)
         assert same(at_server, list(second.points()))
         assert same(at_server, points(app))
-        assert app.manifest.corpus("optics") == Corpus("optics", str(book), "CC-BY-4.0", "Ada")
-        assert app.manifest.documents("optics") == journal == first.documents()
-        assert [t.source for t in app.manifest.troubles("optics")] == ["broken.pdf"]
+        assert app.catalog.corpus("optics") == Corpus("optics", str(book), "CC-BY-4.0", "Ada")
+        assert app.catalog.documents("optics") == journal == first.documents()
+        assert [t.source for t in app.catalog.troubles("optics")] == ["broken.pdf"]
         figures = [p for p in points(app) if p.item.kind == "figure"]
         assert len(figures) == 3
         for figure in figures:
@@ -102,7 +102,7 @@ def test_what_was_imported_need_not_be_indexed(
     (report,) = here.index([moved], corpus="optics")
     assert (report.unchanged, report.new, report.changed) == (4, 0, 0)
     assert here.encoder.encoded == here.text.encoded == 0
-    corpus = here.manifest.corpus("optics")
+    corpus = here.catalog.corpus("optics")
     assert corpus is not None
     assert (corpus.licence, corpus.attribution) == ("CC-BY-4.0", "Ada")
     (moved / "waves.md").write_text("# Waves\n\nSound needs matter.\n")
@@ -132,7 +132,7 @@ def test_one_that_is_here_is_replaced_only_when_asked(
     assert not [digest for digest in gone - shown if here.assets.path(digest)]
     assert all(here.assets.path(digest) for digest in shown - {""})
     # where documents lie on this machine stays as it was said here
-    assert here.manifest.corpus("optics").root == str(old)  # type: ignore[union-attr]
+    assert here.catalog.corpus("optics").root == str(old)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("step", ["picture", "upsert", "second upsert", "flush", "journal"])
@@ -149,7 +149,7 @@ def test_a_kill_in_an_import_is_mended_by_repeating_it(
             "upsert": (app.store, "upsert", 1),
             "second upsert": (app.store, "upsert", 2),
             "flush": (app.store, "flush", 1),
-            "journal": (app.manifest, "restore", 2),
+            "journal": (app.catalog, "restore", 2),
         }[step]
         calls, whole = [0], getattr(target, name)
 
@@ -167,7 +167,7 @@ def test_a_kill_in_an_import_is_mended_by_repeating_it(
         app.import_corpus(file)
         with CorpusFile(file) as sent:
             assert same(points(app), list(sent.points()))
-            assert app.manifest.documents("optics") == sent.documents()
+            assert app.catalog.documents("optics") == sent.documents()
 
 
 def test_after_a_killed_import_indexing_mends_it_too(
@@ -213,7 +213,7 @@ def test_an_export_is_there_whole_or_as_it_was(
 ) -> None:
     here.import_corpus(file)
     before = file.read_bytes()
-    monkeypatch.setattr("unirag.corpus_file.Head", lambda **_: 1 / 0)
+    monkeypatch.setattr("unirag.transfer.archive.Head", lambda **_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         here.export_corpus("optics", file)
     assert file.read_bytes() == before
@@ -226,8 +226,8 @@ def test_an_export_is_there_whole_or_as_it_was(
 
 def test_many_row_groups(here: FakeApp, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here.import_corpus(file)
-    monkeypatch.setattr("unirag.item_table._ROWS", 2)
-    monkeypatch.setattr("unirag.item_table._BATCH", 3)
+    monkeypatch.setattr("unirag.transfer.parquet._ROWS", 2)
+    monkeypatch.setattr("unirag.transfer.parquet._BATCH", 3)
     here.export_corpus("optics", file)
     with CorpusFile(file) as sent:
         assert same(points(here), list(sent.points()))
@@ -399,10 +399,10 @@ def test_without_pyarrow_the_extra_is_named(
 
 
 def test_what_was_left_out_of_a_document_travels(tmp_path: Path) -> None:
-    journal = Manifest(tmp_path / "manifest.db")
+    journal = Catalog(tmp_path / "catalog.db")
     with FakeApp(tmp_path / "home") as app:
         app.index([write_book(tmp_path / "book", 1)], corpus="optics")
-        rows = app.manifest.documents("optics")
+        rows = app.catalog.documents("optics")
     left = Trouble("waves.md", "p3", "a formula", dead=False)
     rows[-1] = type(rows[-1])(
         **{n: getattr(rows[-1], n) for n in rows[-1].__dataclass_fields__}

@@ -15,7 +15,7 @@ from fastapi import Request
 from starlette.requests import HTTPConnection
 
 from unirag.api.errors import Forbidden, Unauthorized
-from unirag.api.settings import ApiKey
+from unirag.settings.service import ApiKey
 
 __all__ = ["COOKIE", "SESSION", "Access", "Caller", "caller", "teacher"]
 

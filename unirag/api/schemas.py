@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from data.records import Kind, Level, Task
 from generation.tasks import LONGEST, Wanted
-from unirag.jobs import State
-from unirag.manifest import State as DocumentState
+from unirag.indexing.jobs import State
+from unirag.workspace.catalog import State as DocumentState
 
 __all__ = [
     "AnswerOut",

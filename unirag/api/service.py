@@ -1,165 +1,187 @@
-"""The service over an open application: its routes, its limits, its errors."""
+"""What the routes share: the application, who may use it, the queues, the counts."""
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, TypeVar
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
-from pydantic.json_schema import models_json_schema
-from starlette.exceptions import HTTPException
+from fastapi import Depends, Request
 
-import unirag as package
-from data.errors import UniragError
 from data.pictures import Assets
-from unirag.api.access import Access
-from unirag.api.errors import answer_http, answer_invalid, answer_ours, error_body
-from unirag.api.limits import BodyLimit, Gate, SameOrigin
-from unirag.api.metrics import Metrics, Timed
-from unirag.api.routes import health, library, openai, questions
-from unirag.api.schemas import AskIn, ErrorOut, JobIn, SearchIn
-from unirag.api.state import Service
+from data.records import Answer, Sentence
+from retrieval.store import Where
+from unirag.api.access import Access, Caller, caller, teacher
+from unirag.api.bodies import laid
+from unirag.api.errors import NotFound
+from unirag.api.limits import Gate, within
+from unirag.api.metrics import Metrics
+from unirag.api.schemas import AskIn, SearchIn
 from unirag.app import App
-from unirag.conversations import Conversations
-from unirag.jobs import Jobs
+from unirag.indexing.jobs import Jobs
+from unirag.search.searcher import SearchResult
+from unirag.serialization import answer_json, found_json, sentence_json
+from unirag.settings.service import ServiceSettings
+from unirag.workspace.conversations import Conversation, Conversations
 
-__all__ = ["create"]
+__all__ = ["Here", "Service", "Teacher", "Who"]
 
-_LOG = logging.getLogger(__name__)
-_UPLOADS = ("/v1/index-jobs", "/v1/styles")  # where material comes in, not queries
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": ErrorOut, "description": what}
-    for code, what in {
-        400: "Something in the request cannot be used; the message says what was expected.",
-        401: "No key, or none of the service's.",
-        403: "The key does not open this.",
-        404: "Nothing of this id.",
-        409: "Another process holds it, or it was made by another encoder.",
-        413: "The body is too large.",
-        422: "A field does not fit its type or bounds.",
-        429: "Too many are waiting; `Retry-After` says when to come again.",
-        499: "The client has gone.",
-        503: "Something is missing; the message says how to put it there.",
-        504: "Not done in time.",
-    }.items()
-}
+T = TypeVar("T")
 
 
-def create(unirag: App) -> FastAPI:
-    """The service; the caller closes `unirag` after it."""
-    settings, keys = unirag.settings.service, unirag.settings.api_keys
-    patience = 0.75 * settings.seconds  # what is left must do for the turn itself
-    searches = Gate(settings.searches, settings.waiting, 0.3, patience)
-    answers = Gate(settings.answers, settings.waiting, 5, patience)
-    metrics = Metrics({"search": lambda: searches.waiting, "answer": lambda: answers.waiting})
+@dataclass
+class Service:
+    """Blocking work runs in `threads`, of which there are as many as the gates let through."""
 
-    @asynccontextmanager
-    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
-        service = Service(
-            unirag=unirag,
-            settings=settings,
-            access=Access(keys),
-            conversations=Conversations(unirag.home.conversations),
-            uploads=Assets(unirag.home.uploads),
-            jobs=Jobs(unirag.home.jobs, unirag.index, unirag.home.index_lock),
-            searches=searches,
-            answers=answers,
-            metrics=metrics,
-            threads=ThreadPoolExecutor(settings.searches + settings.answers + 4),
-        )
-        api.state.service = service
-        loading = threading.Thread(target=_load, args=(service,), name="load", daemon=True)
-        loading.start()
-        service.jobs.start()
+    unirag: App
+    settings: ServiceSettings
+    access: Access
+    conversations: Conversations
+    uploads: Assets
+    jobs: Jobs
+    searches: Gate
+    answers: Gate
+    metrics: Metrics
+    threads: ThreadPoolExecutor
+    ready: bool = False
+
+    async def work(self, do: Callable[[], T], stop: Callable[[], object] = lambda: None) -> T:
+        """In a thread; whoever is cancelled asks it to stop, and waits: a gate counts what runs."""
+        running = asyncio.get_running_loop().run_in_executor(self.threads, do)
         try:
-            yield
-        finally:
-            service.threads.shutdown(wait=True, cancel_futures=True)
-            service.jobs.close()
-            service.conversations.close()
-            loading.join()  # what it loads must not outlive the interpreter
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            stop()
+            await asyncio.wait({running})
+            raise
 
-    api = FastAPI(
-        title="unirag",
-        version=package.__version__,
-        description="Textbook figures and passages that answer a question, explained and cited.",
-        redoc_url=None,
-        lifespan=lifespan,
-        responses=_ERRORS,
-    )
-    roots = {unirag.home.root: "the home folder", unirag.settings.models: "the models folder"}
-    api.state.settings = settings
-    api.state.hidden = {str(path.resolve()): name for path, name in roots.items()} | {
-        str(path): name for path, name in roots.items()
-    }
-    api.add_middleware(BodyLimit, limit=lambda path: _most(unirag, path))
-    api.add_middleware(SameOrigin, origins=settings.origins)
-    if settings.origins:
-        api.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.origins),
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type"],
-        )
-    api.add_middleware(Timed, metrics=metrics)
-    api.add_exception_handler(UniragError, answer_ours)
-    api.add_exception_handler(RequestValidationError, answer_invalid)
-    api.add_exception_handler(HTTPException, answer_http)
-    api.add_exception_handler(Exception, _unforeseen)
-    for module in (questions, library, openai, health):
-        api.include_router(module.router)
+    async def search(self, request: Request, who: Caller, asked: SearchIn) -> SearchResult:
+        where = _where(who, asked)
 
-    _document(api)
-    return api
+        def do() -> SearchResult:
+            with _given(asked) as given:
+                return self.unirag.search(**given, where=where)
+
+        async def turn() -> SearchResult:
+            async with self.searches.turn():
+                return await self.work(do)
+
+        found = await within(request, self.settings.seconds, turn())
+        self.metrics.steps(found.timings_ms)
+        return found
+
+    async def stream(
+        self, who: Caller, asked: AskIn, earlier: Sequence[str]
+    ) -> AsyncGenerator[SearchResult | Sentence | Answer]:
+        """Has its turn from the first event on; what generates stops when this is closed."""
+        where = _where(who, asked)
+        gone = threading.Event()
+
+        def events() -> Generator[SearchResult | Sentence | Answer]:
+            with _given(asked) as given:
+                yield from self.unirag.stream(
+                    **given,
+                    where=where,
+                    earlier=earlier,
+                    wanted=asked.wanted,
+                    stopped=gone.is_set,
+                )
+
+        async with self.answers.turn():
+            running = events()
+            try:
+                while (event := await self.work(lambda: next(running, None), gone.set)) is not None:
+                    if isinstance(event, Answer):
+                        self._count(event)
+                    yield event
+            finally:
+                await self.work(running.close)
+
+    async def answer(self, who: Caller, asked: AskIn) -> AsyncGenerator[tuple[str, dict[str, Any]]]:
+        """One turn of a conversation: `found`, a `sentence` each, and `answer`, as JSON.
+
+        The question is written down before the first event, the answer before the last.
+        """
+        earlier: list[str] = []
+        if name := asked.conversation:
+            earlier = (await self.work(lambda: self.conversation(who, name))).questions
+        turn: dict[str, Any] = {}
+        async with aclosing(self.stream(who, asked, earlier)) as events:
+            async for step in events:
+                if isinstance(step, SearchResult):
+                    found = step
+                    turn = await self.work(partial(self._begin, who, asked, step))
+                    yield "found", {**found_json(step, self.address), **turn}
+                elif isinstance(step, Sentence):
+                    yield "sentence", sentence_json(step)
+                else:
+                    made = {**answer_json(step, found, self.address), **turn}
+                    await self.work(partial(self.conversations.answer, answer=made, **turn))
+                    yield "answer", made
+
+    def conversation(self, who: Caller, name: str) -> Conversation:
+        found = self.conversations.get(name, who.name)
+        if found is None:
+            raise NotFound("no conversation of this id that is yours")
+        return found
+
+    def forget(self, who: Caller, name: str) -> None:
+        """Delete a conversation and the pictures that were asked with."""
+        kept = self.conversation(who, name)
+        self.conversations.delete(name, who.name)
+        for digest in {d for turn in kept.turns for d in turn.pictures}:
+            if not self.conversations.shows(digest):
+                self.uploads.remove(digest)
+
+    def address(self, digest: str) -> str | None:
+        """A picture by its address here; no path of the server goes out."""
+        return f"/v1/assets/{digest}" if self.unirag.assets.path(digest) else None
+
+    def _begin(self, who: Caller, asked: AskIn, found: SearchResult) -> dict[str, Any]:
+        """The conversation and the number of its new turn, written down with what was said."""
+        with laid(asked) as (images, _):  # kept, so that the conversation shows them again
+            put, decode = self.uploads.put, self.unirag.decoder.decode
+            kept = tuple(put(i.path.read_bytes(), decode(i.path)) for i in images)
+        name = asked.conversation or self.conversations.begin(who.name)
+        said = asked.text.strip() or (found.words if asked.audio else "")
+        number = self.conversations.ask(name, said, kept)
+        return {"conversation": name, "turn": number}
+
+    def _count(self, answer: Answer) -> None:
+        self.metrics.steps(answer.timings_ms)
+        outcome = "refused" if answer.refused else "quoted" if answer.quoted else "explained"
+        self.metrics.answers.labels(outcome).inc()
 
 
-def _load(service: Service) -> None:
-    """Models, in the background: the port answers at once, and `/readyz` when they are there."""
-    try:
-        service.unirag.load()
-        service.ready = True
-    except UniragError as error:
-        _LOG.error("not ready: %s", error)
+def service_of(request: Request) -> Service:
+    """Dependency."""
+    found: Service = request.app.state.service
+    return found
 
 
-def _most(unirag: App, path: str) -> int:
-    """Bytes that a body may have."""
-    settings = unirag.settings.service
-    upload = path.rstrip("/") in _UPLOADS
-    return int(1e6 * (settings.upload_megabytes if upload else settings.query_megabytes))
+# What nearly every route is handed.
+Here = Annotated[Service, Depends(service_of)]
+Who = Annotated[Caller, Depends(caller)]
+Teacher = Annotated[Caller, Depends(teacher)]
 
 
-def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    """A fault of ours: the log has it, the client learns nothing of the server."""
-    _LOG.exception("%s %s", request.method, request.url.path, exc_info=error)
-    return JSONResponse(
-        error_body("InternalError", "a fault of the service; its log says more"), 500
-    )
+@contextmanager
+def _given(asked: SearchIn) -> Iterator[dict[str, Any]]:
+    """The arguments of `App.search` and `App.stream`; the files are there for as long."""
+    with laid(asked) as (images, audio):
+        yield {
+            "text": asked.text,
+            "text_weight": asked.text_weight,
+            "images": images,
+            "audio": audio,
+            "limit": asked.limit,
+        }
 
 
-def _document(api: FastAPI) -> None:
-    """Add to the OpenAPI document what is read by hand: two ways to send a question, the key."""
-    generate = api.openapi
-
-    def openapi() -> dict[str, Any]:
-        if api.openapi_schema is None:
-            made = generate()
-            _, extra = models_json_schema(
-                [(model, "validation") for model in (SearchIn, AskIn, JobIn)],
-                ref_template="#/components/schemas/{model}",
-            )
-            components = made.setdefault("components", {})
-            components.setdefault("schemas", {}).update(extra["$defs"])
-            components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-            made["security"] = [{"key": []}, {}]
-        assert api.openapi_schema is not None
-        return api.openapi_schema
-
-    api.openapi = openapi  # type: ignore[method-assign]
+def _where(who: Caller, asked: SearchIn) -> Where:
+    return Where(corpora=who.within(asked.corpora), kinds=tuple(asked.kinds))

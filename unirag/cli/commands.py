@@ -14,7 +14,6 @@ from rich.table import Table
 from data.errors import Missing
 from data.records import Answer, Sentence
 from generation.tasks import Wanted
-from unirag import config
 from unirag.app import App
 from unirag.cli.arguments import (
     AudioOption,
@@ -43,13 +42,14 @@ from unirag.cli.learning import adapt, eval_app, styles_app, train
 from unirag.cli.output import err, out, plain, print_hits, print_json, progress_bar
 from unirag.cli.planning import plan
 from unirag.doctor import examine, worst
-from unirag.home import Home
-from unirag.indexing import Progress, Report
-from unirag.manifest import Trouble
-from unirag.models import ModelStore, Pull
-from unirag.profiles import profile_of
-from unirag.search import Found
-from unirag.views import answer_json, found_json
+from unirag.indexing.indexer import Progress, Report
+from unirag.models.profiles import profile_of
+from unirag.models.store import ModelStore, Pull
+from unirag.search.searcher import SearchResult
+from unirag.serialization import answer_json, found_json
+from unirag.settings import Settings, load_settings
+from unirag.workspace.catalog import Trouble
+from unirag.workspace.paths import Workspace
 
 __all__ = ["app", "index_command", "show_answer"]
 
@@ -89,7 +89,7 @@ def index(
     as_json: JsonOption = False,
 ) -> None:
     """Index documents; a second run reads only what changed."""
-    settings = config.load(
+    settings = load_settings(
         config_file, home=home, profile=profile, ocr=None if ocr else False, engine=engine
     )
     if index_command(
@@ -99,7 +99,7 @@ def index(
 
 
 def index_command(
-    settings: config.Settings,
+    settings: Settings,
     paths: list[Path],
     *,
     corpus: str | None = None,
@@ -184,7 +184,7 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find figures and passages by words, pictures, speech or any mix."""
-    settings = config.load(config_file, home=home, profile=profile)
+    settings = load_settings(config_file, home=home, profile=profile)
     where = where_of(corpus, section, teacher, kind, role)
     images, sounds = images_of(image, style), sounds_of(audio)
     with App(settings) as unirag:
@@ -197,7 +197,7 @@ def search(
         print_hits(found.hits, unirag.assets)
 
 
-def _print_found(found: Found) -> None:
+def _print_found(found: SearchResult) -> None:
     if not found.hits:
         out.print(
             "Nothing found: no corpus here matches. `unirag corpora list` shows what is indexed."
@@ -206,7 +206,7 @@ def _print_found(found: Found) -> None:
         out.print("[yellow]No good match; the nearest material:[/]")
 
 
-def _print_styles(found: Found) -> None:
+def _print_styles(found: SearchResult) -> None:
     """What the pictures were taken for: the styles that weigh most."""
     most = sorted(found.styles.items(), key=lambda pair: -pair[1])[:2]
     if most:
@@ -234,7 +234,7 @@ def ask(
 ) -> None:
     """Explain what was found, every sentence cited, or say that there is no evidence."""
     wanted = Wanted(task, level, student_answer)  # type: ignore[arg-type]
-    settings = config.load(config_file, home=home, profile=profile)
+    settings = load_settings(config_file, home=home, profile=profile)
     where = where_of(corpus, section, teacher)
     images, sounds = images_of(image, style), sounds_of(audio)
     with App(settings) as unirag:
@@ -245,11 +245,11 @@ def ask(
             show_answer(unirag, events)
             return
         found, *_, answer = list(events)
-        assert isinstance(found, Found) and isinstance(answer, Answer)  # noqa: PT018
+        assert isinstance(found, SearchResult) and isinstance(answer, Answer)  # noqa: PT018
         print_json(answer_json(answer, found, unirag.assets.path))
 
 
-def show_answer(unirag: App, events: Iterable[Found | Sentence | Answer]) -> None:
+def show_answer(unirag: App, events: Iterable[SearchResult | Sentence | Answer]) -> None:
     """Print sentences as they come, numbered citations behind each, then what they cite."""
     numbers: dict[str, int] = {}
     for event in events:
@@ -273,7 +273,7 @@ def models_list(
     profile: ProfileOption = None, config_file: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """The models of a profile and whether they are here."""
-    settings = config.load(config_file, profile=profile)
+    settings = load_settings(config_file, profile=profile)
     store = ModelStore(settings.models, settings.profile)
     rows = [
         {
@@ -308,7 +308,7 @@ def models_pull(
     profile: ProfileOption = None, config_file: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """Fetch, verify and convert what is missing; a second pull does nothing."""
-    settings = config.load(config_file, profile=profile)
+    settings = load_settings(config_file, profile=profile)
     store = ModelStore(settings.models, settings.profile)
     pulled: dict[str, str] = {}
     with progress_bar(quiet=as_json) as bar:
@@ -339,7 +339,7 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """What is there, what is missing, and the command that mends it."""
-    settings = config.load(config_file, home=home, profile=profile)
+    settings = load_settings(config_file, home=home, profile=profile)
     models = ModelStore(settings.models, settings.profile)
     found = examine(
         profile_of(settings),
@@ -348,7 +348,7 @@ def doctor(
         device=settings.device,
         dtype=settings.dtype,
         qdrant_url=settings.qdrant_url,
-        holder=lambda root: Home(root).holder(),
+        holder=lambda root: Workspace(root).holder(),
     )
     checks = []
     colours = {"ok": "green", "warn": "yellow", "fail": "red"}

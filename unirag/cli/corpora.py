@@ -10,11 +10,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from unirag import config
 from unirag.app import App
 from unirag.cli.arguments import ConfigOption, HomeOption, JsonOption, ProfileOption
 from unirag.cli.output import err, out, plain, print_json, progress_bar
-from unirag.views import coverage_line, missing_line
+from unirag.serialization import coverage_line, missing_line
+from unirag.settings import load_settings
 
 __all__ = ["corpora_app", "reembed"]
 
@@ -29,7 +29,7 @@ def corpora_list(
     home: HomeOption = None, config_file: ConfigOption = None, as_json: JsonOption = False
 ) -> None:
     """What is indexed."""
-    with App(config.load(config_file, home=home)) as unirag:
+    with App(load_settings(config_file, home=home)) as unirag:
         corpora = unirag.corpora()
     if as_json:
         print_json({"corpora": corpora})
@@ -51,7 +51,7 @@ def corpora_show(
     as_json: JsonOption = False,
 ) -> None:
     """What was taken from each document, what was not and why; those that need a look first."""
-    with App(config.load(config_file, home=home)) as unirag:
+    with App(load_settings(config_file, home=home)) as unirag:
         found = unirag.coverage(name, limit)
     if as_json:
         print_json(found)
@@ -76,7 +76,7 @@ def corpora_add(
     as_json: JsonOption = False,
 ) -> None:
     """Name a folder, with its licence, or point a known corpus at another folder."""
-    with App(config.load(config_file, home=home)) as unirag:
+    with App(load_settings(config_file, home=home)) as unirag:
         corpus = unirag.add_corpus(name, path, licence, attribution)
     if as_json:
         print_json({"name": corpus.name, "root": corpus.root})
@@ -97,7 +97,7 @@ def corpora_remove(
     as_json: JsonOption = False,
 ) -> None:
     """Delete a corpus from the index; the files it was read from stay."""
-    with App(config.load(config_file, home=home, profile=profile)) as unirag:
+    with App(load_settings(config_file, home=home, profile=profile)) as unirag:
         count = unirag.remove_corpus(name)
     if as_json:
         print_json({"name": name, "removed": count})
@@ -114,7 +114,7 @@ def corpora_export(
     as_json: JsonOption = False,
 ) -> None:
     """Write a corpus to one file: items, vectors, pictures and what was read."""
-    with App(config.load(config_file, home=home)) as unirag:
+    with App(load_settings(config_file, home=home)) as unirag:
         written = unirag.export_corpus(name, file)
     head = written.head
     if as_json:
@@ -153,7 +153,7 @@ def corpora_import(
 ) -> None:
     """Store what `corpora export` wrote; nothing is read or encoded."""
     with (
-        App(config.load(config_file, home=home, profile=profile)) as unirag,
+        App(load_settings(config_file, home=home, profile=profile)) as unirag,
         _items("importing", as_json, "the same command starts over") as progress,
     ):
         head = unirag.import_corpus(file, replace=replace, progress=progress)
@@ -183,7 +183,7 @@ def reembed(
 ) -> None:
     """Encode anew what another encoder indexed, without reading it again."""
     with (
-        App(config.load(config_file, home=home, profile=profile)) as unirag,
+        App(load_settings(config_file, home=home, profile=profile)) as unirag,
         _items("encoding", as_json, "the same command goes on from there") as progress,
     ):
         report = unirag.reembed(progress)

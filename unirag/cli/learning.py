@@ -12,10 +12,10 @@ from rich.table import Table
 from data.errors import BadInput
 from data.styles import STYLES
 from generation.openai_chat import OpenAIChat
-from unirag import config
 from unirag.app import App
 from unirag.cli.arguments import ConfigOption, HomeOption, JsonOption, ProfileOption
 from unirag.cli.output import err, out, plain, print_json, progress_bar
+from unirag.settings import Settings, load_settings
 
 __all__ = ["adapt", "eval_app", "styles_app", "train"]
 
@@ -32,9 +32,9 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train an encoder on the figures of corpora; a killed run goes on where it stopped."""
-    from unirag.training import read_config, run_training
+    from unirag.training.trainer import read_config, run_training
 
-    settings = config.load(config_file, home=home, profile=profile)
+    settings = load_settings(config_file, home=home, profile=profile)
     wanted = read_config(run)
     with progress_bar(quiet=as_json) as bar:
         views = bar.add_task("views", total=None, detail="")
@@ -68,7 +68,7 @@ def adapt(
     as_json: JsonOption = False,
 ) -> None:
     """Learn a query style from examples. What is indexed stays as it is."""
-    settings = config.load(config_file, home=home, profile=profile)
+    settings = load_settings(config_file, home=home, profile=profile)
     with App(settings) as unirag:
         entry = unirag.adapt(name, examples, originals)
     if as_json:
@@ -89,7 +89,7 @@ def styles_list(
     as_json: JsonOption = False,
 ) -> None:
     """The styles that queries are told apart by."""
-    with App(config.load(config_file, home=home, profile=profile)) as unirag:
+    with App(load_settings(config_file, home=home, profile=profile)) as unirag:
         rows = unirag.styles()
     if as_json:
         print_json({"styles": rows})
@@ -110,7 +110,7 @@ def styles_remove(
     as_json: JsonOption = False,
 ) -> None:
     """Forget an enrolled style; an earlier version is then in use again."""
-    with App(config.load(config_file, home=home)) as unirag:
+    with App(load_settings(config_file, home=home)) as unirag:
         count = unirag.shelf.remove(name, version)
     if as_json:
         print_json({"name": name, "removed": count})
@@ -131,11 +131,11 @@ def eval_retrieval(
     as_json: JsonOption = False,
 ) -> None:
     """Each figure asked for in words and in every style, ranked in the corpus's whole gallery."""
-    from unirag.evaluation import evaluate
+    from unirag.evaluation.retrieval import evaluate
 
     if unknown := set(style or ()) - set(STYLES):
         raise BadInput(f"style {min(unknown)!r} is unknown; expected one of {', '.join(STYLES)}")
-    settings = config.load(config_file, home=home, profile=profile)
+    settings = load_settings(config_file, home=home, profile=profile)
     with App(settings) as unirag, progress_bar(quiet=as_json) as bar:
         task = bar.add_task("gallery", total=None, detail="")
         result = evaluate(
@@ -162,7 +162,7 @@ def eval_retrieval(
     out.print(f"{result.encoder}; gallery of {result.gallery} figures; seed {result.seed}")
 
 
-def _judge(endpoint: str, settings: config.Settings) -> OpenAIChat:
+def _judge(endpoint: str, settings: Settings) -> OpenAIChat:
     url, _, model = endpoint.partition("#")
     if not model:
         raise BadInput(f"--judge: got {endpoint!r}; expected http(s)://host:port/v1#MODEL")
@@ -189,12 +189,12 @@ def eval_generation(
     as_json: JsonOption = False,
 ) -> None:
     """Answers to questions made from the corpus, beside plain RAG and the model alone."""
-    from unirag.answer_evaluation import SYSTEMS, evaluate_answers, table, to_json
+    from unirag.evaluation.answers import SYSTEMS, evaluate_answers, table, to_json
 
     chosen = [s for s in SYSTEMS if not system or s in system]
     if unknown := set(system or ()) - set(SYSTEMS):
         raise BadInput(f"system {min(unknown)!r} is unknown; expected one of {', '.join(SYSTEMS)}")
-    settings = config.load(config_file, home=home, profile=profile)
+    settings = load_settings(config_file, home=home, profile=profile)
     with App(settings) as unirag, progress_bar(quiet=as_json) as bar:
         task = bar.add_task("questions", total=None, detail="")
         rows = evaluate_answers(

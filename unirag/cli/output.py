@@ -25,7 +25,7 @@ from rich.text import Text
 from data.errors import UniragError
 from data.pictures import Assets
 from data.records import Hit
-from unirag.views import source_line
+from unirag.serialization import source_line
 
 __all__ = [
     "err",

@@ -10,10 +10,10 @@ import typer
 from data.cores import cores
 from data.errors import BadInput
 from data.ocr import LabelReader, OcrSettings
-from unirag import config
 from unirag.app import App
 from unirag.cli.arguments import ConfigOption, HomeOption, JsonOption, ProfileOption
 from unirag.cli.output import err, out, plain, print_json
+from unirag.settings import load_settings
 
 __all__ = ["plan"]
 
@@ -44,10 +44,10 @@ def plan(
     ):
         if not low <= value <= high:
             raise BadInput(f"{option}: got {value:g}; expected {low:,} to {high:,}")
-    from unirag.devices import choose_device, describe_device
+    from unirag.models.devices import choose_device, describe_device
     from unirag.plan import Machine, Widths, measure, size, weigh
 
-    settings = config.load(config_file, home=home, profile=profile, ocr=None if ocr else False)
+    settings = load_settings(config_file, home=home, profile=profile, ocr=None if ocr else False)
     with App(settings) as unirag:
         sample = weigh(unirag)
         err.print("measuring how fast this machine encodes …")

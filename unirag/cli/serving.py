@@ -16,11 +16,11 @@ from rich.markup import escape
 
 import data.sample
 from data.errors import BadSetting, Busy, Missing
-from unirag import config
 from unirag.app import App
 from unirag.cli.arguments import ConfigOption, HomeOption, ProfileOption
 from unirag.cli.commands import app, index_command, show_answer
 from unirag.cli.output import err, out
+from unirag.settings import load_settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -43,7 +43,7 @@ def serve(
     config_file: ConfigOption = None,
 ) -> None:
     """Serve the web app at / and REST under /v1 (documented at /docs)."""
-    settings = config.load(config_file, home=home, profile=profile)
+    settings = load_settings(config_file, home=home, profile=profile)
     with _bound(host, port, bool(settings.api_keys)) as door, App(settings) as unirag:
         _run(unirag, door)
 
@@ -55,9 +55,9 @@ def mcp(
     """Serve search, ask and items to an agent on stdin and stdout (Model Context Protocol)."""
     if importlib.util.find_spec("mcp") is None:
         raise Missing("the package mcp is not here; run: pip install 'unirag[mcp]'")
-    from unirag.mcp_server import create
+    from unirag.integrations.mcp import create
 
-    with App(config.load(config_file, home=home, profile=profile)) as unirag:
+    with App(load_settings(config_file, home=home, profile=profile)) as unirag:
         unirag.check()
         create(unirag).run()
 
@@ -73,12 +73,12 @@ def demo(
     home = home or user_data_path("unirag") / "demo"
     cards = Path(data.sample.__file__).parent
     err.rule("Indexing the sample corpus")
-    with App(config.load(home=home)) as unirag:
+    with App(load_settings(home=home)) as unirag:
         unirag.add_corpus("sample", cards)  # may have been indexed from another clone
-    index_command(config.load(home=home), [cards], corpus="sample", prune=True)
+    index_command(load_settings(home=home), [cards], corpus="sample", prune=True)
     err.rule("Asking one question")
     out.print(f"[bold]{_QUESTION}[/]\n")
-    with App(config.load(home=home)) as unirag:
+    with App(load_settings(home=home)) as unirag:
         show_answer(unirag, unirag.stream(_QUESTION, limit=5))
         if door is not None:
             err.rule("Serving")
@@ -88,7 +88,7 @@ def demo(
 def _run(unirag: App, door: socket.socket) -> None:
     import uvicorn
 
-    from unirag.api.service import create
+    from unirag.api.app_factory import create
 
     unirag.check()
     api = create(unirag)

@@ -15,9 +15,9 @@ import uvicorn
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from unirag import config
-from unirag.api.service import create
+from unirag.api.app_factory import create
 from unirag.app import App
+from unirag.settings import load_settings
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def serve(place: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     @contextmanager
     def start(**settings: Any) -> Iterator[TestClient]:
         with (
-            App(config.load(**settings)) as app,
+            App(load_settings(**settings)) as app,
             TestClient(create(app), raise_server_exceptions=False) as client,
         ):
             yield client
@@ -47,7 +47,7 @@ def live(place: Any, chat: Any) -> Any:
 
     @contextmanager
     def start(**settings: Any) -> Iterator[str]:
-        with App(config.load(**settings)) as app:
+        with App(load_settings(**settings)) as app:
             server = uvicorn.Server(uvicorn.Config(create(app), port=0, log_level="error"))
             thread = threading.Thread(target=server.run)
             thread.start()

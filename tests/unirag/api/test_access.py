@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from data.errors import BadSetting
-from unirag import config
 from unirag.cli.serving import _bound
+from unirag.settings import load_settings
 
 STUDENT, TEACHER, OTHER = "student-key-0123456789", "teacher-key-0123456789", "other-key-0123456789"
 KEYS = [
@@ -107,19 +107,19 @@ def test_other_sites_may_call_only_where_the_settings_say_so(serve: Any) -> None
 
 def test_keys_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNIRAG_API_KEYS", f"{STUDENT}, teacher:{TEACHER}")
-    student, teacher = config.load().api_keys
+    student, teacher = load_settings().api_keys
     assert (student.key.get_secret_value(), student.teacher) == (STUDENT, False)
     assert (teacher.key.get_secret_value(), teacher.teacher) == (TEACHER, True)
     given = json.dumps([{"key": OTHER, "name": "a", "corpora": ["x"]}])
     monkeypatch.setenv("UNIRAG_API_KEYS", given)
-    assert config.load().api_keys[0].corpora == ("x",)
+    assert load_settings().api_keys[0].corpora == ("x",)
 
 
 @pytest.mark.parametrize("value", ["short", "[{", '[{"key": "0123456789abcdef"}]'])
 def test_keys_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("UNIRAG_API_KEYS", value)
     with pytest.raises(BadSetting, match="api_keys"):
-        config.load()
+        load_settings()
 
 
 def test_without_keys_only_this_machine_is_served() -> None:

@@ -17,10 +17,11 @@ from PIL import Image, ImageDraw
 from qdrant_client import QdrantClient
 
 from retrieval.server import ServerStore
-from unirag import config, indexing
 from unirag.api.access import COOKIE
-from unirag.api.service import create
+from unirag.api.app_factory import create
 from unirag.app import App
+from unirag.indexing import indexer
+from unirag.settings import load_settings
 
 TEACHER, STUDENT = "teacher-0123456789", "student-0123456789"
 Pair = tuple["Replica", "Replica"]
@@ -48,8 +49,8 @@ class Documents:
                     assert self.go.wait(60)
             real(run, found)
 
-        monkeypatch.setattr(indexing._Run, "_start", start)
-        monkeypatch.setattr(indexing, "_PATIENCE", 0.0)  # each document is stored at once
+        monkeypatch.setattr(indexer._Run, "_start", start)
+        monkeypatch.setattr(indexer, "_PATIENCE", 0.0)  # each document is stored at once
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def shared(place: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def pair(shared: Any) -> Iterator[Pair]:
-    with App(config.load()) as first, App(config.load()) as second:
+    with App(load_settings()) as first, App(load_settings()) as second:
         first.index([shared.cards])
         with TestClient(create(first)) as a, TestClient(create(second)) as b:
             for client in (a, b):

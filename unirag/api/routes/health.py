@@ -7,7 +7,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from data.errors import Missing
 from unirag.api.schemas import HealthOut
-from unirag.api.state import Here, Who
+from unirag.api.service import Here, Who
 
 __all__ = ["router"]
 

@@ -30,9 +30,9 @@ from unirag.api.schemas import (
     StyleOut,
     StylesOut,
 )
-from unirag.api.state import Here, Service, Teacher, Who
-from unirag.jobs import Job
-from unirag.views import item_json
+from unirag.api.service import Here, Service, Teacher, Who
+from unirag.indexing.jobs import Job
+from unirag.serialization import item_json
 
 __all__ = ["router"]
 
@@ -83,7 +83,7 @@ def coverage(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> dict[str, Any]:
     """What was taken from each document, what was not and why; those that need a look first."""
-    if not who.may_see(name) or here.unirag.manifest.corpus(name) is None:
+    if not who.may_see(name) or here.unirag.catalog.corpus(name) is None:
         raise NotFound("no corpus of this name is here")
     return here.unirag.coverage(name, limit, offset)
 
@@ -246,7 +246,7 @@ def _on_server(here: Service, who: Caller, corpus: str, asked: JobIn) -> Job:
 
 
 def _check_root(here: Service, corpus: str, path: Path) -> None:
-    known = here.unirag.manifest.corpus(corpus)
+    known = here.unirag.catalog.corpus(corpus)
     if known and Path(known.root) != path.resolve():
         raise BadInput(f"corpus: {corpus!r} was made from another place; choose another name")
 

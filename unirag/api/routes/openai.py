@@ -22,9 +22,9 @@ from unirag.api.access import Caller
 from unirag.api.events import EventStream, event
 from unirag.api.limits import within
 from unirag.api.schemas import PICTURES, SOUNDS, TEXT, AskIn, HitOut, PictureIn, SoundIn
-from unirag.api.state import Here, Service, Who
-from unirag.search import Found
-from unirag.views import Numbers, answer_json, sentence_json
+from unirag.api.service import Here, Service, Who
+from unirag.search.searcher import SearchResult
+from unirag.serialization import Numbers, answer_json, sentence_json
 
 __all__ = ["router"]
 
@@ -166,7 +166,7 @@ async def _pieces(
     numbers, text = Numbers(), ""
     async with aclosing(here.stream(who, asked, earlier)) as events:
         async for step in events:
-            if isinstance(step, Found):
+            if isinstance(step, SearchResult):
                 found = step
             elif isinstance(step, Sentence):
                 text = f"{text} {numbers.behind(sentence_json(step))}".strip()

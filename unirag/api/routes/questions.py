@@ -22,8 +22,8 @@ from unirag.api.schemas import (
     FoundOut,
     SearchIn,
 )
-from unirag.api.state import Here, Service, Who
-from unirag.views import conversation_json, conversation_markdown, found_json
+from unirag.api.service import Here, Service, Who
+from unirag.serialization import conversation_json, conversation_markdown, found_json
 
 __all__ = ["router"]
 

@@ -1,0 +1,1 @@
+"""Measures retrieval and answers over an open `App`."""

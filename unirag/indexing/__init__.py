@@ -1,0 +1,1 @@
+"""Documents in: read, encode, store, once per changed document."""

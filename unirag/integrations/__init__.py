@@ -1,0 +1,1 @@
+"""unirag inside other programs: LangChain and the Model Context Protocol."""

@@ -1,0 +1,1 @@
+"""Questions through: embed, search, decide whether anything answers, choose the evidence."""

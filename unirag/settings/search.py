@@ -1,0 +1,145 @@
+"""Settings of search: channel weights, the answerability model, the choice of context.
+
+Every default was measured; the description names the benchmark that set it.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["AnswerabilitySettings", "ContextSettings", "SearchSettings"]
+
+
+class AnswerabilitySettings(BaseModel):
+    """The model that decides whether the best hit answers the question.
+
+    A logistic regression. The weights come from `python -m benchmarks.judge`, which fits them on
+    books that it does not report on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    threshold: float = Field(
+        0.5, ge=0, le=1, description="Confidence below which a result counts as no good match."
+    )
+    words: tuple[float, ...] = Field(
+        (-5.25, 12.29, 2.66, 0.9, 1.91, -6.54),
+        description="Bias, then the weights of the word features (benchmarks.judge).",
+    )
+    picture: tuple[float, ...] = Field(
+        (-3.53, 7.12, 3.3),
+        description="Bias, then the weights of the picture features (benchmarks.judge).",
+    )
+    question_words: int = Field(
+        24, ge=1, description="Content words of a question that are looked at, at most."
+    )
+    premise_words: int = Field(
+        4,
+        ge=1,
+        description="Content words of the shortest sentence that a question can repeat "
+        "(benchmarks.judge).",
+    )
+    premise_overlap: float = Field(
+        0.75,
+        gt=0,
+        le=1,
+        description="Share of a sentence's content words that a question has to hold to repeat it "
+        "(benchmarks.judge).",
+    )
+    premise_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of the question that the repeated sentence has to make up "
+        "(benchmarks.judge).",
+    )
+
+
+class ContextSettings(BaseModel):
+    """How hits become the evidence of an answer (benchmarks/answers_choices.md)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    candidates: int = Field(10, ge=1, description="Hits from which the evidence is chosen.")
+    passages_per_answer: int = Field(
+        2, ge=0, description="Passages taken along with the figures that they refer to, at most."
+    )
+    section_weight: float = Field(
+        0.3,
+        ge=0,
+        description="Score of the section that most hits speak for, where a first place scores 0.5.",
+    )
+    solved_exercise_overlap: float = Field(
+        0.6,
+        gt=0,
+        le=1,
+        description="Share of an exercise's words in the question from which its solution is "
+        "held back.",
+    )
+    same_exercise_overlap: float = Field(
+        0.9,
+        gt=0,
+        le=1,
+        description="Share of words, in both directions, that makes a question an exercise of the "
+        "corpus.",
+    )
+    exercise_words: int = Field(
+        4, ge=1, description="Content words of the shortest exercise that is recognised."
+    )
+
+
+class SearchSettings(BaseModel):
+    """Weights of the channels in the fusion, and how query pictures and speech are read."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Weight of the sentence vectors (benchmarks/search_physics.md).",
+    )
+    bm25: float = Field(
+        0.7, gt=0, le=1, description="Weight of BM25 (benchmarks/search_physics.md)."
+    )
+    cross_modal: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Weight of words against picture vectors where passages compete with figures "
+        "(benchmarks/search_physics.md).",
+    )
+    image: float = Field(
+        1.0, gt=0, le=1, description="Weight of a query picture (benchmarks/search_physics.md)."
+    )
+    picture_words: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Weight of the labels read in a query picture (benchmarks/ocr.md).",
+    )
+    words_beside_picture: float = Field(
+        0.05,
+        ge=0,
+        description="Cosine that the best word score adds to a figure's likeness to a query "
+        "picture (benchmarks/search_physics.md).",
+    )
+    picture_lead: float = Field(
+        0.06,
+        ge=0,
+        description="Cosine by which a figure has to lead the next one to come first "
+        "(benchmarks/search_physics.md).",
+    )
+    picture_candidates: int = Field(
+        50, ge=1, description="Figures whose likeness to a query picture is compared."
+    )
+    page_words: int = Field(
+        25,
+        ge=1,
+        description="Words from which a query picture counts as a page of text, not as a figure.",
+    )
+    speech_items: int = Field(
+        10, ge=1, description="Hits whose terms are handed to the second transcription."
+    )
+    answerability: AnswerabilitySettings = AnswerabilitySettings()
+    context: ContextSettings = ContextSettings()

@@ -1,0 +1,1 @@
+"""Trains an encoder and learns query styles from examples."""

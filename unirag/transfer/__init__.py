@@ -1,0 +1,1 @@
+"""Corpora out and in: one archive per corpus, with its vectors."""

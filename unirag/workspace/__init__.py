@@ -1,0 +1,1 @@
+"""The workspace folder (`--home`): paths, lock and the SQLite files in it."""
