@@ -23,7 +23,7 @@ from generation.quiz import quiz
 from generation.quotation import quote
 from generation.reply import numeral, reply_sentences
 from generation.statements import leans
-from generation.tasks import EXPLAIN, Wanted
+from generation.tasks import EXPLAIN, TaskRequest
 from generation.words import repeats
 
 __all__ = ["AnswerSettings", "Answerer"]
@@ -56,7 +56,7 @@ class Answerer:
         question: str,
         hits: Sequence[Hit],
         stopped: Callable[[], bool] = lambda: False,
-        wanted: Wanted = EXPLAIN,
+        wanted: TaskRequest = EXPLAIN,
         about: str = "",
         shares: Mapping[str, float] = MappingProxyType({}),
     ) -> Iterator[Sentence | Answer]:
@@ -76,14 +76,14 @@ class Answerer:
         most = self._settings.items
         evidence = assemble(
             question,
-            hits if wanted.written else _around(hits, most),
+            hits if wanted.uses_model else _around(hits, most),
             self._embed,
             self._chat.count,
-            items=most if wanted.written else max(1, len(hits)),
+            items=most if wanted.uses_model else max(1, len(hits)),
             tokens=self._settings.evidence_tokens,
             shares=shares,
         )
-        topic = about if wanted.written else ""
+        topic = about if wanted.uses_model else ""
         grounder = Grounder(evidence, self._embed, self._settings.grounding, topic)
         quoted = True
         if wanted.task == "quiz":
@@ -99,7 +99,7 @@ class Answerer:
             timings.setdefault("first_sentence", (time.perf_counter() - began) * 1000)
             checked.append(sentence)
             yield sentence
-        if wanted.written and evidence and not stopped():
+        if wanted.uses_model and evidence and not stopped():
             messages = prompt(question, evidence, wanted.task, wanted.level)
             pieces = self._chat.stream(messages, self._settings.max_tokens)
             for sentence in _checked(_until(pieces, stopped), grounder, checked):
@@ -114,7 +114,7 @@ class Answerer:
             tuple(checked),
             tuple(hits),
             refused=not checked and not stopped(),
-            quoted=quoted and wanted.written and bool(checked),
+            quoted=quoted and wanted.uses_model and bool(checked),
             timings_ms=timings,
             task=wanted.task,
             level=wanted.level,

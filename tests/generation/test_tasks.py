@@ -18,7 +18,7 @@ from generation.quantities import quantities
 from generation.quiz import BLANK
 from generation.reply import numeral, reply_sentences, split
 from generation.statements import FORMULA
-from generation.tasks import LONGEST, Wanted
+from generation.tasks import MAX_STUDENT_ANSWER_CHARACTERS, TaskRequest
 from tests.generation.test_answer import HITS, Script, embed
 
 QUESTION = "What sets the period of a pendulum?"
@@ -46,7 +46,7 @@ PENDULUM = [
 ]
 
 
-def ask(wanted: Wanted, hits: Sequence[Hit] = PENDULUM, reply: str = "") -> Answer:
+def ask(wanted: TaskRequest, hits: Sequence[Hit] = PENDULUM, reply: str = "") -> Answer:
     script = Script(reply)
     *sentences, answer = Answerer(script, embed, AnswerSettings()).stream(
         QUESTION, hits, wanted=wanted
@@ -54,12 +54,12 @@ def ask(wanted: Wanted, hits: Sequence[Hit] = PENDULUM, reply: str = "") -> Answ
     assert isinstance(answer, Answer)
     assert answer.sentences == tuple(sentences)
     assert (answer.task, answer.level) == (wanted.task, wanted.level)
-    assert bool(script.prompt) == wanted.written
+    assert bool(script.prompt) == wanted.uses_model
     return answer
 
 
 def feedback(said: str, hits: Sequence[Hit] = PENDULUM) -> list[Sentence]:
-    return list(ask(Wanted("feedback", student_answer=said), hits).sentences)
+    return list(ask(TaskRequest("feedback", student_answer=said), hits).sentences)
 
 
 def test_the_first_prompt_is_the_one_that_was_measured() -> None:
@@ -93,16 +93,19 @@ def test_every_task_and_level_has_a_prompt_of_its_own() -> None:
         ({"level": "kindergarten"}, "level: got 'kindergarten'; expected one of school"),
         ({"task": "feedback", "student_answer": " \n"}, "student_answer: is empty"),
         ({"student_answer": "x"}, "student_answer: got one with task explain"),
-        ({"task": "feedback", "student_answer": "x" * (LONGEST + 1)}, "student_answer: got 4001"),
+        (
+            {"task": "feedback", "student_answer": "x" * (MAX_STUDENT_ANSWER_CHARACTERS + 1)},
+            "student_answer: got 4001",
+        ),
     ],
 )
 def test_what_cannot_be_wanted(given: dict[str, Any], says: str) -> None:
     with pytest.raises(BadInput, match=re.escape(says)):
-        Wanted(**given)
+        TaskRequest(**given)
 
 
 def test_a_quiz_blanks_a_term_of_its_source_outside_formulas() -> None:
-    answer = ask(Wanted("quiz"))
+    answer = ask(TaskRequest("quiz"))
     questions, keys = answer.sentences[::2], answer.sentences[1::2]
     assert 2 <= len(questions) <= 3
     assert len(questions) == len(keys)
@@ -121,12 +124,12 @@ def test_a_quiz_blanks_a_term_of_its_source_outside_formulas() -> None:
     assert len({key.text for key in keys}) == len(keys)
     assert f"Complete: The period of a pendulum depends on its {BLANK}." in answer.text
     assert "Key: length." in answer.text
-    assert ask(Wanted("quiz")).sentences == answer.sentences
+    assert ask(TaskRequest("quiz")).sentences == answer.sentences
 
 
 def test_a_quiz_asks_for_the_term_of_a_glossary() -> None:
     answer = ask(
-        Wanted("quiz"), [hit("Pendulum", "Pendulum: what swings about a point.", role="term")]
+        TaskRequest("quiz"), [hit("Pendulum", "Pendulum: what swings about a point.", role="term")]
     )
     assert answer.text == f"Complete: {BLANK} means what swings about a point. Key: Pendulum."
 
@@ -142,14 +145,14 @@ def test_a_quiz_asks_for_the_term_of_a_glossary() -> None:
     ],
 )
 def test_a_quiz_that_cannot_be_made_is_refused(text: str) -> None:
-    answer = ask(Wanted("quiz"), [hit("x", text)])
+    answer = ask(TaskRequest("quiz"), [hit("x", text)])
     assert answer.sentences == ()
     assert answer.refused
 
 
 def test_a_word_that_the_sentence_holds_twice_is_not_blanked() -> None:
     said = "Gravity sets the period of a pendulum where gravity is \\(g\\) and the string is light."
-    answer = ask(Wanted("quiz"), [hit("x", said)])
+    answer = ask(TaskRequest("quiz"), [hit("x", said)])
     assert answer.sentences[1].text in ("Key: string.", "Key: light.")
 
 
@@ -214,7 +217,8 @@ def test_feedback_on_numbers_and_fragments(said: str, says: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["?", "...", "1.", "[1]", "\x00", "10^99999", "x" * LONGEST, "\\("]
+    "said",
+    ["?", "...", "1.", "[1]", "\x00", "10^99999", "x" * MAX_STUDENT_ANSWER_CHARACTERS, "\\("],
 )
 def test_feedback_survives_what_is_no_answer(said: str) -> None:
     assert feedback(said)
@@ -223,7 +227,7 @@ def test_feedback_survives_what_is_no_answer(said: str) -> None:
 
 def test_steps_are_numbered_by_those_that_are_left() -> None:
     answer = ask(
-        Wanted("steps"),
+        TaskRequest("steps"),
         reply="1. Napoleon was born in Corsica.\n2. On the Moon the pendulum swings about 2.5 "
         "times more slowly. [1]\n**3.** The period is the time of one complete swing.",
     )
@@ -272,7 +276,7 @@ def test_quantities(text: str, found: list[tuple[float, str]]) -> None:
 
 
 def test_nothing_more_is_made_for_whoever_has_gone() -> None:
-    wanted = Wanted("feedback", student_answer="The period depends on the length. Napoleon.")
+    wanted = TaskRequest("feedback", student_answer="The period depends on the length. Napoleon.")
     events = Answerer(Script(""), embed, AnswerSettings()).stream(
         QUESTION, PENDULUM, lambda: True, wanted
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from data.records import Item
-from generation.tasks import EXPLAIN, Wanted
+from generation.tasks import EXPLAIN, TaskRequest
 from retrieval.store import Point, Where
 from unirag.app import App
 from unirag.search.context_selection import choose
@@ -45,7 +45,7 @@ def test_the_solution_of_the_asked_exercise_is_kept_back(app: App) -> None:
 
     assert not found(EXERCISE)
     assert not found(f"Please tell me: {EXERCISE.lower()}")
-    assert found(EXERCISE, wanted=Wanted("steps"))
+    assert found(EXERCISE, wanted=TaskRequest("steps"))
     assert found("How does light move inside glass?")
 
 

@@ -18,7 +18,7 @@ from starlette.datastructures import UploadFile
 
 from data.errors import BadInput, UniragError
 from data.records import Level, Task, WeightedAudio, WeightedImage
-from generation.tasks import LONGEST
+from generation.tasks import MAX_STUDENT_ANSWER_CHARACTERS
 from unirag.api.schemas import PICTURES, SOUNDS, AskIn, SearchIn
 
 __all__ = ["documented", "fit", "laid", "private_folder", "read", "read_json"]
@@ -130,7 +130,7 @@ def documented(model: type[SearchIn]) -> dict[str, Any]:
             "stream": {"type": "boolean"},
             "task": {"enum": list(get_args(Task))},
             "level": {"enum": list(get_args(Level))},
-            "student_answer": {"type": "string", "maxLength": LONGEST},
+            "student_answer": {"type": "string", "maxLength": MAX_STUDENT_ANSWER_CHARACTERS},
         }
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     form = {"type": "object", "properties": words}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from data.records import Kind, Level, Task
-from generation.tasks import LONGEST, Wanted
+from generation.tasks import MAX_STUDENT_ANSWER_CHARACTERS, TaskRequest
 from unirag.indexing.jobs import State
 from unirag.workspace.catalog import State as DocumentState
 
@@ -81,11 +81,11 @@ class AskIn(SearchIn):
     stream: bool = False
     task: Task = "explain"
     level: Level = "school"
-    student_answer: str = Field("", max_length=LONGEST, examples=[""])
+    student_answer: str = Field("", max_length=MAX_STUDENT_ANSWER_CHARACTERS, examples=[""])
 
     @property
-    def wanted(self) -> Wanted:
-        return Wanted(self.task, self.level, self.student_answer)
+    def wanted(self) -> TaskRequest:
+        return TaskRequest(self.task, self.level, self.student_answer)
 
 
 class ErrorDetail(BaseModel):

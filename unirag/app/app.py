@@ -9,7 +9,7 @@ from pathlib import Path
 from data.records import Answer, Query, Sentence, WeightedAudio, WeightedImage
 from generation.answer import Answerer
 from generation.followup import standalone
-from generation.tasks import EXPLAIN, Wanted
+from generation.tasks import EXPLAIN, TaskRequest
 from retrieval.store import Where
 from unirag.app.corpora import Library
 from unirag.search.context_selection import POOL, choose
@@ -46,7 +46,7 @@ class App(Library):
         limit: int = 10,
         where: Where = Where(),
         earlier: Sequence[str] = (),
-        wanted: Wanted = EXPLAIN,
+        wanted: TaskRequest = EXPLAIN,
     ) -> Answer:
         """The cited answer, whole."""
         *_, answer = self.stream(
@@ -72,7 +72,7 @@ class App(Library):
         limit: int = 10,
         where: Where = Where(),
         earlier: Sequence[str] = (),
-        wanted: Wanted = EXPLAIN,
+        wanted: TaskRequest = EXPLAIN,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[SearchResult | Sentence | Answer]:
         """What was found, each sentence as soon as it is checked, then the whole answer.

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from data.errors import Missing
 from data.records import Answer, Sentence
-from generation.tasks import Wanted
+from generation.tasks import TaskRequest
 from unirag.app import App
 from unirag.cli.arguments import (
     AudioOption,
@@ -233,7 +233,7 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Explain what was found, every sentence cited, or say that there is no evidence."""
-    wanted = Wanted(task, level, student_answer)  # type: ignore[arg-type]
+    wanted = TaskRequest(task, level, student_answer)  # type: ignore[arg-type]
     settings = load_settings(config_file, home=home, profile=profile)
     where = where_of(corpus, section, teacher)
     images, sounds = images_of(image, style), sounds_of(audio)

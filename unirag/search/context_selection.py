@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from data.records import Hit, Item, Task
-from generation.tasks import Wanted
+from generation.tasks import TaskRequest
 from generation.words import content, repeats
 from retrieval.store import Where
 from unirag.search.searcher import EXPLAINING, Searcher, SearchResult
@@ -36,7 +36,13 @@ class Sources:
 
 
 def choose(
-    searcher: Searcher, found: SearchResult, wanted: Wanted, where: Where, *, limit: int, items: int
+    searcher: Searcher,
+    found: SearchResult,
+    wanted: TaskRequest,
+    where: Where,
+    *,
+    limit: int,
+    items: int,
 ) -> Sources:
     """About `limit` hits, of which an answer reads the first `items`.
 
