@@ -161,6 +161,22 @@ class EdgeStore:
             for p in found
         ]
 
+    def best_scores(self, queries: Sequence[ChannelQuery], where: Where = Where()) -> list[float]:
+        condition = _filter(where)
+        requests = [
+            qe.QueryRequest(limit=1, query=_nearest(q), filter=condition, params=_rescored())
+            for q in queries
+            if not q.is_empty
+        ]
+        if not requests:
+            return [0.0] * len(queries)
+        batch = qe.QueryBatchRequest(requests)
+        results = iter(self._call(lambda: self._shard.query_batch(batch)))
+        return [
+            max((float(p.score) for p in (() if q.is_empty else next(results))), default=0.0)
+            for q in queries
+        ]
+
     def _channel_scores(
         self, queries: Sequence[ChannelQuery], ids: list[Any]
     ) -> dict[str, dict[Channel, float]]:

@@ -247,6 +247,29 @@ class ServerStore:
             for p in found
         ]
 
+    def best_scores(self, queries: Sequence[ChannelQuery], where: Where = Where()) -> list[float]:
+        condition = to_filter(where)
+        requests = [
+            models.QueryRequest(
+                query=native(q.vector),
+                using=q.channel,
+                filter=condition,
+                limit=1,
+                params=RESCORED,
+            )
+            for q in queries
+            if not q.is_empty
+        ]
+        if not requests:
+            return [0.0] * len(queries)
+        answers = iter(
+            self._call(lambda: self._client.query_batch_points(self._collection, requests))
+        )
+        return [
+            max((float(p.score) for p in (() if q.is_empty else next(answers).points)), default=0.0)
+            for q in queries
+        ]
+
     def _channel_scores(
         self, queries: Sequence[ChannelQuery], ids: list[Any]
     ) -> dict[str, dict[Channel, float]]:

@@ -73,6 +73,11 @@ class ChannelQuery:
     vector: Vector | SparseVector
     weight: float = 1.0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether this is a sparse query without indices, which matches nothing."""
+        return isinstance(self.vector, SparseVector) and not self.vector.indices
+
 
 @dataclass(frozen=True, slots=True)
 class Where:
@@ -186,6 +191,13 @@ class VectorStore(Protocol):
         self, queries: Sequence[ChannelQuery], limit: int, where: Where = ...
     ) -> list[Scored]:
         """Ask each channel and fuse by weighted reciprocal rank, best first."""
+        ...
+
+    def best_scores(self, queries: Sequence[ChannelQuery], where: Where = ...) -> list[float]:
+        """Return the best score of each query on its own, in one round trip.
+
+        A query that matches nothing scores 0.0, and so does a sparse query without indices.
+        """
         ...
 
     def get(self, ids: Sequence[str]) -> list[Item]:

@@ -192,6 +192,40 @@ def test_filters(store: VectorStore) -> None:
     }
 
 
+def test_best_scores_equal_those_of_single_searches(store: VectorStore) -> None:
+    fill(store)
+    queries = [
+        ChannelQuery("image", unit(8, 3, 5)),
+        ChannelQuery("bm25", BM25.query("the")),  # only stop words: a sparse query without indices
+        ChannelQuery("text", unit(4, 1, 2)),
+        ChannelQuery("bm25", BM25.query("mitosis")),
+        ChannelQuery("bm25", BM25.query("parabola")),
+        ChannelQuery("bm25", BM25.query("xylophone")),
+    ]
+    assert queries[1].is_empty
+    for where in (Where(), Where(corpora=("biology",))):
+        expected = []
+        for query in queries:
+            hits = [] if query.is_empty else store.search([query], 1, where)
+            expected.append(hits[0].score if hits else 0.0)
+        assert store.best_scores(queries, where) == pytest.approx(expected, rel=1e-5)
+    assert store.best_scores(queries)[1] == store.best_scores(queries)[5] == 0.0
+    assert store.best_scores(queries, Where(corpora=("none",))) == [0.0] * len(queries)
+    assert store.best_scores(queries[1:2]) == [0.0]
+    assert store.best_scores([]) == []
+
+
+def test_best_scores_take_one_round_trip(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(store)
+    calls = []
+    call = store._call  # type: ignore[attr-defined]
+    monkeypatch.setattr(store, "_call", lambda action: calls.append(1) or call(action))
+    store.best_scores([ChannelQuery("bm25", BM25.query(w)) for w in ("lens", "cell", "speed")])
+    assert len(calls) == 1
+
+
 def test_what_shows_a_picture(store: VectorStore) -> None:
     shown = fill(store)["lens"]
     for corpus in ("optics", "atlas"):
