@@ -171,10 +171,9 @@ class Inputs:
         y = split(x, self.weight, self.bias, *ranks, gelu=self.row.gelu)
         return y.view(*self.x.shape[:-1], -1)
 
-    def ours(self, design: Any = None, *, even: bool = False) -> Tensor:
+    def ours(self, design: Any = None) -> Tensor:
         norm = self.norm if self.row.norm else None
-        gates = self.even if even else self.gates
-        tensors = (self.x, self.weight, self.bias, self.a, self.b, gates)
+        tensors = (self.x, self.weight, self.bias, self.a, self.b, self.gates)
         # without CUDA the dispatcher would take the reference
         design = design or (None if CUDA else choose(self.problem()))
         return moe_lora_linear(*tensors, 1.0, norm=norm, gelu=self.row.gelu, design=design)
@@ -209,8 +208,6 @@ def forward_arms(i: Inputs) -> dict[str, Callable[[], Tensor]]:
         "Triton GEMM alone": i.triton_gemm,
         "merged before": i.merged,
     }
-    if not i.row.per_token:
-        arms["merged at each call"] = lambda: i.ours("merged", even=True)
     if i.row.compiled:
         arms["grouped, compiled"] = torch.compile(i.grouped, dynamic=False)
         arms["cat-K, compiled"] = torch.compile(i.joined, dynamic=False)
@@ -231,7 +228,7 @@ def training_arms(i: Inputs) -> dict[str, Callable[[], Tensor]]:
 
 
 EXPECTED = {"plain": "plain", "Triton GEMM alone": "plain"}  # others: the layer with its experts
-EXPECTED |= {"merged before": "merged", "merged at each call": "merged"}
+EXPECTED |= {"merged before": "merged"}
 
 
 def wrong(inputs: Inputs, name: str, run: Callable[[], Tensor]) -> str | None:

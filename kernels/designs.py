@@ -46,7 +46,6 @@ class Layer(NamedTuple):
             gelu=self.gelu,
             base=self.weight_NK is not None,
             gradient=gradient,
-            constant=len(self.gates_GE) == 1 or self.gates_GE.stride(0) == 0,
         )
 
 
@@ -84,10 +83,6 @@ def forward(
         raise ValueError(f"design {design} without a weight; expected one_pass or grouped")
     if design == "grouped":
         return _grouped(x_MK, bias_N, layer, saved)
-    if design == "merged":
-        if saved is not None or not problem.constant:
-            raise ValueError("design merged; expected no gradients and the same gates in all rows")
-        return _merged(x_MK, bias_N, layer)
     statistics = saved and saved[:3]
     before = saved.before_MN if saved and layer.gelu else None
     if design == "one_pass":
@@ -294,14 +289,6 @@ def _grouped(x_MK: Tensor, bias_N: Tensor | None, layer: Layer, saved: Saved | N
             saved.rstd_M.copy_((variance_M + layer.norm.eps).rsqrt())
         if layer.gelu:
             saved.before_MN.copy_(y_MN)
-    return F.gelu(y_MN) if layer.gelu else y_MN
-
-
-def _merged(x_MK: Tensor, bias_N: Tensor | None, layer: Layer) -> Tensor:
-    assert layer.weight_NK is not None
-    b_NC = (_columns(layer.b_ENR) * _over_ranks(layer, len(layer.gates_GE))[:1]).to(x_MK.dtype)
-    weight_NK = torch.addmm(layer.weight_NK, b_NC, layer.a_ERK.flatten(0, 1))
-    y_MN = F.linear(_normed(x_MK, layer), weight_NK, bias_N)
     return F.gelu(y_MN) if layer.gelu else y_MN
 
 

@@ -5,8 +5,6 @@ The designs, for y = LN(x) W^T + bias + S B^T and then GELU, with S = scale * ga
 - one_pass: one Triton kernel does everything.
 - split: one kernel makes `LN(x)` and S, a Triton GEMM starts from S B^T and ends in GELU.
 - augmented: the same kernel writes `[LN(x) | S]`, and one cuBLAS GEMM with `[W | B]` does the rest.
-- merged: W + sum of the experts in one cuBLAS GEMM, then the plain layer; gates the same for all
-  rows, no gradients.
 - grouped: two thin GEMMs beside the plain layer, in torch.
 
 Which wins where follows from the bytes that each moves on an H100 (docs/kernels.md); it is not
@@ -22,7 +20,7 @@ import torch
 
 __all__ = ["DESIGNS", "MEASURED", "Design", "Problem", "Tile", "bucket", "choose", "padded", "tile"]
 
-Design = Literal["one_pass", "split", "augmented", "merged", "grouped"]
+Design = Literal["one_pass", "split", "augmented", "grouped"]
 DESIGNS: tuple[str, ...] = get_args(Design)
 Kernel = Literal["shrink", "split", "one_pass", "matrix_gradient", "gate_gradient"]
 
@@ -33,7 +31,7 @@ _DTYPES = (torch.float16, torch.bfloat16)
 
 
 class Problem(NamedTuple):
-    """What decides. `arch` is the compute capability, 90 for an H100; `constant`: equal gates."""
+    """What decides. `arch` is the compute capability, 90 for an H100."""
 
     rows: int
     inputs: int
@@ -45,7 +43,6 @@ class Problem(NamedTuple):
     gelu: bool = False
     base: bool = True
     gradient: bool = False
-    constant: bool = False
 
 
 class Tile(NamedTuple):
@@ -59,7 +56,7 @@ class Tile(NamedTuple):
 
 
 # The design that a benchmark found fastest for a problem, with rows rounded by `bucket`, ranks by
-# `padded`, and not `constant`.
+# `padded`.
 MEASURED: dict[Problem, Design] = {}
 
 
@@ -77,9 +74,7 @@ def choose(p: Problem) -> Design:
     """The design for a problem."""
     if p.ranks > _WIDEST or p.rows == 0 or p.ranks == 0 or p.arch < _OLDEST:
         return "grouped"
-    if p.constant and p.base and not p.gradient and p.rows >= _FEW_ROWS:
-        return "merged"
-    rounded = p._replace(rows=bucket(p.rows), ranks=padded(p.ranks), constant=False)
+    rounded = p._replace(rows=bucket(p.rows), ranks=padded(p.ranks))
     if found := MEASURED.get(rounded):
         return found
     if not p.base:

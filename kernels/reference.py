@@ -113,13 +113,12 @@ def mix_prompts(
     prompts_NPW: Tensor,
     temperature: float,
     top_k: int | None = None,
-    usable_N: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The bank's prompts (B, P, W) for each prototype, and the weights (B, N) that mixed them.
 
     Weights are a softmax of cosine / temperature over all entries, or over the `top_k` nearest; the
-    others, and those where the boolean `usable_N` is False, weigh exactly 0. Rows sum to 1.
-    Prototypes and keys may have any length. `ValueError` if shapes do not fit or no entry is left.
+    others weigh exactly 0. Rows sum to 1. Prototypes and keys may have any length. `ValueError` if
+    shapes do not fit.
     """
     entries = keys_ND.shape[0]
     if keys_ND.shape[1:] != prototype_BD.shape[1:] or prompts_NPW.shape[0] != entries:
@@ -132,13 +131,6 @@ def mix_prompts(
     if top_k is not None and not 1 <= top_k <= entries:
         raise ValueError(f"top_k {top_k}; expected 1 to {entries}, the number of entries")
     logits_BN = normalize(prototype_BD, dim=-1) @ normalize(keys_ND, dim=-1).T / temperature
-    if usable_N is not None:
-        if usable_N.shape != (entries,) or not usable_N.any():
-            raise ValueError(
-                f"usable {tuple(usable_N.shape)} with {int(usable_N.sum())} entries; expected "
-                f"({entries},) with at least one"
-            )
-        logits_BN = logits_BN.masked_fill(~usable_N, -torch.inf)
     if top_k is not None:
         best_BN, index_BN = logits_BN.topk(top_k, dim=-1)
         logits_BN = torch.full_like(logits_BN, -torch.inf).scatter(-1, index_BN, best_BN)

@@ -58,21 +58,18 @@ def mix_prompts(
     prompts_NPW: Tensor,
     temperature: float,
     top_k: int | None = None,
-    usable_N: Tensor | None = None,
     *,
     fused: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """`kernels.reference.mix_prompts`; fused with all entries usable. `fused` overrules that."""
+    """`kernels.reference.mix_prompts`; `fused` overrules the choice of path."""
     entries = len(keys_ND)
     if fused is None:
         exact = prototype_BD.dtype == torch.float32
-        fused = usable_N is None and exact and _fits(entries, prototype_BD, keys_ND, prompts_NPW)
+        fused = exact and _fits(entries, prototype_BD, keys_ND, prompts_NPW)
     checked = keys_ND.shape[1:] == prototype_BD.shape[1:] and len(prompts_NPW) == entries
     checked = checked and temperature > 0 and (top_k is None or 1 <= top_k <= entries)
     if not fused or not checked:  # the reference says what does not fit
-        return reference.mix_prompts(
-            prototype_BD, keys_ND, prompts_NPW, temperature, top_k, usable_N
-        )
+        return reference.mix_prompts(prototype_BD, keys_ND, prompts_NPW, temperature, top_k)
     mixed_BJ, weights_BN = _mix(
         prototype_BD, keys_ND, prompts_NPW.flatten(1), temperature, top_k or 0
     )

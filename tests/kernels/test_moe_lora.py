@@ -195,19 +195,6 @@ def test_autocast_multiplies_in_its_dtype_and_norms_in_fp32(norm, device):
         assert distance(leaf.grad, high[name].grad) < FAR[torch.bfloat16], name
 
 
-def test_merged_is_the_layer_where_all_rows_have_the_same_gates(device):
-    inputs = make(LARGE, norm=True, gelu=True)
-    low, high = inputs.cast(torch.float32, device)
-    low["gates"] = low["gates"][:1].expand(3, -1)
-    high["gates"] = high["gates"][:1].expand(3, -1)
-    with torch.no_grad():
-        assert distance(inputs.run(low, "merged"), inputs.run(high)) < FAR[torch.float32]
-    with pytest.raises(ValueError, match="merged; expected no gradients"):
-        inputs.run(low, "merged")
-    with torch.no_grad(), pytest.raises(ValueError, match="the same gates in all rows"):
-        inputs.run(low | {"gates": low["gates"].contiguous()}, "merged")
-
-
 def test_a_changed_weight_is_seen_by_the_copy_of_it(device):
     inputs = make(FIFTY)
     low, high = inputs.cast(torch.float32, device)

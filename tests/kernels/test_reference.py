@@ -140,22 +140,6 @@ def test_only_the_top_k_entries_weigh(top_k) -> None:
     assert (kept.amax(1) == dense.amax(1)).all()
 
 
-@pytest.mark.parametrize("top_k", [None, 1, 4])
-def test_entries_out_of_use_weigh_nothing(top_k) -> None:
-    prototype, keys, prompts = _bank()
-    _, dense = mix_prompts(prototype, keys, prompts, 0.1)
-    usable = torch.ones(5, dtype=torch.bool)
-    usable[dense[0].argmax()] = False  # the one that prototype 0 wants most
-    usable[dense[0].argmin()] = False
-    keys.requires_grad_()
-    mixed, weights = mix_prompts(prototype, keys, prompts, 0.1, top_k=top_k, usable_N=usable)
-    assert (weights[:, ~usable] == 0).all()
-    torch.testing.assert_close(weights.sum(1), torch.ones(3))
-    mixed.square().sum().backward()
-    assert torch.isfinite(keys.grad).all()
-    assert (keys.grad[~usable] == 0).all()
-
-
 def test_one_entry_has_all_the_weight() -> None:
     prototype, keys, prompts = _bank(1)
     mixed, weights = mix_prompts(prototype, keys, prompts, 0.1)
@@ -169,8 +153,6 @@ def test_one_entry_has_all_the_weight() -> None:
         ({"temperature": 0.0}, "temperature 0.0"),
         ({"top_k": 0}, "top_k 0; expected 1 to 5"),
         ({"top_k": 6}, "top_k 6"),
-        ({"usable_N": torch.zeros(5, dtype=torch.bool)}, "with 0 entries"),
-        ({"usable_N": torch.ones(4, dtype=torch.bool)}, r"usable \(4,\)"),
         ({"keys_ND": torch.zeros(5, 8)}, r"keys \(5, 8\)"),
         ({"prompts_NPW": torch.zeros(4, 2, 11)}, r"prompts \(4, 2, 11\)"),
     ],
