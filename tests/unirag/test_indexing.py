@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import sys
 import time
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -392,29 +390,6 @@ def test_a_dead_letter_is_read_again_when_it_changes_or_on_request(
     (book / "bad.md").unlink()
     assert bench.indexer.index(book, "optics").gone == []
     assert bench.catalog.troubles("optics") == []
-
-
-def test_a_manifest_of_before_there_were_states_is_read(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "catalog.db")) as db, db:
-        db.execute("CREATE TABLE corpora (name TEXT PRIMARY KEY, root TEXT, licence, attribution)")
-        db.execute(
-            "CREATE TABLE documents (corpus TEXT NOT NULL, source TEXT NOT NULL, fingerprint TEXT "
-            "NOT NULL, title TEXT NOT NULL, figures INTEGER NOT NULL, passages INTEGER NOT NULL, "
-            "indexed_at REAL NOT NULL, PRIMARY KEY (corpus, source))"
-        )
-        db.execute("CREATE TABLE troubles (corpus TEXT, source TEXT, anchor TEXT, message, dead)")
-        db.execute("INSERT INTO documents VALUES ('x', 'a.md', 'f', 'A', 1, 2, 3.0)")
-        troubles = [("a.md", "p1", "left out", 0), ("a.md", "", "now broken", 1)]
-        db.executemany(
-            "INSERT INTO troubles VALUES ('x', ?, ?, ?, ?)",
-            [*troubles, ("b.md", "", "broken", 1)],
-        )
-    for _ in range(2):
-        catalog = Catalog(tmp_path / "catalog.db")
-        assert catalog.fingerprints("x") == {"a.md": "f"}
-        assert catalog.counts("x") == {"documents": 1, "figures": 1, "passages": 2}
-        assert [t.message for t in catalog.troubles("x")] == ["now broken", "broken", "left out"]
-        catalog.close()
 
 
 def test_one_name_is_one_folder(bench: Bench, book: Path, tmp_path: Path) -> None:

@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -248,26 +246,3 @@ def test_a_process_that_dies_leaves_its_job_to_another(
     process.wait()
     assert ended(elsewhere, job).state == ("cancelled" if cancelled else "done")
     assert index.calls == ([] if cancelled else ["a"])
-
-
-def test_a_list_of_before_there_were_columns_for_progress_is_read(
-    tmp_path: Path, index: Index
-) -> None:
-    with closing(sqlite3.connect(tmp_path / "jobs.db")) as db, db:
-        db.execute(
-            "CREATE TABLE jobs (id TEXT PRIMARY KEY, owner TEXT NOT NULL, corpus TEXT NOT NULL, "
-            "path TEXT NOT NULL, state TEXT NOT NULL, message TEXT NOT NULL, report TEXT, "
-            "created REAL NOT NULL, ended REAL)"
-        )
-        rows = [("a", "done", "{}", 1.0, 2.0), ("b", "running", None, 3.0, None)]
-        db.executemany("INSERT INTO jobs VALUES (?, '', 'x', '/x', ?, '', ?, ?, ?)", rows)
-    for _ in range(2):
-        jobs = opened(tmp_path, index)
-        assert [(j.id, j.documents, j.total) for j in jobs.latest()] == [("b", 0, 0), ("a", 0, 0)]
-        jobs.close()
-    jobs = opened(tmp_path, index)
-    jobs.start()
-    cut_off = jobs.get("b")
-    assert cut_off
-    assert ended(jobs, cut_off).state == "done"
-    jobs.close()

@@ -32,16 +32,14 @@ _OPEN = ("queued", "running")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, corpus TEXT NOT NULL, path TEXT NOT NULL,
-    state TEXT NOT NULL, message TEXT NOT NULL, report TEXT, created REAL NOT NULL, ended REAL
+    state TEXT NOT NULL, message TEXT NOT NULL, report TEXT, created REAL NOT NULL, ended REAL,
+    documents INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0,
+    items INTEGER NOT NULL DEFAULT 0, figures INTEGER NOT NULL DEFAULT 0,
+    pages INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
+    rate REAL NOT NULL DEFAULT 0, seconds_left REAL,
+    cancel INTEGER NOT NULL DEFAULT 0, retry INTEGER NOT NULL DEFAULT 0
 );
 """
-# Columns that the files of version 0.1 may lack.
-_COUNTS = ("documents", "total", "items", "figures", "pages", "failed")
-_ADDED = {
-    **dict.fromkeys((*_COUNTS, "cancel", "retry"), "INTEGER NOT NULL DEFAULT 0"),
-    "rate": "REAL NOT NULL DEFAULT 0",
-    "seconds_left": "REAL",
-}
 _POLL = 1.0  # seconds until a job that another process took, or left behind, is seen
 
 
@@ -101,11 +99,6 @@ class Jobs:
 
     def __init__(self, path: Path, index: Index, lock: Lock, poll: float = _POLL) -> None:
         self._db = Database(path, _SCHEMA, "the list of index jobs", "index again")
-        with self._db.transaction() as db:
-            known = {name for _, name, *_ in db.execute("PRAGMA table_info(jobs)")}
-            for name, kind in _ADDED.items():
-                if name not in known:
-                    db.execute(f"ALTER TABLE jobs ADD COLUMN {name} {kind}")
         self._index, self._lock, self._poll = index, lock, poll
         self._wake = threading.Event()
         self._closing = False

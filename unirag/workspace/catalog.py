@@ -23,24 +23,16 @@ CREATE TABLE IF NOT EXISTS corpora (
     name TEXT PRIMARY KEY, root TEXT NOT NULL, licence TEXT NOT NULL, attribution TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS documents (
-    corpus TEXT NOT NULL, source TEXT NOT NULL, fingerprint TEXT NOT NULL, title TEXT NOT NULL,
-    figures INTEGER NOT NULL, passages INTEGER NOT NULL, indexed_at REAL NOT NULL,
-    PRIMARY KEY (corpus, source)
+    corpus TEXT NOT NULL, source TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    title TEXT NOT NULL, figures INTEGER NOT NULL, passages INTEGER NOT NULL,
+    indexed_at REAL NOT NULL, state TEXT NOT NULL, seen TEXT NOT NULL, reason TEXT NOT NULL,
+    changed_at REAL NOT NULL, PRIMARY KEY (corpus, source)
 );
 CREATE TABLE IF NOT EXISTS troubles (
-    corpus TEXT NOT NULL, source TEXT NOT NULL, anchor TEXT NOT NULL, message TEXT NOT NULL,
-    dead INTEGER NOT NULL
+    corpus TEXT NOT NULL, source TEXT NOT NULL, anchor TEXT NOT NULL, message TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS troubles_by_source ON troubles (corpus, source);
 """
-# Columns that the files of version 0.1 lack. `fingerprint` is that of what is stored, empty where
-# nothing is; `seen` is that of which the state speaks.
-_ADDED = {
-    "state": "TEXT NOT NULL DEFAULT 'stored'",
-    "seen": "TEXT NOT NULL DEFAULT ''",
-    "reason": "TEXT NOT NULL DEFAULT ''",
-    "changed_at": "REAL NOT NULL DEFAULT 0",
-}
 _MARK = """
 INSERT INTO documents
     (corpus, source, fingerprint, title, figures, passages, indexed_at,
@@ -138,14 +130,6 @@ class Covered:
 class Catalog:
     def __init__(self, path: Path) -> None:
         self._db = Database(path, _SCHEMA, "the catalog", "index again")
-        with self._db.transaction() as db:
-            known = {name for _, name, *_ in db.execute("PRAGMA table_info(documents)")}
-            for name, kind in _ADDED.items():
-                if name not in known:
-                    db.execute(f"ALTER TABLE documents ADD COLUMN {name} {kind}")
-            dead = db.execute("SELECT corpus, source, message FROM troubles WHERE dead").fetchall()
-            db.executemany(_MARK, [(c, s, "failed", "", m, time.time()) for c, s, m in dead])
-            db.execute("DELETE FROM troubles WHERE dead")
 
     def corpora(self) -> list[Corpus]:
         rows = self._db.rows("SELECT name, root, licence, attribution FROM corpora ORDER BY name")
@@ -220,7 +204,7 @@ class Catalog:
                 [(corpus, d.source) for d in documents],
             )
             db.executemany(
-                "INSERT INTO troubles VALUES (?, ?, ?, ?, 0)",
+                "INSERT INTO troubles VALUES (?, ?, ?, ?)",
                 [(corpus, t.source, t.anchor, t.message) for d in documents for t in d.troubles],
             )
 
@@ -270,7 +254,7 @@ class Catalog:
                 ],
             )
             db.executemany(
-                "INSERT INTO troubles VALUES (?, ?, ?, ?, 0)",
+                "INSERT INTO troubles VALUES (?, ?, ?, ?)",
                 [(name, d.source, *pair) for d in documents for pair in d.left_out],
             )
 
