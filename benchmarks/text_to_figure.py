@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks.encoder import CACHE, DEVELOPMENT, HELD_OUT
 from benchmarks.environment import CORPORA, HERE, describe
-from data.records import Item
+from data.records import Item, QueryAudio
 from data.ser import SerFigure, figures_of, sample
 from data.styles import restyle
 from retrieval.evaluation import scores
@@ -90,7 +90,7 @@ def book(name: str, root: Path, only: Sequence[str]) -> dict[str, Any]:
             return ask
 
         def found(
-            text: str = "", images: Sequence[Path] = (), audio: Sequence[Path] = ()
+            text: str = "", images: Sequence[Path] = (), audio: Sequence[QueryAudio] = ()
         ) -> list[Item]:
             asked = app.search(text, images=images, audio=audio, limit=20, where=_FIGURES_ONLY)
             return [hit.item for hit in asked.hits]
@@ -105,7 +105,7 @@ def book(name: str, root: Path, only: Sequence[str]) -> dict[str, Any]:
             return found(figure.words)
 
         def heard(_: int, figure: SerFigure) -> list[Item]:
-            return spoken(figure.words, lambda path: found(audio=[path]))
+            return spoken(figure.words, lambda recording: found(audio=[QueryAudio(recording)]))
 
         every, some = list(enumerate(figures)), list(enumerate(figures[:UNSEEN_QUERIES]))
         said = short[:SPOKEN]

@@ -1,12 +1,13 @@
-"""Spoken questions to text: Whisper through `faster-whisper`, from a folder, never the network.
+"""Turn spoken questions into text with Whisper (`faster-whisper`), from a local model folder.
 
-PyAV decodes the audio and Silero's voice detector, an asset inside faster-whisper, cuts the silence
-out, so that Whisper is never asked to make words out of nothing.
+PyAV decodes the audio. Silero's voice detector, which ships inside faster-whisper, removes silence
+first: Whisper makes up words for silent audio.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import io
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,29 +21,30 @@ from numpy.typing import NDArray
 
 from data.errors import BadInput, BadSetting, Missing
 
-__all__ = ["STEM_PROMPT", "Transcriber", "Transcript"]
+__all__ = ["STEM_PROMPT", "Transcriber", "Transcript", "decode_audio"]
 
-# Whisper goes on in the manner of its prompt. Students ask, and say what a picture shows: without
-# the second sentence "a photograph" was heard as "a folder ref" (benchmarks/text_to_figure.md).
-_MANNER = (
+# Whisper continues in the manner of its prompt. The second sentence is there because students also
+# describe pictures: without it "a photograph" became "a folder ref" (benchmarks/text_to_figure.md).
+_PROMPT_TEMPLATE = (
     "A student asks a question or describes a picture. A photograph, a diagram or an illustration "
     "shows the view from the side, labeled: {}."
 )
-STEM_PROMPT = _MANNER.format(
+STEM_PROMPT = _PROMPT_TEMPLATE.format(
     "refraction, viscosity, covalent bonds, stoichiometry, mitosis, ribosomes, eigenvalues, "
     "integrals"
 )
-_TERMS = 25  # told to Whisper at most: its prompt holds 224 tokens, and a long one drowns the sound
-_FILES = ("config.json", "model.bin", "tokenizer.json")  # without the last one, upstream downloads
-_VOCABULARY = ("vocabulary.txt", "vocabulary.json")
-_RATE = 16_000  # samples a second, what Whisper hears
-# Demuxers that read one file; a playlist would make FFmpeg open other files and addresses.
-_FORMATS = "wav,w64,mp3,flac,ogg,aac,aiff,au,caf,amr,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf"
+_MAX_PROMPT_TERMS = 25  # the prompt holds 224 tokens, and a long one drowns the sound
+# faster-whisper downloads tokenizer.json if the folder lacks it.
+_MODEL_FILES = ("config.json", "model.bin", "tokenizer.json")
+_VOCABULARY_FILES = ("vocabulary.txt", "vocabulary.json")
+_SAMPLE_RATE = 16_000  # samples a second, Whisper's input
+# Demuxers that read one file. A playlist would make FFmpeg open other files and addresses.
+_DEMUXERS = "wav,w64,mp3,flac,ogg,aac,aiff,au,caf,amr,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,asf"
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said, its language (ISO 639-1), and the length of the recording in seconds."""
+    """The words of a recording, their language (ISO 639-1) and the length in seconds."""
 
     text: str
     language: str
@@ -50,11 +52,13 @@ class Transcript:
 
 
 class Transcriber:
-    """Transcribes recordings with one model, loaded at the first one; safe across threads.
+    """Transcribe recordings with a Whisper model, which is loaded on first use.
 
-    `folder` holds a Whisper model in CTranslate2's format. `language` None has it detected, which
-    takes half as long again and goes wrong on short questions now and then.
-    `prompt` biases the spelling of technical words; empty turns that off.
+    Safe to call from several threads.
+
+    `folder` holds a Whisper model in CTranslate2's format. With `language` None the model detects
+    the language: this takes half as long again and is sometimes wrong for short questions.
+    `prompt` biases the spelling of technical words; an empty prompt turns this off.
     """
 
     def __init__(
@@ -77,45 +81,49 @@ class Transcriber:
         self.threads = threads
         self._lock = threading.Lock()
 
-    def transcribe(self, path: Path, terms: Sequence[str] = ()) -> Transcript:
-        """The words of a recording.
+    def transcribe(
+        self, recording: bytes, terms: Sequence[str] = (), name: str = "recording"
+    ) -> Transcript:
+        """Return the words of a recording: the bytes of an audio file.
 
-        `terms` are words that may well be said, the likeliest first. The rare ones among them,
-        which the model spells in several tokens, stand in for `prompt`.
+        `terms` are words that the speaker probably uses, most likely first. Terms that the model
+        spells with several tokens replace `prompt`. `name` stands for the recording in messages.
 
-        Raises `BadInput` naming the file where it is missing, empty, no audio, longer than
-        `max_seconds`, or holds no speech; `Missing` where the extra or the model is not there.
+        Raises `BadInput` if the recording is empty, is not audio, is longer than `max_seconds` or
+        holds no speech; `Missing` if the extra `speech` or the model is not installed.
         """
         _check_extra()
-        samples = decoded(path, self.max_seconds)
+        samples = decode_audio(recording, self.max_seconds, name)
         with self._lock:
-            rare = [t for t in terms if len(self._tokens(t)) > 1][:_TERMS]
-            prompt = _MANNER.format(", ".join(rare)) if rare else self.prompt
             segments, info = self._model.transcribe(
                 samples,
                 language=self.language,
                 beam_size=5,
                 vad_filter=True,
-                initial_prompt=prompt or None,
+                initial_prompt=self._prompt(terms) or None,
                 condition_on_previous_text=False,  # a slip in one window does not spread
             )
             text = " ".join(segment.text.strip() for segment in segments).strip()
         if not text:
             raise BadInput(
-                f"{path}: no speech found; expected a spoken question, record it again closer to "
+                f"{name}: no speech found; expected a spoken question, record it again closer to "
                 "the microphone"
             )
-        return Transcript(text, info.language, round(len(samples) / _RATE, 2))
+        return Transcript(text, info.language, round(len(samples) / _SAMPLE_RATE, 2))
 
-    def _tokens(self, word: str) -> list[int]:
+    def _prompt(self, terms: Sequence[str]) -> str:
+        rare = [term for term in terms if len(self._token_ids(term)) > 1][:_MAX_PROMPT_TERMS]
+        return _PROMPT_TEMPLATE.format(", ".join(rare)) if rare else self.prompt
+
+    def _token_ids(self, word: str) -> list[int]:
         ids: list[int] = self._model.hf_tokenizer.encode(f" {word}", add_special_tokens=False).ids
         return ids
 
     @cached_property
     def _model(self) -> Any:
-        missing = [name for name in _FILES if not (self.folder / name).is_file()]
-        if not any((self.folder / name).is_file() for name in _VOCABULARY):
-            missing.append(_VOCABULARY[0])
+        missing = [name for name in _MODEL_FILES if not (self.folder / name).is_file()]
+        if not any((self.folder / name).is_file() for name in _VOCABULARY_FILES):
+            missing.append(_VOCABULARY_FILES[0])
         if missing:
             raise Missing(
                 f"{self.folder}: the speech model lacks {', '.join(missing)}; "
@@ -131,60 +139,57 @@ class Transcriber:
                 cpu_threads=self.threads,
                 local_files_only=True,
             )
-        except ValueError as error:  # CTranslate2's answer to a device or type it does not know
+        except ValueError as error:  # CTranslate2 does not know the device or type
             raise BadSetting(
                 f"speech on device {self.device!r} with compute type {self.compute_type!r}: "
                 f"{error}; expected for example cpu with int8"
             ) from None
-        except RuntimeError as error:  # and to a file that it cannot use
+        except RuntimeError as error:  # CTranslate2 cannot use a file
             raise Missing(
                 f"{self.folder}: the speech model cannot be loaded ({error}); "
                 "run: unirag models pull"
             ) from None
 
 
-def decoded(path: Path, max_seconds: float) -> NDArray[np.float32]:
-    """The first audio stream of a file as (samples,) mono at 16 kHz in [-1, 1].
+def decode_audio(
+    recording: bytes, max_seconds: float, name: str = "recording"
+) -> NDArray[np.float32]:
+    """Decode the first audio stream of a file to (samples,), mono, 16 kHz, in [-1, 1].
 
-    Stops as soon as `max_seconds` is passed, so that a long or endless file costs no more.
+    Decoding stops once `max_seconds` are exceeded: a long or endless file costs no more. Raises
+    `BadInput` if the file is empty, is not audio or is too long.
     """
     import av
 
+    if not recording:
+        raise BadInput(f"{name}: the file is empty; record the question again")
+    limit, count = int(max_seconds * _SAMPLE_RATE), 0
+    chunks: list[NDArray[np.int16]] = []
+    # s16, as in faster-whisper: with float, FFmpeg adds up stereo channels beyond 1.
+    resampler = av.AudioResampler(format="s16", layout="mono", rate=_SAMPLE_RATE)
     try:
-        size = path.stat().st_size if path.is_file() else None
-    except OSError as error:
-        raise BadInput(f"{path}: the file cannot be read ({error.strerror})") from None
-    if size is None:
-        raise BadInput(f"{path}: no such file; check the path")
-    if size == 0:
-        raise BadInput(f"{path}: the file is empty; record the question again")
-    limit, count, parts = int(max_seconds * _RATE), 0, []
-    # s16 as upstream: to float, FFmpeg would add the channels of a stereo recording up past 1
-    resampler = av.AudioResampler(format="s16", layout="mono", rate=_RATE)
-    try:
-        with (
-            path.open("rb") as handle,
-            av.open(handle, "r", options={"format_whitelist": _FORMATS}) as container,
-        ):
+        with av.open(
+            io.BytesIO(recording), "r", options={"format_whitelist": _DEMUXERS}
+        ) as container:
             if not container.streams.audio:
-                raise BadInput(f"{path}: the file holds no sound; expected a recording")
-            for frame in chain(container.decode(audio=0), [None]):  # None flushes
-                for piece in resampler.resample(frame):
-                    parts.append(piece.to_ndarray().reshape(-1))
-                    count += len(parts[-1])
+                raise BadInput(f"{name}: the file holds no sound; expected a recording")
+            for frame in chain(container.decode(audio=0), [None]):  # None flushes the resampler
+                for resampled in resampler.resample(frame):
+                    chunks.append(resampled.to_ndarray().reshape(-1))
+                    count += len(chunks[-1])
                 if count > limit:
                     raise BadInput(
-                        f"{path}: the recording is longer than the {max_seconds:g} s allowed; "
+                        f"{name}: the recording is longer than the {max_seconds:g} s allowed; "
                         "ask a shorter question"
                     )
     except (av.FFmpegError, OSError, ValueError) as error:
         raise BadInput(
-            f"{path}: not a recording that can be read ({error.__class__.__name__}); expected "
+            f"{name}: not a recording that can be read ({error.__class__.__name__}); expected "
             "wav, mp3, m4a, ogg, flac or webm"
         ) from None
     if not count:
-        raise BadInput(f"{path}: the recording is empty; record the question again")
-    samples: NDArray[np.float32] = np.concatenate(parts).astype(np.float32)
+        raise BadInput(f"{name}: the recording is empty; record the question again")
+    samples: NDArray[np.float32] = np.concatenate(chunks).astype(np.float32)
     return samples / np.float32(32768)
 
 

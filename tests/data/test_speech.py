@@ -1,7 +1,8 @@
-"""Spoken questions: the bounds without a model, the words with one."""
+"""Test spoken questions: the limits without a model, the words with one."""
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import shutil
@@ -16,7 +17,8 @@ import pytest
 
 import data.speech
 from data.errors import BadInput, BadSetting, Missing
-from data.speech import Transcriber, decoded
+from data.records import QueryAudio
+from data.speech import Transcriber, decode_audio
 
 pytest.importorskip("faster_whisper", reason="needs the extra: pip install 'unirag[speech]'")
 
@@ -47,23 +49,24 @@ needs_voice = pytest.mark.skipif(
 )
 
 
-def recorded(path: Path, samples: np.ndarray, rate: int = RATE, channels: int = 1) -> Path:
-    """A 16-bit WAV file of `samples` in [-1, 1]."""
-    with wave.open(str(path), "wb") as file:
+def wav(samples: np.ndarray, rate: int = RATE, channels: int = 1) -> bytes:
+    """Encode `samples` in [-1, 1] as a 16-bit WAV file."""
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
         file.setnchannels(channels)
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes((np.repeat(samples, channels) * 32767).astype("<i2").tobytes())
-    return path
+    return buffer.getvalue()
 
 
 def tone(seconds: float, rate: int = RATE) -> np.ndarray:
     return 0.5 * np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate)) / rate)
 
 
-def spoken(path: Path, text: str) -> Path:
-    subprocess.run(["espeak-ng", "-v", "en-us", "-s", "150", "-w", str(path), text], check=True)
-    return path
+def spoken(text: str, voice: str = "en-us", words_per_minute: int = 150) -> bytes:
+    command = ["espeak-ng", "-v", voice, "-s", str(words_per_minute), "--stdout", text]
+    return subprocess.run(command, check=True, capture_output=True).stdout
 
 
 def words(text: str) -> list[str]:
@@ -71,7 +74,7 @@ def words(text: str) -> list[str]:
 
 
 def edits(expected: list[str], found: list[str]) -> int:
-    """Words to insert, delete or replace (Levenshtein)."""
+    """Return the number of words to insert, delete or replace (Levenshtein)."""
     row = list(range(len(found) + 1))
     for i, word in enumerate(expected, start=1):
         before, row[0] = row[0], i
@@ -86,8 +89,8 @@ def transcriber() -> Transcriber:
 
 
 @pytest.mark.parametrize(("rate", "channels"), [(8_000, 1), (16_000, 1), (44_100, 2)])
-def test_any_recording_becomes_mono_at_16_khz(tmp_path: Path, rate: int, channels: int) -> None:
-    samples = decoded(recorded(tmp_path / "a.wav", tone(1.0, rate), rate, channels), 120)
+def test_any_recording_becomes_mono_at_16_khz(rate: int, channels: int) -> None:
+    samples = decode_audio(wav(tone(1.0, rate), rate, channels), 120)
     assert samples.dtype == np.float32
     assert abs(len(samples) - RATE) < 50
     assert abs(float(np.abs(samples).max()) - 0.5) < 0.02
@@ -95,15 +98,13 @@ def test_any_recording_becomes_mono_at_16_khz(tmp_path: Path, rate: int, channel
     assert abs(int(spectrum.argmax()) * RATE / len(samples) - 440) < 2
 
 
-def test_the_longest_recording_passes_and_a_longer_one_is_refused(tmp_path: Path) -> None:
-    assert len(decoded(recorded(tmp_path / "a.wav", tone(2.0)), 2.0)) == 2 * RATE
+def test_the_longest_recording_passes_and_a_longer_one_is_refused() -> None:
+    assert len(decode_audio(wav(tone(2.0)), 2.0)) == 2 * RATE
     with pytest.raises(BadInput, match=r"b\.wav: the recording is longer than the 2 s allowed"):
-        decoded(recorded(tmp_path / "b.wav", tone(2.1)), 2.0)
+        decode_audio(wav(tone(2.1)), 2.0, "b.wav")
 
 
-def test_a_long_recording_is_not_decoded_to_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_recording_is_not_decoded_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     import av
 
     frames: list[av.AudioFrame] = []
@@ -118,9 +119,8 @@ def test_a_long_recording_is_not_decoded_to_its_end(
 
     resampler = av.AudioResampler
     monkeypatch.setattr(av, "AudioResampler", Counting)
-    path = recorded(tmp_path / "long.wav", np.zeros(600 * RATE))
     with pytest.raises(BadInput, match="longer than the 1 s allowed"):
-        decoded(path, 1.0)
+        decode_audio(wav(np.zeros(600 * RATE)), 1.0)
     assert sum(frame.samples for frame in frames) < 3 * RATE
 
 
@@ -137,36 +137,38 @@ def test_a_long_recording_is_not_decoded_to_its_end(
     ],
     ids=["missing", "empty", "text", "cut header", "noise", "playlist", "concat list"],
 )
-def test_what_is_no_recording_is_named(tmp_path: Path, content: bytes | None, message: str) -> None:
-    recorded(tmp_path / "other.wav", tone(1.0))
+def test_a_file_that_is_not_a_recording_is_named(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    (tmp_path / "other.wav").write_bytes(wav(tone(1.0)))
     path = tmp_path / "question.wav"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(BadInput, match=rf"question\.wav: .*({message})") as caught:
-        Transcriber(tmp_path).transcribe(path)
+        Transcriber(tmp_path).transcribe(QueryAudio.from_file(path).data, name=str(path))
     assert "\n" not in str(caught.value)
 
 
 def test_a_folder_and_a_recording_of_no_samples_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="no such file"):
-        decoded(tmp_path, 120)
+    with pytest.raises(BadInput, match="the file cannot be read"):
+        QueryAudio.from_file(tmp_path)
     with pytest.raises(BadInput, match=r"a\.wav: .*(is empty|cannot be read|can be read)"):
-        decoded(recorded(tmp_path / "a.wav", np.zeros(0)), 120)
+        decode_audio(wav(np.zeros(0)), 120, "a.wav")
 
 
-def test_a_picture_is_no_recording(tmp_path: Path) -> None:
+def test_a_picture_is_not_a_recording() -> None:
     from PIL import Image
 
-    path = tmp_path / "figure.wav"
-    Image.new("RGB", (20, 20)).save(path, "GIF")
+    picture = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(picture, "GIF")
     with pytest.raises(BadInput, match=r"figure\.wav: not a recording that can be read"):
-        decoded(path, 120)
+        decode_audio(picture.getvalue(), 120, "figure.wav")
 
 
 def test_the_missing_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data.speech.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(Missing, match=r'run: pip install "unirag\[speech\]"'):
-        Transcriber(tmp_path).transcribe(tmp_path / "a.wav")
+        Transcriber(tmp_path).transcribe(b"")
 
 
 @pytest.mark.parametrize("present", [(), ("config.json", "model.bin", "vocabulary.txt")])
@@ -176,30 +178,28 @@ def test_an_incomplete_model_is_named_and_not_downloaded(
     for name in present:
         (tmp_path / name).touch()
     with pytest.raises(Missing, match=r"lacks .*tokenizer\.json.*run: unirag models pull"):
-        Transcriber(tmp_path).transcribe(recorded(tmp_path / "a.wav", tone(0.5)))
+        Transcriber(tmp_path).transcribe(wav(tone(0.5)))
 
 
 def test_a_broken_model_is_named(tmp_path: Path) -> None:
     for name in ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt"):
         (tmp_path / name).write_bytes(b"{}")
     with pytest.raises(Missing, match=r"cannot be loaded.*run: unirag models pull"):
-        Transcriber(tmp_path).transcribe(recorded(tmp_path / "a.wav", tone(0.5)))
+        Transcriber(tmp_path).transcribe(wav(tone(0.5)))
 
 
 @needs_model
 @pytest.mark.models
 @pytest.mark.parametrize("setting", [{"device": "abacus"}, {"compute_type": "int3"}])
-def test_an_unknown_device_or_type_is_a_bad_setting(
-    tmp_path: Path, setting: dict[str, str]
-) -> None:
+def test_an_unknown_device_or_type_is_a_bad_setting(setting: dict[str, str]) -> None:
     with pytest.raises(BadSetting, match=r"abacus|int3"):
-        Transcriber(FOLDER, **setting).transcribe(recorded(tmp_path / "a.wav", tone(0.5)))
+        Transcriber(FOLDER, **setting).transcribe(wav(tone(0.5)))
 
 
 @needs_model
 @pytest.mark.models
 @pytest.mark.parametrize("sound", ["silence", "hiss", "tone", "click"])
-def test_no_speech_is_said_so(tmp_path: Path, transcriber: Transcriber, sound: str) -> None:
+def test_a_recording_without_speech_is_refused(transcriber: Transcriber, sound: str) -> None:
     samples = {
         "silence": np.zeros(3 * RATE),
         "hiss": 0.05 * np.random.default_rng(7).standard_normal(3 * RATE).clip(-3, 3),
@@ -207,16 +207,16 @@ def test_no_speech_is_said_so(tmp_path: Path, transcriber: Transcriber, sound: s
         "click": np.ones(1),
     }[sound]
     with pytest.raises(BadInput, match=r"a\.wav: no speech found"):
-        transcriber.transcribe(recorded(tmp_path / "a.wav", samples))
+        transcriber.transcribe(wav(samples), name="a.wav")
 
 
 @needs_model
 @needs_voice
 @pytest.mark.models
-def test_spoken_questions_are_understood(tmp_path: Path, transcriber: Transcriber) -> None:
+def test_spoken_questions_are_understood(transcriber: Transcriber) -> None:
     wrong = total = 0
-    for i, question in enumerate(QUESTIONS):
-        transcript = transcriber.transcribe(spoken(tmp_path / f"{i}.wav", question))
+    for question in QUESTIONS:
+        transcript = transcriber.transcribe(spoken(question))
         assert transcript.language == "en"
         assert 2 < transcript.seconds < 10
         wrong += edits(words(question), words(transcript.text))
@@ -227,33 +227,30 @@ def test_spoken_questions_are_understood(tmp_path: Path, transcriber: Transcribe
 @needs_model
 @needs_voice
 @pytest.mark.models
-def test_terms_that_may_be_said_are_heard_in_their_spelling(
-    tmp_path: Path, transcriber: Transcriber
-) -> None:
-    path = spoken(tmp_path / "a.wav", "A hemocytoblast becomes a blood cell.")
-    assert "hemocytoblast" not in transcriber.transcribe(path).text.lower()
-    told = transcriber.transcribe(path, ["erythrocyte", "hemocytoblast", "leukocyte"])
-    assert words(told.text) == words("A hemocytoblast becomes a blood cell.")
+def test_terms_set_the_spelling_of_rare_words(transcriber: Transcriber) -> None:
+    recording = spoken("A hemocytoblast becomes a blood cell.")
+    assert "hemocytoblast" not in transcriber.transcribe(recording).text.lower()
+    transcript = transcriber.transcribe(recording, ["erythrocyte", "hemocytoblast", "leukocyte"])
+    assert words(transcript.text) == words("A hemocytoblast becomes a blood cell.")
 
 
 @needs_model
 @needs_voice
 @pytest.mark.models
-def test_silence_around_a_question_adds_no_words(tmp_path: Path, transcriber: Transcriber) -> None:
-    question = decoded(spoken(tmp_path / "a.wav", QUESTIONS[0]), 120)
-    alone = transcriber.transcribe(tmp_path / "a.wav").text
-    still = np.zeros(6 * RATE, dtype=np.float32)
-    path = recorded(tmp_path / "b.wav", np.concatenate([still, question, still]))
-    transcript = transcriber.transcribe(path)
-    assert edits(words(alone), words(transcript.text)) <= 1
+def test_silence_around_a_question_adds_no_words(transcriber: Transcriber) -> None:
+    recording = spoken(QUESTIONS[0])
+    question = decode_audio(recording, 120)
+    text = transcriber.transcribe(recording).text
+    silence = np.zeros(6 * RATE, dtype=np.float32)
+    transcript = transcriber.transcribe(wav(np.concatenate([silence, question, silence])))
+    assert edits(words(text), words(transcript.text)) <= 1
     assert transcript.seconds == pytest.approx(12 + len(question) / RATE, abs=0.05)
 
 
 @needs_model
 @needs_voice
 @pytest.mark.models
-def test_the_language_is_detected_where_it_is_not_given(tmp_path: Path) -> None:
-    path = tmp_path / "a.wav"
+def test_the_language_is_detected_if_none_is_set() -> None:
     text = "Warum ist der Himmel am Tage blau, und warum wird er am Abend rot?"
-    subprocess.run(["espeak-ng", "-v", "de", "-w", str(path), text], check=True)
-    assert Transcriber(FOLDER, language=None, prompt="").transcribe(path).language == "de"
+    transcriber = Transcriber(FOLDER, language=None, prompt="")
+    assert transcriber.transcribe(spoken(text, "de", 175)).language == "de"

@@ -144,7 +144,9 @@ def eval_retrieval(
             styles=tuple(style or STYLES),
             queries=queries,
             seed=seed,
-            transcribe=(lambda p: unirag.speech.transcribe(p).text) if speech else None,
+            transcribe=(lambda recording: unirag.speech.transcribe(recording).text)
+            if speech
+            else None,
             progress=lambda what, d, n: bar.update(task, description=what, completed=d, total=n),
         )
     if as_json:

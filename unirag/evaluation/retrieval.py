@@ -55,7 +55,7 @@ def evaluate(
     styles: Sequence[str] = tuple(STYLES),
     queries: int = 300,
     seed: int = 0,
-    transcribe: Callable[[Path], str] | None = None,
+    transcribe: Callable[[bytes], str] | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Evaluation:
     """`queries` figures, drawn by `seed`, asked for in each of `styles`, by their alt text, by alt
@@ -97,8 +97,8 @@ def evaluate(
     return Evaluation(path.name, encoder.name, len(figures), seed, result)
 
 
-def spoken(text: str, hear: Callable[[Path], T]) -> T:
-    """What `hear` makes of a recording of `text` that espeak-ng reads aloud."""
+def spoken(text: str, hear: Callable[[bytes], T]) -> T:
+    """Call `hear` with a WAV recording of `text` that espeak-ng reads aloud."""
     program = shutil.which("espeak-ng")
     if program is None:
         raise Missing("spoken queries need espeak-ng; install it: apt install espeak-ng")
@@ -110,7 +110,7 @@ def spoken(text: str, hear: Callable[[Path], T]) -> T:
             capture_output=True,
             timeout=60,
         )
-        return hear(sound)
+        return hear(sound.read_bytes())
 
 
 def _standard(similarity_QF: Vectors) -> Vectors:
