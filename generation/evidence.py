@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from data.records import Hit, Item
 from data.sentences import sentences
+from generation.embedding import Embed, Vector
 
-__all__ = ["LABELS", "Embed", "Evidence", "assemble"]
+__all__ = ["LABELS", "Evidence", "assemble"]
 
-# Texts to unit vectors, (B, D) float32: the text retriever, injected by unirag/app/app.py.
-Embed = Callable[[Sequence[str]], NDArray[np.float32]]
 LABELS = "Labels in the figure: "  # before the words that were read in a picture
 
 
@@ -37,7 +36,7 @@ class Evidence:
 
 
 def assemble(
-    question: str,
+    question_vector: Vector,
     hits: Sequence[Hit],
     embed: Embed,
     count: Callable[[str], int],
@@ -55,8 +54,8 @@ def assemble(
     parts = [_parts(hit.item) for hit in chosen]
     if not chosen:
         return []
-    vectors_SD = embed([question, *(p for source in parts for p in source)])
-    value_S = vectors_SD[1:] @ vectors_SD[0]
+    vectors_SD = embed([p for source in parts for p in source])
+    value_S = vectors_SD @ question_vector
     starts = np.cumsum([0, *(len(p) for p in parts)])
     flat = [(source, n) for source, ps in enumerate(parts) for n in range(len(ps))]
     best = {
@@ -79,7 +78,7 @@ def assemble(
                 source + 1,
                 item,
                 tuple(parts[source]),
-                vectors_SD[1 + starts[source] : 1 + starts[source + 1]],
+                vectors_SD[starts[source] : starts[source + 1]],
                 name + " ".join(own),
                 chosen[source].channels.get("text", 0.0),
                 shares.get(item.id, 0.0),

@@ -12,11 +12,9 @@ import re
 from collections.abc import Iterator, Sequence
 from math import isclose
 
-import numpy as np
-from numpy.typing import NDArray
-
 from data.records import Sentence
-from generation.evidence import Embed, Evidence
+from generation.embedding import Embed, Vector
+from generation.evidence import Evidence
 from generation.grounding import LEAST_WORDS, Grounder
 from generation.quantities import Quantity, quantities
 from generation.reply import numeral, split
@@ -41,7 +39,7 @@ _FREE = frozenset(in_order("a an the is are was were be been being so then also 
 
 
 def feedback(
-    question: str,
+    question_vector: Vector,
     answer: str,
     evidence: Sequence[Evidence],
     grounder: Grounder,
@@ -50,7 +48,7 @@ def feedback(
     """A sentence on each of the student's, then what the evidence says and the student did not."""
     if not evidence:
         return
-    held = statements(question, evidence, embed)
+    held = statements(question_vector, evidence)
     met: set[tuple[int, int]] = set()  # where the student has been by now
     for text in (numeral(part)[1] for part in split(answer)):
         if not text:
@@ -60,7 +58,7 @@ def feedback(
             yield first.cited(f"Too short to check: “{text}” Write it as a whole sentence.", 0.0)
             continue
         vector_D = embed([text])[0]
-        support = grounder.support(text)
+        support = grounder.support(text, vector_D)
         holding = [e for e in evidence if support[e.label] >= _NEAR]
         source = max(evidence, key=lambda e: support[e.label])
         near = _nearest([Statement(source, n) for n in range(len(source.parts))], text, vector_D)
@@ -83,7 +81,7 @@ def feedback(
         yield statement.cited(f"You left out: “{statement.text}”")
 
 
-def _nearest(among: Sequence[Statement], text: str, vector_D: NDArray[np.float32]) -> Statement:
+def _nearest(among: Sequence[Statement], text: str, vector_D: Vector) -> Statement:
     return max(among, key=lambda s: s.nearness(text, vector_D))
 
 

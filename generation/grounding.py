@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from data.records import Sentence
-from generation.evidence import Embed, Evidence
+from generation.embedding import Embed, Vector
+from generation.evidence import Evidence
 from generation.quantities import quantities
 from generation.statements import FORMULA
 from generation.words import WORD, common, content, in_order, stems
@@ -62,7 +63,7 @@ class GroundingSettings(BaseModel):
 class Grounder:
     """Checks the sentences of one answer against its evidence.
 
-    `about` is the question in the asker's words; where there were none, no topic is checked.
+    `topic_vector` is the vector of what the user asked; None means that no topic is checked.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class Grounder:
         evidence: Sequence[Evidence],
         embed: Embed,
         settings: GroundingSettings,
-        about: str = "",
+        topic_vector: Vector | None = None,
     ) -> None:
         self._evidence = {e.label: e for e in evidence}
         self._words = {e.label: stems(_source_text(e)) for e in evidence}
@@ -78,7 +79,7 @@ class Grounder:
         self._embed = embed
         self.least = settings.support
         self._claim = settings.claim
-        self._about_D = embed([about])[0] if about else None
+        self._topic_vector = topic_vector
         self._topic = settings.topic
 
     def check(self, text: str) -> Sentence | None:
@@ -92,9 +93,10 @@ class Grounder:
         plain = _LABEL.sub("", text).strip()
         if len(WORD.findall(plain)) < LEAST_WORDS:
             return None
-        if self._about_D is not None and self._embed([plain])[0] @ self._about_D < self._topic:
+        vector_D = self._embed([plain])[0]
+        if self._topic_vector is not None and vector_D @ self._topic_vector < self._topic:
             return None
-        support = self.support(plain)
+        support = self.support(plain, vector_D)
         enough = {label for label, value in support.items() if value >= self.least}
         cited = sorted(named & enough) or [label for label in _best(support) if label in enough]
         if not cited:
@@ -129,9 +131,8 @@ class Grounder:
                 return True
         return False
 
-    def support(self, text: str) -> dict[int, float]:
+    def support(self, text: str, vector_D: Vector) -> dict[int, float]:
         """Half the cosine with the nearest sentence of a source, half the share of words in it."""
-        vector_D = self._embed([text])[0]
         own = stems(text)
         return {
             label: float(

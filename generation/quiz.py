@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator, Sequence
 
 from data.records import Sentence
-from generation.evidence import Embed, Evidence
+from generation.embedding import Embed, Vector
+from generation.evidence import Evidence
 from generation.statements import FORMULA, Statement, statements
 from generation.words import STOP, stem, stems
 
@@ -44,11 +45,13 @@ _COMMON = frozenset(
 )
 
 
-def quiz(question: str, evidence: Sequence[Evidence], embed: Embed) -> Iterator[Sentence]:
+def quiz(
+    question: str, question_vector: Vector, evidence: Sequence[Evidence], embed: Embed
+) -> Iterator[Sentence]:
     """Up to three questions, each with its key behind it, all from different sentences."""
     asked = stems(question)
     keys: set[str] = set()
-    held = [s for s in statements(question, evidence, embed) if s.value >= _LEAST]
+    held = [s for s in statements(question_vector, evidence) if s.value >= _LEAST]
     for statement in sorted(held, key=_plainness, reverse=True):
         if len(keys) == _QUESTIONS:
             return

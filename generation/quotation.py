@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from data.records import Item, Sentence
-from generation.evidence import LABELS, Embed, Evidence
+from generation.embedding import Vector
+from generation.evidence import LABELS, Evidence
 from generation.reply import numeral
 from generation.statements import Statement, alone, leans
 from generation.words import WORD, asked, content, repeats, stems
@@ -52,7 +53,7 @@ _FEWEST = 3  # words
 
 
 def quote(
-    question: str, evidence: Sequence[Evidence], embed: Embed, most: int = 2
+    question: str, question_vector: Vector, evidence: Sequence[Evidence], most: int = 2
 ) -> list[Sentence]:
     """Up to `most` sentences, the nearest to the question first; those of a source in its order.
 
@@ -62,13 +63,10 @@ def quote(
     elsewhere. Questions, orders to the reader, labels of figures and keys to choices are no
     answers.
     """
-    if not evidence:
-        return []
-    vector_D = embed([question])[0]
     every = [
         Statement(source, part, float(value))
         for source in evidence
-        for part, value in enumerate(source.vectors_PD @ vector_D)
+        for part, value in enumerate(source.vectors_PD @ question_vector)
     ]
     fit = [s for s in every if s.value >= _LEAST and _says_something(s)]
     echoed = [s for s in fit if _echoed(_bare(s), question)]

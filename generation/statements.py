@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from data.records import Item, Role, Sentence
 from data.sentences import sentences
-from generation.evidence import Embed, Evidence
+from generation.embedding import Vector
+from generation.evidence import Evidence
 from generation.words import stems
 
 __all__ = ["FORMULA", "NUMBERED", "Statement", "alone", "leans", "statements"]
@@ -59,10 +59,10 @@ class Statement:
     def place(self) -> tuple[int, int]:
         return self.source.label, self.part
 
-    def cosine(self, vector_D: NDArray[np.float32]) -> float:
+    def cosine(self, vector_D: Vector) -> float:
         return float(self.source.vectors_PD[self.part] @ vector_D)
 
-    def nearness(self, text: str, vector_D: NDArray[np.float32]) -> float:
+    def nearness(self, text: str, vector_D: Vector) -> float:
         """As `Grounder.support`, to this sentence alone; `vector_D` is that of `text`."""
         own = stems(text)
         share = len(own & stems(self.text)) / len(own) if own else 0.0
@@ -73,16 +73,13 @@ class Statement:
         return Sentence(text, (self.source.item.id,), round(support, 3))
 
 
-def statements(question: str, evidence: Sequence[Evidence], embed: Embed) -> list[Statement]:
+def statements(question_vector: Vector, evidence: Sequence[Evidence]) -> list[Statement]:
     """Those that can be read alone, nearest to the question first."""
-    if not evidence:
-        return []
-    vector_D = embed([question])[0]
     found = [
         Statement(source, part, float(value))
         for source in evidence
         if source.item.role in _SAYING
-        for part, value in enumerate(np.round(source.vectors_PD @ vector_D, 4))
+        for part, value in enumerate(np.round(source.vectors_PD @ question_vector, 4))
         if part < _said(source.item) and alone(source.parts[part])
     ]
     return sorted(found, key=lambda s: (-s.value, s.source.label, s.part))

@@ -11,7 +11,6 @@ import pytest
 
 from data.errors import BadInput
 from data.records import Answer, Hit, Item, Level, Sentence, Task
-from generation.answer import Answerer, AnswerSettings
 from generation.evidence import assemble
 from generation.prompts import prompt
 from generation.quantities import quantities
@@ -19,7 +18,7 @@ from generation.quiz import BLANK
 from generation.reply import numeral, reply_sentences, split
 from generation.statements import FORMULA
 from generation.tasks import MAX_STUDENT_ANSWER_CHARACTERS, TaskRequest
-from tests.generation.test_answer import HITS, Script, embed
+from tests.generation.test_answer import HITS, Script, answer_to, embed
 
 QUESTION = "What sets the period of a pendulum?"
 WRITTEN: tuple[Task, ...] = ("explain", "steps", "compare", "define")
@@ -46,15 +45,11 @@ PENDULUM = [
 ]
 
 
-def ask(wanted: TaskRequest, hits: Sequence[Hit] = PENDULUM, reply: str = "") -> Answer:
+def ask(task: TaskRequest, hits: Sequence[Hit] = PENDULUM, reply: str = "") -> Answer:
     script = Script(reply)
-    *sentences, answer = Answerer(script, embed, AnswerSettings()).stream(
-        QUESTION, hits, wanted=wanted
-    )
-    assert isinstance(answer, Answer)
-    assert answer.sentences == tuple(sentences)
-    assert (answer.task, answer.level) == (wanted.task, wanted.level)
-    assert bool(script.prompt) == wanted.uses_model
+    answer = answer_to(QUESTION, hits, script, task=task)
+    assert (answer.task, answer.level) == (task.task, task.level)
+    assert bool(script.prompt) == task.uses_model
     return answer
 
 
@@ -63,7 +58,7 @@ def feedback(said: str, hits: Sequence[Hit] = PENDULUM) -> list[Sentence]:
 
 
 def test_the_first_prompt_is_the_one_that_was_measured() -> None:
-    evidence = assemble("What is force?", HITS, embed, len, items=1, tokens=500)
+    evidence = assemble(embed(["What is force?"])[0], HITS, embed, len, items=1, tokens=500)
     system, user = prompt("What is\nforce?", evidence)
     assert prompt("What is\nforce?", evidence, "explain", "school") == [system, user]
     assert system.content == (
@@ -276,8 +271,5 @@ def test_quantities(text: str, found: list[tuple[float, str]]) -> None:
 
 
 def test_nothing_more_is_made_for_whoever_has_gone() -> None:
-    wanted = TaskRequest("feedback", student_answer="The period depends on the length. Napoleon.")
-    events = Answerer(Script(""), embed, AnswerSettings()).stream(
-        QUESTION, PENDULUM, lambda: True, wanted
-    )
-    assert [type(e) for e in events] == [Answer]
+    task = TaskRequest("feedback", student_answer="The period depends on the length. Napoleon.")
+    assert answer_to(QUESTION, PENDULUM, task=task, stopped=lambda: True).sentences == ()
