@@ -13,7 +13,7 @@ from xml.etree.ElementTree import tostring
 
 from latex2mathml.converter import convert_to_element
 
-from data.readers.formulas import normalise
+from data.readers.formulas import normalise_formulas
 
 __all__ = ["html"]
 
@@ -26,7 +26,7 @@ def html(text: str) -> str:
     A formula that is not LaTeX, or not whole yet, is shown as it stands.
     """
     made, end = [], 0
-    text = normalise(text)
+    text = normalise_formulas(text)
     for match in _PARTS.finditer(text):
         made.append(_plain(text[end : match.start()]))
         display = match["display"] is not None

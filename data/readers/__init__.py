@@ -1,6 +1,7 @@
-"""One file per format; `READERS` holds them in the order in which they are asked.
+"""Readers of document formats, one file per format.
 
-`scan` walks a file, a folder or an archive and gives its documents, and what it turned down.
+`READERS` lists them in the order in which they are offered a file; the first that claims it reads
+it. `scan` yields the documents of a file, a folder or an archive, and the files that it rejects.
 """
 
 from __future__ import annotations

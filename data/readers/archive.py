@@ -1,6 +1,6 @@
-"""Zip archives from outside: looked over before a byte is unpacked, then read like a folder.
+"""Zip archives from outside: checked before a byte is unpacked, then read like a folder.
 
-Office files are zips too: `open_zip` is the one gate for all of them.
+Office files are zip archives too. Every archive goes through `open_zip`.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from data.errors import BadInput
 
 __all__ = [
     "ARCHIVE_ERRORS",
+    "MAX_COMPRESSION_RATIO",
     "MAX_MEMBERS",
-    "MAX_RATIO",
-    "MAX_UNPACKED",
-    "Unpacked",
+    "MAX_UNPACKED_BYTES",
+    "UnpackedArchive",
     "directory_size",
     "open_zip",
 ]
 
 MAX_MEMBERS = 20_000
-MAX_UNPACKED = 2 * 1024**3  # bytes
-MAX_RATIO = 200  # unpacked to packed; prose stays below 10, XML below 50
-_SMALL = 1024**2  # bytes; below this no ratio does harm
-_DIRECTORY_LIMIT = MAX_MEMBERS * 1024  # bytes of central directory, read before members are counted
-_TAIL = 66_000  # bytes at the end in which a zip's closing records lie
+MAX_UNPACKED_BYTES = 2 * 1024**3
+MAX_COMPRESSION_RATIO = 200  # unpacked to packed; prose stays below 10, XML below 50
+_RATIO_EXEMPT_BYTES = 1024**2  # a smaller member does no harm at any ratio
+_MAX_DIRECTORY_BYTES = MAX_MEMBERS * 1024  # checked before `ZipFile` reads the directory
+_TAIL_BYTES = 66_000  # a zip's closing records lie in its last bytes
 ARCHIVE_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
-    NotImplementedError,  # a compression method that the standard library does not know
+    NotImplementedError,  # a compression method that the standard library lacks
     EOFError,
     ValueError,
     RuntimeError,  # an encrypted member
@@ -43,17 +43,20 @@ ARCHIVE_ERRORS = (
 
 
 def open_zip(path: Path, name: str) -> zipfile.ZipFile:
-    """Open a zip whose members are all within bounds; `BadInput` names the first that is not."""
-    if directory_size(path) > _DIRECTORY_LIMIT:
+    """Open a zip archive whose members are all safe to unpack.
+
+    Raises `BadInput`, starting with `name`, for the first member that is not safe.
+    """
+    if directory_size(path) > _MAX_DIRECTORY_BYTES:
         raise BadInput(f"{name}: more than {MAX_MEMBERS:,} members; split the archive")
     try:
         archive = zipfile.ZipFile(path)
     except ARCHIVE_ERRORS as error:
         raise BadInput(
-            f"{name}: no zip archive, or a broken one ({error}); save it again"
+            f"{name}: not a zip archive, or a broken one ({error}); save it again"
         ) from None
     try:
-        _check(archive, name)
+        _check_members(archive, name)
     except BadInput:
         archive.close()
         raise
@@ -61,45 +64,51 @@ def open_zip(path: Path, name: str) -> zipfile.ZipFile:
 
 
 def directory_size(path: Path) -> int:
-    """Bytes of the central directory, which `ZipFile` would read into memory unasked."""
+    """Return the size in bytes of a zip's central directory.
+
+    `ZipFile` reads the whole directory into memory, so check its size first.
+    """
     with path.open("rb") as handle:
-        handle.seek(max(0, path.stat().st_size - _TAIL))
+        handle.seek(max(0, path.stat().st_size - _TAIL_BYTES))
         tail = handle.read()
     size = 0
-    if (at := tail.rfind(b"PK\x05\x06")) >= 0:
-        size = int.from_bytes(tail[at + 12 : at + 16], "little")
+    if (offset := tail.rfind(b"PK\x05\x06")) >= 0:
+        size = int.from_bytes(tail[offset + 12 : offset + 16], "little")
         if size == 0xFFFFFFFF:
             size = 0
-    if (at := tail.rfind(b"PK\x06\x06")) >= 0:
-        size = max(size, int.from_bytes(tail[at + 40 : at + 48], "little"))
+    if (offset := tail.rfind(b"PK\x06\x06")) >= 0:
+        size = max(size, int.from_bytes(tail[offset + 40 : offset + 48], "little"))
     return size
 
 
-def _check(archive: zipfile.ZipFile, name: str) -> None:
+def _check_members(archive: zipfile.ZipFile, name: str) -> None:
     members = archive.infolist()
     if len(members) > MAX_MEMBERS:
         raise BadInput(
             f"{name}: {len(members):,} members, more than the {MAX_MEMBERS:,} allowed; "
             "split the archive"
         )
-    total = 0
+    total_bytes = 0
     for member in members:
-        where = f"{name}: member {member.filename!r}"
+        label = f"{name}: member {member.filename!r}"
         if not _is_inside(member.filename):
-            raise BadInput(f"{where} leads out of the archive; pack it again with relative paths")
+            raise BadInput(f"{label} points outside the archive; pack it again with relative paths")
         if stat.S_ISLNK(member.external_attr >> 16):
-            raise BadInput(f"{where} is a link; pack the file itself")
+            raise BadInput(f"{label} is a symbolic link; pack the file itself")
         if member.flag_bits & 1:
-            raise BadInput(f"{where} is encrypted; save the file without a password")
-        total += member.file_size
-        if total > MAX_UNPACKED:
+            raise BadInput(f"{label} is encrypted; save the file without a password")
+        total_bytes += member.file_size
+        if total_bytes > MAX_UNPACKED_BYTES:
             raise BadInput(
-                f"{where}: more than {MAX_UNPACKED // 1024**3} GiB unpacked; split the archive"
+                f"{label}: more than {MAX_UNPACKED_BYTES // 1024**3} GiB unpacked; "
+                "split the archive"
             )
-        if member.file_size > max(_SMALL, MAX_RATIO * member.compress_size):
+        if member.file_size > max(
+            _RATIO_EXEMPT_BYTES, MAX_COMPRESSION_RATIO * member.compress_size
+        ):
             raise BadInput(
-                f"{where} unpacks to over {MAX_RATIO} times its size, as bombs do; "
-                "give the file itself"
+                f"{label} unpacks to more than {MAX_COMPRESSION_RATIO} times its packed size, "
+                "like a zip bomb; add the unpacked file instead"
             )
 
 
@@ -108,12 +117,15 @@ def _is_inside(filename: str) -> bool:
     return not (path.startswith("/") or re.match(r"[A-Za-z]:", path) or ".." in path.split("/"))
 
 
-class Unpacked:
-    """A checked archive in a temporary folder that goes away with the last reference to it."""
+class UnpackedArchive:
+    """A checked archive, unpacked into the temporary folder `root`.
+
+    The folder is deleted with the last reference to this object.
+    """
 
     def __init__(self, path: Path, name: str) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="unirag-"))
-        self._clean = weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
+        self._cleanup = weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
         with open_zip(path, name) as archive:
             for member in archive.infolist():
                 try:
@@ -126,11 +138,10 @@ class Unpacked:
 
 
 def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, root: Path) -> None:
-    parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-    target = root.joinpath(*parts)
+    target = root.joinpath(*PurePosixPath(member.filename.replace("\\", "/")).parts)
     if member.is_dir():
         target.mkdir(parents=True, exist_ok=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(member) as packed, target.open("wb") as handle:
-        shutil.copyfileobj(packed, handle)  # ends at the size that was declared, and checked
+        shutil.copyfileobj(packed, handle)  # stops at the declared, already checked size

@@ -27,7 +27,7 @@ from data.errors import BadInput
 from data.readers.cnxml_blocks import module_blocks
 from data.readers.cnxml_figures import locate
 from data.readers.cnxml_numbers import STYLES, Labels, Place, Style, Survey, local_name, survey
-from data.readers.xml import parse_xml, read_bytes
+from data.readers.xml import parse_xml, read_xml_bytes
 
 __all__ = ["CnxmlReader"]
 
@@ -67,7 +67,7 @@ class CnxmlReader:
         books: list[_Book] = []
         index = path / "META-INF" / "books.xml"
         try:
-            entries = list(parse_xml(read_bytes(index), str(index))) if index.is_file() else []
+            entries = list(parse_xml(read_xml_bytes(index), str(index))) if index.is_file() else []
         except BadInput as error:
             entries = []
             yield _broken(index, root, error)
@@ -127,7 +127,7 @@ def _collections(path: Path, entries: list[etree._Element]) -> Iterator[tuple[Pa
 
 
 def _book(collection: Path, style: str, path: Path) -> _Book:
-    root = parse_xml(read_bytes(collection), str(collection))
+    root = parse_xml(read_xml_bytes(collection), str(collection))
     metadata = _child(root, "metadata")
     title = _text(_child(metadata, "title")) or collection.name.partition(".")[0]
     content = _child(root, "content")
@@ -258,7 +258,7 @@ def _look(path: Path, document: str, surveys: dict[str, Survey], unread: dict[st
         )
         return
     try:
-        data = read_bytes(file)
+        data = read_xml_bytes(file)
         surveys[document] = survey(parse_xml(data, str(file)), data)
     except BadInput:
         pass  # `read` raises it again, as the error of this document
@@ -314,7 +314,7 @@ def _fingerprint(
         ]
     elif not missing:
         try:
-            facts.append(hashlib.sha256(read_bytes(folder / "index.cnxml")).hexdigest())
+            facts.append(hashlib.sha256(read_xml_bytes(folder / "index.cnxml")).hexdigest())
         except BadInput as error:
             facts.append(str(error))
     digest.update(json.dumps(facts).encode())
@@ -331,7 +331,7 @@ def _read(
     path: Path, folder: Path, place: Place, labels: Labels, sources: dict[str, str]
 ) -> Iterator[Block | Figure | Problem]:
     file = folder / "index.cnxml"
-    root = parse_xml(read_bytes(file), str(file))
+    root = parse_xml(read_xml_bytes(file), str(file))
     yield from module_blocks(root, place.document, place.headings, folder, path, labels, sources)
 
 
@@ -347,7 +347,7 @@ def _broken(collection: Path, root: Path, error: BadInput) -> Document:
         raise error
 
     try:
-        state = hashlib.sha256(read_bytes(collection)).hexdigest()
+        state = hashlib.sha256(read_xml_bytes(collection)).hexdigest()
     except BadInput as unreadable:
         state = hashlib.sha256(str(unreadable).encode()).hexdigest()
     return Document(

@@ -20,10 +20,10 @@ from lxml import etree
 from data.documents import Block, Document, Figure, Problem
 from data.errors import BadInput
 from data.readers.files import fingerprint, format_of, source_of
-from data.readers.formulas import normalise, subscript, superscript
+from data.readers.formulas import normalise_formulas, subscript, superscript
 from data.readers.office import check_office, local_name, picture_or_problem, properties
 from data.readers.omml import latex_of
-from data.readers.structure import Part, finish, humanise, is_label, role_of
+from data.readers.structure import Content, assemble, humanise, is_caption, role_of
 
 __all__ = ["DocxReader"]
 
@@ -50,7 +50,7 @@ class DocxReader:
         yield Document(source, path, fingerprint(path), title, read, attribution=author)
 
 
-def _read(path: Path, source: str, title: str) -> Iterator[Part]:
+def _read(path: Path, source: str, title: str) -> Iterator[Content]:
     check_office(path, source, "Word", "word/document.xml")
     walker = _Walker(title)
     try:
@@ -64,13 +64,13 @@ def _read(path: Path, source: str, title: str) -> Iterator[Part]:
         ) from None
     if not walker.parts:
         raise BadInput(f"{source}: no text and no pictures in this file; nothing to index")
-    yield from finish(walker.parts)
+    yield from assemble(walker.parts)
 
 
 @dataclass
 class _Walker:
     title: str
-    parts: list[Part] = field(default_factory=list)
+    parts: list[Content] = field(default_factory=list)
     headings: list[tuple[int, str]] = field(default_factory=list)
     items: list[str] = field(default_factory=list)  # of a list that may go on
     caption: str = ""  # that stood before what it describes, as over a table
@@ -102,7 +102,7 @@ class _Walker:
         elif style == "Title":
             if text.casefold() != self.title.casefold():
                 self._heading(0, text)
-        elif style == "Caption" or (self.pictured and is_label(text)):
+        elif style == "Caption" or (self.pictured and is_caption(text)):
             self._caption(text)
         elif listed:
             self._item(text)
@@ -190,7 +190,9 @@ class _Walker:
         if part is not None:
             picture, problem = picture_or_problem(part.blob, part.partname.rsplit("/", 1)[-1])
         caption = self._take_caption()
-        self.parts.append(Figure("", picture, caption, normalise(alt), section=self.section))
+        self.parts.append(
+            Figure("", picture, caption, normalise_formulas(alt), section=self.section)
+        )
         self.pictured = not caption
         if problem:
             self.parts.append(Problem("", problem))
@@ -202,7 +204,7 @@ def _numbered(paragraph: Paragraph) -> bool:
 
 
 def _tidy(text: str) -> str:
-    lines = (" ".join(line.split()) for line in normalise(text).split("\v"))
+    lines = (" ".join(line.split()) for line in normalise_formulas(text).split("\v"))
     return "\n".join(line for line in lines if line)
 
 

@@ -1,7 +1,7 @@
-"""Formulas in running text: every spelling becomes `\\(…\\)` (in line) or `\\[…\\]` (displayed).
+"""Write every formula in running text as `\\(…\\)` (inline) or `\\[…\\]` (displayed).
 
-Known spellings: `\\(…\\)` and `\\[…\\]`, the same with doubled backslashes (as Markdown for MathJax
-needs them), `$…$` and `$$…$$`. An amount of money is not taken for a formula.
+Recognised notations: `\\(…\\)` and `\\[…\\]`, the same with doubled backslashes (which Markdown for
+MathJax needs), `$…$` and `$$…$$`. An amount of money is not a formula.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-__all__ = ["Shelter", "normalise", "subscript", "superscript"]
+__all__ = ["FormulaMask", "normalise_formulas", "subscript", "superscript"]
 
-# No body holds its own opening sign or a blank line, and no two of its alternatives start alike:
-# every attempt ends at the next opening sign, so the scan is linear whatever was written.
+# The search takes linear time on any text. No formula contains its own opening sign or a blank
+# line, so every attempt ends at the next opening sign. No two alternatives start alike.
 _FORMULA = re.compile(
     r"(?<!\\)\\\((?P<inline>(?:[^\\\n]|\\[^()]|\n(?![ \t]*\n))+?)\\\)"
     r"|(?<!\\)\\\[(?P<display>(?:[^\\\n]|\\[^\[\]]|\n(?![ \t]*\n))+?)\\\]"
@@ -22,19 +22,20 @@ _FORMULA = re.compile(
     r"|(?<![\\$])\$(?P<inline3>(?![\s$])(?:[^\\\n$]|\\[^\n]|\n(?![ \t]*\n))+?)(?<!\s)\$(?![\d$])"
 )
 _MONEY = re.compile(r"\d[^\\^_={}+*/<>]*\s[^\\^_={}+*/<>]*[A-Za-z]{2}[^\\^_={}+*/<>]*")
-_WORDS = re.compile(r"[\w\s.,;:'’–-]*")
-# What Markdown shows as it stands, or reads as a link: no signs there make a formula.
+_PLAIN_WORDS = re.compile(r"[\w\s.,;:'’–-]*")
+# Markdown shows code as it is, and reads `](…` as a link: neither contains formulas.
 _VERBATIM = (
     r"(?P<verbatim>^ {0,3}(?P<fence>`{3,}|~{3,})[^\n]*\n(?:[^\n]*\n)*? {0,3}(?P=fence)[ \t]*$"
     r"|(?<!`)(?P<ticks>`{1,4})(?!`)(?:[^`\n]|\n(?![ \t]*\n))+(?P=ticks)(?!`)"
     r"|\]\([^)\s]+)"
 )
 _MARKDOWN = re.compile(f"{_VERBATIM}|{_FORMULA.pattern}", re.MULTILINE)
-_FIRST, _LAST = 0xF0000, 0xFFFFD  # a private-use plane: no text of ours lives there
+# Private-use characters, which stand for formulas while Markdown is parsed.
+_FIRST_PLACEHOLDER, _LAST_PLACEHOLDER = 0xF0000, 0xFFFFD
 
 
-def _brackets(match: re.Match[str]) -> str:
-    """The formula in brackets, or the text as it was where it is none."""
+def _write_in_brackets(match: re.Match[str]) -> str:
+    """Return the formula in brackets, or the matched text unchanged if it is not a formula."""
     groups = match.groupdict()
     display = groups["display"] or groups["display2"] or groups["display3"]
     body = display or groups["inline"] or groups["inline2"] or groups["inline3"]
@@ -46,37 +47,39 @@ def _brackets(match: re.Match[str]) -> str:
     return f"\\[{body}\\]" if display else f"\\({body}\\)"
 
 
-def normalise(text: str) -> str:
+def normalise_formulas(text: str) -> str:
     """Write every formula in `text` between `\\(` and `\\)` or `\\[` and `\\]`."""
-    return _FORMULA.sub(_brackets, text)
+    return _FORMULA.sub(_write_in_brackets, text)
 
 
-class Shelter:
-    """Keeps formulas out of a Markdown parser's sight: it would eat their backslashes.
+class FormulaMask:
+    """Hide formulas from a Markdown parser, which would remove their backslashes.
 
-    `hide` puts one private-use character in the place of each formula; `show` brings them back.
+    `hide` replaces each formula by one private-use character; `restore` puts the formulas back.
     """
 
     def __init__(self) -> None:
-        self._kept: dict[int, str] = {}
+        self._formulas: dict[int, str] = {}
 
     def hide(self, markdown: str) -> str:
-        clean = re.sub(f"[{chr(_FIRST)}-{chr(_LAST)}]", "", markdown)
-        return _MARKDOWN.sub(self._keep, clean)
+        """Replace every formula outside code and links by a placeholder character."""
+        clean = re.sub(f"[{chr(_FIRST_PLACEHOLDER)}-{chr(_LAST_PLACEHOLDER)}]", "", markdown)
+        return _MARKDOWN.sub(self._mask, clean)
 
-    def show(self, text: str, escape: Callable[[str], str] = str) -> str:
-        return text.translate({code: escape(formula) for code, formula in self._kept.items()})
+    def restore(self, text: str, escape: Callable[[str], str] = str) -> str:
+        """Replace the placeholders by their formulas, each passed through `escape`."""
+        return text.translate({code: escape(formula) for code, formula in self._formulas.items()})
 
-    def _keep(self, match: re.Match[str]) -> str:
-        code = _FIRST + len(self._kept)
-        if match["verbatim"] or code > _LAST:
+    def _mask(self, match: re.Match[str]) -> str:
+        code = _FIRST_PLACEHOLDER + len(self._formulas)
+        if match["verbatim"] or code > _LAST_PLACEHOLDER:
             return match.group()
         if match["display"] and _is_escaped_bracket(match):
-            return match.group()  # "\[sic\]": an author's way of writing brackets, not a formula
-        formula = _brackets(match)
+            return match.group()  # "\[sic\]" is Markdown for brackets, not a formula
+        formula = _write_in_brackets(match)
         if formula == match.group() and not formula.startswith("\\"):
             return formula
-        self._kept[code] = formula
+        self._formulas[code] = formula
         return chr(code)
 
 
@@ -84,20 +87,20 @@ def _is_escaped_bracket(match: re.Match[str]) -> bool:
     text, start, end = match.string, match.start(), match.end()
     line_start = text.rfind("\n", 0, start) + 1
     line_end = text.find("\n", end)
-    alone = not (text[line_start:start] + text[end : line_end if line_end >= 0 else None]).strip()
-    return not alone and _WORDS.fullmatch(match["display"]) is not None
+    rest_of_line = text[line_start:start] + text[end : line_end if line_end >= 0 else None]
+    return bool(rest_of_line.strip()) and _PLAIN_WORDS.fullmatch(match["display"]) is not None
 
 
 def subscript(text: str) -> str:
-    """A lowered text on the line: `H₂O` is written, and looked for, as H2O."""
+    """Write a subscript on the line: `H₂O` becomes H2O, as people type it in a search."""
     text = text.strip()
     return text if text.isalnum() or not text else f"_({text})"
 
 
 def superscript(text: str) -> str:
-    """A raised text on the line: 10^3, x^(n+1); 1st stays 1st."""
+    """Write a superscript on the line: 10^3, x^(n+1); 1st stays 1st."""
     text = text.strip()
     if not text or text.lower() in ("st", "nd", "rd", "th"):
         return text
-    simple = re.fullmatch(r"[-−+]?\w+", text)
-    return f"^{text}" if simple else f"^({text})"
+    is_one_word = re.fullmatch(r"[-−+]?\w+", text)
+    return f"^{text}" if is_one_word else f"^({text})"

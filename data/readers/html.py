@@ -1,7 +1,7 @@
-"""HTML pages: headings, paragraphs, lists, tables, figures and formulas; no scripts, no network.
+"""Read HTML pages: headings, paragraphs, lists, tables, figures and formulas.
 
-`Page` is what a page says about itself and its element tree; Markdown becomes one too, so that both
-are walked by the same code in `data/readers/page.py`.
+Scripts are not run and nothing is downloaded. The page becomes an `HtmlPage`, as Markdown does;
+`data/readers/page.py` turns both into blocks and figures.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import lxml.html
 
 from data.documents import Document
 from data.errors import BadInput
-from data.readers.files import decode, format_of, read_bytes
-from data.readers.formulas import normalise
-from data.readers.page import Page, document_of
+from data.readers.files import decode, format_of, read_text_bytes
+from data.readers.formulas import normalise_formulas
+from data.readers.page import HtmlPage, document_of
 from data.readers.page_text import headings_of, text_of
 
 __all__ = ["HtmlReader", "parse_html"]
@@ -27,7 +27,7 @@ _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
 
 class HtmlReader:
-    """`.html`, `.htm` and `.xhtml` files."""
+    """Read `.html`, `.htm` and `.xhtml` files."""
 
     name = "html"
 
@@ -38,30 +38,30 @@ class HtmlReader:
         yield document_of(path, root, _parse)
 
 
-def _parse(path: Path, name: str) -> Page:
-    data = read_bytes(path, name)
+def _parse(path: Path, name: str) -> HtmlPage:
+    data = read_text_bytes(path, name)
     text = _decode(data, name)
     root = parse_html(text, name)
     headings = headings_of(root, 1)
     titles = [text_of(t) for t in root.iter("title")]
     meta = {
-        (m.get("name") or m.get("property") or "").lower(): (m.get("content") or "").strip()
-        for m in root.iter("meta")
+        (tag.get("name") or tag.get("property") or "").lower(): (tag.get("content") or "").strip()
+        for tag in root.iter("meta")
     }
     licences = [a.get("href") or "" for a in root.iter("a", "link") if a.get("rel") == "license"]
-    return Page(
+    return HtmlPage(
         root=root,
         title=headings[0] if len(headings) == 1 else next(iter(titles), ""),
         licence=meta.get("license") or meta.get("dc.rights") or next(iter(licences), ""),
         attribution=meta.get("author") or meta.get("dc.creator") or "",
         language=(root.get("lang") or "en").split("-")[0].lower(),
-        # only where a script sets them are dollars in a page formulas
-        words=normalise if _MATH_SCRIPT.search(text) else str,
+        # dollar signs mark formulas only if a script of the page typesets them
+        clean_text=normalise_formulas if _MATH_SCRIPT.search(text) else str,
     )
 
 
 def _decode(data: bytes, name: str) -> str:
-    """By the encoding that the page declares, else by what its bytes look like."""
+    """Decode a page by the encoding that it declares, else by its bytes."""
     declared = _CHARSET.search(data[:4096])
     if (
         declared
@@ -71,12 +71,15 @@ def _decode(data: bytes, name: str) -> str:
         try:
             return data.decode(declared[1].decode("ascii"))
         except (LookupError, UnicodeDecodeError):
-            pass  # a wrong declaration is common; the bytes decide
+            pass  # wrong declarations are common
     return decode(data, name)
 
 
 def parse_html(text: str, name: str) -> lxml.html.HtmlElement:
-    """The element tree of a page; `BadInput` where it nests deeper than the parser goes (255)."""
+    """Return the element tree of a page.
+
+    Raises `BadInput`, starting with `name`, if the page is empty or exceeds the parser's limits.
+    """
     parser = lxml.html.HTMLParser(remove_comments=True, remove_pis=True, no_network=True)
     try:
         root = lxml.html.document_fromstring(_DECLARATION.sub("", text), parser=parser)
@@ -84,7 +87,7 @@ def parse_html(text: str, name: str) -> lxml.html.HtmlElement:
         raise BadInput(f"{name}: no text in this page; nothing to index") from None
     if any(e.type_name == "ERR_RESOURCE_LIMIT" for e in parser.error_log):
         raise BadInput(
-            f"{name}: elements nested over 255 deep, or over 10 MB of text in one of them; "
+            f"{name}: elements nested more than 255 deep, or one with more than 10 MB of text; "
             "save the page from a browser's reading view"
         )
     return root

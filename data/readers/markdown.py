@@ -1,4 +1,4 @@
-"""Markdown: CommonMark with tables, YAML front matter and formulas.
+"""Read Markdown: CommonMark with tables, YAML front matter and formulas.
 
     ---
     title: Projectile motion
@@ -7,8 +7,8 @@
     ---
     ![A ball on its arc](../figures/arc.png "Figure 1. The path of a ball.")
 
-A list under "Key terms" whose items start in bold gives terms; the paragraphs under "Worked
-example" are one example. Roles and captions are found as in an HTML page: see `structure.py`.
+Each item of a list under "Key terms" that starts in bold becomes a term. The paragraphs under
+"Worked example" become one example. `structure.py` finds roles and captions, as for HTML.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.front_matter import front_matter_plugin
 
 from data.documents import Document, Problem
-from data.readers.files import decode, format_of, read_bytes
-from data.readers.formulas import Shelter
+from data.readers.files import decode, format_of, read_text_bytes
+from data.readers.formulas import FormulaMask
 from data.readers.html import parse_html
-from data.readers.page import Page, document_of
+from data.readers.page import HtmlPage, document_of
 from data.readers.page_text import headings_of
 
 __all__ = ["MarkdownReader"]
 
 
 class MarkdownReader:
-    """`.md` and `.markdown` files."""
+    """Read `.md` and `.markdown` files."""
 
     name = "markdown"
 
@@ -44,37 +44,38 @@ class MarkdownReader:
         yield document_of(path, root, _parse)
 
 
-def _parse(path: Path, name: str) -> Page:
-    shelter = Shelter()
+def _parse(path: Path, name: str) -> HtmlPage:
+    formulas = FormulaMask()
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     parser.use(front_matter_plugin)
-    # no browser follows these links: `find_picture` refuses what must be, and says so
+    # keep every link: `find_picture` refuses unsafe ones with a message
     parser.validateLink = lambda url: bool(url)  # type: ignore[method-assign]
-    tokens = parser.parse(shelter.hide(decode(read_bytes(path, name), name)))
+    tokens = parser.parse(formulas.hide(decode(read_text_bytes(path, name), name)))
     front, problems = _front_matter(
-        shelter.show(tokens[0].content) if tokens and tokens[0].type == "front_matter" else ""
+        formulas.restore(tokens[0].content) if tokens and tokens[0].type == "front_matter" else ""
     )
     body = parser.renderer.render(tokens, parser.options, {})
-    # the formulas come back as text of the page, where their signs mean nothing
-    page = shelter.show(body, html.escape)
-    root = parse_html(f"<body>{page}</body>", name)
-    return Page(
+    # restored in HTML, where the characters of a formula have no Markdown meaning
+    rendered = formulas.restore(body, html.escape)
+    root = parse_html(f"<body>{rendered}</body>", name)
+    return HtmlPage(
         root=root,
         title=front.get("title") or next(iter(headings_of(root, 1)), ""),
         licence=front.get("licence") or front.get("license") or "",
         attribution=front.get("attribution") or front.get("author") or "",
         language=front.get("language") or front.get("lang") or "en",
         problems=problems,
-        decorative_alts=False,
+        empty_alt_is_decorative=False,
     )
 
 
 def _front_matter(text: str) -> tuple[dict[str, str], tuple[Problem, ...]]:
-    """The plain values of the front matter; lists and mappings in it are not ours."""
+    """Return the plain values of the front matter, and its problems; ignore lists and mappings."""
     try:
         values: Any = yaml.safe_load(text) or {}
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        return {}, (Problem("front-matter", f"the front matter is no YAML ({_first_line(error)})"),)
+        message = f"the front matter is not valid YAML ({_first_line(error)})"
+        return {}, (Problem("front-matter", message),)
     if not isinstance(values, dict):
         return {}, (Problem("front-matter", "the front matter has no `key: value` lines"),)
     plain = {

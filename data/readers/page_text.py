@@ -1,4 +1,4 @@
-"""The text of a page's elements: what a reader of the page sees, with formulas between brackets."""
+"""Extract the visible text of HTML elements, with formulas in `\\(…\\)` or `\\[…\\]`."""
 
 from __future__ import annotations
 
@@ -19,36 +19,39 @@ __all__ = [
 ]
 
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-_DROPPED_WORDS = (
+_DROPPED_TAGS = (
     "head script style nav noscript template button iframe svg object canvas audio video select "
     "textarea input dialog menu footer label"
 )
-DROPPED = frozenset(_DROPPED_WORDS.split())
-_BLOCKS_WORDS = (
+DROPPED = frozenset(_DROPPED_TAGS.split())
+_BLOCK_TAGS = (
     "address article aside blockquote body center dd details div dl dt fieldset figcaption "
     "figure form header hr html li main ol p pre section summary table tbody td th thead tr ul"
 )
-BLOCKS = frozenset(_BLOCKS_WORDS.split()) | set(HEADINGS)
+BLOCKS = frozenset(_BLOCK_TAGS.split()) | set(HEADINGS)
 
 
 def headings_of(root: HtmlElement, level: int) -> list[str]:
-    """The texts of all headings of one level."""
+    """Return the texts of all headings of one level."""
     return [text for h in root.iter(f"h{level}") if (text := text_of(h))]
 
 
 def text_of(element: HtmlElement) -> str:
-    """The text of an element on one line, formulas between brackets."""
+    """Return the text of an element, one line for each line break or block inside it."""
     return squeeze(raw_text(element))
 
 
 def squeeze(text: str) -> str:
-    """White space as a browser shows it, with a line for each `\\v`."""
+    """Collapse white space as a browser does; `\\v` starts a new line."""
     lines = (" ".join(line.split()) for line in text.split("\v"))
     return "\n".join(line for line in lines if line)
 
 
 def raw_text(element: HtmlElement, skip: frozenset[str] = frozenset()) -> str:
-    """Text with `\\v` where the author broke the line; white space is squeezed later."""
+    """Return the text of an element with `\\v` at line breaks, to be passed to `squeeze`.
+
+    Elements whose tag is in `skip` are left out.
+    """
     tag = element.tag
     if not isinstance(tag, str) or tag in DROPPED or tag in skip or is_hidden(element):
         return _formula_script(element) if tag == "script" else ""
@@ -62,17 +65,18 @@ def raw_text(element: HtmlElement, skip: frozenset[str] = frozenset()) -> str:
     if tag == "sub":
         return subscript(text)
     if tag == "sup":
-        return "" if element.find(".//a") is not None else superscript(text)  # a footnote's mark
+        is_footnote_mark = element.find(".//a") is not None
+        return "" if is_footnote_mark else superscript(text)
     return f"\v{text}\v" if tag in BLOCKS and tag not in ("td", "th") else text
 
 
 def is_hidden(element: HtmlElement) -> bool:
-    """Whether a reader of the page does not see it, or sees it twice."""
+    """Return whether an element is invisible on the page, or repeats another one."""
     classes = (element.get("class") or "").split()
     return (
         element.get("hidden") is not None
         or element.get("role") in ("navigation", "search")
-        or "katex-html" in classes  # KaTeX writes each formula a second time, for the eye
+        or "katex-html" in classes  # KaTeX writes each formula twice: as MathML and as HTML
         or "MathJax_Preview" in classes
     )
 
@@ -85,11 +89,11 @@ def _formula_script(element: HtmlElement) -> str:
 
 
 def _formula(math: HtmlElement) -> str:
-    """MathML as LaTeX; the author's own LaTeX where the page brought it along."""
+    """Return MathML as LaTeX: the author's own LaTeX if the page includes it, else converted."""
     display = math.get("display") == "block"
-    for note in math.iter("annotation"):
-        if note.get("encoding") == "application/x-tex" and (note.text or "").strip():
-            body = " ".join((note.text or "").split())
+    for annotation in math.iter("annotation"):
+        if annotation.get("encoding") == "application/x-tex" and (annotation.text or "").strip():
+            body = " ".join((annotation.text or "").split())
             return f"\\[{body}\\]" if display else f"\\({body}\\)"
     latex = to_latex(math)
     if not latex:

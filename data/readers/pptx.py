@@ -18,10 +18,10 @@ from pptx.slide import Slide
 from data.documents import Block, Document, Figure, Problem
 from data.errors import BadInput
 from data.readers.files import fingerprint, format_of, source_of
-from data.readers.formulas import normalise, subscript, superscript
+from data.readers.formulas import normalise_formulas, subscript, superscript
 from data.readers.office import check_office, local_name, picture_or_problem, properties
 from data.readers.omml import latex_of
-from data.readers.structure import Part, finish, humanise, is_label, role_of
+from data.readers.structure import Content, assemble, humanise, is_caption, role_of
 from data.records import Audience
 
 __all__ = ["PptxReader"]
@@ -48,9 +48,9 @@ class PptxReader:
         yield Document(source, path, fingerprint(path), title, read, attribution=author)
 
 
-def _read(path: Path, source: str, title: str) -> Iterator[Part]:
+def _read(path: Path, source: str, title: str) -> Iterator[Content]:
     check_office(path, source, "PowerPoint", "ppt/presentation.xml")
-    parts: list[Part] = []
+    parts: list[Content] = []
     try:
         with path.open("rb") as handle:
             deck = pptx.Presentation(handle)
@@ -64,7 +64,7 @@ def _read(path: Path, source: str, title: str) -> Iterator[Part]:
         ) from None
     if not parts:
         raise BadInput(f"{source}: no text and no pictures on the slides; nothing to index")
-    yield from finish(parts)
+    yield from assemble(parts)
 
 
 @dataclass
@@ -77,12 +77,12 @@ class _SlideReader:
     section: tuple[str, ...] = ()
     audience: Audience = "student"
     blocks: list[Block] = field(default_factory=list)
-    figures: list[Part] = field(default_factory=list)
+    figures: list[Content] = field(default_factory=list)
 
-    def read(self, slide: Slide) -> list[Part]:
+    def read(self, slide: Slide) -> list[Content]:
         heading = slide.shapes.title
         title = " ".join(_text(heading._element.txBody).split()) if heading is not None else ""
-        title = normalise(title) or f"Slide {self.number}"
+        title = normalise_formulas(title) or f"Slide {self.number}"
         self.section = (
             (self.deck,) if title.casefold() == self.deck.casefold() else (self.deck, title)
         )
@@ -91,7 +91,7 @@ class _SlideReader:
             if heading is None or shape.shape_id != heading.shape_id:
                 self._shape(shape, placed=True)
         self._give_caption()
-        parts: list[Part] = [*self.blocks, *self.figures]
+        parts: list[Content] = [*self.blocks, *self.figures]
         frame = slide.notes_slide.notes_text_frame if slide.has_notes_slide else None
         if frame is not None and (notes := _tidy(_text(frame._txBody))):
             note = Block(notes, self.section, "note", audience="teacher", page=self.number)
@@ -158,7 +158,7 @@ class _SlideReader:
         return Figure(
             anchor="",
             picture=picture,
-            alt=normalise(" ".join(alt.split())),
+            alt=normalise_formulas(" ".join(alt.split())),
             section=self.section,
             audience=self.audience,
             page=self.number,
@@ -181,7 +181,7 @@ class _SlideReader:
     def _give_caption(self) -> None:
         """A text that reads "Figure 2. …" on a slide with one picture is that picture's caption."""
         figures = [i for i, part in enumerate(self.figures) if isinstance(part, Figure)]
-        captions = [block for block in self.blocks if is_label(block.text)]
+        captions = [block for block in self.blocks if is_caption(block.text)]
         if len(figures) == 1 and len(captions) == 1:
             figure = self.figures[figures[0]]
             if isinstance(figure, Figure):
@@ -192,7 +192,7 @@ class _SlideReader:
 
 
 def _tidy(text: str) -> str:
-    lines = (" ".join(line.split()) for line in normalise(text).split("\v"))
+    lines = (" ".join(line.split()) for line in normalise_formulas(text).split("\v"))
     return "\n".join(line for line in lines if line)
 
 

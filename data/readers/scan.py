@@ -1,4 +1,4 @@
-"""Walks a corpus: each file goes to the first reader that claims it."""
+"""Find the documents of a corpus: each file goes to the first reader that claims it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pathlib import Path
 
 from data.documents import Block, Document, Figure, Reader
 from data.errors import BadInput
-from data.readers.archive import Unpacked
+from data.readers.archive import UnpackedArchive
 from data.readers.cnxml import CnxmlReader
 from data.readers.docx import DocxReader
 from data.readers.files import format_of, source_of
 from data.readers.html import HtmlReader
 from data.readers.markdown import MarkdownReader
-from data.readers.page import PicturedDocument
+from data.readers.page import IllustratedDocument
 from data.readers.pdf import PdfReader
 from data.readers.pictures import PictureReader, is_sidecar
 from data.readers.plain import PlainReader
 from data.readers.pptx import PptxReader
-from data.readers.structure import Part
+from data.readers.structure import Content
 
-__all__ = ["READERS", "Rejected", "Unit", "Walk", "documents", "scan"]
+__all__ = ["FORMATS", "READERS", "Rejected", "Unit", "Walk", "find_documents", "scan"]
 
 READERS: tuple[Reader, ...] = (
     CnxmlReader(),
@@ -37,20 +37,20 @@ READERS: tuple[Reader, ...] = (
     PptxReader(),
 )
 
-# What lies beside content and is none: looks, code, settings, fonts, data, build products.
-_NO_CONTENT_SUFFIXES = (
+# Files that are passed over in silence: styles, code, settings, fonts, data, build products.
+_IGNORED_SUFFIX_LIST = (
     ".css .scss .less .js .mjs .ts .jsx .tsx .map .py .pyc .ipynb_checkpoints .sh .bat .ps1 .rb "
     ".c .h .cpp .java .go .rs .r .m .json .jsonl .yml .yaml .toml .ini .cfg .conf .lock .xml "
     ".xsl .xsd .dtd .csv .tsv .db .sqlite .woff .woff2 .ttf .otf .eot .ico .bib .sty .cls .aux "
     ".toc .bak .tmp .swp .orig .md5 .sha256 .sig .asc .gitkeep"
 )
-_NO_CONTENT = frozenset(_NO_CONTENT_SUFFIXES.split())
-_NO_CONTENT_STEMS = (
+_IGNORED_SUFFIXES = frozenset(_IGNORED_SUFFIX_LIST.split())
+_IGNORED_NAME_LIST = (
     "license licence copying notice authors contributors changelog changes makefile dockerfile "
     "codeowners thumbs.db desktop.ini procfile gemfile rakefile version manifest"
 )
-_NO_CONTENT_NAMES = frozenset(_NO_CONTENT_STEMS.split())
-_SKIPPED_FOLDERS = frozenset({"__MACOSX", "__pycache__", "node_modules"})
+_IGNORED_NAMES = frozenset(_IGNORED_NAME_LIST.split())
+_IGNORED_FOLDERS = frozenset({"__MACOSX", "__pycache__", "node_modules"})
 _HINTS = {
     ".doc": "save it as .docx",
     ".rtf": "save it as .docx",
@@ -75,7 +75,7 @@ FORMATS = "Markdown, HTML, text, PDF, Word, PowerPoint, pictures and zip archive
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A file that looks like content but is not indexed, and why."""
+    """A file that may hold content but is not indexed, and the reason."""
 
     source: str
     reason: str
@@ -83,23 +83,23 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What one reader takes whole: a file, or (`many`) a folder or an archive of documents.
+    """A file, or a container of several documents: an archive or the folder of a repository.
 
-    `source` is its path below `root`, with forward slashes.
+    `source` is the path below `root`, with forward slashes.
     """
 
     path: Path
     root: Path
     source: str
-    many: bool = False
+    is_container: bool = False
 
 
 class Walk:
-    """What lies in a file or folder. Nothing is parsed, only first bytes are looked at.
+    """Find the units of a file or folder. Nothing is parsed; only first bytes are read.
 
     `exclude` holds patterns such as `drafts/*` or `*.pdf`, matched with `fnmatch` against the path
-    below the root and against the name. Hidden files and folders are passed over, and no link is
-    followed out of the root. Raises `BadInput` where `path` itself does not exist.
+    below the root and against the name. Hidden files and folders are skipped, and links that point
+    outside the root are not followed. Raises `BadInput` if `path` does not exist.
     """
 
     def __init__(
@@ -110,176 +110,189 @@ class Walk:
             raise BadInput(f"{path}: no such file or folder; check the path")
         self.root = self.path if self.path.is_dir() else self.path.parent
         self._exclude, self._readers = tuple(exclude), tuple(readers)
-        self._waiting: list[Path] = []  # pictures that documents may show, and their sidecars
+        self._postponed: list[Path] = []  # pictures, which documents may link, and their sidecars
 
     def units(self) -> Iterator[Unit | Rejected]:
-        """In the order of their paths; all but bare pictures."""
-        self._waiting = []
-        yield from self._folder(self.path) if self.path.is_dir() else self._file(self.path)
+        """Yield all units except bare pictures, ordered by path."""
+        self._postponed = []
+        yield from (
+            self._walk_folder(self.path) if self.path.is_dir() else self._walk_file(self.path)
+        )
 
-    def pictures(self, shown: Container[Path]) -> Iterator[Unit]:
-        """After `units`: pictures that no document has shown, which any of them may do.
+    def pictures(self, linked: Container[Path]) -> Iterator[Unit]:
+        """Yield the pictures that no document links, after all of `units` was consumed.
 
-        A sidecar whose picture is shown stands alone.
+        `linked` holds the resolved paths of the pictures that documents link. The sidecar of a
+        linked picture is yielded as a document of its own.
         """
-        bare = {p for p in self._waiting if p.resolve() not in shown and not is_sidecar(p)}
-        stems = {p.with_suffix("") for p in bare}
-        for path in self._waiting:
-            alone = is_sidecar(path) and path.with_suffix("") not in stems
-            if (path in bare or alone) and self._reader(path):
+        bare = {p for p in self._postponed if p.resolve() not in linked and not is_sidecar(p)}
+        bare_stems = {p.with_suffix("") for p in bare}
+        for path in self._postponed:
+            is_lone_sidecar = is_sidecar(path) and path.with_suffix("") not in bare_stems
+            if (path in bare or is_lone_sidecar) and self._find_reader(path):
                 yield self._unit(path)
 
-    def _folder(self, folder: Path) -> Iterator[Unit | Rejected]:
-        if self._reader(folder):
-            yield self._unit(folder, many=True)
+    def _walk_folder(self, folder: Path) -> Iterator[Unit | Rejected]:
+        if self._find_reader(folder):
+            yield self._unit(folder, is_container=True)
             return
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            yield self._rejected(
+            yield self._reject(
                 folder, f"cannot be opened ({error.strerror}); check its permissions"
             )
             return
         for entry in entries:
             path = folder / entry.name
-            if entry.name.startswith(".") or self._excluded(path):
+            if entry.name.startswith(".") or self._is_excluded(path):
                 continue
             if not _is_utf8(entry.name):
-                yield self._rejected(path, "its name is not UTF-8; rename it")
-            elif entry.is_symlink() and not self._leads_inside(path):
-                yield self._rejected(path, "a link out of the corpus folder; copy the file into it")
+                yield self._reject(path, "its name is not UTF-8; rename it")
+            elif entry.is_symlink() and not self._points_inside(path):
+                yield self._reject(
+                    path, "a link that points outside the corpus folder; copy the file into it"
+                )
             elif entry.is_dir(follow_symlinks=False):
-                if entry.name not in _SKIPPED_FOLDERS:
-                    yield from self._folder(path)
-            elif entry.is_file():  # a link to a folder of the corpus: its files are read in place
-                yield from self._file(path)
+                if entry.name not in _IGNORED_FOLDERS:
+                    yield from self._walk_folder(path)
+            elif entry.is_file():  # skips links to folders of the corpus, which are walked anyway
+                yield from self._walk_file(path)
 
-    def _file(self, path: Path) -> Iterator[Unit | Rejected]:
+    def _walk_file(self, path: Path) -> Iterator[Unit | Rejected]:
         try:
-            kind = format_of(path)
-            if kind == "picture" or is_sidecar(path):
-                self._waiting.append(path)
-            elif kind == "zip" or self._reader(path):
-                yield self._unit(path, many=kind == "zip")
-            elif not _is_no_content(path):
-                yield self._rejected(path, _reason(path))
+            file_format = format_of(path)
+            if file_format == "picture" or is_sidecar(path):
+                self._postponed.append(path)
+            elif file_format == "zip" or self._find_reader(path):
+                yield self._unit(path, is_container=file_format == "zip")
+            elif not _is_ignored(path):
+                yield self._reject(path, _unsupported_reason(path))
         except OSError as error:
-            yield self._rejected(path, f"cannot be read ({error.strerror}); check the file")
+            yield self._reject(path, f"cannot be read ({error.strerror}); check the file")
 
-    def _unit(self, path: Path, many: bool = False) -> Unit:
-        return Unit(path, self.root, source_of(path, self.root), many)
+    def _unit(self, path: Path, is_container: bool = False) -> Unit:
+        return Unit(path, self.root, source_of(path, self.root), is_container)
 
-    def _reader(self, path: Path) -> Reader | None:
+    def _find_reader(self, path: Path) -> Reader | None:
         return next((reader for reader in self._readers if reader.claims(path)), None)
 
-    def _excluded(self, path: Path) -> bool:
+    def _is_excluded(self, path: Path) -> bool:
         names = (source_of(path, self.root), path.name)
         return any(fnmatchcase(name, pattern) for name in names for pattern in self._exclude)
 
-    def _leads_inside(self, path: Path) -> bool:
+    def _points_inside(self, path: Path) -> bool:
         try:
             return path.resolve(strict=True).is_relative_to(self.root.resolve())
-        except (OSError, RuntimeError):  # leads nowhere, or in a circle
+        except (OSError, RuntimeError):  # the target is missing, or links form a circle
             return False
 
-    def _rejected(self, path: Path, reason: str) -> Rejected:
-        return _rejected(path, self.root, reason)
+    def _reject(self, path: Path, reason: str) -> Rejected:
+        return _reject(path, self.root, reason)
 
 
-def documents(
+def find_documents(
     unit: Unit, exclude: Iterable[str] = (), readers: Iterable[Reader] = READERS, depth: int = 0
 ) -> Iterator[Document | Rejected]:
-    """The documents of a unit, in reading order. `depth` counts the archives around it."""
+    """Yield the documents of a unit in reading order.
+
+    `depth` is the number of archives around the unit; an archive inside an archive is rejected.
+    """
     try:
         if unit.path.is_file() and format_of(unit.path) == "zip":
-            yield from _archive(unit, exclude, readers, depth)
+            yield from _archive_documents(unit, exclude, readers, depth)
         elif reader := next((r for r in readers if r.claims(unit.path)), None):
             yield from reader.documents(unit.path, unit.root)
     except BadInput as error:
-        yield _rejected(unit.path, unit.root, str(error))
+        yield _reject(unit.path, unit.root, str(error))
     except OSError as error:
-        yield _rejected(unit.path, unit.root, f"cannot be read ({error.strerror}); check the file")
+        yield _reject(unit.path, unit.root, f"cannot be read ({error.strerror}); check the file")
 
 
 def scan(
     path: Path, exclude: Iterable[str] = (), readers: Iterable[Reader] = READERS
 ) -> Iterator[Document | Rejected]:
-    """The documents of a file or a folder, as `Walk` finds them; bare pictures come last."""
+    """Yield the documents of a file or folder in the order of `Walk`; bare pictures come last."""
     yield from _scan(Walk(path, exclude, readers), tuple(exclude), tuple(readers), 0)
 
 
 def _scan(
     walk: Walk, exclude: tuple[str, ...], readers: tuple[Reader, ...], depth: int
 ) -> Iterator[Document | Rejected]:
-    shown: set[Path] = set()
+    linked_pictures: set[Path] = set()
     for unit in walk.units():
         if isinstance(unit, Rejected):
             yield unit
             continue
-        for part in documents(unit, exclude, readers, depth):
-            if isinstance(part, PicturedDocument):
-                shown |= part.pictures
-            yield part
-    for unit in walk.pictures(shown):
-        yield from documents(unit, exclude, readers, depth)
+        for document in find_documents(unit, exclude, readers, depth):
+            if isinstance(document, IllustratedDocument):
+                linked_pictures |= document.pictures
+            yield document
+    for unit in walk.pictures(linked_pictures):
+        yield from find_documents(unit, exclude, readers, depth)
 
 
-def _archive(
+def _archive_documents(
     unit: Unit, exclude: Iterable[str], readers: Iterable[Reader], depth: int
 ) -> Iterator[Document | Rejected]:
     if depth:
         yield Rejected(unit.source, "an archive inside an archive; unpack it first")
         return
-    unpacked = Unpacked(unit.path, unit.source)
+    unpacked = UnpackedArchive(unit.path, unit.source)
     exclude, readers = tuple(exclude), tuple(readers)
-    found = False
-    for part in _scan(Walk(unpacked.root, exclude, readers), exclude, readers, depth + 1):
-        found = True
-        yield _inside(part, unit.source, unpacked)
-    if not found:
-        yield Rejected(unit.source, f"nothing in it that is read; expected {FORMATS}")
+    is_empty = True
+    for document in _scan(Walk(unpacked.root, exclude, readers), exclude, readers, depth + 1):
+        is_empty = False
+        yield _as_member(document, unit.source, unpacked)
+    if is_empty:
+        yield Rejected(unit.source, f"no supported file in this archive; expected {FORMATS}")
 
 
-def _rejected(path: Path, root: Path, reason: str) -> Rejected:
+def _reject(path: Path, root: Path, reason: str) -> Rejected:
     source = source_of(path, root).encode(errors="backslashreplace").decode()
     return Rejected(source, reason.removeprefix(f"{source}: "))
 
 
-def _inside(part: Document | Rejected, archive: str, unpacked: Unpacked) -> Document | Rejected:
-    """A part of an archive under the archive's name."""
-    source = f"{archive}/{part.source}"
-    if isinstance(part, Rejected):
-        return Rejected(source, part.reason)
-    return replace(part, source=source, read=partial(_read_inside, part, archive, unpacked))
+def _as_member(
+    document: Document | Rejected, archive: str, unpacked: UnpackedArchive
+) -> Document | Rejected:
+    """Put the archive's name before the document's."""
+    source = f"{archive}/{document.source}"
+    if isinstance(document, Rejected):
+        return Rejected(source, document.reason)
+    return replace(document, source=source, read=partial(_read_member, document, archive, unpacked))
 
 
-def _read_inside(document: Document, archive: str, unpacked: Unpacked) -> Iterator[Part]:
-    """Reads a member. Holding `unpacked` keeps its folder; pictures leave it as bytes."""
+def _read_member(document: Document, archive: str, unpacked: UnpackedArchive) -> Iterator[Content]:
+    """Read a document of an archive; pictures become bytes, because the folder is temporary.
+
+    The reference to `unpacked` keeps the folder until the document is read.
+    """
     assert unpacked.root.is_dir()
     try:
-        for part in document.read():
-            if isinstance(part, Figure) and isinstance(part.picture, Path):
-                yield replace(part, picture=part.picture.read_bytes())
-            elif isinstance(part, Block) and any("#" in ref for ref in part.refs):
-                refs = tuple(f"{archive}/{ref}" if "#" in ref else ref for ref in part.refs)
-                yield replace(part, refs=refs)
+        for content in document.read():
+            if isinstance(content, Figure) and isinstance(content.picture, Path):
+                yield replace(content, picture=content.picture.read_bytes())
+            elif isinstance(content, Block) and any("#" in ref for ref in content.refs):
+                refs = tuple(f"{archive}/{ref}" if "#" in ref else ref for ref in content.refs)
+                yield replace(content, refs=refs)
             else:
-                yield part
+                yield content
     except BadInput as error:
         raise BadInput(f"{archive}/{error}") from None
 
 
 def _is_utf8(name: str) -> bool:
-    """Whether a name can be stored: bytes that are no UTF-8 come as lone surrogates."""
+    """Return whether a file name is valid UTF-8; Python decodes other bytes as lone surrogates."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
-def _is_no_content(path: Path) -> bool:
+def _is_ignored(path: Path) -> bool:
     name = path.name.lower()
-    return path.suffix.lower() in _NO_CONTENT or name in _NO_CONTENT_NAMES
+    return path.suffix.lower() in _IGNORED_SUFFIXES or name in _IGNORED_NAMES
 
 
-def _reason(path: Path) -> str:
+def _unsupported_reason(path: Path) -> str:
     suffix = path.suffix.lower()
     hint = _HINTS.get(suffix, f"expected {FORMATS}")
     return f"files of the type {suffix or '(no suffix)'} are not read; {hint}"

@@ -1,4 +1,4 @@
-"""What headings and labels mean, the same in every format: roles, figure numbers, references."""
+"""Interpret headings and captions, the same for all formats: roles, figure numbers, references."""
 
 from __future__ import annotations
 
@@ -10,9 +10,18 @@ from dataclasses import replace
 from data.documents import Block, Figure, Problem
 from data.records import Role
 
-__all__ = ["Anchors", "Part", "finish", "humanise", "is_label", "role_of", "slug", "split_label"]
+__all__ = [
+    "Anchors",
+    "Content",
+    "assemble",
+    "humanise",
+    "is_caption",
+    "role_of",
+    "slug",
+    "split_label",
+]
 
-Part = Block | Figure | Problem
+Content = Block | Figure | Problem  # what the stream of a document consists of
 
 _ROLES: tuple[tuple[str, Role], ...] = (
     (r"(worked )?examples?( \d[\d.]*)?([:.].*)?", "example"),
@@ -25,10 +34,10 @@ _ROLES: tuple[tuple[str, Role], ...] = (
     ),
     (r"(\w+ )?(solutions|answers)|answer key", "solution"),
 )
-_NEXT_EXAMPLE = re.compile(r"(Problem|Example)\b[\s\d.]*[:.]", re.IGNORECASE)
+_EXAMPLE_START = re.compile(r"(Problem|Example)\b[\s\d.]*[:.]", re.IGNORECASE)
 _NUMBER = r"\d+(?:[.\-–]\d+)*[a-z]?(?![a-z])"
 _LABEL = re.compile(rf"\s*(?:Figure|Fig\.?)\s*({_NUMBER})\s*(?:[.:–—]|-?\s|$)\s*", re.IGNORECASE)
-_STRICT_LABEL = re.compile(rf"\s*(?:Figure|Fig\.?)\s*{_NUMBER}\s*[.:–—]\s*\S", re.IGNORECASE)
+_CAPTION = re.compile(rf"\s*(?:Figure|Fig\.?)\s*{_NUMBER}\s*[.:–—]\s*\S", re.IGNORECASE)
 _REFERENCE = re.compile(
     rf"\b(?:figures?|figs?\.?)\s*(?P<numbers>{_NUMBER}(?:\s*(?:,|and|&|to|–)\s*{_NUMBER})*)",
     re.IGNORECASE,
@@ -37,125 +46,142 @@ _ONE_NUMBER = re.compile(_NUMBER, re.IGNORECASE)
 
 
 def role_of(headings: Iterable[str]) -> Role:
-    """The role that the innermost telling heading gives to the text below it."""
+    """Return the role of the text below `headings`: the innermost heading with a role decides."""
     for heading in reversed(tuple(headings)):
-        plain = re.sub(r"^[\d.]+\s+", "", heading).strip(" :.")
+        unnumbered = re.sub(r"^[\d.]+\s+", "", heading).strip(" :.")
         for pattern, role in _ROLES:
-            if re.fullmatch(pattern, plain, re.IGNORECASE):
+            if re.fullmatch(pattern, unnumbered, re.IGNORECASE):
                 return role
     return "text"
 
 
 def humanise(stem: str) -> str:
-    """A file's stem as a title: `free-body_diagram` becomes "Free body diagram"."""
+    """Turn a file's stem into a title: `free-body_diagram` becomes "Free body diagram"."""
     words = re.sub(r"[\s_\-]+", " ", stem).strip()
     return words[:1].upper() + words[1:] or stem
 
 
 def slug(text: str) -> str:
-    """`text` as an anchor: lower-case words joined by hyphens."""
+    """Turn a text into an anchor: lower-case words joined by hyphens."""
     return re.sub(r"[^\w]+", "-", text.lower()).strip("-")[:80]
 
 
 def split_label(caption: str) -> tuple[str, str]:
-    """The number that a caption starts with, and the caption without it."""
-    found = _LABEL.match(caption)
-    return (found[1].replace("–", "-"), caption[found.end() :].strip()) if found else ("", caption)
+    """Split a caption into its figure number ('' if it has none) and the text after it."""
+    label = _LABEL.match(caption)
+    return (label[1].replace("–", "-"), caption[label.end() :].strip()) if label else ("", caption)
 
 
-def is_label(text: str) -> bool:
-    """Whether a paragraph reads as a caption ("Figure 2. The …"), not as a sentence about one."""
-    return _STRICT_LABEL.match(text) is not None
+def is_caption(text: str) -> bool:
+    """Return whether a paragraph is a figure's caption ("Figure 2. The …"), not a sentence."""
+    return _CAPTION.match(text) is not None
 
 
 class Anchors:
-    """Gives out each anchor of a document once: a second `figure-1` becomes `figure-1-2`."""
+    """Hand out every anchor of a document once: a second `figure-1` becomes `figure-1-2`."""
 
     def __init__(self) -> None:
-        self._given: Counter[str] = Counter()
+        self._uses: Counter[str] = Counter()
 
-    def claim(self, wanted: str, fallback: str = "part") -> str:
-        wanted = wanted or fallback
-        anchor = wanted
-        while anchor in self._given:
-            self._given[wanted] += 1
-            anchor = f"{wanted}-{self._given[wanted]}"
-        self._given[anchor] = 1
+    def claim(self, preferred: str, fallback: str = "part") -> str:
+        """Return `preferred` (or `fallback` if it is empty), with a suffix if it is in use."""
+        preferred = preferred or fallback
+        anchor = preferred
+        while anchor in self._uses:
+            self._uses[preferred] += 1
+            anchor = f"{preferred}-{self._uses[preferred]}"
+        self._uses[anchor] = 1
         return anchor
 
 
-def finish(stream: Iterable[Part]) -> list[Part]:
-    """Number the figures by their captions, and join what belongs together.
+def assemble(stream: Iterable[Content]) -> list[Content]:
+    """Turn a reader's raw stream into the contents of a document.
 
-    A figure captioned "Figure 1. …" gets the anchor `figure-1` (`figure-1-2` if it is taken) unless
-    it brought an anchor of its own; figures without number or anchor become `picture-1`, ….
-    Each block that says "Figure 1" refers to it. The paragraphs of a worked example become one
-    block. Solutions are paired with as many exercises.
+    - The paragraphs of a worked example become one block.
+    - A figure captioned "Figure 1. …" gets the anchor `figure-1`, unless it has an anchor already.
+      Figures without number and anchor become `picture-1`, `picture-2`, …
+    - A block that mentions "Figure 1" refers to that figure.
+    - Solutions are paired with exercises if there are equally many.
     """
-    parts = _whole_examples(stream)
+    contents = _merge_examples(stream)
     anchors = Anchors()
-    for part in parts:
-        if isinstance(part, Block) and part.anchor:
-            anchors.claim(part.anchor)
-    by_number: dict[str, str] = {}
-    counted = 0
+    for content in contents:
+        if isinstance(content, Block) and content.anchor:
+            anchors.claim(content.anchor)
+    anchor_by_number = _label_figures(contents, anchors)
+    _resolve_references(contents, anchor_by_number)
+    return _pair_solutions(contents, anchors)
+
+
+def _label_figures(contents: list[Content], anchors: Anchors) -> dict[str, str]:
+    """Give every figure an anchor and a number, in place; return the anchor of each number."""
+    anchor_by_number: dict[str, str] = {}
+    figure_count = 0
     anchor = ""
-    for index, part in enumerate(parts):
-        if isinstance(part, Problem) and not part.anchor:
-            parts[index] = replace(part, anchor=anchor)  # about the figure before it
-        if not isinstance(part, Figure):
+    for index, content in enumerate(contents):
+        if isinstance(content, Problem) and not content.anchor:
+            contents[index] = replace(content, anchor=anchor)  # it concerns the figure before it
+        if not isinstance(content, Figure):
             continue
-        number, caption = split_label(part.caption)
-        counted += 1
-        wanted = part.anchor or (f"figure-{number.lower()}" if number else f"picture-{counted}")
-        anchor = anchors.claim(wanted)
-        parts[index] = replace(part, anchor=anchor, number=number or part.number, caption=caption)
+        number, caption = split_label(content.caption)
+        figure_count += 1
+        default = f"figure-{number.lower()}" if number else f"picture-{figure_count}"
+        anchor = anchors.claim(content.anchor or default)
+        contents[index] = replace(
+            content, anchor=anchor, number=number or content.number, caption=caption
+        )
         if number:
-            by_number.setdefault(number.lower(), anchor)
-    figures = {part.anchor for part in parts if isinstance(part, Figure)}
-    for index, part in enumerate(parts):
-        if isinstance(part, Block):
-            wanted_refs = [r for r in part.refs if r in figures]
-            for span in _REFERENCE.finditer(part.text):
-                for number in _ONE_NUMBER.findall(span["numbers"]):
-                    if anchor_of := by_number.get(number.replace("–", "-").lower()):
-                        wanted_refs.append(anchor_of)
-            parts[index] = replace(part, refs=tuple(dict.fromkeys(wanted_refs)))
-    return _pair(parts, anchors)
+            anchor_by_number.setdefault(number.lower(), anchor)
+    return anchor_by_number
 
 
-def _whole_examples(stream: Iterable[Part]) -> list[Part]:
-    """A worked example reads as one: its problem is no answer without its solution."""
-    parts: list[Part] = []
-    last: int | None = None  # where the example that is still open stands
-    for part in stream:
-        if isinstance(part, Block):
-            open_one = parts[last] if last is not None else None
+def _resolve_references(contents: list[Content], anchor_by_number: dict[str, str]) -> None:
+    """Let each block refer to the figures that it links or mentions, in place."""
+    figure_anchors = {content.anchor for content in contents if isinstance(content, Figure)}
+    for index, content in enumerate(contents):
+        if isinstance(content, Block):
+            refs = [ref for ref in content.refs if ref in figure_anchors]
+            for mention in _REFERENCE.finditer(content.text):
+                for number in _ONE_NUMBER.findall(mention["numbers"]):
+                    if anchor := anchor_by_number.get(number.replace("–", "-").lower()):
+                        refs.append(anchor)
+            contents[index] = replace(content, refs=tuple(dict.fromkeys(refs)))
+
+
+def _merge_examples(stream: Iterable[Content]) -> list[Content]:
+    """Join the paragraphs of each worked example: a problem needs its solution to be useful."""
+    contents: list[Content] = []
+    example_index: int | None = None  # of the example that may still grow
+    for content in stream:
+        if isinstance(content, Block):
+            example = contents[example_index] if example_index is not None else None
             if (
-                isinstance(open_one, Block)
-                and last is not None
-                and part.role == "example"
-                and part.section == open_one.section
-                and not _NEXT_EXAMPLE.match(part.text)
+                isinstance(example, Block)
+                and example_index is not None
+                and content.role == "example"
+                and content.section == example.section
+                and not _EXAMPLE_START.match(content.text)
             ):
-                text = f"{open_one.text}\n{part.text}"
-                parts[last] = replace(open_one, text=text, refs=open_one.refs + part.refs)
+                text = f"{example.text}\n{content.text}"
+                refs = example.refs + content.refs
+                contents[example_index] = replace(example, text=text, refs=refs)
                 continue
-            last = len(parts) if part.role == "example" else None
-        parts.append(part)
-    return parts
+            example_index = len(contents) if content.role == "example" else None
+        contents.append(content)
+    return contents
 
 
-def _pair(parts: list[Part], anchors: Anchors) -> list[Part]:
-    def places(role: Role) -> list[tuple[int, Block]]:
-        return [(i, p) for i, p in enumerate(parts) if isinstance(p, Block) and p.role == role]
+def _pair_solutions(contents: list[Content], anchors: Anchors) -> list[Content]:
+    """Make the n-th exercise the partner of the n-th solution, if there are equally many."""
 
-    exercises, solutions = places("exercise"), places("solution")
+    def blocks_with(role: Role) -> list[tuple[int, Block]]:
+        return [(i, c) for i, c in enumerate(contents) if isinstance(c, Block) and c.role == role]
+
+    exercises, solutions = blocks_with("exercise"), blocks_with("solution")
     if len(exercises) == len(solutions):
-        for count, ((at, exercise), (to, solution)) in enumerate(
-            zip(exercises, solutions, strict=True), 1
-        ):
+        pairs = zip(exercises, solutions, strict=True)
+        for count, ((exercise_index, exercise), (solution_index, solution)) in enumerate(pairs, 1):
             anchor = exercise.anchor or anchors.claim(f"exercise-{count}")
-            parts[at] = replace(exercise, anchor=anchor)
-            parts[to] = replace(solution, partner=anchor)
-    return parts
+            contents[exercise_index] = replace(exercise, anchor=anchor)
+            contents[solution_index] = replace(solution, partner=anchor)
+    return contents

@@ -1,4 +1,4 @@
-"""XML from outside, parsed without entities, network, external DTDs or unbounded nesting."""
+"""Parse untrusted XML: no entities, no network, no external DTDs, bounded size and depth."""
 
 from __future__ import annotations
 
@@ -8,23 +8,31 @@ from lxml import etree
 
 from data.errors import BadInput
 
-__all__ = ["MAX_BYTES", "MAX_DEPTH", "parse_xml", "read_bytes"]
+__all__ = ["MAX_XML_BYTES", "MAX_XML_DEPTH", "local_name", "parse_xml", "read_xml_bytes"]
 
-MAX_BYTES = 64 * 1024 * 1024  # the largest OpenStax module has 2 MB
-MAX_DEPTH = 150  # readers recurse over the tree; OpenStax modules stay below 40
+MAX_XML_BYTES = 64 * 1024 * 1024  # the largest OpenStax module has 2 MB
+MAX_XML_DEPTH = 150  # readers recurse over the tree; OpenStax modules stay below 40
 
-# One step per level, so that libxml2 stops as soon as a level is empty.
-_TOO_DEEP = etree.XPath("boolean(/" + "/".join(["*"] * (MAX_DEPTH + 1)) + ")")
+# One step per level, so that libxml2 stops at the first empty level.
+_IS_TOO_DEEP = etree.XPath("boolean(/" + "/".join(["*"] * (MAX_XML_DEPTH + 1)) + ")")
 
 
-def read_bytes(path: Path) -> bytes:
-    """The bytes of an XML file; `BadInput` where it cannot be read or is over `MAX_BYTES`."""
+def local_name(element: etree._Element) -> str:
+    """Return an element's name without its namespace; '' for comments and instructions."""
+    return element.tag.rpartition("}")[2] if isinstance(element.tag, str) else ""
+
+
+def read_xml_bytes(path: Path) -> bytes:
+    """Return the bytes of an XML file.
+
+    Raises `BadInput` if the file cannot be read or is larger than `MAX_XML_BYTES`.
+    """
     try:
         size = path.stat().st_size
-        if size > MAX_BYTES:
+        if size > MAX_XML_BYTES:
             raise BadInput(
-                f"{path}: the XML file has {size:,} bytes, more than the {MAX_BYTES:,} allowed; "
-                "split it into modules"
+                f"{path}: the XML file has {size:,} bytes, more than the {MAX_XML_BYTES:,} "
+                "allowed; split it into modules"
             )
         return path.read_bytes()
     except OSError as error:
@@ -32,13 +40,16 @@ def read_bytes(path: Path) -> bytes:
 
 
 def parse_xml(data: bytes, name: str) -> etree._Element:
-    """The root element of `data`, without comments and processing instructions.
+    """Return the root element of `data`, without comments and processing instructions.
 
-    Raises `BadInput` naming `name` for XML that is not well formed, is over `MAX_BYTES`, declares
-    entities (an entity bomb among them) or nests deeper than `MAX_DEPTH`.
+    Raises `BadInput`, starting with `name`, if the XML is not well formed, is larger than
+    `MAX_XML_BYTES`, declares entities (as an entity bomb does) or nests deeper than
+    `MAX_XML_DEPTH`.
     """
-    if len(data) > MAX_BYTES:
-        raise BadInput(f"{name}: the XML has more than the {MAX_BYTES:,} bytes allowed; split it")
+    if len(data) > MAX_XML_BYTES:
+        raise BadInput(
+            f"{name}: the XML has more than the {MAX_XML_BYTES:,} bytes allowed; split it"
+        )
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -51,14 +62,14 @@ def parse_xml(data: bytes, name: str) -> etree._Element:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
         raise BadInput(
-            f"{name}: not well-formed XML ({error.msg}); mend the file and index it again"
+            f"{name}: not well-formed XML ({error.msg}); correct the file and index it again"
         ) from None
     dtd = root.getroottree().docinfo.internalDTD
     if dtd is not None and dtd.entities():
         raise BadInput(
             f"{name}: the XML declares entities, which are never resolved; "
-            "replace them by their text and take the declarations out"
+            "replace them with their text and remove the declarations"
         )
-    if _TOO_DEEP(root):
-        raise BadInput(f"{name}: the XML nests deeper than {MAX_DEPTH} levels; flatten it")
+    if _IS_TOO_DEEP(root):
+        raise BadInput(f"{name}: the XML nests deeper than {MAX_XML_DEPTH} levels; flatten it")
     return root

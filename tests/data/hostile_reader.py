@@ -1,7 +1,7 @@
-"""The worker of `data/reading.py`, with readers that do what a hostile file may make a library do.
+"""The worker of `data/reading_worker.py`, with a reader that misbehaves as hostile files cause it.
 
-A file's name says when and what: `read-hang.txt` hangs while it is read, `find-crash.txt` crashes
-the process before there is a document.
+The name of a file says when and how: `read-hang.txt` hangs while it is read, `find-crash.txt`
+crashes the process before there is a document.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path.cwd()))
 
-from data import reading
+from data import reading_worker
 from data.documents import Document
 from data.readers.plain import PlainReader
-from data.readers.structure import Part
+from data.readers.structure import Content
 
 
-def _do(what: str) -> None:
-    if what.endswith("hang"):
+def _misbehave(stem: str) -> None:
+    if stem.endswith("hang"):
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         while True:
             time.sleep(60)
-    if what.endswith("crash"):
+    if stem.endswith("crash"):
         os.kill(os.getpid(), signal.SIGSEGV)
-    if what.endswith("eat"):
+    if stem.endswith("eat"):
         eaten = [bytes(50_000_000) for _ in range(100)]
         raise AssertionError(len(eaten))
-    if what.endswith("drip"):
+    if stem.endswith("drip"):
         time.sleep(0.4)
-    if what.endswith("fault"):
-        raise KeyError(what)
-    if what.endswith("print"):
+    if stem.endswith("fault"):
+        raise KeyError(stem)
+    if stem.endswith("print"):
         os.write(1, b"words of a library\n")
 
 
-def _read(document: Document) -> Iterator[Part]:
+def _read(document: Document) -> Iterator[Content]:
     for part in document.read():
         yield part
-        _do(Path(document.source).stem)
+        _misbehave(Path(document.source).stem)
 
 
 def _documents(self: PlainReader, path: Path, root: Path) -> Iterable[Document]:
     if path.stem.startswith("find-"):
-        _do(path.stem)
-    for document in _honest(self, path, root):
+        _misbehave(path.stem)
+    for document in _original_documents(self, path, root):
         yield replace(document, read=partial(_read, document))
 
 
-_honest = PlainReader.documents
+_original_documents = PlainReader.documents
 PlainReader.documents = _documents  # type: ignore[method-assign]
-reading.main()
+reading_worker.main()

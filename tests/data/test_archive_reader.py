@@ -12,7 +12,7 @@ from PIL import Image
 from data.documents import Block, Document, Figure
 from data.errors import BadInput
 from data.readers import Rejected, archive, scan
-from data.readers.archive import Unpacked, open_zip
+from data.readers.archive import UnpackedArchive, open_zip
 
 
 def red() -> bytes:
@@ -88,8 +88,8 @@ def test_errors_inside_name_archive_and_member(tmp_path: Path) -> None:
 )
 def test_members_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
     pack(tmp_path / "bad.zip", {"ok.md": b"x", name: b"x"})
-    with pytest.raises(BadInput, match="leads out of the archive"):
-        Unpacked(tmp_path / "bad.zip", "bad.zip")
+    with pytest.raises(BadInput, match="points outside the archive"):
+        UnpackedArchive(tmp_path / "bad.zip", "bad.zip")
     assert not (tmp_path.parent / "out.md").exists()
 
 
@@ -98,17 +98,17 @@ def test_links_are_refused(tmp_path: Path) -> None:
         link = zipfile.ZipInfo("passwd.md")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         packed.writestr(link, "/etc/passwd")
-    with pytest.raises(BadInput, match=r"member 'passwd.md' is a link"):
-        Unpacked(tmp_path / "bad.zip", "bad.zip")
+    with pytest.raises(BadInput, match=r"member 'passwd.md' is a symbolic link"):
+        UnpackedArchive(tmp_path / "bad.zip", "bad.zip")
 
 
 def test_bombs_are_refused_before_unpacking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = pack(tmp_path / "bad.zip", {"zeros.md": b"\0" * 3_000_000})
-    with pytest.raises(BadInput, match=r"member 'zeros.md' unpacks to over 200 times"):
+    with pytest.raises(BadInput, match=r"member 'zeros.md' unpacks to more than 200 times"):
         open_zip(path, "bad.zip")
-    monkeypatch.setattr(archive, "MAX_UNPACKED", 10)
+    monkeypatch.setattr(archive, "MAX_UNPACKED_BYTES", 10)
     path = pack(tmp_path / "big.zip", {"a.md": b"12345678", "b.md": b"12345678"})
     with pytest.raises(BadInput, match=r"member 'b.md': more than"):
         open_zip(path, "big.zip")
@@ -119,7 +119,7 @@ def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(archive, "MAX_MEMBERS", 5)
     with pytest.raises(BadInput, match="6 members"):
         open_zip(path, "many.zip")
-    monkeypatch.setattr(archive, "_DIRECTORY_LIMIT", 100)
+    monkeypatch.setattr(archive, "_MAX_DIRECTORY_BYTES", 100)
     with pytest.raises(BadInput, match="more than 5 members"):
         open_zip(path, "many.zip")
 
@@ -140,7 +140,7 @@ def test_a_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
     data[at + 24 : at + 28] = (10).to_bytes(4, "little")
     path.write_bytes(data)
     with pytest.raises(BadInput, match=r"member 'a.md' cannot be unpacked"):
-        Unpacked(path, "bad.zip")
+        UnpackedArchive(path, "bad.zip")
 
 
 @pytest.mark.parametrize("cut", [0, 3, 30, -10])
@@ -155,7 +155,7 @@ def test_cut_off_archives_are_rejected_by_the_scan(tmp_path: Path, cut: int) -> 
 def test_a_file_and_a_folder_of_one_name(tmp_path: Path) -> None:
     path = pack(tmp_path / "bad.zip", {"a": b"x", "a/b.md": b"x"})
     with pytest.raises(BadInput, match="cannot be unpacked"):
-        Unpacked(path, "bad.zip")
+        UnpackedArchive(path, "bad.zip")
 
 
 def test_archives_in_archives_and_empty_ones_are_rejected(tmp_path: Path) -> None:
@@ -168,11 +168,11 @@ def test_archives_in_archives_and_empty_ones_are_rejected(tmp_path: Path) -> Non
     assert nested.source == "outer.zip/inner.zip"
     assert "inside an archive" in nested.reason
     assert isinstance(empty, Rejected)
-    assert "nothing in it that is read" in empty.reason
+    assert "no supported file in this archive" in empty.reason
 
 
 def test_no_warning_of_a_forgotten_folder(tmp_path: Path) -> None:
     path = pack(tmp_path / "unit.zip", {"a.md": b"x"})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        Unpacked(path, "unit.zip")
+        UnpackedArchive(path, "unit.zip")

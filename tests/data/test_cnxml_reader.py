@@ -9,7 +9,7 @@ import pytest
 from data.documents import Block, Document, Figure, Problem
 from data.errors import BadInput
 from data.readers.cnxml import CnxmlReader
-from data.readers.xml import MAX_DEPTH, parse_xml
+from data.readers.xml import MAX_XML_DEPTH, parse_xml
 
 BOOKS = """<container xmlns="https://openstax.org/namespaces/book-container" version="1">
 <book slug="a" style="hs-physics" href="../collections/a.collection.xml"/>
@@ -239,7 +239,7 @@ def test_bad_modules_and_collections_do_not_stop_the_rest(repository: Repository
         ('<!DOCTYPE a [<!ENTITY b "boom"><!ENTITY c "&b;&b;">]><a>&c;</a>', "declares entities"),
         ('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/hostname">]><a>&b;</a>', "declares entities"),
         ('<!DOCTYPE a [<!ENTITY % b SYSTEM "http://127.0.0.1:1/x">%b;]><a/>', "declares entities"),
-        ("<a>" * (MAX_DEPTH + 1) + "</a>" * (MAX_DEPTH + 1), "nests deeper"),
+        ("<a>" * (MAX_XML_DEPTH + 1) + "</a>" * (MAX_XML_DEPTH + 1), "nests deeper"),
         ("<a><b></a>", "not well-formed"),
         ("", "not well-formed"),
     ],
@@ -252,7 +252,7 @@ def test_hostile_xml_is_refused(xml: str, message: str) -> None:
 
 
 def test_nesting_up_to_the_limit_is_read(repository: Repository) -> None:
-    deep = MAX_DEPTH - 10
+    deep = MAX_XML_DEPTH - 10
     content = "<section>" * deep + "<para>Bottom.</para>" + "</section>" * deep
     assert [block.text for block in repository.blocks(content)] == ["Bottom."]
 

@@ -159,7 +159,7 @@ def test_encodings(tmp_path: Path, data: bytes) -> None:
         (b"<html></html>", "nothing to index"),
         (b"<!-- only a comment -->", "nothing to index"),
         (b"<p>a\0b</p>", "binary data"),
-        (b"<div>" * 100_000, "nested over 255 deep"),
+        (b"<div>" * 100_000, "nested more than 255 deep"),
     ],
 )
 def test_bad_pages_say_what_is_wrong_when_read(tmp_path: Path, data: bytes, reason: str) -> None:

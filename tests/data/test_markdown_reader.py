@@ -125,13 +125,13 @@ def test_a_table_keeps_formulas_with_bars_in_one_cell(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("link", "reason"),
     [
-        ("https://example.org/a.png", "not fetched"),
-        ("//example.org/a.png", "not fetched"),
-        ("../../outside.png", "out of the corpus folder"),
+        ("https://example.org/a.png", "not downloaded"),
+        ("//example.org/a.png", "not downloaded"),
+        ("../../outside.png", "outside the corpus folder"),
         ("../figures/none.png", "no such picture"),
         ("file:///etc/passwd", "not a relative path"),
         ("../notes.txt", "not a picture"),
-        ("a" * 5000 + ".png", "not a usable path"),
+        ("a" * 5000 + ".png", "not a valid path"),
     ],
 )
 def test_a_picture_that_cannot_be_had_keeps_its_words(
@@ -198,7 +198,7 @@ def test_broken_front_matter_costs_only_itself(tmp_path: Path) -> None:
         (b"abc\0def", "binary data"),
         (b"\xff\xfea", "broken UTF-16"),
         (b"---\ntitle: x\n---\n", "nothing to index"),
-        (b"<div>" * 400 + b"deep", "nested over 255 deep"),
+        (b"<div>" * 400 + b"deep", "nested more than 255 deep"),
     ],
 )
 def test_bad_files_say_what_is_wrong_when_read(tmp_path: Path, data: bytes, reason: str) -> None:

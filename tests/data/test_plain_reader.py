@@ -6,7 +6,7 @@ import pytest
 
 from data.documents import Block, Document
 from data.errors import BadInput
-from data.readers.files import MAX_TEXT
+from data.readers.files import MAX_TEXT_BYTES
 from data.readers.plain import PlainReader
 
 
@@ -90,7 +90,7 @@ def test_bad_files(tmp_path: Path, data: bytes, reason: str) -> None:
 def test_a_text_beyond_the_bound_is_refused_unread(tmp_path: Path) -> None:
     document = write(tmp_path, "x")
     with document.path.open("r+b") as handle:
-        handle.truncate(MAX_TEXT + 1)
+        handle.truncate(MAX_TEXT_BYTES + 1)
     with pytest.raises(BadInput, match="split it"):
         list(document.read())
 

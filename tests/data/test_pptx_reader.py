@@ -91,7 +91,11 @@ def test_a_chart_is_left_out_aloud(deck: Path) -> None:
 
 @pytest.mark.parametrize(
     ("data", "reason"),
-    [(b"", "empty file"), (b"words", "no zip archive"), (b"\xd0\xcf\x11\xe0", "with a password")],
+    [
+        (b"", "empty file"),
+        (b"words", "not a zip archive"),
+        (b"\xd0\xcf\x11\xe0", "with a password"),
+    ],
 )
 def test_bad_files(tmp_path: Path, data: bytes, reason: str) -> None:
     path = tmp_path / "a.pptx"
