@@ -1,15 +1,15 @@
-"""How many cores there are to work with."""
+"""Count the processor cores that this process may use."""
 
 from __future__ import annotations
 
 import os
 import sys
 
-__all__ = ["cores"]
+__all__ = ["count_cores"]
 
 
-def cores() -> int:
-    """Those that this process may use: a container has fewer than the machine."""
+def count_cores() -> int:
+    """Return the number of usable cores: in a container, fewer than the machine has."""
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

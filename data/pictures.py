@@ -167,6 +167,10 @@ class Assets:
         found = [p for p in self._folder(digest).glob(f"{digest}.*") if ".thumb." not in p.name]
         return found[0] if found else None
 
+    def holds(self, digest: str) -> bool:
+        """Whether the picture of `digest` and its thumbnail are stored."""
+        return self.path(digest) is not None and self.thumbnail(digest).exists()
+
     def thumbnail(self, digest: str) -> Path:
         return self._folder(digest) / f"{digest}.thumb.jpg"
 

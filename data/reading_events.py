@@ -1,4 +1,4 @@
-"""What comes of reading, one after the other: documents, their pages and items, and their ends."""
+"""The events of reading, in order: documents, their pages and items, and their ends."""
 
 from __future__ import annotations
 
@@ -25,35 +25,38 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A unit turned out to hold this many documents."""
+    """A unit holds this many documents."""
 
     documents: int
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentStart:
-    """A document was found; its items follow if it was `wanted`, up to its `DocumentEnd`.
+    """A document was found. If it is `selected`, its items follow, up to its `DocumentEnd`.
 
-    `pictures` are the files that it shows.
+    `pictures` are the picture files that the document shows.
     """
 
     source: str
     fingerprint: str
     title: str
     pictures: frozenset[Path]
-    wanted: bool = True
+    selected: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class PageRead:
-    """A page of the document that was started last, where its format has pages."""
+    """The reader reached a page of the current document, if its format has pages."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True)
 class ItemRead:
-    """An item; `picture` is None where it has none, or none that had to be decoded again."""
+    """An item of the current document.
+
+    `picture` is None if the item has no picture, or one that need not be decoded again.
+    """
 
     item: Item
     picture: Image.Image | None
@@ -61,14 +64,14 @@ class ItemRead:
 
 @dataclass(frozen=True, slots=True)
 class DocumentEnd:
-    """Of the document that was started last; `reason` says why it could not be read."""
+    """The current document ends; `reason` says why it could not be read, or is None."""
 
     reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class UnitFailed:
-    """The process that looked into a unit came to an end; which documents it holds is unknown."""
+    """The process that opened a unit ended; the documents of the unit are unknown."""
 
     unit: Unit
     reason: str
@@ -76,7 +79,7 @@ class UnitFailed:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """Nothing came for a second."""
+    """Nothing happened for a second."""
 
 
 Event = (

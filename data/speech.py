@@ -164,7 +164,7 @@ def decode_audio(
     if not recording:
         raise BadInput(f"{name}: the file is empty; record the question again")
     limit, count = int(max_seconds * _SAMPLE_RATE), 0
-    chunks: list[NDArray[np.int16]] = []
+    chunks: list[NDArray[Any]] = []
     # s16, as in faster-whisper: with float, FFmpeg adds up stereo channels beyond 1.
     resampler = av.AudioResampler(format="s16", layout="mono", rate=_SAMPLE_RATE)
     try:

@@ -1,4 +1,4 @@
-"""Pictures from strangers, in a process that can be killed."""
+"""Test the decoding of untrusted pictures in a process that can be killed."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def png(colour: str = "red", size: tuple[int, int] = (60, 40), mode: str = "RGB"
     return buffer.getvalue()
 
 
-def endless() -> bytes:
-    """A valid JPEG of 200 kB whose last scan over 16 million pixels comes 5,000 times: minutes."""
+def slow_jpeg() -> bytes:
+    """Return a valid 200 kB JPEG that repeats its last scan (16 megapixels) 5,000 times."""
     buffer = io.BytesIO()
     Image.new("L", (4000, 4000), 200).save(buffer, "JPEG", progressive=True)
     data = buffer.getvalue()
@@ -43,19 +43,19 @@ def endless() -> bytes:
 
 
 def workers() -> list[int]:
-    """Child processes of this one that decode."""
-    found = []
+    """Return the pids of our child processes that decode."""
+    pids = []
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             parent = f"PPid:\t{os.getpid()}\n" in status.read_text()
             if parent and b"data.decoder" in (status.parent / "cmdline").read_bytes():
-                found.append(int(status.parent.name))
-        except OSError:  # it ended while we looked
+                pids.append(int(status.parent.name))
+        except OSError:  # it ended meanwhile
             continue
-    return found
+    return pids
 
 
-def test_pixels_are_those_of_open_picture(decoder: Decoder, tmp_path: Path) -> None:
+def test_the_pixels_equal_those_of_open_picture(decoder: Decoder, tmp_path: Path) -> None:
     turned = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
@@ -69,21 +69,23 @@ def test_pixels_are_those_of_open_picture(decoder: Decoder, tmp_path: Path) -> N
     assert decoder.decode(path).getpixel((3, 3)) == (0, 0, 255)
 
 
-def test_what_takes_too_long_is_stopped_and_the_next_picture_is_decoded() -> None:
+def test_a_slow_picture_is_given_up_and_the_next_one_is_decoded() -> None:
     decoder = Decoder(seconds=3)
-    slow = endless()
+    slow = slow_jpeg()
     assert len(slow) < 300_000
-    began = time.perf_counter()
-    says = r"^slow\.jpg: the picture took longer than 3 s to decode; save it again as PNG or JPEG$"
-    with pytest.raises(BadInput, match=says):
+    start = time.perf_counter()
+    message = (
+        r"^slow\.jpg: the picture took longer than 3 s to decode; save it again as PNG or JPEG$"
+    )
+    with pytest.raises(BadInput, match=message):
         decoder.decode(slow, "slow.jpg")
-    assert time.perf_counter() - began < 60
+    assert time.perf_counter() - start < 60
     assert decoder.decode(png()).size == (60, 40)
     decoder.close()
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "message"),
     [
         (b"", "a.png: not a picture that can be read; expected one of png"),
         (b"<svg/>", "a.png: not a picture that can be read"),
@@ -91,23 +93,23 @@ def test_what_takes_too_long_is_stopped_and_the_next_picture_is_decoded() -> Non
         (png("black", (9000, 8000), "1"), "a.png: the picture has 9000 x 8000 pixels, more than"),
         (png("black", (30_000, 20_000), "1"), "a.png: Image size .* scale the picture down"),
     ],
-    ids=["nothing", "no-picture", "half", "large", "bomb"],
+    ids=["nothing", "not-a-picture", "half", "large", "bomb"],
 )
 def test_bad_pictures_are_named_and_the_worker_stays(
-    decoder: Decoder, data: bytes, says: str
+    decoder: Decoder, data: bytes, message: str
 ) -> None:
     decoder.decode(png())
     before = workers()
-    with pytest.raises(BadInput, match=says):
+    with pytest.raises(BadInput, match=message):
         decoder.decode(data, "a.png")
     assert decoder.decode(png()).size == (60, 40)
     assert workers() == before != []
 
 
-def test_a_file_that_is_not_there(decoder: Decoder, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(decoder: Decoder, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"absent\.png: cannot be read .*; check the path"):
         decoder.decode(tmp_path / "absent.png")
-    assert workers() == []  # nothing to decode, nothing started
+    assert workers() == []  # no picture, so no process
 
 
 def test_a_worker_that_was_killed_is_started_again(decoder: Decoder) -> None:
@@ -123,10 +125,10 @@ def test_a_worker_killed_at_work_is_an_error_that_names_the_picture(decoder: Dec
     decoder.decode(png())
     (pid,) = workers()
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(decoder.decode, endless(), "b.jpg")
+        waiting = pool.submit(decoder.decode, slow_jpeg(), "b.jpg")
         time.sleep(0.5)
         os.kill(pid, signal.SIGKILL)
-        with pytest.raises(BadInput, match=r"^b\.jpg: decoding the picture came to a sudden end"):
+        with pytest.raises(BadInput, match=r"^b\.jpg: decoding the picture ended suddenly"):
             waiting.result(10)
     assert decoder.decode(png()).size == (60, 40)
 
@@ -148,7 +150,7 @@ def test_threads_get_their_own_pictures_from_one_worker(decoder: Decoder) -> Non
     assert workers() == []
 
 
-def test_the_worker_leaves_with_whoever_started_it(tmp_path: Path) -> None:
+def test_the_worker_ends_with_its_parent(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
     code = (
         "import os, signal; from pathlib import Path; from data.decoder import Decoder\n"
@@ -164,4 +166,4 @@ def test_the_worker_leaves_with_whoever_started_it(tmp_path: Path) -> None:
         if not worker.exists() or ") Z " in worker.read_text():
             return
         time.sleep(0.05)
-    raise AssertionError("it is still there")
+    raise AssertionError("the worker is still running")

@@ -1,4 +1,4 @@
-"""Documents read by processes that may be killed: what comes, in which order, and what is lost."""
+"""Test reading in processes that can be killed: the events, their order, and what is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from reportlab.pdfgen.canvas import Canvas
 from data.chunking import Draft, chunk
 from data.documents import Document
 from data.errors import UniragError
-from data.reader_process import ReadingSettings
 from data.readers import Rejected, scan
 from data.readers.scan import Unit, Walk
 from data.reading_events import (
@@ -34,6 +33,7 @@ from data.reading_events import (
     UnitFailed,
 )
 from data.reading_pool import ReaderPool
+from data.reading_settings import ReadingSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = (sys.executable, str(Path(__file__).with_name("hostile_reader.py")))
@@ -49,9 +49,9 @@ def png(colour: str = "red") -> bytes:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    made = tmp_path / "corpus"
-    made.mkdir()
-    return made
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture
@@ -59,27 +59,27 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
     opened: list[ReaderPool] = []
 
     def make(command: tuple[str, ...] = (), **settings: float) -> ReaderPool:
-        given = ReadingSettings(**{"workers": 2, **settings})  # type: ignore[arg-type]
+        limits = ReadingSettings(**{"workers": 2, **settings})  # type: ignore[arg-type]
         options = {"command": command} if command else {}
-        opened.append(ReaderPool(given, tmp_path / "assets", **options))  # type: ignore[arg-type]
+        opened.append(ReaderPool(limits, tmp_path / "assets", **options))  # type: ignore[arg-type]
         return opened[-1]
 
     yield make
-    for made in opened:
-        made.close()
+    for reader_pool in opened:
+        reader_pool.close()
 
 
 def read(
     pool: ReaderPool,
     root: Path,
-    wanted: Callable[[DocumentStart], bool] = lambda _: True,
-    lacking: Callable[[str], bool] = lambda _: True,
+    select: Callable[[DocumentStart], bool] = lambda _: True,
+    decode_again: Callable[[str], bool] = lambda _: True,
 ) -> list[Event]:
     walk = Walk(root)
     units = [u for u in walk.units() if isinstance(u, Unit)]
-    events = list(pool.read(units, "c", wanted, lacking))
+    events = list(pool.read(units, "c", select, decode_again))
     shown = {p for e in events if isinstance(e, DocumentStart) for p in e.pictures}
-    events += pool.read(list(walk.pictures(shown)), "c", wanted, lacking)
+    events += pool.read(list(walk.pictures(shown)), "c", select, decode_again)
     return [e for e in events if not isinstance(e, Idle)]
 
 
@@ -88,7 +88,7 @@ def reasons(events: list[Event]) -> list[str | None]:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_what_comes_is_what_the_readers_give_in_their_order(
+def test_the_events_are_those_of_the_readers_in_their_order(
     pool: Pool, root: Path, tmp_path: Path, workers: int
 ) -> None:
     for n in range(7):
@@ -108,15 +108,15 @@ def test_what_comes_is_what_the_readers_give_in_their_order(
             continue
         expected.append((part.source, part.fingerprint, part.title))
         expected += _texts(part)
-    came: list[object] = []
+    actual: list[object] = []
     for event in events:
         if isinstance(event, Rejected):
-            came.append(event)
+            actual.append(event)
         elif isinstance(event, DocumentStart):
-            came.append((event.source, event.fingerprint, event.title))
+            actual.append((event.source, event.fingerprint, event.title))
         elif isinstance(event, ItemRead):
-            came.append((event.item.locator, event.item.text, event.picture is not None))
-    assert came == expected
+            actual.append((event.item.locator, event.item.text, event.picture is not None))
+    assert actual == expected
     assert Count(6) in events
     assert reasons(events).count(None) == 13
     assert "empty.txt: empty file" in (reasons(events)[7] or "")
@@ -133,74 +133,75 @@ def _texts(document: Document) -> list[object]:
     return [(d.item.locator, d.item.text, d.picture is not None) for d in drafts]
 
 
-def test_what_is_not_wanted_is_not_read_and_what_is_known_not_decoded(
+def test_only_selected_documents_are_read_and_only_new_pictures_decoded(
     pool: Pool, root: Path
 ) -> None:
     for n in range(3):
         (root / f"{n}.txt").write_text(WORDS.format(n))
     (root / "a.png").write_bytes(png())
-    mine = pool()
-    events = read(mine, root, wanted=lambda start: start.source in ("1.txt", "a.png"))
-    starts = [(e.source, e.wanted) for e in events if isinstance(e, DocumentStart)]
+    shared = pool()
+    events = read(shared, root, select=lambda start: start.source in ("1.txt", "a.png"))
+    starts = [(e.source, e.selected) for e in events if isinstance(e, DocumentStart)]
     assert starts == [("0.txt", False), ("1.txt", True), ("2.txt", False), ("a.png", True)]
     items = [e for e in events if isinstance(e, ItemRead)]
     assert [i.item.source for i in items] == ["1.txt", "a.png"]
-    asked: list[str] = []
+    digests: list[str] = []
 
-    def lacking(digest: str) -> bool:
-        asked.append(digest)
+    def decode_again(digest: str) -> bool:
+        digests.append(digest)
         return False
 
-    again = [e for e in read(mine, root, lacking=lacking) if isinstance(e, ItemRead)]
-    assert asked == [items[1].item.image]  # known by now: the first run did not ask
+    again = [e for e in read(shared, root, decode_again=decode_again) if isinstance(e, ItemRead)]
+    assert digests == [items[1].item.image]  # stored by now: the first run did not ask
     assert (again[-1].item, again[-1].picture) == (items[1].item, None)
 
 
 @pytest.mark.parametrize(
-    ("what", "says"),
+    ("fault", "message"),
     [
-        ("hang", r"gave nothing for 6 s; .*reading\.stall_seconds.*--retry-failed"),
+        ("hang", r"made no progress for 6 s; .*reading\.stall_seconds.*--retry-failed"),
         ("drip", r"took longer than 8 s; .*reading\.file_seconds"),
-        ("crash", r"sudden end \(signal Segmentation fault\).*save it again"),
+        ("crash", r"ended suddenly \(signal Segmentation fault\).*save it again"),
         ("eat", r"more than the 400 MB .*reading\.file_megabytes"),
         ("fault", r"reading it failed \(KeyError\("),
     ],
 )
 def test_a_file_that_ruins_its_reader_costs_only_itself(
-    pool: Pool, root: Path, what: str, says: str
+    pool: Pool, root: Path, fault: str, message: str
 ) -> None:
     text = "".join(f"Chapter {n}\n\nA paragraph of chapter {n}.\n\n" for n in range(40))
-    (root / f"read-{what}.txt").write_text(text)
+    (root / f"read-{fault}.txt").write_text(text)
     for name in ("a", "b", "y", "z"):
         (root / f"{name}.txt").write_text(WORDS.format(name))
     with zipfile.ZipFile(root / "m.zip", "w") as archive:
-        for name in ("a", f"read-{what}", "z"):
+        for name in ("a", f"read-{fault}", "z"):
             archive.writestr(f"{name}.txt", text)
-    mine = pool(HOSTILE, stall_seconds=6, file_seconds=8, file_megabytes=400)
-    events = read(mine, root)
-    bad = [r for r in reasons(events) if r]
-    assert len(bad) == 2, bad
-    for source, reason in zip((f"m.zip/read-{what}", f"read-{what}"), bad, strict=True):
+    events = read(pool(HOSTILE, stall_seconds=6, file_seconds=8, file_megabytes=400), root)
+    failures = [r for r in reasons(events) if r]
+    assert len(failures) == 2, failures
+    for source, reason in zip((f"m.zip/read-{fault}", f"read-{fault}"), failures, strict=True):
         assert reason.startswith(f"{source}.txt: ")
-        assert re.search(says, reason), reason
+        assert re.search(message, reason), reason
     assert reasons(events).count(None) == 6
 
 
-@pytest.mark.parametrize("what", ["hang", "crash"])
-def test_a_file_that_ruins_it_before_there_is_a_document(pool: Pool, root: Path, what: str) -> None:
-    for name in ("a", f"find-{what}", "z"):
+@pytest.mark.parametrize("fault", ["hang", "crash"])
+def test_a_file_that_ruins_its_reader_before_there_is_a_document(
+    pool: Pool, root: Path, fault: str
+) -> None:
+    for name in ("a", f"find-{fault}", "z"):
         (root / f"{name}.txt").write_text(WORDS.format(name))
     with zipfile.ZipFile(root / "m.zip", "w") as archive:
-        archive.writestr(f"find-{what}.txt", WORDS)
+        archive.writestr(f"find-{fault}.txt", WORDS)
         archive.writestr("ok.txt", WORDS)
     events = read(pool(HOSTILE, stall_seconds=6), root)
     failed = [e.unit.source for e in events if isinstance(e, UnitFailed)]
-    assert failed == [f"find-{what}.txt", "m.zip", "m.zip"]  # each process finds it out
+    assert failed == [f"find-{fault}.txt", "m.zip", "m.zip"]  # one from each process
     assert reasons(events) == [None, None]
 
 
-def test_pages_are_told_as_they_are_read(pool: Pool, root: Path) -> None:
-    """All of them make one passage or few, which come at the end: its reader is not idle."""
+def test_pages_are_reported_as_they_are_read(pool: Pool, root: Path) -> None:
+    """The pages make few passages, which come at the end: the reader must not seem idle."""
     canvas = Canvas(str(root / "a.pdf"))
     for number in range(5):
         for line in range(12):
@@ -213,13 +214,13 @@ def test_pages_are_told_as_they_are_read(pool: Pool, root: Path) -> None:
     assert reasons(events) == [None]
 
 
-def test_a_reader_that_is_slow_but_goes_on_is_not_given_up(pool: Pool, root: Path) -> None:
+def test_a_slow_reader_that_makes_progress_is_not_given_up(pool: Pool, root: Path) -> None:
     text = "".join(f"A paragraph of number {n}.\n\n" for n in range(20))
     (root / "read-drip.txt").write_text(text)  # one passage, after 8 seconds
     assert reasons(read(pool(HOSTILE, stall_seconds=6), root)) == [None]
 
 
-def test_what_a_library_prints_is_no_answer(pool: Pool, root: Path) -> None:
+def test_output_that_a_library_prints_is_ignored(pool: Pool, root: Path) -> None:
     (root / "read-print.txt").write_text(WORDS)
     assert reasons(read(pool(HOSTILE), root)) == [None]
 
@@ -231,25 +232,25 @@ def test_a_reader_that_does_not_start_is_an_error(pool: Pool, root: Path) -> Non
 
 
 def readers(parent: int) -> set[int]:
-    found = set()
+    pids = set()
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             if f"PPid:\t{parent}\n" in status.read_text():
-                found.add(int(status.parent.name))
-        except OSError:  # it ended while we looked
+                pids.add(int(status.parent.name))
+        except OSError:  # it ended meanwhile
             continue
-    return found
+    return pids
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="counts processes in /proc")
-def test_closing_ends_every_process_in_the_middle_of_whatever_it_does(
+def test_closing_ends_every_process_in_the_middle_of_its_work(
     pool: Pool, root: Path, tmp_path: Path
 ) -> None:
     for name in ("a", "b", "read-hang"):
         (root / f"{name}.txt").write_text(WORDS.format(name))
     before = readers(os.getpid())
-    mine = pool(HOSTILE)
-    events = mine.read(
+    hostile_pool = pool(HOSTILE)
+    events = hostile_pool.read(
         [u for u in Walk(root).units() if isinstance(u, Unit)],
         "c",
         lambda _: True,
@@ -257,18 +258,19 @@ def test_closing_ends_every_process_in_the_middle_of_whatever_it_does(
     )
     next(events)
     assert len(readers(os.getpid()) - before) == 2
-    began = time.monotonic()
-    mine.close()
-    assert time.monotonic() - began < 60
+    start = time.monotonic()
+    hostile_pool.close()
+    assert time.monotonic() - start < 60
     assert readers(os.getpid()) == before
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no signal for it")
-def test_readers_die_with_their_parent_even_where_they_hang(root: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux only")
+def test_readers_die_with_their_parent_even_if_they_hang(root: Path, tmp_path: Path) -> None:
     (root / "read-hang.txt").write_text(WORDS)
     script = (
         "import sys; from pathlib import Path; from data.readers.scan import Walk\n"
-        "from data.reading_pool import ReaderPool, ReadingSettings\n"
+        "from data.reading_pool import ReaderPool\n"
+        "from data.reading_settings import ReadingSettings\n"
         "pool = ReaderPool(ReadingSettings(), Path(sys.argv[1]), sys.argv[3:])\n"
         "for e in pool.read([*Walk(sys.argv[2]).units()], 'c', bool, bool): print(e, flush=True)"
     )
@@ -290,7 +292,7 @@ def test_readers_die_with_their_parent_even_where_they_hang(root: Path, tmp_path
             return
         time.sleep(0.05)
     os.kill(hanging, signal.SIGKILL)
-    pytest.fail("it went on")
+    pytest.fail("the reader is still running")
 
 
 def _is_zombie(pid: int) -> bool:

@@ -25,7 +25,7 @@ from pydantic_settings import (
 )
 
 from data.errors import BadInput, BadSetting
-from data.reader_process import ReadingSettings
+from data.reading_settings import ReadingSettings
 from generation.answer import AnswerSettings
 from retrieval.server_settings import ServerSettings
 from retrieval.store import Quantization

@@ -1,0 +1,30 @@
+"""Settings of the processes that read documents."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["ReadingSettings"]
+
+
+class ReadingSettings(BaseModel):
+    """How many processes read documents, and how much time and memory a file may cost."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workers: int | None = Field(
+        None,
+        ge=1,
+        le=256,
+        description="Reader processes; empty for one a core, fewer for little to read.",
+    )
+    # The slowest honest picture takes 7 s on a busy machine.
+    stall_seconds: float = Field(
+        120, gt=0, description="Give a file up after this time without progress (seconds)."
+    )
+    file_seconds: float = Field(
+        3600, gt=0, description="Give a file up after this much work on it (seconds)."
+    )
+    file_megabytes: int = Field(
+        1000, ge=100, description="Memory that reading a file may take (MB, Linux only)."
+    )
