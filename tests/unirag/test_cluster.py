@@ -16,18 +16,18 @@ import data.sample
 from benchmarks.index_kills import collection, compare, write_papers
 from data.errors import BadSetting, Missing, UniragError
 from data.ocr import OcrCache
-from data.reader_process import ReadingSettings
 from data.readers.scan import Unit
 from data.reading_events import Count, DocumentStart, ItemRead, UnitFailed
 from data.reading_pool import ReaderPool
+from data.reading_settings import ReadingSettings
 from tests.unirag.cluster_parts import KeptReads, fakes
 from tests.unirag.test_indexing import Bench
-from unirag.indexing.indexer import Wanted, searchable
-from unirag.indexing.progress import Report
-from unirag.indexing.ray_pool import Keeper, RayPool, WorkspaceFiles
-from unirag.indexing.ray_worker import Task, Worker, share_out
+from unirag.indexing.indexer import ReadingPlan, searchable_text
+from unirag.indexing.progress import IndexReport
+from unirag.indexing.ray_pool import RayPool, WorkspaceFiles, WorkspaceKeeper
+from unirag.indexing.ray_worker import ClusterWorker, ReadingTask, split_into_tasks
 from unirag.settings.cluster import ClusterSettings
-from unirag.workspace.catalog import Entry
+from unirag.workspace.catalog import CatalogEntry
 from unirag.workspace.embedding_cache import EmbeddingCache, text_digest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,10 +79,10 @@ def book(root: Path) -> Path:
     return root
 
 
-def run(home: Path, book: Path, *, kill: Path | None = None, on_ray: bool = False) -> Report:
+def run(home: Path, book: Path, *, kill: Path | None = None, on_ray: bool = False) -> IndexReport:
     bench = Bench(home)
     bench.indexer.ocr = bench.ocr = KeptReads(OcrCache(home / "labels.db"))
-    files = WorkspaceFiles(home / "vectors.db", home / "labels.db", home / "assets")
+    files = WorkspaceFiles(home / "embeddings.db", home / "labels.db", home / "assets")
     bench.indexer.readers = (
         (lambda: RayPool(ClusterSettings(), files, partial(fakes, kill), hostile_pool))
         if on_ray
@@ -93,11 +93,11 @@ def run(home: Path, book: Path, *, kill: Path | None = None, on_ray: bool = Fals
         assert (bench.encoded(), bench.ocr.calls) == ((0, 0), 0)
     bench.store.close()
     bench.catalog.close()
-    bench.encoding.cache.close()  # type: ignore[attr-defined]
+    bench.encoders.cache.close()  # type: ignore[attr-defined]
     return report
 
 
-def told(report: Report) -> dict[str, Any]:
+def told(report: IndexReport) -> dict[str, Any]:
     """What it says, but for the order in which documents were done, and the time."""
     said = report.to_json()
     del said["seconds"], said["items_per_second"]
@@ -122,49 +122,53 @@ def test_a_cluster_that_loses_a_worker_ends_as_a_local_run(ray_nodes: Any, tmp_p
     assert same.largest_difference < 1e-6  # the fakes do not depend on their batch
     assert same.items > 80
     assert told(calm) == told(lost)
-    assert {t.source for t in lost.dead} == {"broken.md", "find-crash.txt", "read-crash.txt"}
+    assert {t.source for t in lost.dead_letters} == {
+        "broken.md",
+        "find-crash.txt",
+        "read-crash.txt",
+    }
     assert kept(tmp_path / "local") == kept(tmp_path / "ray")
     again = run(tmp_path / "ray", root)  # the journal is the same: here, then there
     assert (again.unchanged, again.new, again.changed) == (lost.new, 0, 0)
-    assert set(again.dead) == set(lost.dead)
+    assert set(again.dead_letters) == set(lost.dead_letters)
 
 
 class Near:
-    """A home without a network in between. `begun` are deaths that came before."""
+    """A workspace on this machine. `begun` counts the workers that died before, by key."""
 
     def __init__(self, root: Path, begun: dict[str, int] | None = None) -> None:
-        self._keeper = Keeper(
-            WorkspaceFiles(root / "vectors.db", root / "labels.db", root / "assets")
+        self._keeper = WorkspaceKeeper(
+            WorkspaceFiles(root / "embeddings.db", root / "labels.db", root / "assets")
         )
-        self.vectors, self.labels = (
-            EmbeddingCache(root / "vectors.db"),
+        self.embeddings, self.labels = (
+            EmbeddingCache(root / "embeddings.db"),
             OcrCache(root / "labels.db"),
         )
-        self.keep, self.end = self._keeper.keep, self._keeper.end
+        self.store_picture, self.end = self._keeper.store_picture, self._keeper.end
         self.begin = self._keeper.begin
         for key, times in (begun or {}).items():
             for _ in range(times):
                 self.begin(key)
 
 
-def worker(home: Near, journal: dict[str, Entry] | None = None) -> Worker:
-    wanted = Wanted(journal or {}, False, True)
-    return Worker(home, partial(fakes, None), partial(ReaderPool, LIMITS), "book", wanted)
+def worker(home: Near, journal: dict[str, CatalogEntry] | None = None) -> ClusterWorker:
+    wanted = ReadingPlan(journal or {}, False, True)
+    return ClusterWorker(home, partial(fakes, None), partial(ReaderPool, LIMITS), "book", wanted)
 
 
 @pytest.mark.parametrize("of", [1, 3])
 def test_shares_of_an_archive_are_all_of_it_once(tmp_path: Path, of: int) -> None:
     root = book(tmp_path / "book")
-    unit = Unit(root / "more.zip", root, "more.zip", many=True)
+    unit = Unit(root / "more.zip", root, "more.zip", is_container=True)
     home = Near(tmp_path / "home")
     one = worker(home)
-    events = [e for n in range(of) for e in one.do(n, Task((unit,), (n, of)))]
+    events = [e for n in range(of) for e in one.do(n, ReadingTask((unit,), (n, of)))]
     one.close()
     starts = [e.source for e in events if isinstance(e, DocumentStart)]
     assert sorted(starts) == [f"more.zip/{n}.md" for n in range(5)]
     assert [e for e in events if isinstance(e, Count)] == [Count(5)]
-    texts = [searchable(e.item) for e in events if isinstance(e, ItemRead)]
-    assert len(home.vectors.get("word-counts", 64, map(text_digest, texts))) == 5
+    texts = [searchable_text(e.item) for e in events if isinstance(e, ItemRead)]
+    assert len(home.embeddings.get("word-counts", 64, map(text_digest, texts))) == 5
 
 
 def test_what_kills_its_workers_again_and_again_fails_alone(tmp_path: Path) -> None:
@@ -173,7 +177,7 @@ def test_what_kills_its_workers_again_and_again_fails_alone(tmp_path: Path) -> N
     bad, good = (Unit(tmp_path / name, tmp_path, name) for name in ("bad.md", "good.md"))
     home = Near(tmp_path / "home", {"task 7": 3, "task 7: bad.md": 2})
     one = worker(home)
-    failed, *rest = one.do(7, Task((bad, good)))
+    failed, *rest = one.do(7, ReadingTask((bad, good)))
     one.close()
     assert isinstance(failed, UnitFailed)
     assert failed.unit == bad
@@ -190,7 +194,7 @@ def test_workers_that_die_whatever_they_do_end_the_run(tmp_path: Path) -> None:
 def test_a_worker_that_does_not_see_the_documents_says_so(tmp_path: Path) -> None:
     unit = Unit(tmp_path / "gone" / "a.md", tmp_path / "gone", "a.md")
     with pytest.raises(UniragError, match="storage that every machine of the cluster sees"):
-        worker(Near(tmp_path)).do(1, Task((unit,)))
+        worker(Near(tmp_path)).do(1, ReadingTask((unit,)))
 
 
 def test_tasks_hold_every_unit_once_and_leave_no_worker_idle(tmp_path: Path) -> None:
@@ -198,12 +202,12 @@ def test_tasks_hold_every_unit_once_and_leave_no_worker_idle(tmp_path: Path) -> 
         (tmp_path / f"{n:03}.md").touch()
     units = [Unit(tmp_path / f"{n:03}.md", tmp_path, f"{n:03}.md") for n in range(300)]
     for workers, least in ((1, 5), (8, 30), (1000, 300)):
-        tasks = share_out(units, workers)
+        tasks = split_into_tasks(units, workers)
         assert [u for task in tasks for u in task.units] == units
         assert len(tasks) >= least
         assert max(len(task.units) for task in tasks) <= 64
-    folder = Unit(tmp_path, tmp_path, ".", many=True)
-    assert [t.share for t in share_out([folder], 3)] == [(0, 3), (1, 3), (2, 3)]
+    folder = Unit(tmp_path, tmp_path, ".", is_container=True)
+    assert [t.share for t in split_into_tasks([folder], 3)] == [(0, 3), (1, 3), (2, 3)]
 
 
 def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from unirag.workspace.conversations import Conversations
 
 def test_usage_counts_by_day_what_was_asked_answered_and_refused(tmp_path: Path) -> None:
     kept = Conversations(tmp_path / "conversations.db")
-    assert kept.usage() == []
+    assert kept.daily_usage() == []
     for owner, refused in (("a", False), ("b", True), ("b", False), ("c", None)):
-        name = kept.begin(owner)
-        turn = kept.ask(name, "Why?")
+        name = kept.create(owner)
+        turn = kept.add_question(name, "Why?")
         if refused is not None:
-            kept.answer(name, turn, {"query": "Why?", "refused": refused})
-    ((_, asked, answered, without),) = kept.usage()
+            kept.save_answer(name, turn, {"query": "Why?", "refused": refused})
+    ((_, asked, answered, without),) = kept.daily_usage()
     assert (asked, answered, without) == (4, 2, 1)
     kept.close()

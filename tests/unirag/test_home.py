@@ -70,13 +70,13 @@ def test_one_at_a_time_changes_what_is_indexed(tmp_path: Path) -> None:
 
     def try_again(home: Workspace) -> None:
         try:
-            with home.changing():
+            with home.hold_index_lock():
                 said.append(home)
         except Busy as error:
             said.append(str(error))
 
-    with first.changing():
-        with first.changing():  # a job, and the indexing that it is made of
+    with first.hold_index_lock():
+        with first.hold_index_lock():  # a job, and the indexing that it is made of
             pass
         for home in (second, first):  # another process, another thread
             thread = threading.Thread(target=try_again, args=(home,))

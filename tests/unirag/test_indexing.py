@@ -17,15 +17,15 @@ from PIL import Image, ImageDraw
 
 from data.errors import BadInput, UniragError
 from data.pictures import Assets
-from data.reader_process import ReadingSettings
 from data.reading_pool import ReaderPool
+from data.reading_settings import ReadingSettings
 from data.records import Query, WeightedAudio, WeightedImage
 from retrieval.bm25 import Bm25
 from retrieval.edge import EdgeStore
-from retrieval.encoder import Seen, unit
+from retrieval.encoder import StyleDetection, normalize_rows
 from retrieval.store import Stamp, Where
 from unirag.indexing import indexer
-from unirag.indexing.indexer import Indexer, corpus_name, searchable
+from unirag.indexing.indexer import Indexer, default_corpus_name, searchable_text
 from unirag.search.searcher import Searcher, check
 from unirag.settings.search import SearchSettings
 from unirag.workspace.catalog import Catalog
@@ -46,10 +46,12 @@ class Thumbnails:
     def encode_image(self, images: Sequence[Image.Image], style: str = "auto") -> np.ndarray:
         self.encoded += len(images)
         small = [np.asarray(i.resize((8, 8)), dtype=np.float32).ravel() - 127 for i in images]
-        return unit(np.stack(small))
+        return normalize_rows(np.stack(small))
 
-    def see(self, images: Sequence[Image.Image], style: str = "auto"):
-        return self.encode_image(images), [Seen({"sketch": 1.0}, (0.25, 0.75)) for _ in images]
+    def encode_with_styles(self, images: Sequence[Image.Image], style: str = "auto"):
+        return self.encode_image(images), [
+            StyleDetection({"sketch": 1.0}, (0.25, 0.75)) for _ in images
+        ]
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
         return np.zeros((len(texts), 192), np.float32)  # as far from any figure as from another
@@ -67,7 +69,7 @@ class WordCounts:
         for row, text in zip(rows, texts, strict=True):
             for word in text.lower().split():
                 row[zlib.crc32(word.encode()) % 64] += 1
-        return unit(rows)
+        return normalize_rows(rows)
 
     encode_queries = encode_passages
 
@@ -100,12 +102,12 @@ class Bench:
         self.catalog = Catalog(root / "catalog.db")
         self.ocr = Reads()
         self.encoder, self.text = Thumbnails(), WordCounts()
-        cache = EmbeddingCache(root / "vectors.db")
-        self.encoding = CachedEncoders(STAMP, lambda: (self.encoder, self.text), cache)
+        cache = EmbeddingCache(root / "embeddings.db")
+        self.encoders = CachedEncoders(STAMP, lambda: (self.encoder, self.text), cache)
         self.indexer = Indexer(
             self.store,
             self.catalog,
-            self.encoding,
+            self.encoders,
             Bm25(),
             partial(ReaderPool, ReadingSettings(workers=1), root / "assets"),
             self.ocr,
@@ -136,7 +138,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     yield made
     made.store.close()
     made.catalog.close()
-    made.encoding.cache.close()
+    made.encoders.cache.close()
 
 
 @pytest.fixture
@@ -156,7 +158,7 @@ def book(tmp_path: Path) -> Path:
 
 def test_first_run_takes_everything(bench: Bench, book: Path) -> None:
     report = bench.indexer.index(book, "optics")
-    assert (report.new, report.figures, report.passages, report.dead) == (2, 1, 2, [])
+    assert (report.new, report.figures, report.passages, report.dead_letters) == (2, 1, 2, [])
     figure = next(i for i in bench.store.scan() if i.kind == "figure")
     assert figure.labels == "focal point"
     assert "A converging lens." in figure.text
@@ -203,7 +205,7 @@ def test_removed_documents_go_only_on_request(bench: Bench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     (book / "waves.md").unlink()
     report = bench.indexer.index(book, "optics")
-    assert report.gone == ["waves.md"]
+    assert report.missing == ["waves.md"]
     assert bench.store.count(Where(sources=("waves.md",))) == 1
     report = bench.indexer.index(book, "optics", prune=True)
     assert report.removed == 1
@@ -215,16 +217,16 @@ def test_a_document_that_breaks_keeps_what_is_stored(bench: Bench, book: Path) -
     before = bench.ids()
     (book / "waves.md").write_bytes(b"# Waves\x00\xff\xfe\n")
     report = bench.indexer.index(book, "optics")
-    assert [t.source for t in report.dead] == ["waves.md"]
+    assert [t.source for t in report.dead_letters] == ["waves.md"]
     assert bench.ids() == before
-    assert bench.catalog.troubles("optics") == report.dead
+    assert bench.catalog.problems("optics") == report.dead_letters
 
 
 def test_a_broken_picture_is_reported_and_its_words_kept(bench: Bench, book: Path) -> None:
     (book / "figures" / "lens.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     report = bench.indexer.index(book, "optics")
-    assert report.dead == []
-    assert "lens.png" in report.troubles[0].message
+    assert report.dead_letters == []
+    assert "lens.png" in report.problems[0].message
     figure = next(i for i in bench.store.scan() if i.kind == "figure")
     assert figure.image == ""
     assert "A converging lens." in figure.text
@@ -237,7 +239,7 @@ def test_a_kill_between_store_and_manifest_costs_one_read(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(bench.catalog, "put_documents", killed)
+        patch.setattr(bench.catalog, "save_documents", killed)
         with pytest.raises(KeyboardInterrupt):
             bench.indexer.index(book, "optics")
     bench.encoded()
@@ -267,7 +269,7 @@ def test_what_moved_or_is_in_two_corpora_is_encoded_once(
 def test_pictures_of_many_documents_are_encoded_in_batches(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(indexer, "_PATIENCE", 600.0)  # however slow the machine is
+    monkeypatch.setattr(indexer, "_MAX_WAIT_SECONDS", 600.0)  # however slow the machine is
     folder = tmp_path / "photos"
     folder.mkdir()
     for n in range(70):
@@ -289,7 +291,7 @@ def test_pictures_of_many_documents_are_encoded_in_batches(
     assert batches == [32, 32, 6]  # the twin's vector is that of the other
     assert seen[-1] == (71, 71)
     assert all(done <= total for done, total in seen)
-    states = {entry.state for entry in bench.catalog.journal("photos").values()}
+    states = {entry.state for entry in bench.catalog.entries("photos").values()}
     assert states == {"stored"}
 
 
@@ -302,17 +304,17 @@ def test_a_file_that_hangs_its_reader_is_one_dead_letter_and_costs_its_time_once
     limits = ReadingSettings(workers=1, stall_seconds=6)
     bench.indexer.readers = partial(ReaderPool, limits, tmp_path / "home" / "assets", hostile)
     report = bench.indexer.index(book, "optics")
-    said = {t.source: t.message for t in report.dead}
-    assert "gave nothing for 6 s" in said["read-hang.txt"]
-    assert "sudden end" in said["find-crash.txt"]
+    said = {t.source: t.message for t in report.dead_letters}
+    assert "made no progress for 6 s" in said["read-hang.txt"]
+    assert "ended suddenly" in said["find-crash.txt"]
     assert (report.new, len(bench.ids())) == (2, 3)
     began = time.monotonic()
     again = bench.indexer.index(book, "optics", prune=True)
-    assert {t.source: t.message for t in again.dead} == said
-    assert (again.unchanged, again.gone) == (2, [])
+    assert {t.source: t.message for t in again.dead_letters} == said
+    assert (again.unchanged, again.missing) == (2, [])
     bench.indexer.readers = partial(ReaderPool, ReadingSettings(), tmp_path / "home" / "assets")
     cured = bench.indexer.index(book, "optics", retry_failed=True)
-    assert (cured.new, cured.dead, cured.unchanged) == (2, [], 2)
+    assert (cured.new, cured.dead_letters, cured.unchanged) == (2, [], 2)
     assert time.monotonic() - began < 100
 
 
@@ -328,8 +330,8 @@ def test_what_cannot_be_looked_into_is_not_taken_for_deleted(
     limits = ReadingSettings(workers=1)
     bench.indexer.readers = partial(ReaderPool, limits, tmp_path / "home" / "assets", hostile)
     report = bench.indexer.index(book, "optics", prune=True)
-    assert [t.source for t in report.dead] == ["notes.zip"]
-    assert (report.gone, report.removed) == ([], 0)
+    assert [t.source for t in report.dead_letters] == ["notes.zip"]
+    assert (report.missing, report.removed) == ([], 0)
     assert bench.ids() == before
 
 
@@ -343,21 +345,21 @@ def test_an_error_of_the_store_ends_the_run_and_the_next_goes_on(
         patch.setattr(bench.store, "upsert", full)
         with pytest.raises(UniragError, match="the disk is full"):
             bench.indexer.index(book, "optics")
-    assert {e.state for e in bench.catalog.journal("optics").values()} == {"encoded"}
+    assert {e.state for e in bench.catalog.entries("optics").values()} == {"encoded"}
     bench.encoded()
     assert bench.indexer.index(book, "optics").new == 2
     assert bench.encoded() == (0, 0)
 
 
 def test_vectors_of_other_encoders_and_the_oldest_are_forgotten(tmp_path: Path) -> None:
-    cache = EmbeddingCache(tmp_path / "vectors.db")
+    cache = EmbeddingCache(tmp_path / "embeddings.db")
     one = np.ones(4, np.float32)
     cache.put("old", {"a": one})
     cache.put("new", {str(n): n * one for n in range(600)})
     assert cache.get("new", 4, ["7", "a"]).keys() == {"7"}
     assert cache.get("new", 3, ["7"]) == {}  # of another width
     assert len(cache.get("new", 4, map(str, range(600)))) == 600
-    cache.trim(["new"], most=10)
+    cache.trim(["new"], max_vectors=10)
     assert cache.get("old", 4, ["a"]) == {}
     kept = cache.get("new", 4, map(str, range(600)))
     assert list(kept) == [str(n) for n in range(590, 600)]
@@ -370,26 +372,26 @@ def test_a_dead_letter_is_read_again_when_it_changes_or_on_request(
 ) -> None:
     (book / "waves.md").write_bytes(b"# Waves\x00\xff\xfe\n")
     first = bench.indexer.index(book, "optics")
-    (dead,) = first.dead
-    entry = bench.catalog.journal("optics")["waves.md"]
-    assert (entry.state, entry.fingerprint, entry.reason) == ("failed", "", dead.message)
+    (dead,) = first.dead_letters
+    entry = bench.catalog.entries("optics")["waves.md"]
+    assert (entry.state, entry.stored_fingerprint, entry.reason) == ("failed", "", dead.message)
     again = bench.indexer.index(book, "optics")
-    assert again.dead == [dead]
-    assert bench.catalog.journal("optics")["waves.md"] == entry  # it was not read
+    assert again.dead_letters == [dead]
+    assert bench.catalog.entries("optics")["waves.md"] == entry  # it was not read
     bench.indexer.index(book, "optics", retry_failed=True)
-    assert bench.catalog.journal("optics")["waves.md"].changed_at > entry.changed_at
+    assert bench.catalog.entries("optics")["waves.md"].changed_at > entry.changed_at
     (book / "waves.md").write_text("# Waves\n\nA wave carries energy.\n")
-    assert bench.indexer.index(book, "optics").dead == []
+    assert bench.indexer.index(book, "optics").dead_letters == []
     (book / "waves.md").write_bytes(b"\x00")
     bench.indexer.index(book, "optics")
     (book / "waves.md").write_text("# Waves\n\nA wave carries energy.\n")
     report = bench.indexer.index(book, "optics")  # back to what is stored
-    assert (report.unchanged, bench.catalog.troubles("optics")) == (2, [])
+    assert (report.unchanged, bench.catalog.problems("optics")) == (2, [])
     (book / "bad.md").write_bytes(b"\x00")
     bench.indexer.index(book, "optics")
     (book / "bad.md").unlink()
-    assert bench.indexer.index(book, "optics").gone == []
-    assert bench.catalog.troubles("optics") == []
+    assert bench.indexer.index(book, "optics").missing == []
+    assert bench.catalog.problems("optics") == []
 
 
 def test_one_name_is_one_folder(bench: Bench, book: Path, tmp_path: Path) -> None:
@@ -403,7 +405,7 @@ def test_one_name_is_one_folder(bench: Bench, book: Path, tmp_path: Path) -> Non
     [("Optics & Waves", "optics-waves"), ("openstax-physics", "openstax-physics"), ("§", "corpus")],
 )
 def test_names_of_corpora(path: str, name: str) -> None:
-    assert corpus_name(Path(path)) == name
+    assert default_corpus_name(Path(path)) == name
 
 
 def test_search_mixes_words_pictures_and_speech(bench: Bench, book: Path, tmp_path: Path) -> None:
@@ -490,7 +492,7 @@ def test_labels_join_the_words_of_a_figure(bench: Bench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     hit = bench.searcher.search(Query("focal point")).hits[0]
     assert hit.item.kind == "figure"
-    assert searchable(hit.item).endswith("focal point")
+    assert searchable_text(hit.item).endswith("focal point")
 
 
 @pytest.mark.parametrize(

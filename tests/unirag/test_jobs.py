@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from data.errors import BadInput
-from unirag.indexing.indexer import Progress, Report
-from unirag.indexing.jobs import Job, Jobs
-from unirag.workspace.catalog import Trouble
+from unirag.indexing.indexer import IndexProgress, IndexReport
+from unirag.indexing.jobs import Job, JobQueue
+from unirag.workspace.catalog import DocumentProblem
 from unirag.workspace.lock import Lock
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ class Index:
         self.middle, self.go = threading.Event(), threading.Event()
         self.go.set()
         self.error: Exception | None = None
-        self.dead = False
+        self.dead_letters = False
 
     def __call__(
         self,
@@ -34,12 +34,12 @@ class Index:
         *,
         corpus: str,
         retry_failed: bool = False,
-        progress: Callable[[Progress], None],
-    ) -> list[Report]:
+        progress: Callable[[IndexProgress], None],
+    ) -> list[IndexReport]:
         self.calls.append(corpus)
         self.retried = retry_failed
-        state = Progress(total=10, items=40, pictures=4, pages=7, failed=1)
-        state.began -= 20
+        state = IndexProgress(total=10, items=40, pictures=4, pages=7, failed=1)
+        state.started_at -= 20
         for state.documents in range(1, 11):
             progress(state)
             if state.documents == 5:
@@ -47,8 +47,12 @@ class Index:
                 self.go.wait(20)
         if self.error:
             raise self.error
-        dead = [Trouble("a.pdf", "", "broken", dead=True)] if self.dead else []
-        return [Report(corpus, new=10, troubles=dead)]
+        dead = (
+            [DocumentProblem("a.pdf", "", "broken", is_dead_letter=True)]
+            if self.dead_letters
+            else []
+        )
+        return [IndexReport(corpus, new=10, problems=dead)]
 
 
 @pytest.fixture
@@ -61,17 +65,17 @@ class Tried(Lock):
 
     tries = 0
 
-    def take(self) -> bool:
-        taken = super().take()
+    def acquire(self) -> bool:
+        acquired = super().acquire()
         self.tries += 1
-        return taken
+        return acquired
 
 
-def opened(home: Path, index: Index) -> Jobs:
-    return Jobs(home / "jobs.db", index, Tried(home / "jobs.lock"), poll=0.01)
+def opened(home: Path, index: Index) -> JobQueue:
+    return JobQueue(home / "jobs.db", index, Tried(home / "jobs.lock"), poll_seconds=0.01)
 
 
-def in_vain(jobs: Jobs) -> None:
+def in_vain(jobs: JobQueue) -> None:
     """Begins to work, and returns when it has tried for the lock and gone back to waiting."""
     jobs.start()
     for _ in range(6000):
@@ -82,7 +86,7 @@ def in_vain(jobs: Jobs) -> None:
 
 
 @pytest.fixture
-def jobs(tmp_path: Path, index: Index) -> Iterator[Jobs]:
+def jobs(tmp_path: Path, index: Index) -> Iterator[JobQueue]:
     made = opened(tmp_path, index)
     made.start()
     yield made
@@ -90,7 +94,7 @@ def jobs(tmp_path: Path, index: Index) -> Iterator[Jobs]:
     made.close()
 
 
-def ended(jobs: Jobs, job: Job) -> Job:
+def ended(jobs: JobQueue, job: Job) -> Job:
     for _ in range(6000):
         found = jobs.get(job.id)
         assert found
@@ -100,7 +104,7 @@ def ended(jobs: Jobs, job: Job) -> Job:
     raise AssertionError(found)
 
 
-def test_jobs_run_one_after_the_other_and_say_how_far(jobs: Jobs, index: Index) -> None:
+def test_jobs_run_one_after_the_other_and_say_how_far(jobs: JobQueue, index: Index) -> None:
     index.go.clear()
     first = jobs.submit("staff", "physics", Path("/a"))
     second = jobs.submit("staff", "chemistry", Path("/b"))
@@ -109,10 +113,10 @@ def test_jobs_run_one_after_the_other_and_say_how_far(jobs: Jobs, index: Index) 
     assert running
     assert (running.state, running.documents, running.total) == ("running", 5, 10)
     assert (running.items, running.figures, running.pages, running.failed) == (40, 4, 7, 1)
-    assert running.rate == pytest.approx(2, abs=0.5)
+    assert running.items_per_second == pytest.approx(2, abs=0.5)
     assert running.seconds_left == pytest.approx(20, abs=5)
     assert jobs.get(second.id).state == "queued"  # type: ignore[union-attr]
-    assert jobs.waiting() == 2
+    assert jobs.open_jobs() == 2
     index.go.set()
     assert ended(jobs, second).report["documents"]["new"] == 10  # type: ignore[index]
     assert (ended(jobs, first).state, index.calls) == ("done", ["physics", "chemistry"])
@@ -120,8 +124,8 @@ def test_jobs_run_one_after_the_other_and_say_how_far(jobs: Jobs, index: Index) 
     assert jobs.get("nobody's") is None
 
 
-def test_dead_letters_and_errors_are_told_apart(jobs: Jobs, index: Index) -> None:
-    index.dead = True
+def test_dead_letters_and_errors_are_told_apart(jobs: JobQueue, index: Index) -> None:
+    index.dead_letters = True
     assert ended(jobs, jobs.submit("", "a", Path("/a"))).state == "partly"
     index.error = BadInput("/srv/files/b: nothing to index")
     failed = ended(jobs, jobs.submit("", "b", Path("/srv/files/b")))
@@ -129,14 +133,14 @@ def test_dead_letters_and_errors_are_told_apart(jobs: Jobs, index: Index) -> Non
     index.error = ValueError("a fault of ours")
     assert "its log" in ended(jobs, jobs.submit("", "c", Path("/c"))).message
     index.error = None
-    index.dead = False
+    index.dead_letters = False
     assert not index.retried
-    ended(jobs, jobs.submit("", "e", Path("/e"), retry=True))
+    ended(jobs, jobs.submit("", "e", Path("/e"), retry_failed=True))
     assert index.retried
     assert ended(jobs, jobs.submit("", "d", Path("/d"))).state == "done"
 
 
-def test_a_job_is_cancelled_while_it_waits_and_while_it_runs(jobs: Jobs, index: Index) -> None:
+def test_a_job_is_cancelled_while_it_waits_and_while_it_runs(jobs: JobQueue, index: Index) -> None:
     index.go.clear()
     running = jobs.submit("", "a", Path("/a"))
     waiting = jobs.submit("", "b", Path("/b"))
@@ -165,7 +169,7 @@ def test_what_was_accepted_goes_on_after_a_restart(tmp_path: Path, index: Index)
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Iterator[tuple[Jobs, Index]]:
+def other(tmp_path: Path) -> Iterator[tuple[JobQueue, Index]]:
     """What another process has of the same home."""
     index = Index()
     made = opened(tmp_path, index)
@@ -175,7 +179,7 @@ def other(tmp_path: Path) -> Iterator[tuple[Jobs, Index]]:
 
 
 def test_any_process_takes_jobs_and_one_runs_them(
-    jobs: Jobs, index: Index, other: tuple[Jobs, Index]
+    jobs: JobQueue, index: Index, other: tuple[JobQueue, Index]
 ) -> None:
     index.go.clear()
     first = jobs.submit("staff", "physics", Path("/a"))
@@ -186,7 +190,7 @@ def test_any_process_takes_jobs_and_one_runs_them(
     running = elsewhere.get(first.id)
     assert running
     assert (running.state, running.documents, running.total) == ("running", 5, 10)
-    assert elsewhere.waiting() == 2
+    assert elsewhere.open_jobs() == 2
     index.go.set()
     assert ended(elsewhere, second).report["documents"]["new"] == 10  # type: ignore[index]
     assert (index.calls, idle.calls) == (["physics", "chemistry"], [])
@@ -196,7 +200,7 @@ def test_any_process_takes_jobs_and_one_runs_them(
 
 
 def test_a_job_is_cancelled_from_another_process(
-    jobs: Jobs, index: Index, other: tuple[Jobs, Index]
+    jobs: JobQueue, index: Index, other: tuple[JobQueue, Index]
 ) -> None:
     index.go.clear()
     running = jobs.submit("", "a", Path("/a"))
@@ -218,7 +222,7 @@ def test_a_job_is_cancelled_from_another_process(
 
 @pytest.mark.parametrize("cancelled", [False, True])
 def test_a_process_that_dies_leaves_its_job_to_another(
-    tmp_path: Path, other: tuple[Jobs, Index], cancelled: bool
+    tmp_path: Path, other: tuple[JobQueue, Index], cancelled: bool
 ) -> None:
     script = (
         "import sys; from pathlib import Path; from tests.unirag.test_jobs import Index, opened\n"

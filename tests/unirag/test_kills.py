@@ -49,7 +49,7 @@ def test_killed_again_and_again_it_ends_the_same(tmp_path: Path) -> None:
         assert same.items > 150
         catalog = Catalog(home / "catalog.db")
         for name, folder in (("sample", SAMPLE), ("papers", papers)):
-            journal = catalog.journal(name)
+            journal = catalog.entries(name)
             assert journal.keys() == {document.source for document in scan(folder)}
             assert {entry.state for entry in journal.values()} == {"stored"}
         catalog.close()

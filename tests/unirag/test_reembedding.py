@@ -44,7 +44,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Indexed:
     for name, encoder in (("home", Thumbnails), ("fresh", SmallerThumbnails)):
         with FakeApp(root / name, encoder) as app:
             app.index([book], corpus="optics")
-            made.append(list(app.store.points()))
+            made.append(list(app.store.scan_points()))
     return Indexed(root, *made)
 
 
@@ -76,8 +76,8 @@ def place(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Place:
-    monkeypatch.setattr(reembedding, "_ITEMS", 4)
-    monkeypatch.setattr(reembedding, "_PICTURES", 2)
+    monkeypatch.setattr(reembedding, "_ITEM_BATCH", 4)
+    monkeypatch.setattr(reembedding, "_PICTURE_BATCH", 2)
     return Place(tmp_path, indexed, Server() if request.param == "server" else None)
 
 
@@ -92,11 +92,11 @@ def test_what_comes_out_is_what_indexing_would_have_made(place: Place) -> None:
     with place.open() as app:
         done: list[tuple[int, int]] = []
         report = app.reembed(lambda *at: done.append(at))
-        assert (report.items, report.lacking) == (11, [])
+        assert (report.items, report.missing_pictures) == (11, [])
         assert done == [(4, 11), (8, 11), (11, 11)]
-        assert same(list(app.store.points()), place.wanted)
+        assert same(list(app.store.scan_points()), place.wanted)
         assert app.search(images=[place.books / "1.png"]).hits
-        assert [e.state for e in app.catalog.journal("optics").values()] == ["stored"] * 6
+        assert [e.state for e in app.catalog.entries("optics").values()] == ["stored"] * 6
         assert app.text.encoded == 0  # the words were encoded before, by the same retriever
         assert app.encoder.encoded == 6  # five figures and the question
     with place.open() as app:
@@ -129,11 +129,11 @@ def test_and_back_again(place: Place) -> None:
     for _ in range(2):
         with place.open() as app:
             app.reembed()
-            assert same(list(app.store.points()), place.wanted)
+            assert same(list(app.store.scan_points()), place.wanted)
         with place.open(Thumbnails) as app:
             app.reembed()
             assert app.encoder.encoded == 0
-            assert same(list(app.store.points()), place.before)
+            assert same(list(app.store.scan_points()), place.before)
 
 
 @pytest.mark.parametrize("step", ["encoding", "first upsert", "last upsert", "flush", "promote"])
@@ -169,8 +169,8 @@ def test_a_kill_leaves_the_old_one_serving_and_the_next_run_goes_on(
             monkeypatch.setattr(
                 app,
                 "open_store",
-                lambda stamp, beside=False: (
-                    disturb(opened(stamp, beside=True)) if beside else opened(stamp)
+                lambda stamp, replacement=False: (
+                    disturb(opened(stamp, replacement=True)) if replacement else opened(stamp)
                 ),
             )
         with pytest.raises(Killed):
@@ -178,12 +178,12 @@ def test_a_kill_leaves_the_old_one_serving_and_the_next_run_goes_on(
         encoded = app.encoder.encoded
         assert encoded > 0
     with place.open(Thumbnails) as app:
-        assert same(list(app.store.points()), place.before)
+        assert same(list(app.store.scan_points()), place.before)
         assert app.search("light").hits
     with place.open() as app:
         assert app.reembed().items == 11
         assert app.encoder.encoded + encoded == 5  # each picture once
-        assert same(list(app.store.points()), place.wanted)
+        assert same(list(app.store.scan_points()), place.wanted)
 
 
 def test_items_that_left_between_two_runs_do_not_come_back(
@@ -198,7 +198,9 @@ def test_items_that_left_between_two_runs_do_not_come_back(
         app.store.delete([gone.id])
     with place.open() as app:
         app.reembed()
-        assert same(list(app.store.points()), [p for p in place.wanted if p.item.id != gone.id])
+        assert same(
+            list(app.store.scan_points()), [p for p in place.wanted if p.item.id != gone.id]
+        )
 
 
 class Stops:
@@ -226,18 +228,18 @@ def test_lost_pictures_are_listed_and_their_documents_read_again(place: Place) -
         assert broken is not None
         broken.write_bytes(b"\x89PNG")
         report = app.reembed()
-        assert {i.id: "is not in" in why for i, why in report.lacking} == {
+        assert {i.id: "is not in" in why for i, why in report.missing_pictures} == {
             figures[0].id: True,
             figures[1].id: False,
         }
-        stored = {p.item.id: p for p in app.store.points()}
+        stored = {p.item.id: p for p in app.store.scan_points()}
         assert len(stored) == 11
         for lost in figures[:2]:
             assert stored[lost.id].image is None
             assert stored[lost.id].text is not None
         again = place.index(app)
         assert (again.changed, again.unchanged) == (2, 4)
-        assert same(list(app.store.points()), place.wanted)
+        assert same(list(app.store.scan_points()), place.wanted)
 
 
 def test_on_a_server_the_old_one_serves_through_the_switch_until_it_is_tidied(
@@ -250,7 +252,7 @@ def test_on_a_server_the_old_one_serves_through_the_switch_until_it_is_tidied(
         answers: list[bool] = []
 
         def served(*_: int) -> None:
-            assert same(list(service.store.points()), place.before)
+            assert same(list(service.store.scan_points()), place.before)
             answers.append(bool(service.search("light").hits))
             with pytest.raises(Busy, match="is being indexed"):
                 App(service.settings).index([place.books])
@@ -259,7 +261,7 @@ def test_on_a_server_the_old_one_serves_through_the_switch_until_it_is_tidied(
         assert answers == [True]
         # the alias has moved on; the service keeps to the collection of its own encoder
         assert service.search(images=[place.books / "1.png"]).hits
-        assert same(list(service.store.points()), place.before)
+        assert same(list(service.store.scan_points()), place.before)
         with pytest.raises(Mismatch, match=r"was re-embedded while this process ran"):
             service.index([place.books], corpus="more")
         with pytest.raises(Mismatch, match="re-embedded"):
@@ -270,7 +272,7 @@ def test_on_a_server_the_old_one_serves_through_the_switch_until_it_is_tidied(
         admin.reembed()
         names = {c.name for c in client.get_collections().collections}
         assert names == {f"unirag-{admin.stamp.digest}"}
-        assert same(list(admin.store.points()), place.wanted)
+        assert same(list(admin.store.scan_points()), place.wanted)
 
 
 def test_an_embedded_home_keeps_one_shard(tmp_path: Path, embedded: Place) -> None:
@@ -328,11 +330,11 @@ def test_sigkill_in_the_middle(tmp_path: Path, embedded: Place) -> None:
         process.wait()
         process.stdout.close()
         with place.open(Thumbnails) as app:
-            assert same(list(app.store.points()), place.before)
+            assert same(list(app.store.scan_points()), place.before)
     with place.open() as app:
         app.reembed()
         assert app.encoder.encoded < 5
-        assert same(list(app.store.points()), place.wanted)
+        assert same(list(app.store.scan_points()), place.wanted)
 
 
 def test_the_command_line(
@@ -351,7 +353,7 @@ def test_the_command_line(
     assert "11 items encoded anew" in said.out
     assert unirag(f"search light --home {home}").code == 0
     assert "Nothing to encode" in unirag(f"reembed --home {home}").out
-    (copy / "vectors.db").unlink()
+    (copy / "embeddings.db").unlink()
     said = unirag(f"reembed --home {copy}")
     assert said.code == 4
     assert said.out.count("found by its words only") == 5

@@ -1,1 +1,1 @@
-"""Documents in: read, encode, store, once per changed document."""
+"""Indexing: reads documents, encodes their items and stores them."""

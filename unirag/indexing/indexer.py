@@ -1,4 +1,4 @@
-"""Indexing a folder: read, look at, encode, store; once per changed document."""
+"""Indexing one folder: read its new and changed documents, encode their items and store them."""
 
 from __future__ import annotations
 
@@ -25,39 +25,61 @@ from data.reading_events import (
 )
 from retrieval.bm25 import Bm25
 from retrieval.store import VectorStore, Where
-from unirag.indexing.pipeline import Labels, Pending, Window, Writer, searchable
-from unirag.indexing.progress import Progress, Report
-from unirag.workspace.catalog import Catalog, Corpus, Entry, Stored, Trouble
+from unirag.indexing.pipeline import (
+    EncodingBuffer,
+    IndexWriter,
+    LabelSource,
+    PendingDocument,
+    searchable_text,
+)
+from unirag.indexing.progress import IndexProgress, IndexReport
+from unirag.workspace.catalog import (
+    Catalog,
+    CatalogEntry,
+    Corpus,
+    DocumentProblem,
+    DocumentState,
+    StoredDocument,
+)
 from unirag.workspace.embedding_cache import CachedEncoders
 
 __all__ = [
+    "DocumentReaders",
+    "IndexProgress",
+    "IndexReport",
     "Indexer",
-    "Progress",
-    "Readers",
-    "Report",
-    "Wanted",
-    "corpus_name",
-    "searchable",
+    "ReadingPlan",
+    "default_corpus_name",
+    "searchable_text",
 ]
 
-_PATIENCE = 5.0  # seconds that a document which is read waits for a batch to fill
+_MAX_WAIT_SECONDS = 5.0  # that a complete document waits for its batch to fill
+_ITEMS_PER_REPORT = 16  # items between two calls of the progress listener
 
 
-class Readers(Protocol):
-    """Reads units: processes of this machine (data/reading_pool.py) or of many (unirag/indexing/ray_pool.py).
+class DocumentReaders(Protocol):
+    """Reads files in other processes, or on other machines. A context manager.
 
-    A context manager. Events come document by document.
+    `data/reading_pool.py` has the readers of this machine, `unirag/indexing/ray_pool.py` those of a
+    cluster.
     """
 
     def read(
         self,
         units: Sequence[Unit],
         corpus: str,
-        wanted: Callable[[DocumentStart], bool],
-        lacking: Callable[[str], bool],
-    ) -> Iterator[Event]: ...
+        select: Callable[[DocumentStart], bool],
+        decode_again: Callable[[str], bool],
+        /,
+    ) -> Iterator[Event]:
+        """Yield the events of reading, document by document.
 
-    def __enter__(self) -> Readers: ...
+        `select` decides whether to read a document. `decode_again` decides whether to decode the
+        picture of a digest that the assets hold already. Both may be called in other threads.
+        """
+        ...
+
+    def __enter__(self) -> DocumentReaders: ...
 
     def __exit__(
         self,
@@ -68,35 +90,39 @@ class Readers(Protocol):
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """Which documents are read. Asked in other threads and, pickled, on other machines."""
+class ReadingPlan:
+    """Decides which documents are read. Called in other threads and, pickled, on other machines.
 
-    journal: Mapping[str, Entry]
+    `entries` are those of the catalog, by source.
+    """
+
+    entries: Mapping[str, CatalogEntry]
     retry_failed: bool
     ocr: bool
 
     def fingerprint(self, start: DocumentStart) -> str:
-        """Items hold labels only where OCR ran: switching it on makes a document new."""
+        """Return the fingerprint of a document. It differs with OCR, which adds labels to items."""
         return f"{start.fingerprint}:{'ocr' if self.ocr else 'plain'}"
 
     def __call__(self, start: DocumentStart) -> bool:
-        known, seen = self.journal.get(start.source), self.fingerprint(start)
-        if known is None:
+        """Return whether the document is new or changed, or a dead letter to be read again."""
+        entry, fingerprint = self.entries.get(start.source), self.fingerprint(start)
+        if entry is None:
             return True
-        failed = known.state == "failed" and known.seen == seen and not self.retry_failed
-        return known.fingerprint != seen and not failed
+        failed = entry.state == "failed" and entry.latest_fingerprint == fingerprint
+        return entry.stored_fingerprint != fingerprint and (self.retry_failed or not failed)
 
 
 @dataclass
 class Indexer:
-    """Collaborators are injected; `ocr` is None where labels are not read."""
+    """Indexes folders into a vector store and a catalog. Without `ocr` no labels are read."""
 
     store: VectorStore
     catalog: Catalog
-    encoding: CachedEncoders
+    encoders: CachedEncoders
     bm25: Bm25
-    readers: Callable[[], Readers]
-    ocr: Labels | None = None
+    readers: Callable[[], DocumentReaders]
+    ocr: LabelSource | None = None
 
     def index(
         self,
@@ -105,233 +131,249 @@ class Indexer:
         *,
         prune: bool = False,
         retry_failed: bool = False,
-        progress: Callable[[Progress], None] = lambda _: None,
-    ) -> Report:
-        """Bring `corpus` up to date with `path`. Unchanged documents are not read.
+        progress: Callable[[IndexProgress], None] = lambda _: None,
+    ) -> IndexReport:
+        """Bring `corpus` up to date with the folder or file `path`.
 
-        A document that cannot be read becomes a dead letter, its stored items stay, and the run
-        goes on. As long as it does not change it is not read again, but reported again, unless
-        `retry_failed`. Documents that are no longer there are named in `Report.gone`, and removed
-        with `prune`. What `progress` raises ends the run; the next one goes on where it was.
+        Unchanged documents are not read. A document that cannot be read becomes a dead letter: the
+        run continues, and items of an earlier version stay. An unchanged dead letter is reported
+        again, and read again only with `retry_failed`. Documents that are no longer in the folder
+        are listed in `IndexReport.missing`, and removed with `prune`.
+
+        An exception raised by `progress` ends the run; the next run continues from there. Raise
+        `BadInput` if there is nothing to index or the corpus has another folder.
         """
         walk = Walk(path)
-        found = list(walk.units())
-        journal = self.catalog.journal(corpus)
-        stored = {source for source, entry in journal.items() if entry.fingerprint}
-        if not found and not stored and not any(walk.pictures(())):
+        units = list(walk.units())
+        entries = self.catalog.entries(corpus)
+        stored = {source for source, entry in entries.items() if entry.stored_fingerprint}
+        if not units and not stored and not any(walk.pictures(())):
             raise BadInput(f"{path}: nothing to index; expected {FORMATS}")
-        run = _Run(self, self._register(path, corpus), journal, retry_failed, progress)
-        run.everything(walk, found)
+        run = _IndexRun(self, self._register(path, corpus), entries, retry_failed, progress)
+        run.index_all(walk, units)
         report = run.report
-        report.gone = sorted(source for source in stored - run.seen if not run.hidden(source))
+        report.missing = sorted(s for s in stored - run.sources if not run.is_hidden(s))
         if prune:
-            for source in report.gone:
+            for source in report.missing:
                 self.store.delete_where(Where(corpora=(corpus,), sources=(source,)))
                 report.removed += 1
-        forgotten = (journal.keys() - stored - run.seen) | set(report.gone if prune else ())
+        forgotten = (entries.keys() - stored - run.sources) | set(report.missing if prune else ())
         self.catalog.remove_documents(corpus, forgotten)
         self.store.flush()
-        self.encoding.trim(self.store.count())
-        report.pages, report.seconds = run.state.pages, run.state.seconds
+        self.encoders.trim(self.store.count())
+        report.pages, report.seconds = run.state.pages, run.state.elapsed_seconds
         return report
 
     def _register(self, path: Path, name: str) -> Corpus:
         root = str(path.resolve())
-        known = self.catalog.corpus(name)
-        if known is None:
-            known = Corpus(name, root)
-            self.catalog.put_corpus(known)
-        elif known.root != root:
+        corpus = self.catalog.corpus(name)
+        if corpus is None:
+            corpus = Corpus(name, root)
+            self.catalog.save_corpus(corpus)
+        elif corpus.root != root:
             raise BadInput(
-                f"corpus {name!r} belongs to {known.root}, not {root}; pass --corpus OTHER-NAME, "
+                f"corpus {name!r} belongs to {corpus.root}, not {root}; pass --corpus OTHER-NAME, "
                 f"or `unirag corpora add {name} {root}` if it moved"
             )
-        return known
+        return corpus
 
 
 @dataclass
-class _Run:
-    """One folder, once: takes what the readers give, in their order."""
+class _IndexRun:
+    """One run over one folder. Handles the events of the readers in their order.
+
+    `sources` are the documents that were met, `shown_pictures` the picture files that they show,
+    and `failed_units` the files, folders and archives that could not be opened.
+    """
 
     indexer: Indexer
     corpus: Corpus
-    journal: dict[str, Entry]
+    entries: dict[str, CatalogEntry]
     retry_failed: bool
-    progress: Callable[[Progress], None]
-    state: Progress = field(default_factory=Progress)
-    seen: set[str] = field(default_factory=set)
-    shown: set[Path] = field(default_factory=set)
+    progress: Callable[[IndexProgress], None]
+    state: IndexProgress = field(default_factory=IndexProgress)
+    sources: set[str] = field(default_factory=set)
+    shown_pictures: set[Path] = field(default_factory=set)
     failed_units: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.report = Report(self.corpus.name)
-        self.wanted = Wanted(self.journal, self.retry_failed, self.indexer.ocr is not None)
-        self.window = Window(self.indexer.encoding, self.indexer.ocr)
-        self.document: Pending | None = None
-        self.flushed = time.monotonic()
+        self.report = IndexReport(self.corpus.name)
+        self.plan = ReadingPlan(self.entries, self.retry_failed, self.indexer.ocr is not None)
+        self.buffer = EncodingBuffer(self.indexer.encoders, self.indexer.ocr)
+        self.document: PendingDocument | None = None
+        self.last_flush = time.monotonic()
 
-    def everything(self, walk: Walk, found: Sequence[Unit | Rejected]) -> None:
-        self.state.total = len(found) + sum(1 for _ in walk.pictures(()))
-        for part in found:
-            if isinstance(part, Rejected):
-                self._take(part)
-        it = self.indexer
+    def index_all(self, walk: Walk, units: Sequence[Unit | Rejected]) -> None:
+        """Index all documents, then the pictures that no document shows."""
+        self.state.total = len(units) + sum(1 for _ in walk.pictures(()))
+        for unit in units:
+            if isinstance(unit, Rejected):
+                self._handle(unit)
+        indexer = self.indexer
         with (
-            Writer(it.store, it.catalog, it.bm25, self.corpus.name, self._stored) as writer,
-            it.readers() as readers,
+            IndexWriter(
+                indexer.store, indexer.catalog, indexer.bm25, self.corpus.name, self._count_stored
+            ) as writer,
+            indexer.readers() as readers,
         ):
             self.writer = writer
-            self._units(readers, [unit for unit in found if isinstance(unit, Unit)])
-            pictures = list(walk.pictures(self.shown))
-            self.state.total = self.state.documents + self.window.documents + len(pictures)
-            self._units(readers, pictures)
+            self._read(readers, [unit for unit in units if isinstance(unit, Unit)])
+            pictures = list(walk.pictures(self.shown_pictures))
+            self.state.total = self.state.documents + self.buffer.documents + len(pictures)
+            self._read(readers, pictures)
             self._flush()
 
-    def hidden(self, source: str) -> bool:
-        """Whether a source lies in a folder or archive that could not be looked into."""
+    def is_hidden(self, source: str) -> bool:
+        """Return whether a source lies in a folder or archive that could not be opened."""
         return any(
             unit in (source, ".") or source.startswith(f"{unit}/") for unit in self.failed_units
         )
 
-    def _units(self, readers: Readers, units: Sequence[Unit]) -> None:
+    def _read(self, readers: DocumentReaders, units: Sequence[Unit]) -> None:
         units = [unit for unit in units if not self._failed_before(unit)]
-        for event in readers.read(units, self.corpus.name, self.wanted, self._lacking):
-            self._take(event)
-            late = time.monotonic() - self.flushed > _PATIENCE
-            if self.window.full or (late and self.window.whole):
+        for event in readers.read(units, self.corpus.name, self.plan, self._decode_again):
+            self._handle(event)
+            is_late = time.monotonic() - self.last_flush > _MAX_WAIT_SECONDS
+            if self.buffer.is_full or (is_late and self.buffer.has_read_document):
                 self._flush()
 
     def _failed_before(self, unit: Unit) -> bool:
-        """Whether it ended its reader before there was a document, and has not changed since."""
-        known = self.journal.get(unit.source)
-        if self.retry_failed or known is None or known.state != "failed":
+        """Report a unit that ended its reader in an earlier run and has not changed since."""
+        entry = self.entries.get(unit.source)
+        if self.retry_failed or entry is None or entry.state != "failed":
             return False
-        if not known.seen or known.seen != _stamp(unit):
+        if not entry.latest_fingerprint or entry.latest_fingerprint != _file_stamp(unit):
             return False
         self.failed_units.add(unit.source)
-        self._dead(unit.source, known.reason)
+        self._report_dead_letter(unit.source, entry.reason)
         return True
 
-    def _lacking(self, digest: str) -> bool:
-        """Whether a picture has to be decoded again. Called by the threads of the readers."""
+    def _decode_again(self, digest: str) -> bool:
+        """Return whether a picture lacks its labels or vector. Called by threads of the readers."""
         ocr = self.indexer.ocr
-        unread = ocr is not None and ocr.known(digest) is None
-        return unread or not self.indexer.encoding.known([digest])
+        needs_labels = ocr is not None and ocr.known(digest) is None
+        return needs_labels or not self.indexer.encoders.cached_pictures([digest])
 
-    def _take(self, event: Event) -> None:
+    def _handle(self, event: Event) -> None:
         match event:
             case ItemRead():
-                self._item(event)
+                self._add_item(event)
                 return
             case Problem():
                 assert self.document is not None
-                self.document.troubles.append(
-                    Trouble(self.document.source, event.anchor, event.message, dead=False)
+                source = self.document.source
+                self.document.problems.append(
+                    DocumentProblem(source, event.anchor, event.message, is_dead_letter=False)
                 )
                 return
             case DocumentStart():
-                self._start(event)
+                self._start_document(event)
             case PageRead():
                 self.state.pages += 1
             case DocumentEnd():
-                self._end(event.reason)
+                self._end_document(event.reason)
             case Count():
                 self.state.total += event.documents - 1
             case Rejected():
                 self.failed_units.add(event.source)
-                self._bury(event.source, "", event.reason)
+                self._record_dead_letter(event.source, "", event.reason)
             case UnitFailed() if event.unit.source not in self.failed_units:
                 self.failed_units.add(event.unit.source)
-                self._bury(event.unit.source, _stamp(event.unit), event.reason)
+                self._record_dead_letter(event.unit.source, _file_stamp(event.unit), event.reason)
         self.progress(self.state)
 
-    def _start(self, start: DocumentStart) -> None:
-        source, seen = start.source, self.wanted.fingerprint(start)
-        self.seen.add(source)
-        self.shown |= start.pictures
+    def _start_document(self, start: DocumentStart) -> None:
+        source, fingerprint = start.source, self.plan.fingerprint(start)
+        self.sources.add(source)
+        self.shown_pictures |= start.pictures
         self.state.source = source
-        known = self.journal.get(source)
-        if start.wanted:
-            self.indexer.catalog.mark(self.corpus.name, "queued", [(source, seen)])
-            self.document = Pending(source, seen, start.title, known is not None)
-            self.window.open(self.document)
+        entry = self.entries.get(source)
+        if start.selected:
+            self._set_state("queued", [(source, fingerprint)])
+            self.document = PendingDocument(source, fingerprint, start.title, entry is not None)
+            self.buffer.open(self.document)
             return
-        assert known is not None
-        if known.fingerprint != seen:
-            self._dead(source, known.reason)
+        assert entry is not None
+        if entry.stored_fingerprint != fingerprint:
+            self._report_dead_letter(source, entry.reason)
             return
-        if known.state != "stored":  # it was changed, and then changed back
-            self.indexer.catalog.mark(self.corpus.name, "stored", [(source, seen)])
+        if entry.state != "stored":  # it was changed, and then changed back
+            self._set_state("stored", [(source, fingerprint)])
         self.report.unchanged += 1
         self.state.unchanged += 1
         self.state.documents += 1
 
-    def _item(self, read: ItemRead) -> None:
+    def _add_item(self, read: ItemRead) -> None:
         assert self.document is not None
         item = replace(
             read.item,
             licence=read.item.licence or self.corpus.licence,
             attribution=read.item.attribution or self.corpus.attribution,
         )
-        self.window.add(self.document, item, read.picture)
+        self.buffer.add(self.document, item, read.picture)
         self.state.items += 1
         self.state.pictures += bool(item.image)
-        if self.state.items % 16 == 0:
+        if self.state.items % _ITEMS_PER_REPORT == 0:
             self.progress(self.state)
 
-    def _end(self, reason: str | None) -> None:
+    def _end_document(self, reason: str | None) -> None:
         document = self.document
         assert document is not None
         if reason is not None:
-            self.window.drop(document)
-            self._bury(document.source, document.fingerprint, reason)
+            self.buffer.drop(document)
+            self._record_dead_letter(document.source, document.fingerprint, reason)
             return
-        document.read = True
-        seen = [(document.source, document.fingerprint)]
-        self.indexer.catalog.mark(self.corpus.name, "read", seen)
+        document.is_read = True
+        self._set_state("read", [(document.source, document.fingerprint)])
 
     def _flush(self) -> None:
-        whole = self.window.encode()
-        if whole:
-            seen = [(d.source, d.fingerprint) for d in whole]
-            self.indexer.catalog.mark(self.corpus.name, "encoded", seen)
-            self.writer.put(whole)
-            self.state.documents += len(whole)
-            self.report.troubles += [t for d in whole for t in d.troubles]
-        self.flushed = time.monotonic()
+        """Encode the buffer and hand the complete documents to the writer."""
+        complete = self.buffer.encode()
+        if complete:
+            self._set_state("encoded", [(d.source, d.fingerprint) for d in complete])
+            self.writer.put(complete)
+            self.state.documents += len(complete)
+            self.report.problems += [p for d in complete for p in d.problems]
+        self.last_flush = time.monotonic()
         self.progress(self.state)
 
-    def _stored(self, row: Stored) -> None:
-        """Called by the writer's thread, which alone changes these counts."""
-        known = self.journal.get(row.source)
-        if known and known.fingerprint:
+    def _set_state(self, state: DocumentState, fingerprints: Sequence[tuple[str, str]]) -> None:
+        self.indexer.catalog.set_state(self.corpus.name, state, fingerprints)
+
+    def _count_stored(self, document: StoredDocument) -> None:
+        """Count a stored document. Called in the writer's thread, which alone changes these."""
+        entry = self.entries.get(document.source)
+        if entry and entry.stored_fingerprint:
             self.report.changed += 1
         else:
             self.report.new += 1
-        self.report.figures += row.figures
-        self.report.passages += row.passages
+        self.report.figures += document.figures
+        self.report.passages += document.passages
 
-    def _bury(self, source: str, seen: str, reason: str) -> None:
-        self.indexer.catalog.fail(self.corpus.name, source, seen, reason)
-        self._dead(source, reason)
+    def _record_dead_letter(self, source: str, fingerprint: str, reason: str) -> None:
+        self.indexer.catalog.mark_failed(self.corpus.name, source, fingerprint, reason)
+        self._report_dead_letter(source, reason)
 
-    def _dead(self, source: str, reason: str) -> None:
-        self.seen.add(source)
-        self.report.troubles.append(Trouble(source, "", reason, dead=True))
+    def _report_dead_letter(self, source: str, reason: str) -> None:
+        self.sources.add(source)
+        self.report.problems.append(DocumentProblem(source, "", reason, is_dead_letter=True))
         self.state.failed += 1
         self.state.documents += 1
 
 
-def _stamp(unit: Unit) -> str:
-    """What tells whether a file changed whose content no reader lives to see; "" for a folder."""
+def _file_stamp(unit: Unit) -> str:
+    """Return the size and time of a file that no reader could open; "" for a folder.
+
+    It stands in for a fingerprint, to tell whether the file has changed.
+    """
     try:
-        told = unit.path.stat()
-    except OSError:  # it has gone meanwhile
+        status = unit.path.stat()
+    except OSError:  # the file is gone by now
         return ""
-    return "" if S_ISDIR(told.st_mode) else f"file:{told.st_size}:{told.st_mtime_ns}"
+    return "" if S_ISDIR(status.st_mode) else f"file:{status.st_size}:{status.st_mtime_ns}"
 
 
-def corpus_name(path: Path) -> str:
-    """The name that a path gives its corpus: `optics-waves` for `/books/Optics & Waves/`."""
+def default_corpus_name(path: Path) -> str:
+    """Return the corpus name for a path: `optics-waves` for `/books/Optics & Waves/`."""
     stem = path.resolve().stem if path.is_file() else path.resolve().name
     return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-") or "corpus"

@@ -1,10 +1,10 @@
-"""Index jobs: one at a time in a thread of their own, kept in a file, going on after a restart.
+"""The queue of index jobs: one job at a time, in a thread of its own, stored in a file.
 
-A job that was accepted is written down before the caller hears of it. Indexing skips what is
-unchanged, so that a job that was cut off starts again and costs what was left of it.
+A job is written to the file before the caller hears that it was accepted. A job that was
+interrupted starts again; indexing skips unchanged documents, so that costs only the rest.
 
-Processes that share a home share the file: any of them takes jobs, tells how far they are and
-cancels them. The one that holds the lock works; when it dies another takes its jobs up.
+Processes that share a workspace share the file. Each of them accepts, reports and cancels jobs. The
+process that holds the lock runs them; when it dies, another process takes over.
 """
 
 from __future__ import annotations
@@ -20,15 +20,19 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from data.errors import UniragError
-from unirag.indexing.indexer import Progress, Report
+from unirag.indexing.progress import IndexProgress, IndexReport
 from unirag.workspace.database import Database
 from unirag.workspace.lock import Lock
 
-__all__ = ["Job", "Jobs", "State"]
+__all__ = ["Job", "JobQueue", "JobState"]
 
-State = Literal["queued", "running", "done", "partly", "failed", "cancelled"]
+JobState = Literal["queued", "running", "done", "partly", "failed", "cancelled"]
 _LOG = logging.getLogger(__name__)
-_OPEN = ("queued", "running")
+_OPEN_STATES = ("queued", "running")
+_COLUMNS = (
+    "id, owner, corpus, path, state, message, report, created, ended, documents, total, items, "
+    "figures, pages, failed, items_per_second, seconds_left, retry_failed"
+)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, owner TEXT NOT NULL, corpus TEXT NOT NULL, path TEXT NOT NULL,
@@ -36,28 +40,29 @@ CREATE TABLE IF NOT EXISTS jobs (
     documents INTEGER NOT NULL DEFAULT 0, total INTEGER NOT NULL DEFAULT 0,
     items INTEGER NOT NULL DEFAULT 0, figures INTEGER NOT NULL DEFAULT 0,
     pages INTEGER NOT NULL DEFAULT 0, failed INTEGER NOT NULL DEFAULT 0,
-    rate REAL NOT NULL DEFAULT 0, seconds_left REAL,
-    cancel INTEGER NOT NULL DEFAULT 0, retry INTEGER NOT NULL DEFAULT 0
+    items_per_second REAL NOT NULL DEFAULT 0, seconds_left REAL,
+    is_cancelled INTEGER NOT NULL DEFAULT 0, retry_failed INTEGER NOT NULL
 );
 """
-_POLL = 1.0  # seconds until a job that another process took, or left behind, is seen
+_POLL_SECONDS = 1.0  # between two looks for jobs of other processes
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`partly`: done, but for the dead letters in `report`. `message` says why it failed.
+    """An index job and its progress.
 
-    `documents` of `total` are done with, `failed` of them dead letters. `items`, of which `figures`
-    are some, and `pages` have been read, `rate` items a second; `seconds_left` is None where
-    nothing can be said yet. `retry`: dead letters are read again. `path` is the server's own, and
-    is for nobody else.
+    A job in state `partly` is done, except for the dead letters in `report`. `message` says why a
+    job failed. `documents` of `total` are finished, `failed` of them as dead letters. `items`,
+    `figures` among them, and `pages` have been read. `seconds_left` is None while there is too
+    little to judge by. `created` and `ended` are in seconds since 1970. With `retry_failed` dead
+    letters are read again. `path` lies on the server and must not leave it.
     """
 
     id: str
     owner: str
     corpus: str
     path: Path
-    state: State
+    state: JobState
     message: str
     report: dict[str, Any] | None
     created: float
@@ -68,13 +73,13 @@ class Job:
     figures: int = 0
     pages: int = 0
     failed: int = 0
-    rate: float = 0.0
+    items_per_second: float = 0.0
     seconds_left: float | None = None
-    retry: int = 0
+    retry_failed: bool = False
 
 
-class Index(Protocol):
-    """`App.index`."""
+class IndexFunction(Protocol):
+    """Indexes folders, as `App.index` does."""
 
     def __call__(
         self,
@@ -82,74 +87,80 @@ class Index(Protocol):
         *,
         corpus: str,
         retry_failed: bool,
-        progress: Callable[[Progress], None],
-    ) -> list[Report]: ...
+        progress: Callable[[IndexProgress], None],
+    ) -> list[IndexReport]: ...
 
 
-class _Cancelled(Exception):
-    pass
+class _Interrupted(Exception):
+    """The running job was cancelled, or the queue is closing."""
 
 
-class Jobs:
-    """`index` does the work, under `lock`. `close` stops the job that runs here.
+class JobQueue:
+    """Runs jobs with `index` while this process holds `lock`.
 
-    A job that was stopped so, or by a kill, is taken up again: here after `start`, or by another
-    process.
+    `close` interrupts the job that runs here. An interrupted job runs again when this process
+    starts the next time, or in another process.
     """
 
-    def __init__(self, path: Path, index: Index, lock: Lock, poll: float = _POLL) -> None:
+    def __init__(
+        self, path: Path, index: IndexFunction, lock: Lock, poll_seconds: float = _POLL_SECONDS
+    ) -> None:
         self._db = Database(path, _SCHEMA, "the list of index jobs", "index again")
-        self._index, self._lock, self._poll = index, lock, poll
+        self._index, self._lock, self._poll_seconds = index, lock, poll_seconds
         self._wake = threading.Event()
         self._closing = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to work; jobs that were cut off come first."""
+        """Start the thread that runs jobs, interrupted ones first."""
         self._thread = threading.Thread(target=self._work, name="index-jobs", daemon=True)
         self._thread.start()
 
-    def submit(self, owner: str, corpus: str, path: Path, retry: bool = False) -> Job:
-        made = secrets.token_urlsafe(12)
-        self._db.run(
-            "INSERT INTO jobs (id, owner, corpus, path, state, message, created, retry) "
+    def submit(self, owner: str, corpus: str, path: Path, retry_failed: bool = False) -> Job:
+        """Add a job to the queue and return it."""
+        job_id = secrets.token_urlsafe(12)
+        self._db.execute(
+            "INSERT INTO jobs (id, owner, corpus, path, state, message, created, retry_failed) "
             "VALUES (?, ?, ?, ?, 'queued', '', ?, ?)",
-            made,
+            job_id,
             owner,
             corpus,
             str(path),
             time.time(),
-            retry,
+            retry_failed,
         )
         self._wake.set()
-        job = self.get(made)
+        job = self.get(job_id)
         assert job is not None
         return job
 
-    def get(self, job: str) -> Job | None:
-        return next(iter(self._jobs("WHERE id = ?", job)), None)
+    def get(self, job_id: str) -> Job | None:
+        """Return the job of this id, or None."""
+        return next(iter(self._select("WHERE id = ?", job_id)), None)
 
     def latest(self, limit: int = 100) -> list[Job]:
-        """The newest first."""
-        return self._jobs("ORDER BY created DESC LIMIT ?", limit)
+        """Return jobs, newest first."""
+        return self._select("ORDER BY created DESC LIMIT ?", limit)
 
-    def waiting(self) -> int:
-        rows = self._db.rows("SELECT COUNT(*) FROM jobs WHERE state IN (?, ?)", *_OPEN)
+    def open_jobs(self) -> int:
+        """Return the number of jobs that are queued or running."""
+        rows = self._db.rows("SELECT COUNT(*) FROM jobs WHERE state IN (?, ?)", *_OPEN_STATES)
         return int(rows[0][0])
 
-    def cancel(self, job: str) -> None:
-        """Stop it within seconds; what it has stored stays."""
-        self._db.run(
-            "UPDATE jobs SET cancel = 1, "
+    def cancel(self, job_id: str) -> None:
+        """Cancel a job. A running job ends within seconds; documents it has stored stay."""
+        self._db.execute(
+            "UPDATE jobs SET is_cancelled = 1, "
             "ended = CASE state WHEN 'queued' THEN ? END, "
             "state = CASE state WHEN 'queued' THEN 'cancelled' ELSE state END "
             "WHERE id = ? AND state IN (?, ?)",
             time.time(),
-            job,
-            *_OPEN,
+            job_id,
+            *_OPEN_STATES,
         )
 
     def close(self) -> None:
+        """Interrupt the job that runs here, end the thread and close the file."""
         self._closing = True
         self._wake.set()
         if self._thread:
@@ -159,32 +170,34 @@ class Jobs:
     def _work(self) -> None:
         while not self._closing:
             try:
-                if self.waiting() and self._lock.take():
+                if self.open_jobs() and self._lock.acquire():
                     try:
                         self._run_all()
                     finally:
-                        self._lock.give()
+                        self._lock.release()
             except (UniragError, OSError):  # a full disk may have room again later
                 _LOG.exception("index jobs")
-            self._wake.wait(self._poll)
+            self._wake.wait(self._poll_seconds)
             self._wake.clear()
 
     def _run_all(self) -> None:
-        """Under the lock: a job that is said to run is one that a dead process left behind."""
-        self._put_back()
-        while not self._closing and (job := self._next()):
+        """Run all queued jobs, under the lock. A job left as `running` is of a dead process."""
+        self._requeue_running()
+        while not self._closing and (job := self._take_next()):
             self._run(job)
 
-    def _put_back(self) -> None:
-        """What runs is queued again, unless somebody asked for its end."""
-        self._db.run(
+    def _requeue_running(self) -> None:
+        """Queue the running job again, or end it if it was cancelled."""
+        self._db.execute(
             "UPDATE jobs SET documents = 0, total = 0, items = 0, figures = 0, pages = 0, "
-            "failed = 0, rate = 0, seconds_left = NULL, ended = CASE cancel WHEN 1 THEN ? END, "
-            "state = CASE cancel WHEN 1 THEN 'cancelled' ELSE 'queued' END WHERE state = 'running'",
+            "failed = 0, items_per_second = 0, seconds_left = NULL, "
+            "ended = CASE is_cancelled WHEN 1 THEN ? END, "
+            "state = CASE is_cancelled WHEN 1 THEN 'cancelled' ELSE 'queued' END "
+            "WHERE state = 'running'",
             time.time(),
         )
 
-    def _next(self) -> Job | None:
+    def _take_next(self) -> Job | None:
         rows = self._db.rows(
             "UPDATE jobs SET state = 'running' WHERE id = "
             "(SELECT id FROM jobs WHERE state = 'queued' ORDER BY created LIMIT 1) RETURNING id"
@@ -192,39 +205,49 @@ class Jobs:
         return self.get(rows[0][0]) if rows else None
 
     def _run(self, job: Job) -> None:
-        def progress(state: Progress) -> None:
-            rows = self._db.rows(
-                "UPDATE jobs SET documents = ?, total = ?, items = ?, figures = ?, pages = ?, "
-                "failed = ?, rate = ?, seconds_left = ? WHERE id = ? RETURNING cancel",
-                state.documents,
-                state.total,
-                state.items,
-                state.pictures,
-                state.pages,
-                state.failed,
-                round(state.rate, 1),
-                None if state.left is None else round(state.left),
-                job.id,
-            )
-            if self._closing or rows[0][0]:
-                raise _Cancelled
+        def save_progress(progress: IndexProgress) -> None:
+            is_cancelled = self._save_progress(job, progress)
+            if self._closing or is_cancelled:
+                raise _Interrupted
 
         try:
             (report,) = self._index(
-                [job.path], corpus=job.corpus, retry_failed=bool(job.retry), progress=progress
+                [job.path],
+                corpus=job.corpus,
+                retry_failed=job.retry_failed,
+                progress=save_progress,
             )
-        except _Cancelled:
-            self._put_back()
+        except _Interrupted:
+            self._requeue_running()
         except UniragError as error:
             self._end(job, "failed", str(error).replace(str(job.path), job.corpus), None)
-        except Exception:  # noqa: BLE001 - the jobs behind it still have their turn
+        except Exception:  # noqa: BLE001 - the next jobs must still run
             _LOG.exception("index job %s", job.id)
-            self._end(job, "failed", "an error of the service; its log says more", None)
+            self._end(job, "failed", "an internal error of the service; see its log", None)
         else:
-            self._end(job, "partly" if report.dead else "done", "", report.to_json())
+            self._end(job, "partly" if report.dead_letters else "done", "", report.to_json())
 
-    def _end(self, job: Job, state: State, message: str, report: dict[str, Any] | None) -> None:
-        self._db.run(
+    def _save_progress(self, job: Job, progress: IndexProgress) -> bool:
+        """Store the progress of a job. Return whether the job was cancelled."""
+        left = progress.seconds_left
+        rows = self._db.rows(
+            "UPDATE jobs SET documents = ?, total = ?, items = ?, figures = ?, pages = ?, "
+            "failed = ?, items_per_second = ?, seconds_left = ? WHERE id = ? "
+            "RETURNING is_cancelled",
+            progress.documents,
+            progress.total,
+            progress.items,
+            progress.pictures,
+            progress.pages,
+            progress.failed,
+            round(progress.items_per_second, 1),
+            None if left is None else round(left),
+            job.id,
+        )
+        return bool(rows[0][0])
+
+    def _end(self, job: Job, state: JobState, message: str, report: dict[str, Any] | None) -> None:
+        self._db.execute(
             "UPDATE jobs SET state = ?, message = ?, report = ?, ended = ? WHERE id = ?",
             state,
             message,
@@ -233,16 +256,22 @@ class Jobs:
             job.id,
         )
 
-    def _jobs(self, tail: str, *values: object) -> list[Job]:
-        rows = self._db.rows(
-            "SELECT id, owner, corpus, path, state, message, report, created, ended, "  # noqa: S608
-            "documents, total, items, figures, pages, failed, rate, seconds_left, retry "
-            f"FROM jobs {tail}",
-            *values,
-        )
+    def _select(self, clauses: str, *values: object) -> list[Job]:
+        rows = self._db.rows(f"SELECT {_COLUMNS} FROM jobs {clauses}", *values)  # noqa: S608 - constants
         return [_job(row) for row in rows]
 
 
 def _job(row: tuple[Any, ...]) -> Job:
-    i, owner, corpus, path, state, message, report, *rest = row
-    return Job(i, owner, corpus, Path(path), state, message, report and json.loads(report), *rest)
+    job_id, owner, corpus, path, state, message, report, *progress, retry_failed = row
+    report = report and json.loads(report)
+    return Job(
+        job_id,
+        owner,
+        corpus,
+        Path(path),
+        state,
+        message,
+        report,
+        *progress,
+        retry_failed=bool(retry_failed),
+    )

@@ -1,7 +1,7 @@
-"""Items of whatever documents, gathered into batches, and written while the next are encoded.
+"""The second half of indexing: items are encoded in batches and written by a thread of its own.
 
-A folder of 20,000 pictures is 20,000 documents of one figure: batches that end with a document
-would hold one picture each.
+Batches span documents. A folder of 20,000 pictures is 20,000 documents with one figure each, so
+batches within a document would hold one picture.
 """
 
 from __future__ import annotations
@@ -20,127 +20,141 @@ from data.chunking import link
 from data.records import Item
 from retrieval.bm25 import Bm25
 from retrieval.store import Point, Vector, VectorStore, Where
-from unirag.workspace.catalog import Catalog, Stored, Trouble
+from unirag.workspace.catalog import Catalog, DocumentProblem, StoredDocument
 from unirag.workspace.embedding_cache import CachedEncoders
 
-__all__ = ["Labels", "Pending", "Window", "Writer", "searchable"]
+__all__ = ["EncodingBuffer", "IndexWriter", "LabelSource", "PendingDocument", "searchable_text"]
 
-_PICTURES = 32  # decoded pictures that wait, up to 8 MB each, and what is encoded at a time
-_TEXTS = 512  # items that wait for their words to be encoded
-_UPSERT = 512
-_WAITING = 2  # batches that wait to be written
-_TICK = 0.5  # seconds
+_PICTURE_BATCH = 32  # decoded pictures, up to 8 MB each
+_ITEM_BATCH = 512
+_UPSERT_BATCH = 512
+_WRITE_QUEUE = 2  # batches that wait for the writer
+_POLL_SECONDS = 0.5
 
 
 @dataclass
-class Pending:
-    """A document on its way. `known` where items of it may be in the store already."""
+class PendingDocument:
+    """A document between reading and storing.
+
+    `was_indexed` is true if the store may hold items of an earlier version. `is_read` becomes true
+    after the last item. `items` carry their labels. `picture_vectors` and `labels` are by picture
+    digest, `text_vectors` by item id.
+    """
 
     source: str
     fingerprint: str
     title: str
-    known: bool
-    items: list[Item] = field(default_factory=list)  # with their labels, as far as encoded
-    images: dict[str, Vector] = field(default_factory=dict)  # by digest
-    labels: dict[str, str] = field(default_factory=dict)  # by digest
-    texts: dict[str, Vector] = field(default_factory=dict)  # by item id
-    troubles: list[Trouble] = field(default_factory=list)
-    read: bool = False
+    was_indexed: bool
+    items: list[Item] = field(default_factory=list)
+    picture_vectors: dict[str, Vector] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    text_vectors: dict[str, Vector] = field(default_factory=dict)
+    problems: list[DocumentProblem] = field(default_factory=list)
+    is_read: bool = False
 
 
-class Labels(Protocol):
-    """Reads the words inside pictures, remembered by their digests (data/ocr.py)."""
+class LabelSource(Protocol):
+    """Reads the words inside pictures and remembers them by digest (`data/ocr.py`)."""
 
-    def labels(self, pictures: Mapping[str, Image.Image]) -> dict[str, str]: ...
+    def labels(self, pictures: Mapping[str, Image.Image], /) -> dict[str, str]:
+        """Return the words in each picture, by digest."""
+        ...
 
-    def known(self, digest: str) -> str | None:
-        """What was read before; None where nothing was."""
+    def known(self, digest: str, /) -> str | None:
+        """Return the words of a picture that was read before, else None."""
         ...
 
 
-class Window:
-    """Documents in the order in which they were opened, with items that wait to be encoded.
+class EncodingBuffer:
+    """Documents in the order in which they were opened, and their items until they are encoded.
 
     Without `ocr` no labels are read.
     """
 
-    def __init__(self, encoding: CachedEncoders, ocr: Labels | None) -> None:
-        self._encoding, self._ocr = encoding, ocr
-        self._documents: deque[Pending] = deque()
+    def __init__(self, encoders: CachedEncoders, ocr: LabelSource | None) -> None:
+        self._encoders, self._ocr = encoders, ocr
+        self._documents: deque[PendingDocument] = deque()
+        self._items: list[tuple[PendingDocument, Item]] = []
+        self._digests: list[tuple[PendingDocument, str]] = []  # pictures to encode, or cached ones
         self._pictures: dict[str, Image.Image] = {}
-        self._shown: list[tuple[Pending, str]] = []
-        self._items: list[tuple[Pending, Item]] = []
 
     @property
-    def full(self) -> bool:
-        return len(self._items) >= _TEXTS
+    def is_full(self) -> bool:
+        """Whether there are enough items for a batch."""
+        return len(self._items) >= _ITEM_BATCH
 
     @property
-    def whole(self) -> bool:
-        """Whether a document waits only to be encoded."""
-        return bool(self._documents) and self._documents[0].read
+    def has_read_document(self) -> bool:
+        """Whether the first document only waits to be encoded."""
+        return bool(self._documents) and self._documents[0].is_read
 
     @property
     def documents(self) -> int:
+        """The number of open documents."""
         return len(self._documents)
 
-    def open(self, document: Pending) -> None:
+    def open(self, document: PendingDocument) -> None:
+        """Add a document whose items follow."""
         self._documents.append(document)
 
-    def drop(self, document: Pending) -> None:
-        """It cannot be read to its end; what it gave is forgotten."""
+    def drop(self, document: PendingDocument) -> None:
+        """Remove a document that cannot be read to the end, with its items."""
         self._documents.remove(document)
-        self._shown = [pair for pair in self._shown if pair[0] is not document]
+        self._digests = [pair for pair in self._digests if pair[0] is not document]
         self._items = [pair for pair in self._items if pair[0] is not document]
 
-    def add(self, document: Pending, item: Item, picture: Image.Image | None) -> None:
+    def add(self, document: PendingDocument, item: Item, picture: Image.Image | None) -> None:
+        """Add an item. `picture` is None if the item has none or its vector is in the cache."""
         self._items.append((document, item))
         if not item.image:
             return
-        self._shown.append((document, item.image))
+        self._digests.append((document, item.image))
         if picture is not None:
             self._pictures.setdefault(item.image, picture)
-        if len(self._pictures) >= _PICTURES:
+        if len(self._pictures) >= _PICTURE_BATCH:
             self._encode_pictures()
 
-    def encode(self) -> list[Pending]:
-        """Encode all that wait; the documents that are whole now, in order, leave the window."""
+    def encode(self) -> list[PendingDocument]:
+        """Encode all items. Remove and return the documents that are complete, in order."""
         self._encode_pictures()
         items = [replace(item, labels=d.labels.get(item.image, "")) for d, item in self._items]
-        texts = [searchable(item) or item.title for item in items]
-        vectors = self._encoding.passages(texts) if texts else []
+        texts = [searchable_text(item) or item.title for item in items]
+        vectors = self._encoders.encode_passages(texts) if texts else []
         for (document, _), item, vector_D in zip(self._items, items, vectors, strict=True):
             document.items.append(item)
-            document.texts[item.id] = vector_D
+            document.text_vectors[item.id] = vector_D
         self._items.clear()
-        whole: list[Pending] = []
-        while self._documents and self._documents[0].read:
-            whole.append(self._documents.popleft())
-        return whole
+        complete: list[PendingDocument] = []
+        while self.has_read_document:
+            complete.append(self._documents.popleft())
+        return complete
 
     def _encode_pictures(self) -> None:
-        if not self._shown:
+        if not self._digests:
             return
-        known = {digest for _, digest in self._shown} - self._pictures.keys()
-        vectors = self._encoding.pictures(self._pictures) | self._encoding.known(known)
-        labels = self._labels(known)
-        for document, digest in self._shown:
-            document.images[digest] = vectors[digest]
+        cached = {digest for _, digest in self._digests} - self._pictures.keys()
+        vectors = self._encoders.encode_pictures(self._pictures)
+        vectors |= self._encoders.cached_pictures(cached)
+        labels = self._read_labels(cached)
+        for document, digest in self._digests:
+            document.picture_vectors[digest] = vectors[digest]
             document.labels[digest] = labels.get(digest, "")
         self._pictures.clear()
-        self._shown.clear()
+        self._digests.clear()
 
-    def _labels(self, known: Iterable[str]) -> dict[str, str]:
+    def _read_labels(self, cached: Iterable[str]) -> dict[str, str]:
         if self._ocr is None:
             return {}
-        return self._ocr.labels(self._pictures) | {d: self._ocr.known(d) or "" for d in known}
+        cached_labels = {digest: self._ocr.known(digest) or "" for digest in cached}
+        return self._ocr.labels(self._pictures) | cached_labels
 
 
-class Writer:
-    """Stores documents in a thread of its own. A document is `stored` once its items are.
+class IndexWriter:
+    """Writes documents to the store and the catalog in a thread of its own.
 
-    A context manager: it ends when what it was given is written, or raises what stopped it, as
-    `put` does too.
+    `on_stored` is called in that thread, with each document whose items are stored. A context
+    manager: its end waits until everything is written. An error of the thread is raised by `put`
+    and at the end.
     """
 
     def __init__(
@@ -149,88 +163,92 @@ class Writer:
         catalog: Catalog,
         bm25: Bm25,
         corpus: str,
-        stored: Callable[[Stored], None],
+        on_stored: Callable[[StoredDocument], None],
     ) -> None:
         self._store, self._catalog, self._bm25 = store, catalog, bm25
-        self._corpus, self._stored = corpus, stored
-        self._queue: queue.Queue[list[Pending] | None] = queue.Queue(_WAITING)
+        self._corpus, self._on_stored = corpus, on_stored
+        self._queue: queue.Queue[list[PendingDocument] | None] = queue.Queue(_WRITE_QUEUE)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="index-writer", daemon=True)
         self._thread.start()
 
-    def put(self, documents: list[Pending]) -> None:
-        self._hand(documents)
+    def put(self, documents: list[PendingDocument]) -> None:
+        """Queue encoded documents. Wait while the queue is full."""
+        self._enqueue(documents)
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> IndexWriter:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        with suppress(_Stopped):
-            self._hand(None)
+        with suppress(_WriterStopped):
+            self._enqueue(None)
         self._thread.join()
-        if self._error is not None and (error is None or isinstance(error, _Stopped)):
+        if self._error is not None and (error is None or isinstance(error, _WriterStopped)):
             raise self._error from None
 
-    def _hand(self, documents: list[Pending] | None) -> None:
+    def _enqueue(self, documents: list[PendingDocument] | None) -> None:
         while self._error is None:
             with suppress(queue.Full):
-                self._queue.put(documents, timeout=_TICK)
+                self._queue.put(documents, timeout=_POLL_SECONDS)
                 return
-        raise _Stopped
+        raise _WriterStopped
 
     def _work(self) -> None:
         try:
             while (documents := self._queue.get()) is not None:
                 self._write(documents)
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that gave it
+        except BaseException as error:  # noqa: BLE001 - raised again at the end of the context
             self._error = error
 
-    def _write(self, documents: Sequence[Pending]) -> None:
-        made = [(document, self._points(document)) for document in documents]
-        points = [point for _, some in made for point in some]
-        for start in range(0, len(points), _UPSERT):
-            self._store.upsert(points[start : start + _UPSERT])
-        for document, some in made:
-            if document.known:
-                self._delete_stale(document, {p.item.id for p in some})
-        rows = [self._row(document) for document in documents]
-        self._catalog.put_documents(self._corpus, rows)
-        for row in rows:
-            self._stored(row)
+    def _write(self, documents: Sequence[PendingDocument]) -> None:
+        points_of = [(document, self._points(document)) for document in documents]
+        points = [point for _, document_points in points_of for point in document_points]
+        for start in range(0, len(points), _UPSERT_BATCH):
+            self._store.upsert(points[start : start + _UPSERT_BATCH])
+        for document, document_points in points_of:
+            if document.was_indexed:
+                self._delete_stale_items(document, {point.item.id for point in document_points})
+        stored = [_stored_document(document) for document in documents]
+        self._catalog.save_documents(self._corpus, stored)
+        for stored_document in stored:
+            self._on_stored(stored_document)
 
-    def _delete_stale(self, document: Pending, ids: set[str]) -> None:
+    def _delete_stale_items(self, document: PendingDocument, current_ids: set[str]) -> None:
         where = Where(corpora=(self._corpus,), sources=(document.source,))
-        if self._store.count(where) > len(ids):
-            self._store.delete({i.id for i in self._store.scan(where)} - ids)
+        if self._store.count(where) > len(current_ids):
+            self._store.delete({item.id for item in self._store.scan(where)} - current_ids)
 
-    def _points(self, document: Pending) -> list[Point]:
+    def _points(self, document: PendingDocument) -> list[Point]:
         return [
             Point(
                 item,
-                document.images.get(item.image),
-                document.texts[item.id],
-                self._bm25.document(f"{' '.join(item.section)}\n{searchable(item) or item.title}"),
+                document.picture_vectors.get(item.image),
+                document.text_vectors[item.id],
+                self._bm25.encode_document(
+                    f"{' '.join(item.section)}\n{searchable_text(item) or item.title}"
+                ),
             )
             for item in link(document.items)
         ]
 
-    def _row(self, document: Pending) -> Stored:
-        figures = sum(1 for item in document.items if item.kind == "figure")
-        return Stored(
-            document.source,
-            document.fingerprint,
-            document.title,
-            figures,
-            len(document.items) - figures,
-            document.troubles,
-        )
+
+class _WriterStopped(Exception):
+    """The writer's thread has ended. Its own error is raised at the end of the context."""
 
 
-class _Stopped(Exception):
-    """The writer's thread has ended; why is raised where the context ends."""
+def _stored_document(document: PendingDocument) -> StoredDocument:
+    figures = sum(item.kind == "figure" for item in document.items)
+    return StoredDocument(
+        document.source,
+        document.fingerprint,
+        document.title,
+        figures,
+        len(document.items) - figures,
+        document.problems,
+    )
 
 
-def searchable(item: Item) -> str:
-    """The words under which an item is found: title, text, and the labels inside its picture."""
+def searchable_text(item: Item) -> str:
+    """Return the text that is encoded for an item: its title, text and picture labels."""
     title = "" if item.text.startswith(item.title) else item.title
     return "\n".join(part for part in (title, item.text, item.labels) if part)

@@ -1,4 +1,4 @@
-"""How far a run is, and what it did."""
+"""The progress of an index run, and the report at its end."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from unirag.workspace.catalog import Trouble
+from unirag.workspace.catalog import DocumentProblem
 
-__all__ = ["Progress", "Report"]
+__all__ = ["IndexProgress", "IndexReport"]
 
-_SETTLED = 5.0  # seconds until a rate says something
+_MIN_SECONDS = 5.0  # before that a rate says nothing about the rest
 
 
 @dataclass
-class Progress:
-    """Counts so far; a listener gets the same object after every document and batch.
+class IndexProgress:
+    """Counts of a run so far. A listener gets the same object after every document and batch.
 
-    `documents` of `total` are done with: stored, unchanged or `failed`. `total` grows where a
-    folder or an archive turns out to hold several. `items`, `pictures` and, where the format has
-    them, `pages` have been read; `source` was read last.
+    `documents` of `total` are finished: stored, unchanged or `failed`. `total` grows when a folder
+    or an archive turns out to hold several documents. `items`, `pictures` and `pages` have been
+    read; only some formats have pages. `source` is the document that was opened last. `started_at`
+    is a reading of the monotonic clock.
     """
 
     documents: int = 0
@@ -30,55 +31,58 @@ class Progress:
     pictures: int = 0
     pages: int = 0
     source: str = ""
-    began: float = field(default_factory=time.monotonic)
+    started_at: float = field(default_factory=time.monotonic)
 
     @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.began
+    def elapsed_seconds(self) -> float:
+        """Seconds since the start of the run."""
+        return time.monotonic() - self.started_at
 
     @property
-    def rate(self) -> float:
-        """Items per second."""
-        return self.items / max(self.seconds, 1e-3)
+    def items_per_second(self) -> float:
+        """Items read per second since the start of the run."""
+        return self.items / max(self.elapsed_seconds, 1e-3)
 
     @property
-    def left(self) -> float | None:
-        """Seconds until the end at the pace so far; None before anything can be said.
+    def seconds_left(self) -> float | None:
+        """Seconds until the end at the pace so far; None while there is too little to judge by.
 
-        What was unchanged took no time and says nothing of the rest.
+        Unchanged documents take no time, so they do not count towards the pace.
         """
-        done = self.documents - self.unchanged
-        if self.seconds < _SETTLED or done <= 0:
+        elapsed, read = self.elapsed_seconds, self.documents - self.unchanged
+        if elapsed < _MIN_SECONDS or read <= 0:
             return None
-        return self.seconds / done * (self.total - self.documents)
+        return elapsed / read * (self.total - self.documents)
 
 
 @dataclass
-class Report:
-    """What a run did. `troubles` lists what was left out; dead ones are whole documents."""
+class IndexReport:
+    """The result of a run over one corpus.
+
+    `new`, `changed`, `unchanged` and `removed` count documents. `missing` are the sources of
+    indexed documents that are no longer in the folder. `figures`, `passages` and `pages` count only
+    what this run read.
+    """
 
     corpus: str
     new: int = 0
     changed: int = 0
     unchanged: int = 0
     removed: int = 0
-    gone: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
     figures: int = 0
     passages: int = 0
     pages: int = 0
-    troubles: list[Trouble] = field(default_factory=list)
+    problems: list[DocumentProblem] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
-    def dead(self) -> list[Trouble]:
-        return [t for t in self.troubles if t.dead]
+    def dead_letters(self) -> list[DocumentProblem]:
+        """The documents that could not be read."""
+        return [problem for problem in self.problems if problem.is_dead_letter]
 
     def to_json(self) -> dict[str, Any]:
-        def rows(troubles: list[Trouble]) -> list[dict[str, str]]:
-            return [
-                {"source": t.source, "anchor": t.anchor, "message": t.message} for t in troubles
-            ]
-
+        """Return the report as JSON values, with dead letters apart from other problems."""
         items = self.figures + self.passages
         return {
             "corpus": self.corpus,
@@ -87,14 +91,18 @@ class Report:
                 "changed": self.changed,
                 "unchanged": self.unchanged,
                 "removed": self.removed,
-                "failed": len(self.dead),
+                "failed": len(self.dead_letters),
             },
-            "gone": self.gone,
+            "missing": self.missing,
             "figures": self.figures,
             "passages": self.passages,
             "pages": self.pages,
-            "dead_letters": rows(self.dead),
-            "problems": rows([t for t in self.troubles if not t.dead]),
+            "dead_letters": _rows(self.dead_letters),
+            "problems": _rows([p for p in self.problems if not p.is_dead_letter]),
             "seconds": round(self.seconds, 2),
             "items_per_second": round(items / max(self.seconds, 1e-3), 1),
         }
+
+
+def _rows(problems: list[DocumentProblem]) -> list[dict[str, str]]:
+    return [{"source": p.source, "anchor": p.anchor, "message": p.message} for p in problems]

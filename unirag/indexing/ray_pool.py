@@ -1,17 +1,17 @@
-"""Reading on a cluster: Ray Data hands tasks to workers and their events to the run.
+"""Document readers on a Ray cluster: Ray Data hands out tasks and returns their events.
 
-To the run (unirag/indexing/indexer.py) this is a pool of readers like the local one. What its workers
-encode lies in the home's caches before their events come, so the run finds every label and vector
-there, encodes nothing itself, and writes store and journal as it always does: the journal is the
-checkpoint of a cluster too. One stage does it all, for a decoded picture is 8 MB and its vector
-2 KB: pixels never leave the machine that decoded them.
+The indexer uses this pool like the readers of one machine. Workers send labels and vectors to the
+caches of the workspace before their events arrive. So the run finds every vector in its cache,
+encodes nothing itself, and writes store and catalog as in a local run; the catalog is the
+checkpoint of a cluster run too. Reading and encoding happen in one place, because a decoded picture
+has 8 MB and its vector 2 KB: pixels never leave the machine that decoded them.
 
-Ray Data restarts a worker that dies and gives its task to another, as often as it takes; how often
-a unit may kill its worker is counted here (`Keeper.begin`). A task is one row and one block of one
-task, so it is there whole or not at all.
+Ray Data restarts a worker that dies, and gives its task to another as often as necessary. The
+number of workers that a unit may kill is limited here (`WorkspaceKeeper.begin`). A task is one row,
+and its result one block, so it arrives complete or not at all.
 
-Every machine needs unirag, its models and the documents, each under the same path, and the run is
-started on one of them. Only this file knows Ray; nothing here imports it before a run.
+Every machine needs unirag, its models and the documents, each under the same path. The run starts
+on one of these machines. Only this file uses Ray, and imports it when a run starts.
 """
 
 from __future__ import annotations
@@ -38,74 +38,84 @@ from data.readers.scan import Unit
 from data.reading_events import DocumentStart, Event, Idle
 from data.reading_pool import ReaderPool
 from retrieval.store import Vector
-from unirag.indexing.indexer import Wanted
-from unirag.indexing.ray_worker import Models, Worker, share_out
+from unirag.indexing.indexer import ReadingPlan
+from unirag.indexing.ray_worker import ClusterWorker, ModelLoader, split_into_tasks
 from unirag.settings.cluster import ClusterSettings
 from unirag.workspace.embedding_cache import EmbeddingCache
 
 __all__ = ["RayPool", "WorkspaceFiles"]
 
-_LOST = 16  # deaths of workers without one task done: it is not the documents
-_TICK = 1.0  # seconds
-_PATIENCE = 10.0  # seconds for a cluster to answer
+_MAX_DEATHS = 16  # of workers in a row without one completed task: no document is the cause
+_POLL_SECONDS = 1.0
+_CONNECT_SECONDS = 10.0  # for a cluster to answer
 
 
 @dataclass(frozen=True)
 class WorkspaceFiles:
-    """Where the home keeps what workers make."""
+    """The files and the folder of the workspace that workers fill."""
 
-    vectors: Path
+    embeddings: Path
     labels: Path
     assets: Path
 
 
-class Keeper:
-    """The home's caches and pictures, for workers elsewhere; lives on the machine of the home."""
+class WorkspaceKeeper:
+    """Stores the results of workers in the workspace. Runs as a Ray actor on its machine."""
 
-    def __init__(self, home: WorkspaceFiles) -> None:
-        self._vectors, self._labels = EmbeddingCache(home.vectors), OcrCache(home.labels)
-        self._assets = Assets(home.assets)
-        self._begun: Counter[str] = Counter()
-        self._lost = 0
+    def __init__(self, files: WorkspaceFiles) -> None:
+        self._embeddings, self._labels = EmbeddingCache(files.embeddings), OcrCache(files.labels)
+        self._assets = Assets(files.assets)
+        self._unfinished: Counter[str] = Counter()
+        self._deaths = 0
 
-    def get_vectors(self, stamp: str, width: int, digests: list[str]) -> dict[str, Vector]:
-        return self._vectors.get(stamp, width, digests)
+    def get_vectors(self, encoder: str, width: int, digests: list[str]) -> dict[str, Vector]:
+        """Return vectors of the embedding cache."""
+        return self._embeddings.get(encoder, width, digests)
 
-    def put_vectors(self, stamp: str, vectors: dict[str, Vector]) -> None:
-        self._vectors.put(stamp, vectors)
+    def put_vectors(self, encoder: str, vectors: dict[str, Vector]) -> None:
+        """Store vectors in the embedding cache."""
+        self._embeddings.put(encoder, vectors)
 
     def get_label(self, digest: str, stamp: str) -> str | None:
+        """Return a label of the OCR cache."""
         return self._labels.get(digest, stamp)
 
     def put_label(self, digest: str, stamp: str, text: str) -> None:
+        """Store a label in the OCR cache."""
         self._labels.put(digest, stamp, text)
 
-    def keep(self, picture: bytes, thumbnail: bytes) -> None:
+    def store_picture(self, picture: bytes, thumbnail: bytes) -> None:
+        """Store a picture in the assets."""
         self._assets.take(picture, thumbnail)
 
     def begin(self, key: str) -> int:
-        before = self._begun[key]
-        self._begun[key] += 1
-        self._lost += before > 0
-        if self._lost >= _LOST:
+        """Record that a worker begins `key`. Return how often it was begun and never ended.
+
+        Raise `UniragError` if workers die whatever they do.
+        """
+        earlier = self._unfinished[key]
+        self._unfinished[key] += 1
+        self._deaths += earlier > 0
+        if self._deaths >= _MAX_DEATHS:
             raise UniragError(
-                f"{_LOST} workers of the Ray cluster died and none did its task, perhaps for want "
-                "of memory; give each more (cluster.cpus), or see Ray's logs"
+                f"{_MAX_DEATHS} workers of the Ray cluster died and none completed its task, "
+                "perhaps for want of memory; give each more (cluster.cpus), or see Ray's logs"
             )
-        return before
+        return earlier
 
     def end(self, key: str) -> None:
-        del self._begun[key]
-        self._lost = 0
+        """Record that `key` was completed."""
+        del self._unfinished[key]
+        self._deaths = 0
 
 
-class _Asked:
-    """Calls of a `Keeper`, waited for; its errors are those of the method."""
+class _RemoteCalls:
+    """Calls methods of a `WorkspaceKeeper`, waits for them and raises their errors."""
 
     def __init__(self, keeper: Any) -> None:
         self._keeper = keeper
 
-    def _ask(self, method: str, *values: Any) -> Any:
+    def _call(self, method: str, *values: Any) -> Any:
         import ray
 
         try:
@@ -114,52 +124,68 @@ class _Asked:
             raise error.cause from None
 
 
-class _Vectors(_Asked):
-    def get(self, stamp: str, width: int, digests: Iterable[str]) -> dict[str, Vector]:
-        found: dict[str, Vector] = self._ask("get_vectors", stamp, width, list(digests))
-        return found
+class _RemoteEmbeddings(_RemoteCalls):
+    """An `EmbeddingStore` on the machine of the workspace."""
 
-    def put(self, stamp: str, vectors: Mapping[str, Vector]) -> None:
-        self._ask("put_vectors", stamp, dict(vectors))
+    def get(self, encoder: str, width: int, digests: Iterable[str]) -> dict[str, Vector]:
+        vectors: dict[str, Vector] = self._call("get_vectors", encoder, width, list(digests))
+        return vectors
 
-    def trim(self, stamps: Sequence[str], most: int) -> None:
-        raise NotImplementedError("the run trims its own cache")
+    def put(self, encoder: str, vectors: Mapping[str, Vector]) -> None:
+        self._call("put_vectors", encoder, dict(vectors))
+
+    def trim(self, encoders: Sequence[str], max_vectors: int) -> None:
+        raise NotImplementedError("only the run itself trims its cache")
 
 
-class _Labels(_Asked):
+class _RemoteLabels(_RemoteCalls):
+    """A `LabelCache` on the machine of the workspace."""
+
     def get(self, digest: str, stamp: str) -> str | None:
-        text: str | None = self._ask("get_label", digest, stamp)
+        text: str | None = self._call("get_label", digest, stamp)
         return text
 
     def put(self, digest: str, stamp: str, text: str) -> None:
-        self._ask("put_label", digest, stamp, text)
+        self._call("put_label", digest, stamp, text)
 
 
-class _Home(_Asked):
+class _RemoteWorkspace(_RemoteCalls):
+    """A `WorkspaceLink` through a keeper."""
+
     def __init__(self, keeper: Any) -> None:
         super().__init__(keeper)
-        self.vectors, self.labels = _Vectors(keeper), _Labels(keeper)
+        self.embeddings, self.labels = _RemoteEmbeddings(keeper), _RemoteLabels(keeper)
 
-    def keep(self, picture: bytes, thumbnail: bytes) -> None:
-        self._ask("keep", picture, thumbnail)
+    def store_picture(self, picture: bytes, thumbnail: bytes) -> None:
+        self._call("store_picture", picture, thumbnail)
 
     def begin(self, key: str) -> int:
-        before: int = self._ask("begin", key)
-        return before
+        earlier: int = self._call("begin", key)
+        return earlier
 
     def end(self, key: str) -> None:
-        self._ask("end", key)
+        self._call("end", key)
 
 
-class _Actor:
-    """A worker as Ray Data calls it. An error is an outcome: raised, it would be tried again."""
+class _RayActor:
+    """A worker in the form that Ray Data calls.
 
-    def __init__(self, keeper: Any, models: Models, readers: Any, corpus: str, wanted: Any) -> None:
-        self._given = (_Home(keeper), models, readers, corpus, wanted)
+    It returns errors as outcomes, because Ray Data would repeat a task that raises one.
+    """
+
+    def __init__(
+        self,
+        keeper: Any,
+        load_models: ModelLoader,
+        new_readers: Any,
+        corpus: str,
+        plan: ReadingPlan,
+    ) -> None:
+        self._arguments = (_RemoteWorkspace(keeper), load_models, new_readers, corpus, plan)
 
     @cached_property
-    def _worker(self) -> Worker:
-        worker = Worker(*self._given)
+    def _worker(self) -> ClusterWorker:
+        worker = ClusterWorker(*self._arguments)
         atexit.register(worker.close)
         return worker
 
@@ -169,33 +195,33 @@ class _Actor:
             outcome: Any = self._worker.do(int(number), pickle.loads(task))  # noqa: S301 - our own
         except UniragError as error:
             outcome = type(error)(f"on the worker {socket.gethostname()}: {error}")
-        except Exception as error:  # noqa: BLE001 - raised again where the run is
+        except Exception as error:  # noqa: BLE001 - raised again by the run
             outcome = UniragError(f"on the worker {socket.gethostname()}: {error!r}")
         return {"outcome": [pickle.dumps(outcome)]}
 
 
 class RayPool:
-    """A pool of readers on a Ray cluster that label and encode too.
+    """Document readers on a Ray cluster, which read labels and encode too. A context manager.
 
-    A context manager. Starts or joins Ray unless this process has it already. `models` and
-    `readers` go to the workers. Raises `Missing` without Ray and `UniragError` where workers cannot
-    go on.
+    Starts or joins Ray unless this process has done so. `load_models` and `new_readers` are sent to
+    the workers. Raises `Missing` if Ray is not installed, `BadSetting` if there is no such cluster
+    and `UniragError` if the workers cannot continue.
     """
 
     def __init__(
         self,
         settings: ClusterSettings,
-        home: WorkspaceFiles,
-        models: Models,
-        readers: Callable[[Path], ReaderPool],
+        files: WorkspaceFiles,
+        load_models: ModelLoader,
+        new_readers: Callable[[Path], ReaderPool],
     ) -> None:
-        self._settings, self._home, self._models = settings, home, models
-        self._readers = readers
+        self._settings, self._files = settings, files
+        self._load_models, self._new_readers = load_models, new_readers
         self._closed = threading.Event()
-        self._started = False
+        self._started_ray = False
 
     def __enter__(self) -> RayPool:
-        # else the thread that waits for rows starts Ray anew where a run is broken off
+        # otherwise the thread that waits for rows would restart Ray after an interrupted run
         os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
         try:
             import ray
@@ -205,35 +231,31 @@ class RayPool:
                 "--engine ray needs the extra `ray`; run: pip install 'unirag[ray]'"
             ) from None
         if not ray.is_initialized():
-            self._started = True
+            self._started_ray = True
             address = self._settings.address
             try:
-                _knock(address)
+                _check_reachable(address)
                 ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
             except (OSError, ValueError, RuntimeError) as error:
                 raise BadSetting(
                     f"setting cluster.address: no Ray cluster at {address or 'RAY_ADDRESS'!r} "
-                    f"({error}); expected such as 10.0.0.1:6379, which `ray start --head` names"
+                    f"({error}); expected an address such as 10.0.0.1:6379, which "
+                    "`ray start --head` prints"
                 ) from None
-        self._keeper: Any = (
-            ray.remote(Keeper)
-            .options(
-                num_cpus=0,
-                max_restarts=-1,
-                max_task_retries=-1,
-                scheduling_strategy=ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-                    ray.get_runtime_context().get_node_id(), soft=False
-                ),
-            )
-            .remote(self._home)
+        this_node = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
         )
+        keeper = ray.remote(WorkspaceKeeper).options(
+            num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=this_node
+        )
+        self._keeper: Any = keeper.remote(self._files)
         return self
 
     def __exit__(self, *error: object) -> None:
         import ray
 
         self._closed.set()
-        if self._started:
+        if self._started_ray:
             ray.shutdown()
         else:
             ray.kill(self._keeper)
@@ -242,25 +264,29 @@ class RayPool:
         self,
         units: Sequence[Unit],
         corpus: str,
-        wanted: Callable[[DocumentStart], bool],
-        lacking: Callable[[str], bool],
+        select: Callable[[DocumentStart], bool],
+        decode_again: Callable[[str], bool],
     ) -> Iterator[Event]:
-        """Task by task, in the order in which they are done.
+        """Yield the events of each task, in the order in which tasks are completed.
 
-        `wanted` goes to the workers. `lacking` is not asked, for they keep no picture: each is
-        decoded, and encoded only where the home lacks its vector.
+        `select` must be a `ReadingPlan`; it is sent to the workers. `decode_again` is ignored:
+        workers store no pictures, so they decode each one, and encode it unless the workspace has
+        its vector.
         """
-        assert isinstance(wanted, Wanted)
+        assert isinstance(select, ReadingPlan)
         if not units:
             return
-        rows: queue.Queue[Any] = queue.Queue(1)  # so Ray Data, and in turn its workers, wait for us
+        outcomes: queue.Queue[Any] = queue.Queue(1)  # makes Ray Data and its workers wait for us
         reading = threading.Thread(
-            target=self._fill, args=(rows, units, corpus, wanted), name="ray-data", daemon=True
+            target=self._collect,
+            args=(outcomes, units, corpus, select),
+            name="ray-data",
+            daemon=True,
         )
         reading.start()
         while True:
             try:
-                outcome = rows.get(timeout=_TICK)
+                outcome = outcomes.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 yield Idle()
                 continue
@@ -270,74 +296,81 @@ class RayPool:
                 raise outcome
             yield from outcome
 
-    def _fill(
-        self, rows: queue.Queue[Any], units: Sequence[Unit], corpus: str, wanted: Wanted
+    def _collect(
+        self, outcomes: queue.Queue[Any], units: Sequence[Unit], corpus: str, plan: ReadingPlan
     ) -> None:
+        """Put the events of each task into the queue, then None or the error that ended it all."""
         import ray
 
         def put(outcome: Any) -> None:
             while not self._closed.is_set():
                 with suppress(queue.Full):
-                    return rows.put(outcome, timeout=_TICK)
-            raise _Closed
+                    return outcomes.put(outcome, timeout=_POLL_SECONDS)
+            raise _PoolClosed
 
         try:
-            for row in self._dataset(units, corpus, wanted).iter_rows():
-                put(pickle.loads(row["outcome"]))  # noqa: S301 - our own worker's
+            for row in self._dataset(units, corpus, plan).iter_rows():
+                put(pickle.loads(row["outcome"]))  # noqa: S301 - from our own worker
             put(None)
-        except _Closed:
+        except _PoolClosed:
             return
         except ray.exceptions.RayError as error:
-            with suppress(_Closed):
+            with suppress(_PoolClosed):
                 put(UniragError(f"the Ray cluster failed: {error}; see Ray's logs"))
-        except Exception as error:  # noqa: BLE001 - raised again where the events are taken
-            with suppress(_Closed):
+        except Exception as error:  # noqa: BLE001 - raised again by `read`
+            with suppress(_PoolClosed):
                 put(error)
 
-    def _dataset(self, units: Sequence[Unit], corpus: str, wanted: Wanted) -> Any:
+    def _dataset(self, units: Sequence[Unit], corpus: str, plan: ReadingPlan) -> Any:
         import ray
 
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        context.target_max_block_size = None  # what a task gives is one block, however large
-        workers = self._settings.workers or self._room()
-        tasks = share_out(units, workers)
+        context.target_max_block_size = None  # the outcome of a task is one block, however large
+        workers = self._settings.workers or self._max_workers()
+        tasks = split_into_tasks(units, workers)
         rows = [{"number": n, "task": pickle.dumps(task)} for n, task in enumerate(tasks)]
         return ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            _Actor,
+            _RayActor,
             batch_size=1,
             batch_format="numpy",
             compute=ray.data.ActorPoolStrategy(size=min(workers, len(rows))),
             num_cpus=self._settings.cpus,
             num_gpus=self._settings.gpus or None,
-            fn_constructor_args=(self._keeper, self._models, self._readers, corpus, wanted),
+            fn_constructor_args=(
+                self._keeper,
+                self._load_models,
+                self._new_readers,
+                corpus,
+                plan,
+            ),
         )
 
-    def _room(self) -> int:
-        """How many workers the cluster has room for now."""
+    def _max_workers(self) -> int:
+        """Return how many workers fit on the cluster now. Raise `BadSetting` if none does."""
         import ray
 
-        there, asked = ray.cluster_resources(), self._settings
-        room = there.get("CPU", 0) / asked.cpus
-        if asked.gpus:
-            room = min(room, there.get("GPU", 0) / asked.gpus)
-        if room < 1:
+        resources, settings = ray.cluster_resources(), self._settings
+        workers = resources.get("CPU", 0) / settings.cpus
+        if settings.gpus:
+            workers = min(workers, resources.get("GPU", 0) / settings.gpus)
+        if workers < 1:
             raise BadSetting(
-                f"a worker takes {asked.cpus:g} CPUs and {asked.gpus:g} GPUs, and the Ray cluster "
-                f"has {there.get('CPU', 0):g} and {there.get('GPU', 0):g}; lower cluster.cpus or "
-                "cluster.gpus, or wait for its machines"
+                f"a worker takes {settings.cpus:g} CPUs and {settings.gpus:g} GPUs, and the Ray "
+                f"cluster has {resources.get('CPU', 0):g} and {resources.get('GPU', 0):g}; lower "
+                "cluster.cpus or cluster.gpus, or wait for its machines"
             )
-        return int(room)
+        return int(workers)
 
 
-def _knock(address: str | None) -> None:
-    """Raises `OSError` where nothing listens at HOST:PORT; Ray itself would try for two minutes."""
+def _check_reachable(address: str | None) -> None:
+    """Raise `OSError` if nothing listens at HOST:PORT. Ray itself would try for two minutes."""
     host, colon, port = (address or "").rpartition(":")
     if colon and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=_PATIENCE).close()
+        socket.create_connection((host, int(port)), timeout=_CONNECT_SECONDS).close()
 
 
-class _Closed(Exception):
+class _PoolClosed(Exception):
     """The pool is being closed."""

@@ -1,8 +1,8 @@
-"""What one worker of a cluster does: it reads, decodes and encodes, with the code of a local run.
+"""The work of one process on a Ray cluster: read, decode and encode, with the code of a local run.
 
-A worker keeps nothing. Labels, vectors and pictures go to the home from which the run was started,
-as soon as they are made; what is left of a unit is a list of events, words only, which is handed
-over whole. A worker that dies loses what it was reading, and nothing that was read or encoded.
+A worker stores nothing on its machine. It sends labels, vectors and pictures to the workspace of
+the run as soon as it has them. The rest of a task is a list of events without pixels, returned in
+one piece. A worker that dies loses only the document it was reading.
 """
 
 from __future__ import annotations
@@ -29,98 +29,108 @@ from data.reading_events import (
     UnitFailed,
 )
 from data.reading_pool import ReaderPool
-from unirag.indexing.indexer import Wanted
-from unirag.indexing.pipeline import Labels, Pending, Window
+from unirag.indexing.indexer import ReadingPlan
+from unirag.indexing.pipeline import EncodingBuffer, LabelSource, PendingDocument
 from unirag.workspace.embedding_cache import CachedEncoders, EmbeddingStore
 
-__all__ = ["HomeLink", "Models", "Task", "Worker", "share_out"]
+__all__ = ["ClusterWorker", "ModelLoader", "ReadingTask", "WorkspaceLink", "split_into_tasks"]
 
-_UNITS = 64  # units of a task at most, so that a batch to encode fills
-_TURNS = 4  # tasks for each worker at least, where there are units enough
-_BYTES = 16_000_000  # of files, about; a file that is larger is a task of its own
-_TRIES = 2  # times that a unit is read alone after a worker died of it or of one beside it
+_MAX_UNITS = 64  # in a task: enough to fill an encoding batch
+_TASKS_PER_WORKER = 4  # at least, if there are enough units
+_TASK_BYTES = 16_000_000  # of files in a task; a larger file is a task of its own
+_MAX_RETRIES = 2  # readings of a unit on its own after a worker died with it
 
-Models = Callable[[EmbeddingStore, LabelCache], tuple[CachedEncoders, Labels | None]]
+ModelLoader = Callable[[EmbeddingStore, LabelCache], tuple[CachedEncoders, LabelSource | None]]
 
 
 @dataclass(frozen=True)
-class Task:
-    """Units that one worker takes at once, or one `share` (number, of) of a unit with many."""
+class ReadingTask:
+    """Units for one worker. `share` (number, count) selects a part of a container."""
 
     units: tuple[Unit, ...]
     share: tuple[int, int] = (0, 1)
 
 
-def share_out(units: Sequence[Unit], workers: int) -> list[Task]:
-    """Tasks of a few units each, and of a unit with many documents a share for each worker."""
-    tasks: list[Task] = []
-    some: list[Unit] = []
-    size = 0
-    most = min(_UNITS, 1 + len(units) // (_TURNS * workers))
+def split_into_tasks(units: Sequence[Unit], workers: int) -> list[ReadingTask]:
+    """Group small units into tasks, and split folders and archives into one share per worker."""
+    tasks: list[ReadingTask] = []
+    group: list[Unit] = []
+    group_bytes = 0
+    max_units = min(_MAX_UNITS, 1 + len(units) // (_TASKS_PER_WORKER * workers))
     for unit in units:
-        own = _bytes(unit)
-        if unit.many:
-            # to look into an archive is to unpack it: that has to be worth it
-            of = workers if unit.path.is_dir() else min(workers, 1 + own // _BYTES)
-            tasks += [Task((unit,), (number, of)) for number in range(of)]
+        unit_bytes = _file_bytes(unit)
+        if unit.is_container:
+            # each share unpacks the whole archive, so small archives are not split
+            is_folder = unit.path.is_dir()
+            shares = workers if is_folder else min(workers, 1 + unit_bytes // _TASK_BYTES)
+            tasks += [ReadingTask((unit,), (number, shares)) for number in range(shares)]
             continue
-        if some and (len(some) == most or size + own > _BYTES):
-            tasks.append(Task(tuple(some)))
-            some, size = [], 0
-        some.append(unit)
-        size += own
-    if some:
-        tasks.append(Task(tuple(some)))
+        if group and (len(group) == max_units or group_bytes + unit_bytes > _TASK_BYTES):
+            tasks.append(ReadingTask(tuple(group)))
+            group, group_bytes = [], 0
+        group.append(unit)
+        group_bytes += unit_bytes
+    if group:
+        tasks.append(ReadingTask(tuple(group)))
     return tasks
 
 
-def _bytes(unit: Unit) -> int:
+def _file_bytes(unit: Unit) -> int:
     try:
         return unit.path.stat().st_size
-    except OSError:  # its reader says so
+    except OSError:  # the reader reports it
         return 0
 
 
-class HomeLink(Protocol):
-    """The home, from afar."""
+class WorkspaceLink(Protocol):
+    """The workspace of the run, as a worker on another machine reaches it."""
 
     @property
-    def vectors(self) -> EmbeddingStore: ...
-
-    @property
-    def labels(self) -> LabelCache: ...
-
-    def keep(self, picture: bytes, thumbnail: bytes) -> None: ...
-
-    def begin(self, key: str) -> int:
-        """How often `key` was begun before without coming to its end."""
+    def embeddings(self) -> EmbeddingStore:
+        """The embedding cache."""
         ...
 
-    def end(self, key: str) -> None: ...
+    @property
+    def labels(self) -> LabelCache:
+        """The OCR cache."""
+        ...
+
+    def store_picture(self, picture: bytes, thumbnail: bytes) -> None:
+        """Store a picture in the assets."""
+        ...
+
+    def begin(self, key: str) -> int:
+        """Record that a worker begins `key`. Return how often it was begun and never ended."""
+        ...
+
+    def end(self, key: str) -> None:
+        """Record that `key` was completed."""
+        ...
 
 
-class Worker:
-    """Takes tasks one after the other; `models` are loaded with the first one.
+class ClusterWorker:
+    """Does reading tasks one after the other. Models are loaded with the first task.
 
-    `readers` makes a pool that keeps pictures in the folder it is given.
+    `new_readers` makes a reader pool that stores pictures in the given folder.
     """
 
     def __init__(
         self,
-        home: HomeLink,
-        models: Models,
-        readers: Callable[[Path], ReaderPool],
+        workspace: WorkspaceLink,
+        load_models: ModelLoader,
+        new_readers: Callable[[Path], ReaderPool],
         corpus: str,
-        wanted: Wanted,
+        plan: ReadingPlan,
     ) -> None:
-        self._home, self._make, self._readers = home, models, readers
-        self._corpus, self._wanted = corpus, wanted
+        self._workspace, self._load_models = workspace, load_models
+        self._new_readers = new_readers
+        self._corpus, self._plan = corpus, plan
 
-    def do(self, number: int, task: Task) -> list[Event]:
-        """All that comes of a task. What ends a local run is raised here too.
+    def do(self, number: int, task: ReadingTask) -> list[Event]:
+        """Return the events of a task. Errors that end a local run are raised here too.
 
-        A task that a worker died of is read unit by unit, so that the next death tells which unit
-        it was; that one has failed in the end.
+        After a worker died with this task, its units are read one by one, so that the next death
+        shows which unit causes it. That unit fails in the end.
         """
         root = task.units[0].root
         if not root.exists():
@@ -130,77 +140,87 @@ class Worker:
             )
         key = f"task {number}"
         try:
-            if not self._home.begin(key):
+            if not self._workspace.begin(key):
                 events = list(self._read(task.units, task.share))
             else:
-                events = [e for unit in task.units for e in self._alone(key, unit, task.share)]
+                events = [
+                    event
+                    for unit in task.units
+                    for event in self._read_alone(key, unit, task.share)
+                ]
         except BaseException:
-            self.close()  # its processes may be in the middle of something
+            self.close()  # its reader processes may be in the middle of something
             raise
-        self._home.end(key)
-        for folder in self._scratch.iterdir():
+        self._workspace.end(key)
+        for folder in self._pictures_folder.iterdir():
             shutil.rmtree(folder)
         return events
 
     def close(self) -> None:
-        """End the processes that read; `do` would start others."""
-        if "_pool" in self.__dict__:
-            self._pool.close()
-            shutil.rmtree(self._scratch)
-            del self._pool, self._scratch
+        """End the reader processes. The next task would start new ones."""
+        if "_readers" in self.__dict__:
+            self._readers.close()
+            shutil.rmtree(self._pictures_folder)
+            del self._readers, self._pictures_folder
 
-    def _alone(self, task: str, unit: Unit, share: tuple[int, int]) -> Iterator[Event]:
-        key = f"{task}: {unit.source}"
-        if self._home.begin(key) >= _TRIES:
+    def _read_alone(self, task_key: str, unit: Unit, share: tuple[int, int]) -> Iterator[Event]:
+        key = f"{task_key}: {unit.source}"
+        if self._workspace.begin(key) >= _MAX_RETRIES:
             yield UnitFailed(
                 unit,
-                f"{1 + _TRIES} workers died while they read it, perhaps for want of memory; index "
-                "it with --engine local --retry-failed",
+                f"{1 + _MAX_RETRIES} workers died while they read it, perhaps for want of memory; "
+                "index it with --engine local --retry-failed",
             )
         else:
             yield from self._read([unit], share)
-        self._home.end(key)
+        self._workspace.end(key)
 
     def _read(self, units: Sequence[Unit], share: tuple[int, int]) -> Iterator[Event]:
-        (encoding, ocr), pool, assets = self._models, self._pool, Assets(self._scratch)
-        window = Window(encoding, ocr)
-        document: Pending | None = None
-        sent: set[str] = set()
-        # a worker keeps no picture, so all are decoded, whether or not they were met before
-        for event in pool.read(units, self._corpus, self._wanted, lambda _: True, share):
+        (encoders, ocr), readers, assets = (
+            self._models,
+            self._readers,
+            Assets(self._pictures_folder),
+        )
+        buffer = EncodingBuffer(encoders, ocr)
+        document: PendingDocument | None = None
+        sent_pictures: set[str] = set()
+        # a worker stores no pictures, so each picture must be decoded
+        for event in readers.read(units, self._corpus, self._plan, lambda _: True, share):
             match event:
                 case Idle():
                     continue
-                case Count() if share[0]:  # the first share tells it
+                case Count() if share[0]:  # only the first share reports the number of documents
                     continue
-                case DocumentStart(wanted=True):
-                    document = Pending(event.source, event.fingerprint, event.title, False)
-                    window.open(document)
+                case DocumentStart(selected=True):
+                    document = PendingDocument(
+                        event.source, event.fingerprint, event.title, was_indexed=False
+                    )
+                    buffer.open(document)
                 case DocumentEnd():
                     assert document is not None
-                    document.read = True
+                    document.is_read = True
                     if event.reason is not None:
-                        window.drop(document)
+                        buffer.drop(document)
                 case ItemRead(item, picture):
                     assert document is not None
-                    if picture is not None and item.image not in sent:
-                        self._home.keep(*assets.copy(item.image))
-                        sent.add(item.image)
-                    window.add(document, item, picture)
+                    if picture is not None and item.image not in sent_pictures:
+                        self._workspace.store_picture(*assets.copy(item.image))
+                        sent_pictures.add(item.image)
+                    buffer.add(document, item, picture)
                     event = ItemRead(item, None)
             yield event
-            if window.full:
-                window.encode()
-        window.encode()
+            if buffer.is_full:
+                buffer.encode()
+        buffer.encode()
 
     @cached_property
-    def _scratch(self) -> Path:
+    def _pictures_folder(self) -> Path:
         return Path(tempfile.mkdtemp(prefix="unirag-worker-"))
 
     @cached_property
-    def _pool(self) -> ReaderPool:
-        return self._readers(self._scratch)
+    def _readers(self) -> ReaderPool:
+        return self._new_readers(self._pictures_folder)
 
     @cached_property
-    def _models(self) -> tuple[CachedEncoders, Labels | None]:
-        return self._make(self._home.vectors, self._home.labels)
+    def _models(self) -> tuple[CachedEncoders, LabelSource | None]:
+        return self._load_models(self._workspace.embeddings, self._workspace.labels)

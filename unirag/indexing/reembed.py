@@ -1,7 +1,7 @@
-"""CachedEncoders anew what is stored, after a change of the encoder, without the books.
+"""Re-embedding: encode the stored items again after a change of the encoder, without their files.
 
-Words are in the items, pictures in the asset folder; what the new encoder has encoded already is in
-the cache of vectors, so that a run after a kill encodes only the rest.
+Texts come from the items and pictures from the assets. After a kill, vectors that the new encoder
+has made are in the embedding cache, so the next run encodes only the rest.
 """
 
 from __future__ import annotations
@@ -18,29 +18,34 @@ from data.errors import BadInput
 from data.pictures import Assets, open_picture
 from data.records import Item
 from retrieval.store import Point, Vector, VectorStore
-from unirag.indexing.pipeline import searchable
+from unirag.indexing.pipeline import searchable_text
 from unirag.workspace.embedding_cache import CachedEncoders
 
-__all__ = ["Reembedded", "reembed"]
+__all__ = ["ReembedReport", "reembed"]
 
-_ITEMS = 500  # in a batch
-_PICTURES = 32  # decoded pictures at a time, up to 200 MB each in the worst case
+_ITEM_BATCH = 500
+_PICTURE_BATCH = 32  # decoded pictures, up to 200 MB each in the worst case
 
 
 @dataclass
-class Reembedded:
-    """What a run did. `lacking` are figures that are found by their words only from now on."""
+class ReembedReport:
+    """The result of a run.
+
+    `missing_pictures` pairs each figure without a usable picture with the reason. From now on only
+    its words can find it.
+    """
 
     items: int = 0
-    lacking: list[tuple[Item, str]] = field(default_factory=list)
+    missing_pictures: list[tuple[Item, str]] = field(default_factory=list)
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
         return {
             "items": self.items,
-            "lacking": [
-                {"id": i.id, "corpus": i.corpus, "source": i.source, "reason": why}
-                for i, why in self.lacking
+            "missing_pictures": [
+                {"id": item.id, "corpus": item.corpus, "source": item.source, "reason": reason}
+                for item, reason in self.missing_pictures
             ],
             "seconds": round(self.seconds, 2),
         }
@@ -49,54 +54,63 @@ class Reembedded:
 def reembed(
     old: VectorStore,
     new: VectorStore,
-    encoding: CachedEncoders,
+    encoders: CachedEncoders,
     assets: Assets,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> Reembedded:
-    """Fill `new` with the items of `old`, encoded anew; `old` stays as it is.
+) -> ReembedReport:
+    """Encode the items of `old` again and store them in `new`; `old` does not change.
 
-    `progress` is told how many items of how many are done. A figure whose picture is gone or
-    broken keeps its words, and is listed: to stop would keep the others from the new encoder.
+    `progress` is called with the number of finished items and of all items. A figure whose picture
+    is missing or broken keeps its words and is reported: an error would keep all other items from
+    the new encoder.
     """
-    report, total = Reembedded(), old.count()
-    began = time.monotonic()
-    points = old.points()
-    while batch := list(islice(points, _ITEMS)):
-        new.upsert(list(_encoded(batch, encoding, assets, report)))
+    report, total = ReembedReport(), old.count()
+    started_at = time.monotonic()
+    points = old.scan_points()
+    while batch := list(islice(points, _ITEM_BATCH)):
+        new.upsert(list(_encoded(batch, encoders, assets, report)))
         report.items += len(batch)
         progress(report.items, total)
     new.flush()
-    report.seconds = time.monotonic() - began
+    report.seconds = time.monotonic() - started_at
     return report
 
 
 def _encoded(
-    batch: Sequence[Point], encoding: CachedEncoders, assets: Assets, report: Reembedded
+    batch: Sequence[Point], encoders: CachedEncoders, assets: Assets, report: ReembedReport
 ) -> Iterator[Point]:
-    images, broken = _pictures({p.item.image for p in batch} - {""}, encoding, assets)
-    texts = encoding.passages([searchable(p.item) or p.item.title for p in batch])
-    for point, text_D in zip(batch, texts, strict=True):
-        if point.item.image in broken:
-            report.lacking.append((point.item, broken[point.item.image]))
-        # the words are those of before, and so is what BM25 makes of them
-        yield Point(point.item, images.get(point.item.image), text_D, point.bm25)
+    digests = {point.item.image for point in batch} - {""}
+    vectors, errors = _picture_vectors(digests, encoders, assets)
+    texts = [searchable_text(point.item) or point.item.title for point in batch]
+    for point, text_D in zip(batch, encoders.encode_passages(texts), strict=True):
+        digest = point.item.image
+        if digest in errors:
+            report.missing_pictures.append((point.item, errors[digest]))
+        # BM25 vectors do not depend on an encoder
+        yield Point(point.item, vectors.get(digest), text_D, point.bm25)
 
 
-def _pictures(
-    digests: set[str], encoding: CachedEncoders, assets: Assets
+def _picture_vectors(
+    digests: set[str], encoders: CachedEncoders, assets: Assets
 ) -> tuple[dict[str, Vector], dict[str, str]]:
-    """The vector of each picture, or why it has none."""
-    found, broken = encoding.known(digests), {}
-    new = iter(sorted(digests - found.keys()))
-    while some := list(islice(new, _PICTURES)):
+    """Return the vectors of the pictures and the errors of the others, by digest."""
+    vectors = encoders.cached_pictures(digests)
+    errors: dict[str, str] = {}
+    remaining = iter(sorted(digests - vectors.keys()))
+    while batch := list(islice(remaining, _PICTURE_BATCH)):
         pictures: dict[str, Image.Image] = {}
-        for digest in some:
+        for digest in batch:
             try:
-                if (path := assets.path(digest)) is None:
-                    raise BadInput(f"picture {digest} is not in {assets.root}")
-                pictures[digest] = open_picture(path)
+                pictures[digest] = _open_asset(assets, digest)
             except BadInput as error:
-                broken[digest] = str(error)
+                errors[digest] = str(error)
         if pictures:
-            found |= encoding.pictures(pictures)
-    return found, broken
+            vectors |= encoders.encode_pictures(pictures)
+    return vectors, errors
+
+
+def _open_asset(assets: Assets, digest: str) -> Image.Image:
+    path = assets.path(digest)
+    if path is None:
+        raise BadInput(f"picture {digest} is not in {assets.root}")
+    return open_picture(path)

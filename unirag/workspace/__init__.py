@@ -1,1 +1,1 @@
-"""The workspace folder (`--home`): paths, lock and the SQLite files in it."""
+"""The workspace folder (`--home`): its paths, its lock and the SQLite files in it."""

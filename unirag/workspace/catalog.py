@@ -1,50 +1,62 @@
-"""The journal of what is indexed: corpora, the state of each document, and what went wrong.
+"""The catalog: every corpus, the state of each document, and the problems met while reading.
 
-SQLite in the home folder. A document goes from `queued` over `read` and `encoded` to `stored`, or
-to `failed`. It is `stored` only after its items are in the store, so a kill in between costs a
-re-read of that document and nothing else.
+A SQLite file in the workspace. A document goes through the states `queued`, `read`, `encoded` and
+`stored`, or ends as `failed`. It becomes `stored` only after all its items are in the vector store,
+so a kill in between costs a second reading of that document and nothing else.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from unirag.workspace.database import Database
 
-__all__ = ["Catalog", "Corpus", "Covered", "Document", "Entry", "State", "Stored", "Trouble"]
+__all__ = [
+    "Catalog",
+    "CatalogDocument",
+    "CatalogEntry",
+    "Corpus",
+    "DocumentCoverage",
+    "DocumentProblem",
+    "DocumentState",
+    "StoredDocument",
+]
 
-State = Literal["queued", "read", "encoded", "stored", "failed"]
+DocumentState = Literal["queued", "read", "encoded", "stored", "failed"]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS corpora (
     name TEXT PRIMARY KEY, root TEXT NOT NULL, licence TEXT NOT NULL, attribution TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS documents (
-    corpus TEXT NOT NULL, source TEXT NOT NULL, fingerprint TEXT NOT NULL,
+    corpus TEXT NOT NULL, source TEXT NOT NULL, stored_fingerprint TEXT NOT NULL,
     title TEXT NOT NULL, figures INTEGER NOT NULL, passages INTEGER NOT NULL,
-    indexed_at REAL NOT NULL, state TEXT NOT NULL, seen TEXT NOT NULL, reason TEXT NOT NULL,
-    changed_at REAL NOT NULL, PRIMARY KEY (corpus, source)
+    indexed_at REAL NOT NULL, state TEXT NOT NULL, latest_fingerprint TEXT NOT NULL,
+    reason TEXT NOT NULL, changed_at REAL NOT NULL, PRIMARY KEY (corpus, source)
 );
-CREATE TABLE IF NOT EXISTS troubles (
+CREATE TABLE IF NOT EXISTS problems (
     corpus TEXT NOT NULL, source TEXT NOT NULL, anchor TEXT NOT NULL, message TEXT NOT NULL
 );
-CREATE INDEX IF NOT EXISTS troubles_by_source ON troubles (corpus, source);
+CREATE INDEX IF NOT EXISTS problems_by_source ON problems (corpus, source);
 """
-_MARK = """
-INSERT INTO documents
-    (corpus, source, fingerprint, title, figures, passages, indexed_at,
-     state, seen, reason, changed_at)
-VALUES (?, ?, '', '', 0, 0, 0, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET state = excluded.state, seen = excluded.seen, reason = excluded.reason,
-    changed_at = excluded.changed_at
+_SET_STATE = """
+INSERT INTO documents VALUES (?, ?, '', '', 0, 0, 0, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET state = excluded.state, latest_fingerprint = excluded.latest_fingerprint,
+    reason = excluded.reason, changed_at = excluded.changed_at
 """
+_SAVE_CORPUS = "INSERT OR REPLACE INTO corpora VALUES (?, ?, ?, ?)"
+_SAVE_DOCUMENT = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SAVE_PROBLEM = "INSERT INTO problems VALUES (?, ?, ?, ?)"
+_NO_CONTENT = "to be read again"  # a fingerprint that no document has
 
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
+    """A named set of documents below the folder or file `root`."""
+
     name: str
     root: str
     licence: str = ""
@@ -52,284 +64,283 @@ class Corpus:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """What was left out, and why. `dead`: the whole document, a dead letter."""
+class DocumentProblem:
+    """Something that could not be indexed, and why.
+
+    A dead letter is a whole document that could not be read; `anchor` is then empty. Otherwise
+    `anchor` is the place of the part within the document.
+    """
 
     source: str
     anchor: str
     message: str
-    dead: bool
+    is_dead_letter: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What the journal says of a source.
+class CatalogEntry:
+    """The state of one document.
 
-    `fingerprint` is that of what is stored, empty where nothing is. `seen` is the fingerprint that
-    `state` and `reason` speak of. `changed_at` is in seconds since 1970.
+    `stored_fingerprint` identifies the content whose items are stored; it is empty if there are
+    none. `latest_fingerprint` identifies the content that `state` and `reason` describe.
+    `changed_at` is in seconds since 1970.
     """
 
-    fingerprint: str
-    state: State
-    seen: str
+    stored_fingerprint: str
+    state: DocumentState
+    latest_fingerprint: str
     reason: str
     changed_at: float
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """A document whose items are in the store, and what was left out of it."""
+class StoredDocument:
+    """A document whose items are in the vector store, with the problems met while reading it."""
 
     source: str
     fingerprint: str
     title: str
     figures: int
     passages: int
-    troubles: Sequence[Trouble] = ()
+    problems: Sequence[DocumentProblem] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
-    """A row of the journal as it is, for another home; times are in seconds since 1970."""
+class CatalogDocument:
+    """Everything the catalog stores about one document, for export to another workspace.
+
+    Fields are those of `CatalogEntry` and `StoredDocument`. Times are in seconds since 1970.
+    `problems` are pairs of an anchor and a message.
+    """
 
     source: str
-    fingerprint: str
+    stored_fingerprint: str
     title: str
     figures: int
     passages: int
     indexed_at: float
-    state: State
-    seen: str
+    state: DocumentState
+    latest_fingerprint: str
     reason: str
     changed_at: float
-    left_out: tuple[tuple[str, str], ...] = ()  # where, and why
+    problems: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Covered:
-    """What was taken from a document, and what was not.
+class DocumentCoverage:
+    """How much of one document is indexed.
 
-    `figures` and `passages` are stored, of an earlier version where `state` is not `stored`.
-    `reason` says why a `failed` one could not be read; `left_out` are parts of a stored one, each
-    with its place in it and why.
+    `figures` and `passages` are stored; they belong to an earlier version of the document if
+    `state` is not `stored`. `reason` says why a `failed` document could not be read. `problems` are
+    the parts that are missing from a stored document, as pairs of an anchor and a message.
     """
 
     source: str
     title: str
-    state: State
+    state: DocumentState
     figures: int
     passages: int
     reason: str
-    left_out: tuple[tuple[str, str], ...]
+    problems: tuple[tuple[str, str], ...]
 
     def to_json(self) -> dict[str, Any]:
-        parts = [{"anchor": anchor, "message": message} for anchor, message in self.left_out]
-        return {**asdict(self), "left_out": parts}
+        """Return the coverage as JSON values."""
+        problems = [{"anchor": anchor, "message": message} for anchor, message in self.problems]
+        return {**asdict(self), "problems": problems}
 
 
 class Catalog:
+    """Reads and writes the catalog file. Safe to call from several threads and processes.
+
+    Raises `UniragError` if the file is unusable.
+    """
+
     def __init__(self, path: Path) -> None:
         self._db = Database(path, _SCHEMA, "the catalog", "index again")
 
     def corpora(self) -> list[Corpus]:
+        """Return every corpus, by name."""
         rows = self._db.rows("SELECT name, root, licence, attribution FROM corpora ORDER BY name")
         return [Corpus(*row) for row in rows]
 
     def corpus(self, name: str) -> Corpus | None:
-        return next((c for c in self.corpora() if c.name == name), None)
+        """Return the corpus of this name, or None."""
+        return next((corpus for corpus in self.corpora() if corpus.name == name), None)
 
-    def put_corpus(self, corpus: Corpus) -> None:
-        self._db.run(
-            "INSERT OR REPLACE INTO corpora VALUES (?, ?, ?, ?)",
-            corpus.name,
-            corpus.root,
-            corpus.licence,
-            corpus.attribution,
-        )
+    def save_corpus(self, corpus: Corpus) -> None:
+        """Add the corpus, or replace the one of the same name."""
+        self._db.execute(_SAVE_CORPUS, *astuple(corpus))
 
     def remove_corpus(self, name: str) -> None:
-        for table, column in (("documents", "corpus"), ("troubles", "corpus"), ("corpora", "name")):
-            self._db.run(f"DELETE FROM {table} WHERE {column} = ?", name)  # noqa: S608 - constants
+        """Delete a corpus with all its documents."""
+        for table, column in (("documents", "corpus"), ("problems", "corpus"), ("corpora", "name")):
+            self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", name)  # noqa: S608 - constants
 
     def fingerprints(self, corpus: str) -> dict[str, str]:
-        """The fingerprint of each source that is stored."""
-        journal = self.journal(corpus)
-        return {source: entry.fingerprint for source, entry in journal.items() if entry.fingerprint}
+        """Return the fingerprint of each stored document, by source."""
+        entries = self.entries(corpus).items()
+        return {
+            source: entry.stored_fingerprint
+            for source, entry in entries
+            if entry.stored_fingerprint
+        }
 
-    def journal(self, corpus: str) -> dict[str, Entry]:
-        """What is known of each source, stored or not."""
+    def entries(self, corpus: str) -> dict[str, CatalogEntry]:
+        """Return the state of each document of a corpus, by source."""
         rows = self._db.rows(
-            "SELECT source, fingerprint, state, seen, reason, changed_at FROM documents "
-            "WHERE corpus = ?",
+            "SELECT source, stored_fingerprint, state, latest_fingerprint, reason, changed_at "
+            "FROM documents WHERE corpus = ?",
             corpus,
         )
-        return {source: Entry(*rest) for source, *rest in rows}
+        return {source: CatalogEntry(*fields) for source, *fields in rows}
 
-    def mark(self, corpus: str, state: State, seen: Iterable[tuple[str, str]]) -> None:
-        """Sources, each with the fingerprint that was seen, are in `state` from now on."""
-        with self._db.transaction() as db:
-            now = time.time()
-            db.executemany(_MARK, [(corpus, source, state, s, "", now) for source, s in seen])
-
-    def fail(self, corpus: str, source: str, seen: str, reason: str) -> None:
-        """A dead letter. What is stored of the source, and what is known of that, stays."""
-        self._db.run(_MARK, corpus, source, "failed", seen, reason, time.time())
-
-    def put_documents(self, corpus: str, documents: Iterable[Stored]) -> None:
-        """All of them are in the store; what was known of each is replaced."""
-        documents = list(documents)
+    def set_state(
+        self, corpus: str, state: DocumentState, fingerprints: Iterable[tuple[str, str]]
+    ) -> None:
+        """Set the state of documents, given as pairs of a source and its latest fingerprint."""
         now = time.time()
         with self._db.transaction() as db:
             db.executemany(
-                "INSERT OR REPLACE INTO documents (corpus, source, fingerprint, title, figures, "
-                "passages, indexed_at, state, seen, reason, changed_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, 'stored', ?, '', ?)",
-                [
-                    (
-                        corpus,
-                        d.source,
-                        d.fingerprint,
-                        d.title,
-                        d.figures,
-                        d.passages,
-                        now,
-                        d.fingerprint,
-                        now,
-                    )
-                    for d in documents
-                ],
-            )
-            db.executemany(
-                "DELETE FROM troubles WHERE corpus = ? AND source = ?",
-                [(corpus, d.source) for d in documents],
-            )
-            db.executemany(
-                "INSERT INTO troubles VALUES (?, ?, ?, ?)",
-                [(corpus, t.source, t.anchor, t.message) for d in documents for t in d.troubles],
+                _SET_STATE,
+                [(corpus, source, state, latest, "", now) for source, latest in fingerprints],
             )
 
-    def documents(self, corpus: str) -> list[Document]:
-        """The whole journal of a corpus."""
-        left_out: dict[str, list[tuple[str, str]]] = {}
-        for trouble in self.troubles(corpus):
-            if not trouble.dead:
-                left_out.setdefault(trouble.source, []).append((trouble.anchor, trouble.message))
+    def mark_failed(self, corpus: str, source: str, fingerprint: str, reason: str) -> None:
+        """Make a document a dead letter. Items of an earlier version stay stored."""
+        self._db.execute(_SET_STATE, corpus, source, "failed", fingerprint, reason, time.time())
+
+    def save_documents(self, corpus: str, documents: Iterable[StoredDocument]) -> None:
+        """Record that these documents are stored. Replace what was recorded about them before."""
+        documents = list(documents)
+        now = time.time()
+        rows = [
+            (
+                *(corpus, d.source, d.fingerprint, d.title, d.figures, d.passages, now),
+                *("stored", d.fingerprint, "", now),
+            )
+            for d in documents
+        ]
+        problems = [(corpus, p.source, p.anchor, p.message) for d in documents for p in d.problems]
+        with self._db.transaction() as db:
+            db.executemany(_SAVE_DOCUMENT, rows)
+            db.executemany(
+                "DELETE FROM problems WHERE corpus = ? AND source = ?",
+                [(corpus, document.source) for document in documents],
+            )
+            db.executemany(_SAVE_PROBLEM, problems)
+
+    def documents(self, corpus: str) -> list[CatalogDocument]:
+        """Return everything about each document of a corpus, by source."""
         rows = self._db.rows(
-            "SELECT source, fingerprint, title, figures, passages, indexed_at, state, seen, reason,"
-            " changed_at FROM documents WHERE corpus = ? ORDER BY source",
+            "SELECT source, stored_fingerprint, title, figures, passages, indexed_at, state, "
+            "latest_fingerprint, reason, changed_at FROM documents WHERE corpus = ? "
+            "ORDER BY source",
             corpus,
         )
-        documents = [Document(*row) for row in rows]
-        return [replace(d, left_out=tuple(left_out.get(d.source, ()))) for d in documents]
+        problems = self._problems_by_source(corpus)
+        documents = [CatalogDocument(*row) for row in rows]
+        return [replace(d, problems=tuple(problems.get(d.source, ()))) for d in documents]
 
-    def restore(self, corpus: Corpus, documents: Sequence[Document]) -> None:
-        """Replace a corpus and its journal, at once or not at all."""
+    def restore(self, corpus: Corpus, documents: Sequence[CatalogDocument]) -> None:
+        """Replace a corpus and all its documents, in one transaction."""
         name = corpus.name
+        rows = [(name, *astuple(replace(d, problems=()))[:-1]) for d in documents]
+        problems = [(name, d.source, *problem) for d in documents for problem in d.problems]
         with self._db.transaction() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO corpora VALUES (?, ?, ?, ?)",
-                (name, corpus.root, corpus.licence, corpus.attribution),
-            )
+            db.execute(_SAVE_CORPUS, astuple(corpus))
             db.execute("DELETE FROM documents WHERE corpus = ?", (name,))
-            db.execute("DELETE FROM troubles WHERE corpus = ?", (name,))
-            db.executemany(
-                "INSERT INTO documents (corpus, source, fingerprint, title, figures, passages, "
-                "indexed_at, state, seen, reason, changed_at) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        name,
-                        d.source,
-                        d.fingerprint,
-                        d.title,
-                        d.figures,
-                        d.passages,
-                        d.indexed_at,
-                        d.state,
-                        d.seen,
-                        d.reason,
-                        d.changed_at,
-                    )
-                    for d in documents
-                ],
-            )
-            db.executemany(
-                "INSERT INTO troubles VALUES (?, ?, ?, ?)",
-                [(name, d.source, *pair) for d in documents for pair in d.left_out],
-            )
+            db.execute("DELETE FROM problems WHERE corpus = ?", (name,))
+            db.executemany(_SAVE_DOCUMENT, rows)
+            db.executemany(_SAVE_PROBLEM, problems)
 
-    def read_again(self, corpus: str, sources: Iterable[str]) -> None:
-        """The next run takes these for changed, for no content has the fingerprint they get."""
+    def mark_for_rereading(self, corpus: str, sources: Iterable[str]) -> None:
+        """Make the next run read these documents again, although they have not changed."""
         with self._db.transaction() as db:
             db.executemany(
-                "UPDATE documents SET fingerprint = 'to be read again' "
-                "WHERE corpus = ? AND source = ? AND fingerprint != ''",
-                [(corpus, source) for source in sources],
+                "UPDATE documents SET stored_fingerprint = ? "
+                "WHERE corpus = ? AND source = ? AND stored_fingerprint != ''",
+                [(_NO_CONTENT, corpus, source) for source in sources],
             )
 
     def remove_documents(self, corpus: str, sources: Iterable[str]) -> None:
+        """Delete the records of these documents."""
         with self._db.transaction() as db:
             for source in sources:
-                for table in ("documents", "troubles"):
+                for table in ("documents", "problems"):
                     db.execute(
                         f"DELETE FROM {table} WHERE corpus = ? AND source = ?",  # noqa: S608 - constants
                         (corpus, source),
                     )
 
-    def troubles(self, corpus: str) -> list[Trouble]:
-        """Dead letters, then what was left out of documents that are stored."""
-        dead = self._db.rows(
+    def problems(self, corpus: str) -> list[DocumentProblem]:
+        """Return the dead letters of a corpus, then the problems of its stored documents."""
+        dead_letters = self._db.rows(
             "SELECT source, reason FROM documents WHERE corpus = ? AND state = 'failed' "
             "ORDER BY source",
             corpus,
         )
-        left_out = self._db.rows(
-            "SELECT source, anchor, message FROM troubles WHERE corpus = ? ORDER BY rowid", corpus
-        )
-        return [Trouble(s, "", reason, dead=True) for s, reason in dead] + [
-            Trouble(s, anchor, message, dead=False) for s, anchor, message in left_out
+        return [
+            DocumentProblem(source, "", reason, is_dead_letter=True)
+            for source, reason in dead_letters
+        ] + [
+            DocumentProblem(source, anchor, message, is_dead_letter=False)
+            for source, problems in self._problems_by_source(corpus).items()
+            for anchor, message in problems
         ]
 
-    def coverage(self, corpus: str, limit: int, offset: int = 0) -> list[Covered]:
-        """Documents: first those that need a look, then by source.
+    def coverage(self, corpus: str, limit: int, offset: int = 0) -> list[DocumentCoverage]:
+        """Return documents with how much of them is indexed.
 
-        A look need those that could not be read or were not read to their end, those of which
-        parts were left out, and those that gave nothing.
+        Documents that failed or were not read to the end come first, then those with problems,
+        then those without any item. Documents of one kind are ordered by source.
         """
         rows = self._db.rows(
             "SELECT source, title, state, figures, passages, reason FROM documents AS d "
-            "WHERE corpus = ? ORDER BY state = 'stored', NOT EXISTS (SELECT 1 FROM troubles AS t "
-            "WHERE t.corpus = d.corpus AND t.source = d.source), "
+            "WHERE corpus = ? ORDER BY state = 'stored', NOT EXISTS (SELECT 1 FROM problems AS p "
+            "WHERE p.corpus = d.corpus AND p.source = d.source), "
             "figures + passages > 0, source LIMIT ? OFFSET ?",
             corpus,
             limit,
             offset,
         )
-        parts: dict[str, list[tuple[str, str]]] = {source: [] for source, *_ in rows}
-        for trouble in self.troubles(corpus):
-            if not trouble.dead and trouble.source in parts:
-                parts[trouble.source].append((trouble.anchor, trouble.message))
-        return [Covered(s, *rest, tuple(parts[s])) for s, *rest in rows]  # type: ignore[call-arg]
+        problems = self._problems_by_source(corpus)
+        return [DocumentCoverage(*row, tuple(problems.get(row[0], ()))) for row in rows]
 
-    def tally(self, corpus: str) -> dict[str, int]:
-        """How many documents the journal has, how many of them failed, and how many were cut."""
-        row = self._db.rows(
+    def document_counts(self, corpus: str) -> dict[str, int]:
+        """Count the documents: `total`, `failed`, `unfinished` and stored `with_problems`."""
+        ((total, failed, unfinished),) = self._db.rows(
             "SELECT COUNT(*), COALESCE(SUM(state = 'failed'), 0), "
             "COALESCE(SUM(state NOT IN ('failed', 'stored')), 0) FROM documents WHERE corpus = ?",
             corpus,
-        )[0]
-        cut = self._db.rows("SELECT COUNT(DISTINCT source) FROM troubles WHERE corpus = ?", corpus)[
-            0
-        ][0]
-        return {"total": row[0], "failed": row[1], "unfinished": row[2], "cut": cut}
+        )
+        ((with_problems,),) = self._db.rows(
+            "SELECT COUNT(DISTINCT source) FROM problems WHERE corpus = ?", corpus
+        )
+        return {
+            "total": total,
+            "failed": failed,
+            "unfinished": unfinished,
+            "with_problems": with_problems,
+        }
 
-    def counts(self, corpus: str) -> dict[str, int]:
-        row = self._db.rows(
+    def item_counts(self, corpus: str) -> dict[str, int]:
+        """Count the stored `documents` of a corpus, and their `figures` and `passages`."""
+        ((documents, figures, passages),) = self._db.rows(
             "SELECT COUNT(*), COALESCE(SUM(figures), 0), COALESCE(SUM(passages), 0) "
-            "FROM documents WHERE corpus = ? AND fingerprint != ''",
+            "FROM documents WHERE corpus = ? AND stored_fingerprint != ''",
             corpus,
-        )[0]
-        return {"documents": row[0], "figures": row[1], "passages": row[2]}
+        )
+        return {"documents": documents, "figures": figures, "passages": passages}
 
     def close(self) -> None:
+        """Close the file."""
         self._db.close()
+
+    def _problems_by_source(self, corpus: str) -> dict[str, list[tuple[str, str]]]:
+        rows = self._db.rows(
+            "SELECT source, anchor, message FROM problems WHERE corpus = ? ORDER BY rowid", corpus
+        )
+        problems: dict[str, list[tuple[str, str]]] = {}
+        for source, anchor, message in rows:
+            problems.setdefault(source, []).append((anchor, message))
+        return problems

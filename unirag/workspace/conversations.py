@@ -1,7 +1,7 @@
-"""Conversations, kept until somebody deletes them: what was asked, and the answer as it was given.
+"""Stored conversations: each question with its pictures and its answer, until someone deletes them.
 
-A turn is written when its question arrives and again when its answer is whole, so that a kill in
-between leaves a question without an answer and nothing else undone.
+A turn is written when its question arrives and again when its answer is complete. A kill in between
+leaves a question without an answer and does no other harm.
 """
 
 from __future__ import annotations
@@ -26,26 +26,30 @@ CREATE INDEX IF NOT EXISTS conversations_by_owner ON conversations (owner, creat
 CREATE TABLE IF NOT EXISTS turns (
     conversation TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
     number INTEGER NOT NULL, question TEXT NOT NULL, pictures TEXT NOT NULL, answer TEXT,
-    asked REAL NOT NULL, PRIMARY KEY (conversation, number)
+    asked_at REAL NOT NULL, PRIMARY KEY (conversation, number)
 );
 """
-_TITLE = 80
+_TITLE_LENGTH = 80  # characters
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """`pictures` are digests; `answer` is `views.answer_json`, None where it never became whole."""
+    """A question and its answer.
+
+    `number` counts from 1. `pictures` are digests. `answer` is JSON as the service sends it, None
+    if it was never completed. `asked_at` is in seconds since 1970.
+    """
 
     number: int
     question: str
     pictures: tuple[str, ...]
     answer: dict[str, Any] | None
-    asked: float
+    asked_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """`created` and `Turn.asked` are seconds since 1970; `title` is the first question."""
+    """A conversation. `created` is in seconds since 1970; `title` is the start of its question."""
 
     id: str
     created: float
@@ -54,25 +58,30 @@ class Conversation:
 
     @property
     def questions(self) -> list[str]:
-        """What was asked; for a picture alone, the words that were read in it."""
-        asked = (turn.question or (turn.answer or {}).get("query", "") for turn in self.turns)
-        return [words for words in asked if words]
+        """The question of each turn. A picture without text counts as the words read in it."""
+        questions = (turn.question or (turn.answer or {}).get("query", "") for turn in self.turns)
+        return [question for question in questions if question]
 
 
 class Conversations:
-    """Each belongs to the owner who began it, and is there for nobody else."""
+    """Reads and writes conversations. Only the owner of a conversation can read or delete it.
+
+    Raises `UniragError` if the file is unusable.
+    """
 
     def __init__(self, path: Path) -> None:
-        self._db = Database(path, _SCHEMA, "the conversations", "begin new ones")
+        self._db = Database(path, _SCHEMA, "the list of conversations", "begin new ones")
 
-    def begin(self, owner: str) -> str:
-        """The id of a new one, which cannot be guessed."""
-        made = secrets.token_urlsafe(16)
-        self._db.run("INSERT INTO conversations VALUES (?, ?, ?)", made, owner, time.time())
-        return made
+    def create(self, owner: str) -> str:
+        """Create an empty conversation and return its id, which nobody can guess."""
+        conversation = secrets.token_urlsafe(16)
+        self._db.execute(
+            "INSERT INTO conversations VALUES (?, ?, ?)", conversation, owner, time.time()
+        )
+        return conversation
 
-    def ask(self, conversation: str, question: str, pictures: tuple[str, ...] = ()) -> int:
-        """The number of the new turn, from 1."""
+    def add_question(self, conversation: str, question: str, pictures: tuple[str, ...] = ()) -> int:
+        """Add a turn without an answer and return its number."""
         with self._db.transaction() as db:
             (last,) = db.execute(
                 "SELECT COALESCE(MAX(number), 0) FROM turns WHERE conversation = ?", (conversation,)
@@ -81,8 +90,9 @@ class Conversations:
             db.execute("INSERT INTO turns VALUES (?, ?, ?, ?, ?, ?)", row)
         return int(last) + 1
 
-    def answer(self, conversation: str, turn: int, answer: Mapping[str, Any]) -> None:
-        self._db.run(
+    def save_answer(self, conversation: str, turn: int, answer: Mapping[str, Any]) -> None:
+        """Store the complete answer of a turn."""
+        self._db.execute(
             "UPDATE turns SET answer = ? WHERE conversation = ? AND number = ?",
             json.dumps(answer),
             conversation,
@@ -90,6 +100,7 @@ class Conversations:
         )
 
     def get(self, conversation: str, owner: str) -> Conversation | None:
+        """Return a conversation with its turns. Return None unless `owner` owns it."""
         rows = self._db.rows(
             "SELECT id, created FROM conversations WHERE id = ? AND owner = ?", conversation, owner
         )
@@ -98,51 +109,54 @@ class Conversations:
         turns = tuple(
             Turn(number, question, tuple(json.loads(pictures)), answer and json.loads(answer), at)
             for number, question, pictures, answer, at in self._db.rows(
-                "SELECT number, question, pictures, answer, asked FROM turns "
+                "SELECT number, question, pictures, answer, asked_at FROM turns "
                 "WHERE conversation = ? ORDER BY number",
                 conversation,
             )
         )
-        title = turns[0].question[:_TITLE] if turns else ""
+        title = turns[0].question[:_TITLE_LENGTH] if turns else ""
         return Conversation(conversation, rows[0][1], title, turns)
 
-    def of(self, owner: str, limit: int = 100) -> list[Conversation]:
-        """The newest first, without their turns."""
+    def of_owner(self, owner: str, limit: int = 100) -> list[Conversation]:
+        """Return the conversations of an owner without their turns, newest first."""
         rows = self._db.rows(
             "SELECT c.id, c.created, SUBSTR(t.question, 1, ?) FROM conversations c "
             "JOIN turns t ON t.conversation = c.id AND t.number = 1 "
             "WHERE c.owner = ? ORDER BY c.created DESC LIMIT ?",
-            _TITLE,
+            _TITLE_LENGTH,
             owner,
             limit,
         )
-        return [Conversation(name, created, title) for name, created, title in rows]
+        return [Conversation(*row) for row in rows]
 
-    def usage(self, days: int = 14) -> list[tuple[str, int, int, int]]:
-        """Everybody's questions by day (UTC), the newest first: day, asked, answered, refused."""
-        rows = self._db.rows(
-            "SELECT date(asked, 'unixepoch') AS day, COUNT(*), "
+    def daily_usage(self, days: int = 14) -> list[tuple[str, int, int, int]]:
+        """Count the questions of all owners by day (UTC), newest first.
+
+        Return tuples of day, questions, answered questions and refused questions.
+        """
+        return self._db.rows(
+            "SELECT date(asked_at, 'unixepoch') AS day, COUNT(*), "
             "SUM(answer IS NOT NULL AND NOT json_extract(answer, '$.refused')), "
             "COALESCE(SUM(json_extract(answer, '$.refused')), 0) "
-            "FROM turns WHERE asked > ? GROUP BY day ORDER BY day DESC",
+            "FROM turns WHERE asked_at > ? GROUP BY day ORDER BY day DESC",
             time.time() - days * 86400,
         )
-        return [(day, asked, answered, refused) for day, asked, answered, refused in rows]
 
     def delete(self, conversation: str, owner: str) -> bool:
-        """Whether there was one."""
+        """Delete a conversation. Return False unless `owner` owned one of this id."""
         with self._db.transaction() as db:
-            gone = db.execute(
+            deleted = db.execute(
                 "DELETE FROM conversations WHERE id = ? AND owner = ?", (conversation, owner)
             ).rowcount
-            if gone:
+            if deleted:
                 db.execute("DELETE FROM turns WHERE conversation = ?", (conversation,))
-        return bool(gone)
+        return bool(deleted)
 
-    def shows(self, digest: str) -> bool:
-        """Whether any conversation still shows this picture."""
-        like = f'%"{digest}"%'
-        return bool(self._db.rows("SELECT 1 FROM turns WHERE pictures LIKE ? LIMIT 1", like))
+    def use_picture(self, digest: str) -> bool:
+        """Return whether any conversation has this picture."""
+        pattern = f'%"{digest}"%'
+        return bool(self._db.rows("SELECT 1 FROM turns WHERE pictures LIKE ? LIMIT 1", pattern))
 
     def close(self) -> None:
+        """Close the file."""
         self._db.close()

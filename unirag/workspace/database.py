@@ -1,4 +1,4 @@
-"""A SQLite file in the home folder: one connection, behind a lock, with errors of ours."""
+"""A SQLite file of the workspace: one connection behind a lock, with errors of the project."""
 
 from __future__ import annotations
 
@@ -16,36 +16,39 @@ __all__ = ["Database"]
 
 
 class Database:
-    """Serialised by a lock, for writes are a few a second; what returned survives a kill.
+    """A SQLite file whose committed writes survive a kill. Safe to call from several threads.
 
-    `what` names the file and `remedy` says what to do without it, where it cannot be used.
+    Statements run one at a time: there are only a few writes a second. `name` and `remedy` go into
+    the error message when the file is unusable. Raises `UniragError` instead of `sqlite3.Error`.
     """
 
-    def __init__(self, path: Path, schema: str, what: str, remedy: str) -> None:
+    def __init__(self, path: Path, schema: str, name: str, remedy: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._path, self._what, self._remedy = path, what, remedy
+        self._path, self._name, self._remedy = path, name, remedy
         self._lock = threading.Lock()
         with self._errors():
-            self._db = connect(path, schema)
+            self._connection = connect(path, schema)
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
+        """Execute one statement and return all its rows."""
         with self._errors(), self._lock:
-            return self._db.execute(sql, values).fetchall()
+            return self._connection.execute(sql, values).fetchall()
 
-    def run(self, sql: str, *values: object) -> int:
-        """One statement; how many rows it changed."""
+    def execute(self, sql: str, *values: object) -> int:
+        """Execute one statement and return the number of changed rows."""
         with self._errors(), self._lock:
-            return self._db.execute(sql, values).rowcount
+            return self._connection.execute(sql, values).rowcount
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of what is executed on the connection, or nothing."""
-        with self._errors(), self._lock, self._db:
-            self._db.execute("BEGIN IMMEDIATE")
-            yield self._db
+        """Commit every statement of the body, or none if the body raises."""
+        with self._errors(), self._lock, self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            yield self._connection
 
     def close(self) -> None:
-        self._db.close()
+        """Close the connection."""
+        self._connection.close()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -53,6 +56,6 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise UniragError(
-                f"{self._path}: {self._what} cannot be used ({error}); free some room on the "
-                f"disk, or, where the file is damaged, move it away and {self._remedy}"
+                f"{self._path}: {self._name} cannot be used ({error}); free some disk space or, if "
+                f"the file is damaged, move it away and {self._remedy}"
             ) from None

@@ -1,7 +1,7 @@
-"""Encoded vectors, kept by what was encoded and by which encoder: nothing is encoded twice.
+"""The embedding cache: vectors by content and encoder, so that nothing is encoded twice.
 
-SQLite in the home folder. A renamed document, a second corpus with the same pictures and a run that
-goes on after a kill find their vectors here.
+A SQLite file in the workspace. It serves renamed documents, pictures that two corpora share, and
+runs that continue after a kill.
 """
 
 from __future__ import annotations
@@ -22,123 +22,127 @@ from unirag.workspace.database import Database
 
 __all__ = ["CachedEncoders", "EmbeddingCache", "EmbeddingStore", "text_digest"]
 
-_ASKED = 500  # digests in one statement; SQLite takes 999 values at least
+_DIGESTS_PER_QUERY = 500  # SQLite accepts at least 999 values in a statement
+_VECTORS_PER_ITEM = 4  # an item has at most two; the rest is room for changed documents
+_SPARE_VECTORS = 10_000
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS vectors (
-    id INTEGER PRIMARY KEY, digest TEXT NOT NULL, stamp TEXT NOT NULL, vector BLOB NOT NULL,
-    UNIQUE (digest, stamp)
+CREATE TABLE IF NOT EXISTS embeddings (
+    id INTEGER PRIMARY KEY, digest TEXT NOT NULL, encoder TEXT NOT NULL, vector BLOB NOT NULL,
+    UNIQUE (digest, encoder)
 );
 """
 
 
 class EmbeddingStore(Protocol):
-    """Unit vectors, float32, by the SHA-256 of what they stand for and their encoder's name."""
+    """Stores unit vectors (float32) by the SHA-256 of the encoded content and an encoder name."""
 
-    def get(self, stamp: str, width: int, digests: Iterable[str]) -> dict[str, Vector]:
-        """The vectors that are here; one of another width counts as missing."""
+    def get(self, encoder: str, width: int, digests: Iterable[str]) -> dict[str, Vector]:
+        """Return the stored vectors. A vector of another width counts as missing."""
         ...
 
-    def put(self, stamp: str, vectors: Mapping[str, Vector]) -> None: ...
+    def put(self, encoder: str, vectors: Mapping[str, Vector]) -> None:
+        """Store vectors by digest."""
+        ...
 
-    def trim(self, stamps: Sequence[str], most: int) -> None:
-        """Keep the `most` newest of those whose encoder is among `stamps`, and forget the rest."""
+    def trim(self, encoders: Sequence[str], max_vectors: int) -> None:
+        """Delete the vectors of other encoders, then all but the newest `max_vectors`."""
         ...
 
 
 class EmbeddingCache:
-    """Unit vectors, float32, by the SHA-256 of what they stand for and the name of their encoder.
-
-    Raises `UniragError` where the file cannot be used.
-    """
+    """An `EmbeddingStore` in a SQLite file. Raises `UniragError` if the file is unusable."""
 
     def __init__(self, path: Path) -> None:
-        self._db = Database(path, _SCHEMA, "the cache of vectors", "index again")
+        self._db = Database(path, _SCHEMA, "the embedding cache", "index again")
 
-    def get(self, stamp: str, width: int, digests: Iterable[str]) -> dict[str, Vector]:
-        """The vectors that are here; one of another width counts as missing."""
-        found: dict[str, Vector] = {}
-        asked = iter(dict.fromkeys(digests))
-        while some := list(islice(asked, _ASKED)):
-            marks = ", ".join("?" * len(some))
+    def get(self, encoder: str, width: int, digests: Iterable[str]) -> dict[str, Vector]:
+        """Return the stored vectors. A vector of another width counts as missing."""
+        vectors: dict[str, Vector] = {}
+        remaining = iter(dict.fromkeys(digests))
+        while batch := list(islice(remaining, _DIGESTS_PER_QUERY)):
+            marks = ", ".join("?" * len(batch))
             rows = self._db.rows(
-                f"SELECT digest, vector FROM vectors WHERE stamp = ? AND digest IN ({marks})",  # noqa: S608
-                stamp,
-                *some,
+                f"SELECT digest, vector FROM embeddings WHERE encoder = ? AND digest IN ({marks})",  # noqa: S608
+                encoder,
+                *batch,
             )
-            found |= {d: np.frombuffer(v, np.float32) for d, v in rows if len(v) == 4 * width}
-        return found
+            vectors |= {d: np.frombuffer(v, np.float32) for d, v in rows if len(v) == 4 * width}
+        return vectors
 
-    def put(self, stamp: str, vectors: Mapping[str, Vector]) -> None:
+    def put(self, encoder: str, vectors: Mapping[str, Vector]) -> None:
+        """Store vectors by digest."""
         with self._db.transaction() as db:
             db.executemany(
-                "INSERT OR REPLACE INTO vectors (digest, stamp, vector) VALUES (?, ?, ?)",
-                [(d, stamp, v.astype(np.float32).tobytes()) for d, v in vectors.items()],
+                "INSERT OR REPLACE INTO embeddings (digest, encoder, vector) VALUES (?, ?, ?)",
+                [(d, encoder, v.astype(np.float32).tobytes()) for d, v in vectors.items()],
             )
 
-    def trim(self, stamps: Sequence[str], most: int) -> None:
-        """Keep the `most` newest of those whose encoder is among `stamps`, and forget the rest."""
-        marks = ", ".join("?" * len(stamps))
-        self._db.run(f"DELETE FROM vectors WHERE stamp NOT IN ({marks})", *stamps)  # noqa: S608
-        self._db.run(
-            "DELETE FROM vectors WHERE id <= "
-            "(SELECT id FROM vectors ORDER BY id DESC LIMIT 1 OFFSET ?)",
-            most,
+    def trim(self, encoders: Sequence[str], max_vectors: int) -> None:
+        """Delete the vectors of other encoders, then all but the newest `max_vectors`."""
+        marks = ", ".join("?" * len(encoders))
+        self._db.execute(f"DELETE FROM embeddings WHERE encoder NOT IN ({marks})", *encoders)  # noqa: S608
+        self._db.execute(
+            "DELETE FROM embeddings WHERE id <= "
+            "(SELECT id FROM embeddings ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            max_vectors,
         )
 
     def count(self) -> int:
-        return int(self._db.rows("SELECT COUNT(*) FROM vectors")[0][0])
+        """Return the number of stored vectors."""
+        return int(self._db.rows("SELECT COUNT(*) FROM embeddings")[0][0])
 
     def close(self) -> None:
+        """Close the file."""
         self._db.close()
 
 
 @dataclass(frozen=True)
 class CachedEncoders:
-    """The encoders behind the cache: what it holds is not encoded, what is encoded it holds.
+    """The image encoder and the text retriever behind an embedding cache.
 
-    `models` is called when there is something to encode: else they need not be loaded.
+    `stamp` has their names and widths. `load_models` is called only when something is not in the
+    cache, so a run without new content loads no model.
     """
 
     stamp: Stamp
-    models: Callable[[], tuple[ImageEncoder, TextRetriever]]
+    load_models: Callable[[], tuple[ImageEncoder, TextRetriever]]
     cache: EmbeddingStore
 
-    def known(self, digests: Iterable[str]) -> dict[str, Vector]:
-        """The vectors of pictures that were encoded before."""
+    def cached_pictures(self, digests: Iterable[str]) -> dict[str, Vector]:
+        """Return the vectors of pictures that are in the cache, by digest."""
         return self.cache.get(self.stamp.encoder, self.stamp.image_width, digests)
 
-    def pictures(self, pictures: Mapping[str, Image.Image]) -> dict[str, Vector]:
-        """A vector for each digest, all that are new in one batch."""
-        found = self.known(pictures)
-        new = [digest for digest in pictures if digest not in found]
-        if new:
-            encoder, _ = self.models()
-            vectors_BD = encoder.encode_image([pictures[d] for d in new], ORIGINAL)
-            fresh = dict(zip(new, vectors_BD, strict=True))
-            self.cache.put(self.stamp.encoder, fresh)
-            found |= fresh
-        return found
+    def encode_pictures(self, pictures: Mapping[str, Image.Image]) -> dict[str, Vector]:
+        """Return the vector of each picture, by digest. Encode the new ones in one batch."""
+        vectors = self.cached_pictures(pictures)
+        new_digests = [digest for digest in pictures if digest not in vectors]
+        if new_digests:
+            encoder, _ = self.load_models()
+            vectors_BD = encoder.encode_image([pictures[d] for d in new_digests], ORIGINAL)
+            new_vectors = dict(zip(new_digests, vectors_BD, strict=True))
+            self.cache.put(self.stamp.encoder, new_vectors)
+            vectors |= new_vectors
+        return vectors
 
-    def passages(self, texts: Sequence[str]) -> list[Vector]:
-        """A vector for each text, in the order given; the new ones are encoded in one call."""
+    def encode_passages(self, texts: Sequence[str]) -> list[Vector]:
+        """Return the vector of each text, in order. Encode the new ones in one batch."""
         digests = [text_digest(text) for text in texts]
-        found = self.cache.get(self.stamp.text, self.stamp.text_width, digests)
-        new = {d: t for d, t in zip(digests, texts, strict=True) if d not in found}
-        if new:
-            _, text = self.models()
-            vectors_BD = text.encode_passages(list(new.values()))
-            fresh = dict(zip(new, vectors_BD, strict=True))
-            self.cache.put(self.stamp.text, fresh)
-            found |= fresh
-        return [found[d] for d in digests]
+        vectors = self.cache.get(self.stamp.text, self.stamp.text_width, digests)
+        new_texts = {d: t for d, t in zip(digests, texts, strict=True) if d not in vectors}
+        if new_texts:
+            _, text_retriever = self.load_models()
+            vectors_BD = text_retriever.encode_passages(list(new_texts.values()))
+            new_vectors = dict(zip(new_texts, vectors_BD, strict=True))
+            self.cache.put(self.stamp.text, new_vectors)
+            vectors |= new_vectors
+        return [vectors[d] for d in digests]
 
-    def trim(self, items: int) -> None:
-        """Keep the vectors of these encoders only, and of `items` indexed items some to spare.
-
-        An item has two vectors at most; what is beyond twice that is of documents long gone.
-        """
-        self.cache.trim((self.stamp.encoder, self.stamp.text), 4 * items + 10_000)
+    def trim(self, indexed_items: int) -> None:
+        """Delete vectors of other encoders, and the oldest if there are too many for the index."""
+        max_vectors = _VECTORS_PER_ITEM * indexed_items + _SPARE_VECTORS
+        self.cache.trim((self.stamp.encoder, self.stamp.text), max_vectors)
 
 
 def text_digest(text: str) -> str:
+    """Return the SHA-256 of a text."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,4 +1,4 @@
-"""A lock that one process at a time holds, with a note beside it of who that is."""
+"""A lock between processes, with a note that says which process holds it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ __all__ = ["Lock"]
 
 
 class Lock:
-    """In its process one thread holds it, which may take it again and gives it back as often.
+    """A lock file that one thread of one process holds at a time.
 
-    The system gives it back when the process dies, in whatever container of this machine it ran.
+    The same thread may acquire the lock again and must release it as often. The operating system
+    releases it when the process dies, also across containers on one machine.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,44 +27,44 @@ class Lock:
         self._file = FileLock(path)
         self._note = path.with_name(f"{path.name}.json")
 
-    def take(self) -> bool:
-        """Whether it is ours now. Does not wait."""
+    def acquire(self) -> bool:
+        """Try to acquire the lock without waiting. Return whether it worked."""
         try:
             self._file.acquire(timeout=0)
         except Timeout:
             return False
-        who = {
+        holder = {
             "pid": os.getpid(),
             "host": socket.gethostname(),
             "command": " ".join(sys.argv[:3]),
             "since": time.time(),
         }
-        with suppress(OSError):  # a full disk keeps nobody from reading what is there
-            self._note.write_text(json.dumps(who))
+        with suppress(OSError):  # a full disk must not keep anyone from reading the workspace
+            self._note.write_text(json.dumps(holder))
         return True
 
-    def give(self) -> None:
-        """Back to the others; nothing where it is not ours."""
+    def release(self) -> None:
+        """Release the lock. Do nothing if this thread does not hold it."""
         if self._file.lock_counter == 1:
             self._note.unlink(missing_ok=True)
         self._file.release()
 
     def holder(self) -> str | None:
-        """Who holds it, in words; None where it is free or ours."""
+        """Describe the other process that holds the lock. Return None if there is none."""
         if not self.path.parent.is_dir() or self._file.is_locked:
             return None
         try:
             with self._file.acquire(timeout=0):
                 return None
         except Timeout:
-            return self.noted()
+            return self.last_holder()
 
-    def noted(self) -> str:
-        """Whoever took it last, in words."""
+    def last_holder(self) -> str:
+        """Describe the process that acquired the lock last."""
         try:
-            who = json.loads(self._note.read_text())
-            since = time.strftime("%H:%M:%S", time.localtime(who["since"]))
-            where = "" if who["host"] == socket.gethostname() else f" on {who['host']}"
-            return f"process {who['pid']}{where} ({who['command']}, since {since})"
+            holder = json.loads(self._note.read_text())
+            since = time.strftime("%H:%M:%S", time.localtime(holder["since"]))
+            host = "" if holder["host"] == socket.gethostname() else f" on {holder['host']}"
+            return f"process {holder['pid']}{host} ({holder['command']}, since {since})"
         except (OSError, ValueError, KeyError):
             return "another process"

@@ -1,4 +1,4 @@
-"""The home folder: what lies where, and who may be in it."""
+"""The workspace folder: where each file lies, and the locks that guard it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ __all__ = ["Workspace"]
 
 
 class Workspace:
-    """Paths below `root`. `open()` makes the folder; `close()` gives back what it took.
+    """The folder `root` with everything that unirag stores. Nothing is created before `open()`.
 
-    The embedded store belongs to one process: a second one gets `Busy`, which says who holds it.
-    Processes with a Qdrant server share the home, and one of them at a time changes the index.
+    The embedded vector store belongs to one process, so a second process that opens the workspace
+    gets `Busy` with the name of the first. Processes that use a Qdrant server share a workspace;
+    the index lock lets one of them at a time change the index.
     """
 
     def __init__(self, root: Path) -> None:
@@ -25,52 +26,64 @@ class Workspace:
         self.index_lock = Lock(self.root / "jobs.lock")
 
     @property
-    def assets(self) -> Path:
+    def assets_folder(self) -> Path:
+        """Pictures of indexed documents with their thumbnails, named by digest."""
         return self.root / "assets"
 
     @property
-    def collection(self) -> Path:
+    def collection_folder(self) -> Path:
+        """The embedded vector store."""
         return self.root / "collection"
 
     @property
-    def styles(self) -> Path:
+    def styles_folder(self) -> Path:
+        """Enrolled query styles."""
         return self.root / "styles"
 
     @property
-    def sources(self) -> Path:
-        """Material that was uploaded, a folder for each corpus."""
+    def sources_folder(self) -> Path:
+        """Uploaded documents, in one folder per corpus."""
         return self.root / "sources"
 
     @property
-    def uploads(self) -> Path:
-        """Pictures that conversations were asked with."""
+    def uploads_folder(self) -> Path:
+        """Query pictures of conversations."""
         return self.root / "uploads"
 
     @property
-    def conversations(self) -> Path:
+    def conversations_file(self) -> Path:
+        """The database of `Conversations`."""
         return self.root / "conversations.db"
 
     @property
-    def jobs(self) -> Path:
+    def jobs_file(self) -> Path:
+        """The database of the `JobQueue`."""
         return self.root / "jobs.db"
 
     @property
-    def catalog(self) -> Path:
+    def catalog_file(self) -> Path:
+        """The database of the `Catalog`."""
         return self.root / "catalog.db"
 
     @property
-    def vectors(self) -> Path:
-        return self.root / "vectors.db"
+    def embeddings_file(self) -> Path:
+        """The database of the `EmbeddingCache`."""
+        return self.root / "embeddings.db"
 
     @property
-    def labels(self) -> Path:
+    def labels_file(self) -> Path:
+        """The database of the OCR cache."""
         return self.root / "labels.db"
 
     def open(self, *, shared: bool = False) -> None:
-        """`shared` lets others in as well."""
+        """Create the folder and lock it for this process; `shared` only creates it.
+
+        Raise `BadInput` if the folder cannot be written, and `Busy` if another process has locked
+        it.
+        """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            if shared or self._lock.take():
+            if shared or self._lock.acquire():
                 return
         except OSError as error:
             raise BadInput(
@@ -78,26 +91,30 @@ class Workspace:
                 "expected a folder that can be written"
             ) from None
         raise Busy(
-            f"{self.root} is in use by {self._lock.noted()}; wait for it or "
+            f"{self.root} is in use by {self._lock.last_holder()}; wait for it or "
             "stop it, use another --home, or share a Qdrant server through UNIRAG_QDRANT_URL"
         )
 
     def close(self) -> None:
-        self._lock.give()
+        """Unlock the folder."""
+        self._lock.release()
 
     def holder(self) -> str | None:
-        """Who has the home for itself, in words; None where nobody has or we do."""
+        """Describe the other process that has locked the folder. Return None if there is none."""
         return self._lock.holder()
 
     @contextmanager
-    def changing(self) -> Iterator[None]:
-        """Alone in changing what is indexed; raises `Busy` where another process or thread is."""
-        if not self.index_lock.take():
+    def hold_index_lock(self) -> Iterator[None]:
+        """Keep other processes and threads from changing the index.
+
+        Raise `Busy` if one of them is changing it now.
+        """
+        if not self.index_lock.acquire():
             raise Busy(
-                f"{self.root} is being indexed by {self.index_lock.noted()}; wait until it is "
-                "done, or cancel its index job"
+                f"{self.root} is being indexed by {self.index_lock.last_holder()}; wait until it "
+                "is done, or cancel its index job"
             )
         try:
             yield
         finally:
-            self.index_lock.give()
+            self.index_lock.release()
