@@ -10,11 +10,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import math
-import sqlite3
 import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,9 +21,9 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from data.errors import BadInput, Missing
+from data.errors import Missing
 from data.reading_order import Box, is_word, paragraphs, rows, straighten, unhyphenated
-from data.sqlite import connect
+from data.sqlite import Database
 
 __all__ = ["LabelCache", "LabelReader", "OcrCache", "OcrSettings"]
 
@@ -105,46 +103,27 @@ class LabelCache(Protocol):
 
 
 class OcrCache:
-    """What was read, by picture digest and settings stamp, in one SQLite file (WAL).
+    """Labels that were read, by picture digest and settings stamp, in a SQLite file.
 
-    Safe across threads (one connection behind a lock) and processes (data/sqlite.py).
+    Safe to call from several threads and processes. Raises `UniragError` if the file is unusable.
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = connect(path, _SCHEMA)
-        except (OSError, sqlite3.OperationalError) as error:
-            raise BadInput(
-                f"{path}: the OCR cache cannot be opened ({error}); expected a file in a folder "
-                "that can be written"
-            ) from None
-        except sqlite3.DatabaseError as error:
-            raise BadInput(
-                f"{path}: not an OCR cache ({error}); delete the file, it is made again"
-            ) from None
+        self._database = Database(path, _SCHEMA, "the OCR cache", "run the command again")
 
     def get(self, digest: str, stamp: str) -> str | None:
-        query = "SELECT text FROM labels WHERE digest = ? AND stamp = ?"
-        with self._lock, closing(self._db.execute(query, (digest, stamp))) as found:
-            row = found.fetchone()
-        return None if row is None else str(row[0])
+        rows = self._database.rows(
+            "SELECT text FROM labels WHERE digest = ? AND stamp = ?", digest, stamp
+        )
+        return str(rows[0][0]) if rows else None
 
     def put(self, digest: str, stamp: str, text: str) -> None:
-        insert = "INSERT OR REPLACE INTO labels VALUES (?, ?, ?)"
-        try:
-            with self._lock:
-                self._db.execute(insert, (digest, stamp, text))
-        except sqlite3.OperationalError as error:  # a full disk, a folder made read-only
-            raise BadInput(
-                f"{self._path}: the OCR cache cannot be written ({error}); make room for it"
-            ) from None
+        self._database.execute(
+            "INSERT OR REPLACE INTO labels VALUES (?, ?, ?)", digest, stamp, text
+        )
 
     def close(self) -> None:
-        with self._lock:
-            self._db.close()
+        self._database.close()
 
 
 class LabelReader:

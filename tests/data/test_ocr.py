@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 import data.ocr
-from data.errors import BadInput, Missing
+from data.errors import Missing, UniragError
 from data.ocr import LabelReader, OcrCache, OcrSettings, scaled
 from data.reading_order import Box, paragraphs, rows, straighten, unhyphenated
 
@@ -225,24 +225,27 @@ def test_the_cache_takes_many_threads_and_connections(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_that_is_no_cache_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_cache_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "labels.db"
     path.write_bytes(b"not a database at all " * 100)
-    with pytest.raises(BadInput, match=r"labels\.db: not an OCR cache.*delete the file"):
+    message = r"labels\.db: the OCR cache cannot be used \(file is not a database\); .*move it away"
+    with pytest.raises(UniragError, match=message):
         OcrCache(path)
 
 
 def test_a_cache_that_cannot_be_opened_or_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(BadInput, match=r"labels\.db: the OCR cache cannot be opened"):
+    with pytest.raises(
+        UniragError, match=r"labels\.db: the OCR cache cannot be used \(File exists"
+    ):
         OcrCache(tmp_path / "file" / "labels.db")
     (tmp_path / "labels.db").mkdir()
-    with pytest.raises(BadInput, match=r"labels\.db: the OCR cache cannot be opened"):
+    with pytest.raises(UniragError, match=r"labels\.db: the OCR cache cannot be used \(unable to"):
         OcrCache(tmp_path / "labels.db")
 
     cache = OcrCache(tmp_path / "other.db")
-    cache._db.execute("PRAGMA query_only=ON")
-    with pytest.raises(BadInput, match=r"other\.db: the OCR cache cannot be written"):
+    cache._database.execute("PRAGMA query_only=ON")
+    with pytest.raises(UniragError, match=r"other\.db: the OCR cache cannot be used \(attempt to"):
         cache.put("a", "s", "text")
 
 

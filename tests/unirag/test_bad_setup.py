@@ -256,8 +256,8 @@ CASES = {
     "home-labels": (
         labels_are_words,
         ASK,
-        2,
-        r"labels\.db: not an OCR cache.*delete the file",
+        1,
+        r"labels\.db: the OCR cache cannot be used.*move it away",
     ),
     "home-store": (
         garbled_segments,

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from data.errors import UniragError
+from data.sqlite import Database
 from unirag.indexing.progress import IndexProgress, IndexReport
-from unirag.workspace.database import Database
 from unirag.workspace.lock import Lock
 
 __all__ = ["Job", "JobQueue", "JobState"]

@@ -13,7 +13,7 @@ from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from unirag.workspace.database import Database
+from data.sqlite import Database
 
 __all__ = [
     "Catalog",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from unirag.workspace.database import Database
+from data.sqlite import Database
 
 __all__ = ["Conversation", "Conversations", "Turn"]
 

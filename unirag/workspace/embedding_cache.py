@@ -16,9 +16,9 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from data.sqlite import Database
 from retrieval.encoder import ORIGINAL, ImageEncoder, TextRetriever
 from retrieval.store import Stamp, Vector
-from unirag.workspace.database import Database
 
 __all__ = ["CachedEncoders", "EmbeddingCache", "EmbeddingStore", "text_digest"]
 
