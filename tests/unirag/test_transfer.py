@@ -20,8 +20,8 @@ from retrieval.store import Where
 from tests.unirag.homes import FakeApp, Server, SmallerThumbnails, same, write_book
 from unirag.app import App
 from unirag.transfer import corpus as transfer
-from unirag.transfer.archive import CorpusFile, Written
-from unirag.workspace.catalog import Catalog, Corpus, Trouble
+from unirag.transfer.archive import CorpusArchive, ExportResult
+from unirag.workspace.catalog import Catalog, Corpus, DocumentProblem
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def here(tmp_path: Path) -> Iterator[FakeApp]:
 
 
 def points(app: App, corpus: str = "optics") -> list[Any]:
-    return list(app.store.points(Where(corpora=(corpus,))))
+    return list(app.store.scan_points(Where(corpora=(corpus,))))
 
 
 def nothing_stored(app: App) -> bool:
@@ -63,16 +63,16 @@ def test_from_embedded_to_a_server_and_back_nothing_changes(
     file, book = exported
     client = Server()
     with FakeApp(tmp_path / "served", client=client) as served:
-        head = served.import_corpus(file)
-        assert (head.documents, head.items, head.pictures) == (5, 7, 3)
+        header = served.import_corpus(file)
+        assert (header.documents, header.items, header.pictures) == (5, 7, 3)
         back = served.export_corpus("optics", tmp_path / "back.unirag")
-        assert back.head == head
+        assert back.header == header
         at_server = points(served)
         journal = served.catalog.documents("optics")
     with (
         FakeApp(tmp_path / "back") as app,
-        CorpusFile(file) as first,
-        CorpusFile(tmp_path / "back.unirag") as second,
+        CorpusArchive(file) as first,
+        CorpusArchive(tmp_path / "back.unirag") as second,
     ):
         app.import_corpus(tmp_path / "back.unirag")
         assert same(list(first.points()), at_server)
@@ -80,7 +80,7 @@ def test_from_embedded_to_a_server_and_back_nothing_changes(
         assert same(at_server, points(app))
         assert app.catalog.corpus("optics") == Corpus("optics", str(book), "CC-BY-4.0", "Ada")
         assert app.catalog.documents("optics") == journal == first.documents()
-        assert [t.source for t in app.catalog.troubles("optics")] == ["broken.pdf"]
+        assert [t.source for t in app.catalog.problems("optics")] == ["broken.pdf"]
         figures = [p for p in points(app) if p.item.kind == "figure"]
         assert len(figures) == 3
         for figure in figures:
@@ -123,7 +123,7 @@ def test_one_that_is_here_is_replaced_only_when_asked(
     done: list[tuple[int, int]] = []
     for _ in range(2):
         here.import_corpus(file, replace=True, progress=lambda *at: done.append(at))
-        with CorpusFile(file) as whole:
+        with CorpusArchive(file) as whole:
             assert same(points(here), list(whole.points()))
     assert done == [(7, 7)] * 2
     assert same(before, points(here, "kept"))
@@ -142,7 +142,7 @@ def test_a_kill_in_an_import_is_mended_by_repeating_it(
     class Killed(BaseException):
         pass
 
-    monkeypatch.setattr(transfer, "_UPSERT", 3)
+    monkeypatch.setattr(transfer, "_UPSERT_BATCH", 3)
     with FakeApp(tmp_path / "home") as app, monkeypatch.context() as patched:
         target, name, at = {
             "picture": (app.assets, "put", 2),
@@ -165,7 +165,7 @@ def test_a_kill_in_an_import_is_mended_by_repeating_it(
         assert sum(c["documents"] for c in app.corpora()) == 0
     with FakeApp(tmp_path / "home") as app:
         app.import_corpus(file)
-        with CorpusFile(file) as sent:
+        with CorpusArchive(file) as sent:
             assert same(points(app), list(sent.points()))
             assert app.catalog.documents("optics") == sent.documents()
 
@@ -179,8 +179,8 @@ def test_after_a_killed_import_indexing_mends_it_too(
             app.import_corpus(file)
     with FakeApp(tmp_path / "home") as app:
         (report,) = app.index([exported[1]], corpus="optics")
-        assert (report.new, len(report.dead)) == (4, 1)
-        with CorpusFile(file) as sent:
+        assert (report.new, len(report.dead_letters)) == (4, 1)
+        with CorpusArchive(file) as sent:
             assert same(points(app), list(sent.points()))
 
 
@@ -201,8 +201,8 @@ def test_an_export_needs_no_model_and_goes_on_without_a_lost_picture(
     with FakeApp(tmp_path / "home") as app:
         app.encoder = app.text = None
         written = app.export_corpus("optics", tmp_path / "again.unirag")
-        assert [item.id for item in written.lacking] == [figure.id]
-        assert (written.head.items, written.head.pictures) == (7, 2)
+        assert [item.id for item in written.missing_pictures] == [figure.id]
+        assert (written.header.items, written.header.pictures) == (7, 2)
     with FakeApp(tmp_path / "third") as app:
         app.import_corpus(tmp_path / "again.unirag")
         assert app.store.count() == 7
@@ -213,7 +213,7 @@ def test_an_export_is_there_whole_or_as_it_was(
 ) -> None:
     here.import_corpus(file)
     before = file.read_bytes()
-    monkeypatch.setattr("unirag.transfer.archive.Head", lambda **_: 1 / 0)
+    monkeypatch.setattr("unirag.transfer.archive.ArchiveHeader", lambda **_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         here.export_corpus("optics", file)
     assert file.read_bytes() == before
@@ -226,10 +226,10 @@ def test_an_export_is_there_whole_or_as_it_was(
 
 def test_many_row_groups(here: FakeApp, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     here.import_corpus(file)
-    monkeypatch.setattr("unirag.transfer.parquet._ROWS", 2)
-    monkeypatch.setattr("unirag.transfer.parquet._BATCH", 3)
+    monkeypatch.setattr("unirag.transfer.parquet._GROUP_ROWS", 2)
+    monkeypatch.setattr("unirag.transfer.parquet._BATCH_ROWS", 3)
     here.export_corpus("optics", file)
-    with CorpusFile(file) as sent:
+    with CorpusArchive(file) as sent:
         assert same(points(here), list(sent.points()))
 
 
@@ -237,7 +237,7 @@ def test_a_corpus_of_nothing_travels_too(here: FakeApp, tmp_path: Path) -> None:
     with FakeApp(tmp_path / "home") as app:
         app.index([write_book(tmp_path / "book", 1)], corpus="optics")
         app.add_corpus("empty", tmp_path)
-        assert app.export_corpus("empty", tmp_path / "empty.unirag").head.items == 0
+        assert app.export_corpus("empty", tmp_path / "empty.unirag").header.items == 0
     here.import_corpus(tmp_path / "empty.unirag")
     assert [c["name"] for c in here.corpora()] == ["empty"]
 
@@ -264,7 +264,7 @@ def rewrite(file: Path, change: Change, compression: int = zipfile.ZIP_STORED) -
 
 def head(**changed: Any) -> Change:
     def change(members: dict[str, bytes]) -> None:
-        members["head.json"] = json.dumps(json.loads(members["head.json"]) | changed).encode()
+        members["header.json"] = json.dumps(json.loads(members["header.json"]) | changed).encode()
 
     return change
 
@@ -292,33 +292,33 @@ def a_line(**changed: Any) -> Change:
 
 
 def of_another_corpus(members: dict[str, bytes]) -> None:
-    said = json.loads(members["head.json"])
+    said = json.loads(members["header.json"])
     said["corpus"]["name"] = "biology"
-    members["head.json"] = json.dumps(said).encode()
+    members["header.json"] = json.dumps(said).encode()
 
 
 def bad_name(members: dict[str, bytes]) -> None:
-    said = json.loads(members["head.json"])
+    said = json.loads(members["header.json"])
     said["corpus"]["name"] = "../../etc"
-    members["head.json"] = json.dumps(said).encode()
+    members["header.json"] = json.dumps(said).encode()
 
 
 REFUSED: dict[str, tuple[Change, str]] = {
-    "escape": (added("pictures/../../x"), "no part of one"),
-    "absolute": (added("/etc/cron.d/x"), "no part of one"),
-    "stranger": (added("readme.txt"), "no part of one"),
-    "no-head": (without("head.json"), r"head\.json is missing"),
+    "escape": (added("pictures/../../x"), "does not belong in one"),
+    "absolute": (added("/etc/cron.d/x"), "does not belong in one"),
+    "stranger": (added("readme.txt"), "does not belong in one"),
+    "no-head": (without("header.json"), r"header\.json is missing"),
     "no-items": (without("items.parquet"), r"items\.parquet is missing"),
-    "head-is-no-json": (lambda m: m.update({"head.json": b"{"}), "Invalid JSON"),
+    "head-is-no-json": (lambda m: m.update({"header.json": b"{"}), "Invalid JSON"),
     "head-of-something": (head(format="x"), "format"),
     "version": (head(version=2), "version 2, expected 1; update unirag"),
-    "more-items": (head(items=10**9), "says 1,000,000,000 items and holds 7"),
-    "fewer-items": (head(items=6), "says 6 items and holds 7"),
-    "pictures": (head(pictures=2), "says 2 pictures and holds 3"),
-    "documents": (head(documents=9), "says 9 documents and holds 5"),
+    "more-items": (head(items=10**9), "claims 1,000,000,000 items and holds 7"),
+    "fewer-items": (head(items=6), "claims 6 items and holds 7"),
+    "pictures": (head(pictures=2), "claims 2 pictures and holds 3"),
+    "documents": (head(documents=9), "claims 9 documents and holds 5"),
     "stamp": (head(stamp={}), "stamp.profile"),
     "items": (lambda m: m.update({"items.parquet": b"PAR1" * 9}), "not an exported corpus"),
-    "picture": (other_picture, "is another one"),
+    "picture": (other_picture, "has other bytes"),
     "state": (a_line(state="eaten"), "state"),
     "twice": (a_line(source="waves.md"), "a document is there twice"),
     "corpus": (of_another_corpus, "does not belong to corpus 'biology'"),
@@ -342,11 +342,11 @@ def test_a_packed_one_and_one_with_members_twice_are_refused(here: FakeApp, file
     twice = file.with_name("twice.unirag")
     shutil.copy(file, twice)
     with zipfile.ZipFile(twice, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
-        archive.writestr("head.json", b"{}")
+        archive.writestr("header.json", b"{}")
     with pytest.raises(BadInput, match="a member is there twice"):
         here.import_corpus(twice)
     rewrite(file, lambda members: None, zipfile.ZIP_DEFLATED)
-    with pytest.raises(BadInput, match="is packed"):
+    with pytest.raises(BadInput, match="is compressed"):
         here.import_corpus(file)
 
 
@@ -376,7 +376,7 @@ def test_whatever_happens_to_its_bytes_there_is_one_clear_error(here: FakeApp, f
             continue
         # what has no checksum is the zip's own, such as the time of a member
         file.write_bytes(whole)
-        with CorpusFile(file) as sent:
+        with CorpusArchive(file) as sent:
             assert same(points(here), list(sent.points()))
 
 
@@ -403,14 +403,14 @@ def test_what_was_left_out_of_a_document_travels(tmp_path: Path) -> None:
     with FakeApp(tmp_path / "home") as app:
         app.index([write_book(tmp_path / "book", 1)], corpus="optics")
         rows = app.catalog.documents("optics")
-    left = Trouble("waves.md", "p3", "a formula", dead=False)
+    left = DocumentProblem("waves.md", "p3", "a formula", is_dead_letter=False)
     rows[-1] = type(rows[-1])(
         **{n: getattr(rows[-1], n) for n in rows[-1].__dataclass_fields__}
-        | {"left_out": (("p3", "a formula"),)}
+        | {"problems": (("p3", "a formula"),)}
     )
     journal.restore(Corpus("optics", "/books"), rows)
     assert journal.documents("optics") == rows
-    assert journal.troubles("optics") == [left]
+    assert journal.problems("optics") == [left]
     journal.close()
 
 
@@ -423,7 +423,7 @@ def test_the_command_line(unirag: Any, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("UNIRAG_OCR", "false")
     file = tmp_path / "optics.unirag"
     said = unirag(f"corpora export optics {file} --home {tmp_path / 'one'} --json")
-    assert (said.code, said.json["items"], said.json["lacking"]) == (0, 3, [])
+    assert (said.code, said.json["items"], said.json["missing_pictures"]) == (0, 3, [])
     said = unirag(f"corpora import {file} --home {tmp_path / 'two'}")
     assert (said.code, said.err) == (0, "")
     assert "3 items and 1 pictures of 2 documents" in said.out
@@ -434,7 +434,7 @@ def test_the_command_line(unirag: Any, tmp_path: Path, monkeypatch: pytest.Monke
     said = unirag(f"corpora import {file} --home {tmp_path / 'two'} --replace --json")
     assert said.json == {"name": "optics", "documents": 2, "items": 3, "pictures": 1}
 
-    lacking = Written(said_head(file), (app_item(tmp_path / "two", app),))
+    lacking = ExportResult(said_head(file), (app_item(tmp_path / "two", app),))
     monkeypatch.setattr(App, "export_corpus", lambda *_: lacking)
     said = unirag(f"corpora export optics {file} --home {tmp_path / 'two'}")
     assert said.code == 4
@@ -442,8 +442,8 @@ def test_the_command_line(unirag: Any, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def said_head(file: Path) -> Any:
-    with CorpusFile(file) as sent:
-        return sent.head
+    with CorpusArchive(file) as sent:
+        return sent.header
 
 
 def app_item(home: Path, like: FakeApp) -> Item:

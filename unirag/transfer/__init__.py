@@ -1,1 +1,1 @@
-"""Corpora out and in: one archive per corpus, with its vectors."""
+"""Transfer: exports a corpus to a file and imports it into another workspace."""

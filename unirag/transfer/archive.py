@@ -1,11 +1,11 @@
-"""A corpus in one file: what `unirag corpora export` writes and `unirag corpora import` reads.
+"""The file of an exported corpus: `unirag corpora export` writes it, `corpora import` reads it.
 
-A zip in which nothing is packed, so that it cannot unpack to more than it is:
+A zip archive without compression, so that it cannot unpack to more than its own size:
 
-    head.json        what this is: the corpus, what encoded it, how much of everything there is
-    documents.jsonl  its journal, a document on each line
+    header.json      the corpus, the encoders of its vectors, and the number of each kind of content
+    documents.jsonl  the catalog of the corpus, one document per line
     items.parquet    items with their vectors (unirag/transfer/parquet.py)
-    pictures/DIGEST  the bytes of each picture as they came, named by their SHA-256
+    pictures/DIGEST  the original bytes of each picture, named by their SHA-256
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ from data.readers.archive import ARCHIVE_ERRORS, directory_size
 from data.records import Item
 from retrieval.store import Point, Stamp
 from unirag.transfer.parquet import ItemTable, require_pyarrow, write_items
-from unirag.workspace.catalog import Corpus, Document
+from unirag.workspace.catalog import CatalogDocument, Corpus
 
-__all__ = ["CorpusFile", "Head", "Written", "write"]
+__all__ = ["ArchiveHeader", "CorpusArchive", "ExportResult", "write_archive"]
 
-_HEAD, _DOCUMENTS, _ITEMS = "head.json", "documents.jsonl", "items.parquet"
+_HEADER, _DOCUMENTS, _ITEMS = "header.json", "documents.jsonl", "items.parquet"
+_REQUIRED = frozenset({_HEADER, _DOCUMENTS, _ITEMS})
 _PICTURE = re.compile(r"pictures/([0-9a-f]{64})")
 _VERSION = 1
 _MAX_PICTURES = 1_000_000
-_MAX_DIRECTORY = _MAX_PICTURES * 200  # bytes, read before members are counted
-_MAX_MEMBER = 256 * 1024**2  # bytes of what is held in memory at once
-_DOCUMENT = TypeAdapter(Document)
+_MAX_DIRECTORY_BYTES = _MAX_PICTURES * 200  # checked before the members are read
+_MAX_MEMBER_BYTES = 256 * 1024**2  # of a member that is read into memory at once
+_DOCUMENT = TypeAdapter(CatalogDocument)
 
 
-class Head(BaseModel):
-    """What a file says of itself."""
+class ArchiveHeader(BaseModel):
+    """The content of `header.json`. `documents`, `items` and `pictures` are counts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -56,63 +57,64 @@ class Head(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """What was written; `lacking` are items whose picture was not in the asset folder."""
+class ExportResult:
+    """The header of a written archive, and the items whose picture was not in the assets."""
 
-    head: Head
-    lacking: tuple[Item, ...]
+    header: ArchiveHeader
+    missing_pictures: tuple[Item, ...]
 
 
-def write(
+def write_archive(
     path: Path,
     corpus: Corpus,
     stamp: Stamp,
-    documents: Sequence[Document],
+    documents: Sequence[CatalogDocument],
     points: Iterable[Point],
     assets: Assets,
-) -> Written:
-    """Write `path` through a temporary file: it is there whole, or as it was before.
+) -> ExportResult:
+    """Write a corpus to `path`. A write that fails leaves an existing file unchanged.
 
-    Memory holds a row group, and where each picture is kept.
+    Memory holds one row group of items, and the path of each picture.
     """
     require_pyarrow()
     pictures: dict[str, Path] = {}
-    lacking: list[Item] = []
+    missing_pictures: list[Item] = []
 
-    def seen() -> Iterator[Point]:
+    def points_with_pictures() -> Iterator[Point]:
         for point in points:
             digest = point.item.image
             if digest and digest not in pictures:
-                if kept := assets.path(digest):
-                    pictures[digest] = kept
+                if picture := assets.path(digest):
+                    pictures[digest] = picture
                 else:
-                    lacking.append(point.item)
+                    missing_pictures.append(point.item)
             yield point
 
-    with _whole(path) as archive:
+    with _replacing(path) as archive:
         with archive.open(_ITEMS, "w", force_zip64=True) as handle:
-            items = write_items(handle, seen())
+            items = write_items(handle, points_with_pictures())
         with archive.open(_DOCUMENTS, "w", force_zip64=True) as handle:
             for document in documents:
                 handle.write(json.dumps(asdict(document)).encode() + b"\n")
-        for digest, kept in pictures.items():
-            archive.write(kept, f"pictures/{digest}")
-        head = Head(
+        for digest, picture in pictures.items():
+            archive.write(picture, f"pictures/{digest}")
+        header = ArchiveHeader(
             corpus=corpus,
             stamp=stamp,
             documents=len(documents),
             items=items,
             pictures=len(pictures),
         )
-        archive.writestr(_HEAD, head.model_dump_json(indent=2))
-    return Written(head, tuple(lacking))
+        archive.writestr(_HEADER, header.model_dump_json(indent=2))
+    return ExportResult(header, tuple(missing_pictures))
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[zipfile.ZipFile]:
+def _replacing(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Write a temporary file that replaces `path` if the body succeeds."""
     part = path.with_name(f"{path.name}.part")
     try:
-        # a time before 1980, which a zip cannot hold, is no reason to refuse a picture
+        # a picture file dated before 1980, which zip cannot express, must not stop the export
         with zipfile.ZipFile(part, "w", strict_timestamps=False) as archive:
             yield archive
         part.replace(path)
@@ -122,11 +124,11 @@ def _whole(path: Path) -> Iterator[zipfile.ZipFile]:
         raise
 
 
-class CorpusFile:
-    """A file from outside. A context manager.
+class CorpusArchive:
+    """Reads the file of an exported corpus, which may come from anywhere. A context manager.
 
-    Everything raises `BadInput` naming the file where it is no such file, a damaged one, or one
-    that claims more than it may. Nothing is unpacked, and no member's name is used as a path.
+    Every method raises `BadInput` with the name of the file if it is another kind of file, damaged,
+    or larger than the limits. Nothing is unpacked to disk, and no member name is used as a path.
     """
 
     def __init__(self, path: Path) -> None:
@@ -135,32 +137,32 @@ class CorpusFile:
             raise BadInput(f"{path}: no such file; check the path")
         self.path = path
         with self._errors():
-            if directory_size(path) > _MAX_DIRECTORY:
+            if directory_size(path) > _MAX_DIRECTORY_BYTES:
                 raise ValueError(f"it claims more than {_MAX_PICTURES:,} pictures")
             self._zip = zipfile.ZipFile(path)
         try:
             with self._errors():
                 self._check_members()
-                self.head = self._head()
-                self._items = self._table()
-                _same("pictures", self.head.pictures, len(self._members) - 3)
-                _same("items", self.head.items, self._items.rows)
+                self.header = self._read_header()
+                self._items = self._open_items()
+                _check_count("pictures", self.header.pictures, len(self._members) - len(_REQUIRED))
+                _check_count("items", self.header.items, self._items.rows)
         except BaseException:
             self.close()
             raise
 
-    def documents(self) -> list[Document]:
-        """The journal of the corpus."""
+    def documents(self) -> list[CatalogDocument]:
+        """Return the catalog of the corpus."""
         with self._errors(), self._zip.open(_DOCUMENTS) as lines:
-            found = [_DOCUMENT.validate_json(line) for line in lines]
-            _same("documents", self.head.documents, len(found))
-            if len({d.source for d in found}) < len(found):
+            documents = [_DOCUMENT.validate_json(line) for line in lines]
+            _check_count("documents", self.header.documents, len(documents))
+            if len({document.source for document in documents}) < len(documents):
                 raise ValueError("a document is there twice")
-            return found
+            return documents
 
     def points(self) -> Iterator[Point]:
-        """Every item with its vectors, checked, a batch in memory at a time."""
-        points = self._items.points(self.head.corpus.name, self.head.stamp)
+        """Yield every item with its vectors, checked. Memory holds one batch."""
+        points = self._items.points(self.header.corpus.name, self.header.stamp)
         while True:
             with self._errors():
                 point = next(points, None)
@@ -169,15 +171,16 @@ class CorpusFile:
             yield point
 
     def pictures(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
-        """The digest of each picture, and what reads it and checks that it is the one."""
+        """Yield the digest of each picture with a function that reads and checks its bytes."""
         for member in self._members:
-            if found := _PICTURE.fullmatch(member.filename):
-                yield found[1], partial(self._picture, member, found[1])
+            if match := _PICTURE.fullmatch(member.filename):
+                yield match[1], partial(self._read_picture, member, match[1])
 
     def close(self) -> None:
+        """Close the file."""
         self._zip.close()
 
-    def __enter__(self) -> CorpusFile:
+    def __enter__(self) -> CorpusArchive:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -189,12 +192,12 @@ class CorpusFile:
             yield
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise self._broken(f"{where}: {first['msg']}") from None
+            field = ".".join(map(str, first["loc"]))
+            raise self._damaged(f"{field}: {first['msg']}") from None
         except (*ARCHIVE_ERRORS, IndexError, OverflowError) as error:
-            raise self._broken(str(error)) from None
+            raise self._damaged(str(error)) from None
 
-    def _broken(self, reason: str) -> BadInput:
+    def _damaged(self, reason: str) -> BadInput:
         return BadInput(
             f"{self.path}: not an exported corpus, or a damaged one ({reason}); export it or copy "
             "it again"
@@ -207,31 +210,32 @@ class CorpusFile:
             raise ValueError("a member is there twice")
         for member in self._members:
             name = member.filename
-            if name not in (_HEAD, _DOCUMENTS, _ITEMS) and not _PICTURE.fullmatch(name):
-                raise ValueError(f"member {name!r} is no part of one")
+            if name not in _REQUIRED and not _PICTURE.fullmatch(name):
+                raise ValueError(f"member {name!r} does not belong in one")
             if member.compress_type != zipfile.ZIP_STORED:
-                raise ValueError(f"member {name!r} is packed")
-            if name != _ITEMS and member.file_size > _MAX_MEMBER:
+                raise ValueError(f"member {name!r} is compressed")
+            if name != _ITEMS and member.file_size > _MAX_MEMBER_BYTES:
                 raise ValueError(f"member {name!r} claims {member.file_size:,} bytes")
-        if missing := {_HEAD, _DOCUMENTS, _ITEMS} - names:
+        if missing := _REQUIRED - names:
             raise ValueError(f"{min(missing)} is missing")
-        # members that overlap would claim more than there is
+        # overlapping members could claim more bytes than the file has
         if sum(member.file_size for member in self._members) > self.path.stat().st_size:
             raise ValueError("its members claim more bytes than it has")
 
-    def _head(self) -> Head:
-        head = Head.model_validate_json(self._zip.read(_HEAD))
-        if head.version != _VERSION:
+    def _read_header(self) -> ArchiveHeader:
+        header = ArchiveHeader.model_validate_json(self._zip.read(_HEADER))
+        if header.version != _VERSION:
             raise BadInput(
-                f"{self.path}: its format has version {head.version}, expected {_VERSION}; update "
-                "unirag here or where it was exported, and export it again"
+                f"{self.path}: its format has version {header.version}, expected {_VERSION}; "
+                "update unirag here or where it was exported, and export it again"
             )
-        return head
+        return header
 
-    def _table(self) -> ItemTable:
+    def _open_items(self) -> ItemTable:
+        """Check the Parquet member and open it in place, without a copy."""
         member = self._zip.getinfo(_ITEMS)
         with self._zip.open(member) as handle:
-            while handle.read(1024**2):  # to its end, where its checksum is compared
+            while handle.read(1024**2):  # zipfile compares the checksum at the end
                 pass
         with self.path.open("rb") as handle:
             handle.seek(member.header_offset + 26)  # the lengths of the name and the extra field
@@ -239,14 +243,14 @@ class CorpusFile:
         name, extra = (int.from_bytes(lengths[i : i + 2], "little") for i in (0, 2))
         return ItemTable(self.path, member.header_offset + 30 + name + extra, member.file_size)
 
-    def _picture(self, member: zipfile.ZipInfo, digest: str) -> bytes:
+    def _read_picture(self, member: zipfile.ZipInfo, digest: str) -> bytes:
         with self._errors():
-            data = self._zip.read(member)
-            if digest_of(data) != digest:
-                raise ValueError(f"picture {digest} is another one")
-            return data
+            picture = self._zip.read(member)
+            if digest_of(picture) != digest:
+                raise ValueError(f"picture {digest} has other bytes than its name says")
+            return picture
 
 
-def _same(what: str, said: int, found: int) -> None:
-    if said != found:
-        raise ValueError(f"it says {said:,} {what} and holds {found:,}")
+def _check_count(kind: str, claimed: int, actual: int) -> None:
+    if claimed != actual:
+        raise ValueError(f"it claims {claimed:,} {kind} and holds {actual:,}")

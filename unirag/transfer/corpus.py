@@ -1,4 +1,4 @@
-"""A corpus from one home into another: out into a file, in from a file."""
+"""Export a corpus of one workspace to a file, and import it into another workspace."""
 
 from __future__ import annotations
 
@@ -12,69 +12,74 @@ from PIL import Image
 from data.errors import BadInput
 from data.pictures import Assets
 from retrieval.store import VectorStore, Where
-from unirag.transfer.archive import CorpusFile, Written, write
+from unirag.transfer.archive import CorpusArchive, ExportResult, write_archive
 from unirag.workspace.catalog import Catalog
 
-__all__ = ["bring_in", "check_free", "export"]
+__all__ = ["export_corpus", "import_corpus", "require_new_corpus"]
 
-_UPSERT = 500
+_UPSERT_BATCH = 500
 
 
-def export(name: str, path: Path, store: VectorStore, catalog: Catalog, assets: Assets) -> Written:
-    """Write corpus `name` to `path`; the home must not change meanwhile."""
+def export_corpus(
+    name: str, path: Path, store: VectorStore, catalog: Catalog, assets: Assets
+) -> ExportResult:
+    """Write corpus `name` to the file `path`. Nothing may change the index meanwhile.
+
+    Raise `BadInput` if there is no such corpus, or if `path` cannot be a file.
+    """
     corpus = catalog.corpus(name)
     if corpus is None:
-        known = ", ".join(c.name for c in catalog.corpora()) or "none"
-        raise BadInput(f"corpus {name!r} is not here; known corpora: {known}")
+        names = ", ".join(c.name for c in catalog.corpora()) or "none"
+        raise BadInput(f"corpus {name!r} is not here; known corpora: {names}")
     if path.is_dir() or not path.parent.is_dir():
-        raise BadInput(f"{path}: expected the name of a file in a folder that is there")
-    points = store.points(Where(corpora=(name,)))
-    return write(path, corpus, store.stamp, catalog.documents(name), points, assets)
+        raise BadInput(f"{path}: expected the name of a file in an existing folder")
+    points = store.scan_points(Where(corpora=(name,)))
+    return write_archive(path, corpus, store.stamp, catalog.documents(name), points, assets)
 
 
-def check_free(name: str, catalog: Catalog) -> None:
-    """Refuse a corpus of which something is stored. One whose import was killed has nothing yet."""
-    if catalog.counts(name)["documents"]:
+def require_new_corpus(name: str, catalog: Catalog) -> None:
+    """Raise `BadInput` if the corpus has stored documents. A killed import has none yet."""
+    if catalog.item_counts(name)["documents"]:
         raise BadInput(
-            f"corpus {name!r} is here already; pass --replace to put the one in the file in its "
-            f"place, or run `unirag corpora remove {name}` first"
+            f"corpus {name!r} is here already; pass --replace to replace it with the one in the "
+            f"file, or run `unirag corpora remove {name}` first"
         )
 
 
-def bring_in(
-    file: CorpusFile,
+def import_corpus(
+    archive: CorpusArchive,
     store: VectorStore,
     catalog: Catalog,
     assets: Assets,
     decode: Callable[[bytes, str], Image.Image],
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
-    """Store what `file` holds, in place of what there is of its corpus.
+    """Store the corpus of `archive`, and delete other items of a corpus of this name.
 
-    The journal has its documents as `queued` until every item is stored: after a kill the same
-    import goes over all of it again, and `index` reads all of it again. `progress` is told how
-    many items of how many are stored. Memory holds the ids of the items, and a batch of them.
+    Its documents are `queued` in the catalog until every item is stored. So after a kill, the same
+    import repeats everything, and `index` reads every document again. `progress` is called with
+    the number of stored items and of all items. Memory holds the ids of all items and one batch.
     """
-    head = file.head
-    where = Where(corpora=(head.corpus.name,))
-    documents = file.documents()
-    for _ in file.points():  # a bad one is met before anything is changed
+    header = archive.header
+    documents = archive.documents()
+    for _ in archive.points():  # find a damaged item before anything is changed
         pass
-    for digest, read in file.pictures():
-        data = read()
+    for digest, read_picture in archive.pictures():
+        picture = read_picture()
         if assets.path(digest) is None or not assets.thumbnail(digest).exists():
-            assets.put(data, decode(data, f"{file.path}: picture {digest}"))
-    known = catalog.corpus(head.corpus.name)
-    # where its documents lie on this machine, this machine knows best
-    corpus = replace(head.corpus, root=known.root) if known else head.corpus
-    catalog.restore(corpus, [replace(d, fingerprint="", state="queued") for d in documents])
-    stored: set[str] = set()
-    points = file.points()
-    while batch := list(islice(points, _UPSERT)):
+            assets.put(picture, decode(picture, f"{archive.path}: picture {digest}"))
+    existing = catalog.corpus(header.corpus.name)
+    # the folder that is registered here is right for this machine
+    corpus = replace(header.corpus, root=existing.root) if existing else header.corpus
+    catalog.restore(corpus, [replace(d, stored_fingerprint="", state="queued") for d in documents])
+    stored_ids: set[str] = set()
+    points = archive.points()
+    while batch := list(islice(points, _UPSERT_BATCH)):
         store.upsert(batch)
-        stored |= {point.item.id for point in batch}
-        progress(len(stored), head.items)
-    if store.count(where) > len(stored):
-        store.delete({item.id for item in store.scan(where)} - stored)
+        stored_ids |= {point.item.id for point in batch}
+        progress(len(stored_ids), header.items)
+    where = Where(corpora=(header.corpus.name,))
+    if store.count(where) > len(stored_ids):
+        store.delete({item.id for item in store.scan(where)} - stored_ids)
     store.flush()
     catalog.restore(corpus, documents)
