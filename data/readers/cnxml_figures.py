@@ -1,4 +1,4 @@
-"""The pictures of a CNXML module: figures with captions, and pictures that stand in the text."""
+"""Build the figures of a CNXML module, with their captions, numbers and alt texts."""
 
 from __future__ import annotations
 
@@ -9,65 +9,69 @@ from pathlib import Path
 from lxml import etree
 
 from data.documents import Figure, Problem
-from data.readers.cnxml_numbers import Labels, local_name
-from data.readers.cnxml_text import Inline, sentence
+from data.readers.cnxml_numbers import LinkLabels
+from data.readers.cnxml_text import TextRenderer, as_sentence
 from data.readers.structure import Anchors
+from data.readers.xml import local_name
 from data.records import Audience
 
-__all__ = ["Pictures", "locate"]
+__all__ = ["FigureBuilder", "locate_picture"]
 
 
-def locate(name: str, folder: Path, repository: Path) -> Path | str:
-    """The file that `name` means inside a module's `folder`, or why it cannot be used."""
-    shown = name if len(name) <= 120 else name[:117] + "..."
+def locate_picture(name: str, folder: Path, repository: Path) -> Path | str:
+    """Return the file that `name` means in a module's `folder`, or why it cannot be used."""
+    short_name = name if len(name) <= 120 else name[:117] + "..."
     if not name or "://" in name or name.startswith("data:"):
-        return f"picture '{shown}' is not a file of the repository; put it into media/"
+        return f"picture '{short_name}' is not a file of the repository; put it into media/"
     try:
         path = (folder / name).resolve()
         if not path.is_relative_to(repository.resolve()):
-            return f"picture '{shown}' leads out of the repository and is refused; use ../../media/"
+            return f"picture '{short_name}' points outside the repository; use ../../media/"
         if path.is_file():
             return path
     except (OSError, ValueError):
-        pass  # a name that no file system takes
-    return f"picture '{shown}' is missing; its words are kept, add the file to media/"
+        pass  # no file system accepts such a name
+    return (
+        f"picture '{short_name}' is missing, only its caption and alt text are kept; "
+        "add the file to media/"
+    )
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Makes the `Figure` records of one module; `folder` is the module's."""
+class FigureBuilder:
+    """Build the `Figure` records of the module `document`, which lies in `folder`."""
 
     document: str
     folder: Path
     repository: Path
-    labels: Labels
+    labels: LinkLabels
     anchors: Anchors
 
-    def of(
+    def build(
         self,
         element: etree._Element,
-        inline: Inline,
+        renderer: TextRenderer,
         section: tuple[str, ...],
         audience: Audience,
     ) -> Iterator[Figure | Problem]:
-        """One `Figure` for each picture of a `figure` or `media` element, and what is wrong."""
-        anchor = element.get("id", "")
-        number = self.labels.number(self.document, anchor)
-        caption = self._caption(element, inline)
+        """Yield one figure for each picture of a `figure` or `media` element, and its problems."""
+        element_id = element.get("id", "")
+        number = self.labels.number(self.document, element_id)
+        caption = self._caption(element, renderer)
         images = [e for e in element.iter(etree.Element) if local_name(e) == "image"]
         if not images and local_name(element) == "figure":
-            given = self.anchors.claim(anchor or "figure")
-            yield Problem(given, "the figure holds no picture; only its words are kept")
+            anchor = self.anchors.claim(element_id or "figure")
+            yield Problem(anchor, "the figure has no picture; only its caption is kept")
             if caption:
-                yield Figure(given, None, caption, "", number, section=section, audience=audience)
+                yield Figure(anchor, None, caption, "", number, section=section, audience=audience)
         for image in images:
-            given = self.anchors.claim(anchor or "picture")
-            found = locate(image.get("src", ""), self.folder, self.repository)
-            if isinstance(found, str):
-                yield Problem(given, found)
+            anchor = self.anchors.claim(element_id or "picture")
+            picture = locate_picture(image.get("src", ""), self.folder, self.repository)
+            if isinstance(picture, str):
+                yield Problem(anchor, picture)
             yield Figure(
-                anchor=given,
-                picture=found if isinstance(found, Path) else None,
+                anchor=anchor,
+                picture=picture if isinstance(picture, Path) else None,
                 caption=caption,
                 alt=self._alt(image),
                 number=number,
@@ -76,17 +80,18 @@ class Pictures:
             )
 
     @staticmethod
-    def _caption(element: etree._Element, inline: Inline) -> str:
-        """Title and caption of the figure, then those of its subfigures, in document order."""
+    def _caption(element: etree._Element, renderer: TextRenderer) -> str:
+        """Join the titles and captions of a figure and its subfigures, in document order."""
         texts: list[str] = []
         for child in element.iter(etree.Element):
             if local_name(child) in ("title", "caption"):
-                text = " ".join(inline.text(child).split())
-                texts += [sentence(text)] if text and local_name(child) == "title" else [text]
+                text = " ".join(renderer.text(child).split())
+                texts += [as_sentence(text)] if text and local_name(child) == "title" else [text]
         return " ".join(text for text in texts if text)
 
     @staticmethod
     def _alt(image: etree._Element) -> str:
+        """Return the alt text of an image, or of the media element around it."""
         for element in (image, *image.iterancestors()):
             if local_name(element) not in ("image", "media"):
                 break

@@ -1,9 +1,9 @@
-"""CNXML's running text as plain text: words, formulas, lists, tables, links.
+"""Render CNXML text as plain text: words, formulas, lists, tables and links.
 
-Formulas are LaTeX between `\\(` and `\\)`, displayed ones between `\\[` and `\\]`. A subscript of
-digits joins its word (`H2O`, `v0`), any other is written `K_eq`; a superscript is `m^2`, but `14C`
-where it leads a word and `1st` for an ordinal: so a person can read it, and BM25 finds it as typed.
-Lines are kept for list items, table rows and displayed steps only.
+Formulas become LaTeX in `\\(…\\)`, displayed ones in `\\[…\\]`. Scripts are written as people type
+them, so that BM25 finds them: a subscript of digits joins its word (`H2O`, `v0`), any other is
+written `K_eq`; a superscript is written `m^2`, but `14C` before a word and `1st` for an ordinal.
+Only list items, table rows and displayed steps have lines of their own.
 """
 
 from __future__ import annotations
@@ -12,61 +12,64 @@ import re
 
 from lxml import etree
 
-from data.readers.cnxml_numbers import Labels, local_name
+from data.readers.cnxml_numbers import LinkLabels
 from data.readers.mathml import to_latex
+from data.readers.xml import local_name
 
-__all__ = ["PICTURES", "Inline", "sentence"]
+__all__ = ["PICTURES", "TextRenderer", "as_sentence"]
 
 PICTURES = frozenset({"figure", "media"})
-_APART = PICTURES | {"exercise", "example", "note"}
-_SILENT = frozenset({"label", "colspec", "spanspec", "metadata", "iframe", "param"})
-_NOT_TYPED = re.compile("[\u00ad\u200b\u2060\ufeff]")
+_SET_ASIDE = PICTURES | {"exercise", "example", "note"}
+_INVISIBLE = frozenset({"label", "colspec", "spanspec", "metadata", "iframe", "param"})
+_INVISIBLE_CHARACTERS = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _ORDINALS = frozenset({"st", "nd", "rd", "th", "®", "™", "©"})
 
 
-def sentence(title: str) -> str:
-    """A heading that runs into the text after it, closed like a sentence."""
+def as_sentence(title: str) -> str:
+    """End a title with a full stop, so that text can follow it on the same line."""
     return title if not title or title[-1] in ".:?!" else f"{title}."
 
 
-class Inline:
-    """Renders one module's text; what is not text is set aside for the caller.
+class TextRenderer:
+    """Render the text of one module, and set aside the elements that are not text.
 
-    `apart` gathers the pictures and exercises met inside text, `refs` the figures that its links
-    lead to (`source#anchor` in another module). The caller takes and empties both.
+    `set_aside` collects the pictures, exercises, examples and notes inside the rendered text.
+    `refs` collects the anchors of linked figures (`source#anchor` in another module). The caller
+    takes and empties both.
     """
 
-    def __init__(self, document: str, labels: Labels, sources: dict[str, str]) -> None:
-        self.apart: list[etree._Element] = []
+    def __init__(self, document: str, labels: LinkLabels, sources: dict[str, str]) -> None:
+        self.set_aside: list[etree._Element] = []
         self.refs: list[str] = []
         self._document = document
         self._labels = labels
         self._sources = sources
 
     def text(self, element: etree._Element) -> str:
-        """The text inside `element`, white space normalised; '' where there is none."""
-        out: list[str] = []
-        self._walk(element, out)
-        return self.clean("".join(out))
+        """Return the text inside an element, with normalised white space; '' if it has none."""
+        pieces: list[str] = []
+        self._render_children(element, pieces)
+        return self.clean("".join(pieces))
 
-    def whole(self, element: etree._Element) -> str:
-        """The text of `element` itself: a list, a table or an equation keeps its form."""
-        out: list[str] = []
-        self._element(element, out)
-        return self.clean("".join(out))
+    def block_text(self, element: etree._Element) -> str:
+        """Return the text of a whole element; a list, table or equation keeps its lines."""
+        pieces: list[str] = []
+        self._render(element, pieces)
+        return self.clean("".join(pieces))
 
     @staticmethod
     def clean(text: str) -> str:
-        lines = (" ".join(line.split()) for line in _NOT_TYPED.sub("", text).split("\n"))
+        """Normalise white space within lines, and remove empty lines and invisible characters."""
+        lines = (" ".join(line.split()) for line in _INVISIBLE_CHARACTERS.sub("", text).split("\n"))
         return re.sub(r" +(?=[,;.?!](?:\s|$))", "", "\n".join(line for line in lines if line))
 
     def items(self, element: etree._Element) -> list[str]:
-        """The items of a list, each on one line."""
-        found = (self.text(child) for child in element if local_name(child) == "item")
-        return [" ".join(item.split("\n")) if "\n- " not in item else item for item in found]
+        """Return the items of a list, each on one line unless it contains a list."""
+        texts = (self.text(child) for child in element if local_name(child) == "item")
+        return [" ".join(text.split("\n")) if "\n- " not in text else text for text in texts]
 
     def rows(self, element: etree._Element) -> list[list[str]]:
-        """The cells of a table, row by row, without rows that are empty."""
+        """Return the cells of a table, row by row, without empty rows."""
         rows = (
             [" ".join(self.text(cell).split()) for cell in row if local_name(cell) == "entry"]
             for row in element.iter(etree.Element)
@@ -80,99 +83,99 @@ class Inline:
 
     # -- elements ----------------------------------------------------------------------------------
 
-    def _walk(self, element: etree._Element, out: list[str]) -> None:
-        out.append((element.text or "").replace("\n", " "))
+    def _render_children(self, element: etree._Element, pieces: list[str]) -> None:
+        pieces.append((element.text or "").replace("\n", " "))
         for child in element:
             if isinstance(child.tag, str):
-                self._element(child, out)
-            out.append((child.tail or "").replace("\n", " "))
+                self._render(child, pieces)
+            pieces.append((child.tail or "").replace("\n", " "))
 
-    def _element(self, element: etree._Element, out: list[str]) -> None:
+    def _render(self, element: etree._Element, pieces: list[str]) -> None:
         name = local_name(element)
-        if name in _APART:
-            self.apart.append(element)
+        if name in _SET_ASIDE:
+            self.set_aside.append(element)
         elif name == "math":
-            self._math(element, out, display=element.get("display") == "block")
+            self._render_math(element, pieces, display=element.get("display") == "block")
         elif name == "equation":
-            self._equation(element, out)
+            self._render_equation(element, pieces)
         elif name in ("sub", "sup"):
-            out.append(self._script(name, self.text(element), "".join(out[-2:])))
+            pieces.append(self._script_text(name, self.text(element), "".join(pieces[-2:])))
         elif name == "link":
-            out.append(self._link(element))
+            pieces.append(self._link_text(element))
         elif name == "list":
-            out.append(self._list(element))
+            pieces.append(self._list_text(element))
         elif name == "table":
-            out.append(self._table(element))
+            pieces.append(self._table_text(element))
         elif name == "title":
             title = self.text(element)
-            out.append(f"{sentence(title)} " if title else "")
+            pieces.append(f"{as_sentence(title)} " if title else "")
         elif name == "footnote":
             note = self.text(element)
-            out.append(f" ({note})" if note else "")
+            pieces.append(f" ({note})" if note else "")
         elif name == "newline":
-            out.append("\n")
+            pieces.append("\n")
         elif name == "space":
-            out.append(" ")
-        elif name not in _SILENT:
-            self._walk(element, out)
+            pieces.append(" ")
+        elif name not in _INVISIBLE:
+            self._render_children(element, pieces)
             if name in ("para", "item", "caption", "quote", "meaning"):
-                out.append("\n")
+                pieces.append("\n")
 
     @staticmethod
-    def _math(element: etree._Element, out: list[str], *, display: bool) -> None:
+    def _render_math(element: etree._Element, pieces: list[str], *, display: bool) -> None:
         latex = to_latex(element)
         if latex:
-            out.append(f" \\[{latex}\\] " if display else f"\\({latex}\\)")
+            pieces.append(f" \\[{latex}\\] " if display else f"\\({latex}\\)")
 
-    def _equation(self, element: etree._Element, out: list[str]) -> None:
-        out.append(" ")
+    def _render_equation(self, element: etree._Element, pieces: list[str]) -> None:
+        pieces.append(" ")
         for child in element:
             if local_name(child) == "math":
-                self._math(child, out, display=True)
+                self._render_math(child, pieces, display=True)
             elif isinstance(child.tag, str):
-                self._element(child, out)
-            out.append((child.tail or "").replace("\n", " "))
-        out.append(" ")
+                self._render(child, pieces)
+            pieces.append((child.tail or "").replace("\n", " "))
+        pieces.append(" ")
 
     @staticmethod
-    def _script(name: str, text: str, before: str) -> str:
+    def _script_text(name: str, text: str, preceding: str) -> str:
         if not text or text in _ORDINALS:
             return text
-        plain = text.replace("−", "-").replace("–", "-")
+        ascii_text = text.replace("−", "-").replace("–", "-")
         if name == "sub":
-            if plain.isdigit() and len(plain) < 4:
-                return plain
+            if ascii_text.isdigit() and len(ascii_text) < 4:
+                return ascii_text
             return f"_{text}" if " " not in text else f"_({text})"
-        if plain.isdigit() and (not before or before[-1].isspace()):
-            return plain
-        return f"^{plain}" if " " not in plain else f"^({plain})"
+        if ascii_text.isdigit() and (not preceding or preceding[-1].isspace()):
+            return ascii_text
+        return f"^{ascii_text}" if " " not in ascii_text else f"^({ascii_text})"
 
-    def _link(self, element: etree._Element) -> str:
+    def _link_text(self, element: etree._Element) -> str:
         document = element.get("document") or self._document
         target = element.get("target-id", "")
-        figure = self._labels.figure(document, target)
+        figure = self._labels.linked_figure(document, target)
         if figure:
-            here = document == self._document
-            source = "" if here else self._sources.get(document, "")
-            if here or source:
-                self.refs.append(figure if here else f"{source}#{figure}")
-        words = self.text(element)
-        if words or element.get("url"):
-            return words
-        return self._labels.text(document, target)
+            is_same_module = document == self._document
+            source = "" if is_same_module else self._sources.get(document, "")
+            if is_same_module or source:
+                self.refs.append(figure if is_same_module else f"{source}#{figure}")
+        text = self.text(element)
+        if text or element.get("url"):
+            return text
+        return self._labels.link_text(document, target)
 
-    def _list(self, element: etree._Element) -> str:
+    def _list_text(self, element: etree._Element) -> str:
         items = self.items(element)
         title = next((self.text(c) for c in element if local_name(c) == "title"), "")
-        lead = f"\n{sentence(title)}" if title else ""
+        title_line = f"\n{as_sentence(title)}" if title else ""
         if element.get("display") == "inline":
-            return f"{lead} {'; '.join(items)} "
-        marks = (self._mark(element, count) for count in range(1, len(items) + 1))
-        lines = [f"{mark} {item}" for mark, item in zip(marks, items, strict=True) if item]
-        return lead + "\n" + "\n".join(lines) + "\n"
+            return f"{title_line} {'; '.join(items)} "
+        markers = (self._list_marker(element, count) for count in range(1, len(items) + 1))
+        lines = [f"{marker} {item}" for marker, item in zip(markers, items, strict=True) if item]
+        return title_line + "\n" + "\n".join(lines) + "\n"
 
     @staticmethod
-    def _mark(element: etree._Element, count: int) -> str:
+    def _list_marker(element: etree._Element, count: int) -> str:
         if element.get("list-type") != "enumerated":
             return "-"
         style = element.get("number-style", "arabic")
@@ -182,10 +185,10 @@ class Inline:
         start = element.get("start-value", "1")
         return f"{count - 1 + (int(start) if start.isdecimal() else 1)}."
 
-    def _table(self, element: etree._Element) -> str:
+    def _table_text(self, element: etree._Element) -> str:
         lines = [" | ".join(row) for row in self.rows(element)]
         for child in element:
             if local_name(child) in ("title", "caption"):
                 text = " ".join(self.text(child).split())
-                lines[:0] = [sentence(text)] if text else []
+                lines[:0] = [as_sentence(text)] if text else []
         return "\n" + "\n".join(lines) + "\n"

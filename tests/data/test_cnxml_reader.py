@@ -227,7 +227,7 @@ def test_bad_modules_and_collections_do_not_stop_the_rest(repository: Repository
         except BadInput as error:
             results[document.source] = str(error)
     assert "modules/gone/index.cnxml is missing" in results["modules/gone/index.cnxml"]
-    assert "no name of a module" in results["modules/..%2F..%2Fetc/index.cnxml"]
+    assert "not a module name" in results["modules/..%2F..%2Fetc/index.cnxml"]
     assert "not well-formed XML" in results["modules/broken/index.cnxml"]
     assert "not well-formed XML" in results["collections/b.collection.xml"]
     assert results["modules/good/index.cnxml"] == "read"
@@ -273,7 +273,7 @@ def test_pictures_that_are_missing_or_outside_keep_their_words(
     problems = {part.anchor: part.message for part in parts if isinstance(part, Problem)}
     assert set(problems) == {"b", "c", "d"}
     assert "missing" in problems["b"]
-    assert "leads out of the repository" in problems["c"]
+    assert "points outside the repository" in problems["c"]
     assert "not a file of the repository" in problems["d"]
 
 

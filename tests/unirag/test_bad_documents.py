@@ -207,7 +207,7 @@ DEAD = {
     ),
     "cnxml-module-outside": (
         book(_MODULE, _BOOK.replace("m1", "../../../etc")),
-        r"no name of a module; expected one like",
+        r"not a module name; expected one like",
     ),
     "cnxml-collection": (
         book(_MODULE, _BOOK[:99]),
