@@ -14,39 +14,25 @@ from itertools import chain
 from types import MappingProxyType
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from data.records import Answer, Hit, Sentence
 from generation.chat import ChatModel
 from generation.citations import CitationNumbers
 from generation.embedding import Embed, EmbedOnce, Vector
 from generation.evidence import Evidence, assemble
 from generation.feedback import feedback
-from generation.grounding import Grounder, GroundingSettings
+from generation.grounding import Grounder
 from generation.prompts import prompt
 from generation.quiz import quiz
 from generation.quotation import quote
-from generation.reply import numeral, reply_sentences
-from generation.statements import leans
+from generation.reply import reply_sentences, split_list_number
+from generation.settings import AnswerSettings
+from generation.statements import depends_on_previous, find_statements
 from generation.tasks import EXPLAIN, TaskRequest
 from generation.words import repeats
 
-__all__ = ["AnswerSettings", "Answerer"]
+__all__ = ["Answerer"]
 
 T = TypeVar("T")
-
-_MAX_UNSUPPORTED = 2  # sentences in a row
-
-
-class AnswerSettings(BaseModel):
-    """Sizes of one answer: sources shown, tokens of evidence, tokens written."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    items: int = Field(5, ge=1, le=20)
-    evidence_tokens: int = Field(300, ge=50, le=100_000)
-    max_tokens: int = Field(140, ge=16, le=4096)
-    grounding: GroundingSettings = GroundingSettings()
 
 
 class Answerer:
@@ -86,7 +72,7 @@ class Answerer:
         grounder = Grounder(evidence, embed, self._settings.grounding, topic)
         numbers = CitationNumbers()
         sentences: list[Sentence] = []
-        extracted = _extracted(question, question_vector, task, evidence, grounder, embed)
+        extracted = self._extracted(question, question_vector, task, evidence, grounder, embed)
         generated = self._generated(question, task, evidence, grounder, sentences, stopped)
         for sentence in _until(stopped, chain(extracted, generated)):
             timings_ms.setdefault("first_sentence", _milliseconds_since(started))
@@ -124,7 +110,27 @@ class Answerer:
             self._chat.count,
             items=items,
             tokens=self._settings.evidence_tokens,
-            shares=section_shares,
+            section_shares=section_shares,
+        )
+
+    def _extracted(
+        self,
+        question: str,
+        question_vector: Vector,
+        task: TaskRequest,
+        evidence: Sequence[Evidence],
+        grounder: Grounder,
+        embed: Embed,
+    ) -> Iterator[Sentence]:
+        """Return the sentences that need no model: a quiz, feedback or quotations."""
+        settings = self._settings
+        if task.uses_model:
+            return iter(quote(question, question_vector, evidence, settings))
+        statements = find_statements(question_vector, evidence, settings.statements)
+        if task.task == "quiz":
+            return quiz(question, statements, evidence, embed, settings.quiz)
+        return feedback(
+            task.student_answer, statements, evidence, grounder, embed, settings.feedback
         )
 
     def _generated(
@@ -141,41 +147,32 @@ class Answerer:
             return
         messages = prompt(question, evidence, task.task, task.level)
         pieces = self._chat.stream(messages, self._settings.max_tokens)
-        yield from _checked(_until(stopped, pieces), grounder, [s.text for s in earlier])
+        yield from _checked(
+            _until(stopped, pieces), grounder, [s.text for s in earlier], self._settings
+        )
 
 
-def _extracted(
-    question: str,
-    question_vector: Vector,
-    task: TaskRequest,
-    evidence: Sequence[Evidence],
-    grounder: Grounder,
-    embed: Embed,
+def _checked(
+    pieces: Iterator[str], grounder: Grounder, earlier: Sequence[str], settings: AnswerSettings
 ) -> Iterator[Sentence]:
-    """Yield the sentences that need no model: the quiz, the feedback or the quotations."""
-    if task.task == "quiz":
-        return quiz(question, question_vector, evidence, embed)
-    if task.task == "feedback":
-        return feedback(question_vector, task.student_answer, evidence, grounder, embed)
-    return iter(quote(question, question_vector, evidence))
-
-
-def _checked(pieces: Iterator[str], grounder: Grounder, texts: Sequence[str]) -> Iterator[Sentence]:
-    """Yield the sentences of a reply that the evidence supports and that repeat none of `texts`.
+    """Yield the sentences of a reply that the evidence supports and that repeat no earlier one.
 
     A sentence that depends on the previous one is dropped if that one was. List items are numbered
-    anew. Stop after `_MAX_UNSUPPORTED` sentences in a row without support.
+    anew. Stop after too many sentences in a row without support.
     """
-    texts = list(texts)
+    texts = list(earlier)
     step, unsupported, previous_kept = 0, 0, bool(texts)
     for text in reply_sentences(pieces):
-        number, plain = numeral(text)
-        sentence = grounder.check(plain) if previous_kept or not leans(plain) else None
+        number, plain = split_list_number(text)
+        understandable = previous_kept or not depends_on_previous(plain, settings.statements)
+        sentence = grounder.check(plain) if understandable else None
         previous_kept = sentence is not None
         unsupported = 0 if previous_kept else unsupported + 1
-        if unsupported == _MAX_UNSUPPORTED:
+        if unsupported == settings.unsupported_sentences:
             return
-        if sentence is None or any(repeats(sentence.text, earlier) for earlier in texts):
+        if sentence is None or any(
+            repeats(sentence.text, other, settings.repeat_overlap) for other in texts
+        ):
             continue
         texts.append(sentence.text)
         if number.strip("*-• "):

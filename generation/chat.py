@@ -1,4 +1,4 @@
-"""What a language model is to the rest of the system: messages in, pieces of text out."""
+"""The interface of a language model: messages in, pieces of text out."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ __all__ = ["ChatModel", "Message"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
+    """One message of a chat, with the role of its author."""
+
     role: Literal["system", "user", "assistant"]
     content: str
 
 
 class ChatModel(Protocol):
-    """Closing the iterator that `stream` gives stops the generation."""
+    """A language model that replies to a list of messages. `name` is the name of the model."""
 
     name: str
 
     def stream(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
-        """Pieces of the reply in order, decoded greedily."""
+        """Yield the reply piece by piece, decoded greedily.
+
+        Closing the iterator stops the generation.
+        """
         ...
 
     def count(self, text: str) -> int:
-        """Tokens of `text`; an estimate where the tokeniser is elsewhere."""
+        """Return the number of tokens of `text`, estimated if the tokeniser is on a server."""
         ...

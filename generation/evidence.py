@@ -1,106 +1,117 @@
-"""What the model is shown: a few items, cut to the sentences that bear on the question."""
+"""Choose the evidence of an answer: a few items, cut to the sentences nearest to the question."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data.records import Hit, Item
-from data.sentences import sentences
+from data.sentences import sentences as split_sentences
 from generation.embedding import Embed, Vector
 
-__all__ = ["LABELS", "Evidence", "assemble"]
+__all__ = ["LABELS_PREFIX", "Evidence", "assemble"]
 
-LABELS = "Labels in the figure: "  # before the words that were read in a picture
+LABELS_PREFIX = "Labels in the figure: "
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """An item under its short label. `parts` are its sentences; `shown` is what the model sees.
+    """An item that an answer may cite, with its sentences.
 
-    `nearness` is the cosine with the question by which the item was found, 0 where it was not;
-    `share` in [0, 1] is how much of what was found is of its section.
+    `label` is the number of the item in the prompt, from 1. `prompt_text` is the part of the item
+    that the model reads. `vectors_SD` are the unit vectors of the S sentences. `similarity` is the
+    cosine of the item with the query, 0 if text search did not find it. `section_share` in [0, 1]
+    is the share of all hits in the item's section.
     """
 
     label: int
     item: Item
-    parts: tuple[str, ...]
-    vectors_PD: NDArray[np.float32]
-    shown: str
-    nearness: float = 0.0
-    share: float = 0.0
+    sentences: tuple[str, ...]
+    vectors_SD: NDArray[np.float32]
+    prompt_text: str
+    similarity: float = 0.0
+    section_share: float = 0.0
 
 
 def assemble(
     question_vector: Vector,
     hits: Sequence[Hit],
     embed: Embed,
-    count: Callable[[str], int],
+    count_tokens: Callable[[str], int],
     *,
     items: int,
     tokens: int,
-    shares: Mapping[str, float] = MappingProxyType({}),
+    section_shares: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Evidence]:
-    """Up to `items` sources within `tokens` in all, labelled from 1 in the order of `hits`.
+    """Return the evidence of up to `items` hits, labelled from 1 in the order of `hits`.
 
-    Sentences are taken by similarity to the question per token of their cost, over all sources at
-    once, and shown in reading order. Every source keeps at least its best sentence.
+    The prompt texts have about `tokens` tokens in all. They consist of the sentences nearest to the
+    question, over all items at once, in reading order. Every item keeps at least its best sentence.
+    `section_shares` maps item ids to the share of all hits in the item's section.
     """
     chosen = _distinct(hits, items)
-    parts = [_parts(hit.item) for hit in chosen]
     if not chosen:
         return []
-    vectors_SD = embed([p for source in parts for p in source])
-    value_S = vectors_SD @ question_vector
-    starts = np.cumsum([0, *(len(p) for p in parts)])
-    flat = [(source, n) for source, ps in enumerate(parts) for n in range(len(ps))]
-    best = {
-        int(starts[s] + np.argmax(value_S[starts[s] : starts[s + 1]])) for s in range(len(parts))
-    }
-    budget = tokens
-    kept: set[int] = set()
-    # The best sentence of each source first, then all others by value.
-    for n in sorted(range(len(flat)), key=lambda n: (n not in best, -float(value_S[n]))):
-        cost = count(parts[flat[n][0]][flat[n][1]])
-        if cost <= budget or n in best:
-            kept.add(n)
-            budget -= cost
-    evidence = []
-    for source, item in enumerate(h.item for h in chosen):
-        own = [parts[source][n] for k, (s, n) in enumerate(flat) if s == source and k in kept]
-        name = f"{item.title}: " if item.title and not own[0].startswith(item.title) else ""
-        evidence.append(
-            Evidence(
-                source + 1,
-                item,
-                tuple(parts[source]),
-                vectors_SD[starts[source] : starts[source + 1]],
-                name + " ".join(own),
-                chosen[source].channels.get("text", 0.0),
-                shares.get(item.id, 0.0),
-            )
+    groups = [_item_sentences(hit.item) for hit in chosen]
+    texts = list(chain.from_iterable(groups))
+    vectors_SD = embed(texts)
+    ends = list(accumulate(map(len, groups)))
+    ranges = [range(end - len(group), end) for end, group in zip(ends, groups, strict=True)]
+    selected = _within_budget(texts, vectors_SD @ question_vector, ranges, count_tokens, tokens)
+    return [
+        Evidence(
+            label,
+            hit.item,
+            tuple(texts[n] for n in sentences),
+            vectors_SD[sentences.start : sentences.stop],
+            _prompt_text(hit.item.title, [texts[n] for n in sentences if n in selected]),
+            hit.channels.get("text", 0.0),
+            section_shares.get(hit.item.id, 0.0),
         )
-    return evidence
+        for label, (hit, sentences) in enumerate(zip(chosen, ranges, strict=True), 1)
+    ]
 
 
-def _distinct(hits: Sequence[Hit], items: int) -> list[Hit]:
-    """The first with text of their own, without repeats."""
-    seen: set[str] = set()
-    chosen: list[Hit] = []
+def _within_budget(
+    texts: Sequence[str],
+    similarity_S: NDArray[np.float32],
+    ranges: Sequence[range],
+    count_tokens: Callable[[str], int],
+    tokens: int,
+) -> set[int]:
+    """Return the best sentence of each range, and the most similar others that the budget holds."""
+    best = {max(sentences, key=lambda n: similarity_S[n]) for sentences in ranges}
+    selected: set[int] = set()
+    for n in sorted(range(len(texts)), key=lambda n: (n not in best, -float(similarity_S[n]))):
+        cost = count_tokens(texts[n])
+        if cost <= tokens or n in best:
+            selected.add(n)
+            tokens -= cost
+    return selected
+
+
+def _prompt_text(title: str, sentences: Sequence[str]) -> str:
+    prefix = f"{title}: " if title and not sentences[0].startswith(title) else ""
+    return prefix + " ".join(sentences)
+
+
+def _distinct(hits: Sequence[Hit], limit: int) -> list[Hit]:
+    """Return the first `limit` hits that have a text, without repeated texts."""
+    by_text: dict[str, Hit] = {}
     for hit in hits:
         text = " ".join((hit.item.text or hit.item.labels).split())
-        if text and text not in seen and len(chosen) < items:
-            seen.add(text)
-            chosen.append(hit)
-    return chosen
+        if text:
+            by_text.setdefault(text, hit)
+    return list(by_text.values())[:limit]
 
 
-def _parts(item: Item) -> list[str]:
-    parts = [s for line in item.text.splitlines() for s in sentences(line)]
+def _item_sentences(item: Item) -> list[str]:
+    texts = [s for line in item.text.splitlines() for s in split_sentences(line)]
     if item.kind == "figure" and item.labels:
-        parts.append(LABELS + ", ".join(item.labels.split("\n")))
-    return parts or [item.title]
+        texts.append(LABELS_PREFIX + ", ".join(item.labels.split("\n")))
+    return texts or [item.title]

@@ -1,156 +1,185 @@
-"""Feedback on a student's answer: each of its sentences held against the evidence.
+"""Comment on a student's answer: hold each of its sentences against the evidence.
 
-No model writes a word of it. Shared words and near vectors do not show that two sentences say the
+No model writes the feedback. Common words and near vectors do not show that two sentences say the
 same: "from copper to zinc" has every word of "from zinc to copper". So a sentence is called right
-only where the source says it in the same words and order; what is merely near is shown beside the
-source, for the student to compare.
+only if the source says it in the same words and order. A sentence that is merely near is shown
+beside the source, for the student to compare.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import isclose
 
 from data.records import Sentence
 from generation.embedding import Embed, Vector
 from generation.evidence import Evidence
-from generation.grounding import LEAST_WORDS, Grounder
+from generation.grounding import Grounder
 from generation.quantities import Quantity, quantities
-from generation.reply import numeral, split
-from generation.statements import NUMBERED, Statement, statements
-from generation.words import WORD, in_order
+from generation.reply import split, split_list_number
+from generation.settings import FeedbackSettings
+from generation.statements import BOOK_REFERENCE, Statement
+from generation.words import stemmed_words, word_count
 
 __all__ = ["feedback"]
 
-_SAME = 0.7  # cosine from which two sentences say the same thing
-_RELATED = 0.3  # cosine below which two sentences have no subject in common
-_NEAR = 0.5  # support below which the sources do not speak of it
-_DENYING = frozenset(in_order("not no never nor neither none cannot without"))
-# A source that says one of these says less than a student who leaves it out.
-_LIMITING = frozenset(
-    in_order(
+_NEGATIONS = frozenset(stemmed_words("not no never nor neither none cannot without"))
+# A source with one of these claims less than a student who leaves it out.
+_QUALIFIERS = frozenset(
+    stemmed_words(
         "some only may might can could sometimes often usually mostly most unless except almost "
         "hardly rarely few if partly about nearly"
     )
 )
-# Words that say nothing of the matter.
-_FREE = frozenset(in_order("a an the is are was were be been being so then also and of it its"))
+# A student's sentence may have these in addition to the words of the source.
+_FUNCTION_WORDS = frozenset(
+    stemmed_words("a an the is are was were be been being so then also and of it its")
+)
 
 
 def feedback(
-    question_vector: Vector,
-    answer: str,
+    student_answer: str,
+    statements: Sequence[Statement],
     evidence: Sequence[Evidence],
     grounder: Grounder,
     embed: Embed,
+    settings: FeedbackSettings,
 ) -> Iterator[Sentence]:
-    """A sentence on each of the student's, then what the evidence says and the student did not."""
+    """Yield a comment on each sentence of the student, then the best statement that is left out.
+
+    `statements` are the sentences of the evidence that stand alone, most similar to the question
+    first.
+    """
     if not evidence:
         return
-    held = statements(question_vector, evidence)
-    met: set[tuple[int, int]] = set()  # where the student has been by now
-    for text in (numeral(part)[1] for part in split(answer)):
+    covered: set[tuple[int, int]] = set()  # positions of the statements that the student made
+    for text in (split_list_number(part)[1] for part in split(student_answer)):
         if not text:
             continue
-        if len(WORD.findall(text)) < LEAST_WORDS:
-            first = held[0] if held else Statement(evidence[0], 0)
-            yield first.cited(f"Too short to check: “{text}” Write it as a whole sentence.", 0.0)
+        if word_count(text) < grounder.settings.min_words:
+            first = statements[0] if statements else Statement(evidence[0], 0)
+            yield first.cite(f"Too short to check: “{text}” Write it as a whole sentence.", 0.0)
             continue
         vector_D = embed([text])[0]
-        support = grounder.support(text, vector_D)
-        holding = [e for e in evidence if support[e.label] >= _NEAR]
-        source = max(evidence, key=lambda e: support[e.label])
-        near = _nearest([Statement(source, n) for n in range(len(source.parts))], text, vector_D)
-        if not holding:
-            near = _nearest(held or [near], text, vector_D)
-            if held and near.cosine(vector_D) < _RELATED:
-                near = held[0]  # the student speaks of something else: back to the question
-            said = f"The sources do not say this: “{text}” They say: “{near.text}”"
-        elif wrong := _wrong_numbers(text, holding):
-            clear = near.nearness(text, vector_D) >= grounder.least
-            said = f"{_on_numbers(wrong, text, near if clear else None)}: “{text}”"
-        elif support[source.label] >= grounder.least and _says(near, text):
-            said = f"Right so far: “{text}”"
-        else:
-            said = f"Compare: you write “{text}” The source says: “{near.text}”"
-        met |= {near.place, *(s.place for s in held if s.cosine(vector_D) >= _SAME)}
-        yield near.cited(said, support[near.source.label])
-    left_out = (s for s in held if s.value >= _RELATED and s.place not in met)
-    if statement := next(left_out, None):
-        yield statement.cited(f"You left out: “{statement.text}”")
+        sentence = _StudentSentence(text, vector_D, grounder.support(text, vector_D))
+        comment, nearest = _comment(sentence, statements, evidence, grounder, settings)
+        same = [s for s in statements if s.cosine(vector_D) >= settings.same_similarity]
+        covered.update(s.position for s in [nearest, *same])
+        yield nearest.cite(comment, sentence.support[nearest.source.label])
+    related = (s for s in statements if s.similarity >= settings.related_similarity)
+    left_out = next((s for s in related if s.position not in covered), None)
+    if left_out:
+        yield left_out.cite(f"You left out: “{left_out.text}”")
 
 
-def _nearest(among: Sequence[Statement], text: str, vector_D: Vector) -> Statement:
-    return max(among, key=lambda s: s.nearness(text, vector_D))
+@dataclass(frozen=True)
+class _StudentSentence:
+    """A sentence of the student, its unit vector and its support by each source, by label."""
+
+    text: str
+    vector_D: Vector
+    support: dict[int, float]
 
 
-def _wrong_numbers(text: str, holding: Sequence[Evidence]) -> list[Quantity]:
-    """The numbers of `text` that no source which supports it holds."""
-    texts = (NUMBERED.sub("", text) for e in holding for text in (e.item.title, *e.parts))
-    known = [q for told in texts for q in quantities(told)]
-    return [q for q in quantities(text) if not any(_same(q, k) for k in known)]
+def _comment(
+    sentence: _StudentSentence,
+    statements: Sequence[Statement],
+    evidence: Sequence[Evidence],
+    grounder: Grounder,
+    settings: FeedbackSettings,
+) -> tuple[str, Statement]:
+    """Return a comment on a student's sentence, and the statement that it cites."""
+    text, vector_D, support = sentence.text, sentence.vector_D, sentence.support
+
+    def support_by(statement: Statement) -> float:
+        return grounder.statement_support(text, vector_D, statement)
+
+    source = max(evidence, key=lambda e: support[e.label])
+    nearest = max((Statement(source, n) for n in range(len(source.sentences))), key=support_by)
+    supporting = [e for e in evidence if support[e.label] >= settings.min_support]
+    if not supporting:
+        if statements:
+            nearest = max(statements, key=support_by)
+            if nearest.cosine(vector_D) < settings.related_similarity:
+                nearest = statements[0]  # the student changed the subject: back to the question
+        return f"The sources do not say this: “{text}” They say: “{nearest.text}”", nearest
+    if wrong := _wrong_numbers(text, supporting):
+        same_but_for_numbers = support_by(nearest) >= grounder.settings.support
+        comment = _number_comment(wrong, text, nearest if same_but_for_numbers else None)
+        return f"{comment}: “{text}”", nearest
+    if support[source.label] >= grounder.settings.support and _says(nearest, text):
+        return f"Right so far: “{text}”", nearest
+    return f"Compare: you write “{text}” The source says: “{nearest.text}”", nearest
 
 
-def _same(given: Quantity, known: Quantity) -> bool:
-    """A unit left out is no other unit."""
-    return isclose(given.value, known.value) and (
-        given.unit == known.unit or not given.unit or not known.unit
-    )
+def _wrong_numbers(text: str, sources: Sequence[Evidence]) -> list[Quantity]:
+    """Return the numbers of `text` that none of the sources has."""
+    passages = [p for source in sources for p in (source.item.title, *source.sentences)]
+    known = [q for passage in passages for q in quantities(BOOK_REFERENCE.sub("", passage))]
+    return [q for q in quantities(text) if not any(q.equals(k) for k in known)]
 
 
-def _on_numbers(wrong: Sequence[Quantity], text: str, near: Statement | None) -> str:
-    """`near` is the source sentence that says the same but for its numbers, if there is one."""
-    meant = _meant(wrong[0], quantities(text), near) if near and len(wrong) == 1 else None
-    if meant:
-        return f"The sources give {meant.written}, not {wrong[0].written}"
-    named = ", ".join(q.written for q in wrong)
-    what = f"number {named} is" if len(wrong) == 1 else f"numbers {named} are"
-    return f"The {what} not in the sources"
+def _number_comment(wrong: Sequence[Quantity], text: str, source: Statement | None) -> str:
+    """Say which numbers are wrong.
 
-
-def _meant(wrong: Quantity, given: Sequence[Quantity], near: Statement) -> Quantity | None:
-    """The number of the sentence `near` in whose place `wrong` stands, where only one can be meant.
-
-    It is the same number in another unit, or the only one of its unit in the whole source, or the
-    only one with the same word behind it.
+    `source` is the sentence of the evidence that says the same as `text` but for its numbers, or
+    None. It gives the right number.
     """
-    there = quantities(near.text)
-    free = [q for q in there if q.unit == wrong.unit and q not in given]
-    whole = [q for part in near.source.parts for q in quantities(part) if q.unit == wrong.unit]
-    if other := [q for q in there if q.unit and isclose(q.value, wrong.value)]:
-        meant = other
-    elif wrong.unit and len(whole) == 1:
-        meant = free
+    numbers = ", ".join(q.written for q in wrong)
+    if len(wrong) > 1:
+        return f"The numbers {numbers} are not in the sources"
+    right = _right_number(wrong[0], quantities(text), source) if source else None
+    if right:
+        return f"The sources give {right.written}, not {numbers}"
+    return f"The number {numbers} is not in the sources"
+
+
+def _right_number(
+    wrong: Quantity, in_text: Sequence[Quantity], source: Statement
+) -> Quantity | None:
+    """Return the number of the sentence `source` that `wrong` stands for, None if in doubt.
+
+    It is the same number in another unit, or the only number of its unit in the whole item, or the
+    only number before the same word.
+    """
+    in_sentence = quantities(source.text)
+    in_item = [q for sentence in source.source.sentences for q in quantities(sentence)]
+    unused = [q for q in in_sentence if q.unit == wrong.unit and q not in in_text]
+    if other_unit := [q for q in in_sentence if q.unit and isclose(q.value, wrong.value)]:
+        candidates = other_unit
+    elif wrong.unit and sum(q.unit == wrong.unit for q in in_item) == 1:
+        candidates = unused
     else:
-        meant = [q for q in free if wrong.behind and q.behind == wrong.behind]
-    return meant[0] if len(meant) == 1 else None
+        candidates = [q for q in unused if wrong.next_word and q.next_word == wrong.next_word]
+    return candidates[0] if len(candidates) == 1 else None
 
 
-def _says(near: Statement, text: str) -> bool:
-    """Whether one clause of `near` holds the words and numbers of `text`, in their order."""
-    source = near.text
-    if near.source.item.role == "term":
+def _says(statement: Statement, text: str) -> bool:
+    """Return whether one clause of `statement` has the words and numbers of `text`, in order."""
+    source = statement.text
+    if statement.source.item.role == "term":
         source = source.replace(":", " ", 1)  # `Term: its definition` is one clause
-    words, theirs = frozenset(in_order(text)), frozenset(in_order(source))
-    there = quantities(source)
+    words, source_words = set(stemmed_words(text)), set(stemmed_words(source))
+    source_quantities = quantities(source)
     if (
-        bool(_DENYING & words) != bool(_DENYING & theirs)
-        or _LIMITING & theirs - words
-        or not all(any(_same(q, k) for k in there) for q in quantities(text))
+        bool(_NEGATIONS & words) != bool(_NEGATIONS & source_words)
+        or _QUALIFIERS & source_words - words
+        or not all(any(q.equals(s) for s in source_quantities) for q in quantities(text))
     ):
         return False
-    own = [word for word in in_order(text) if word not in _FREE]
-    clauses = [in_order(clause) for clause in re.split("[,;:]", source)]
-    return any(_holds(clause, own) for clause in [*clauses, *_whole(source, text)])
+    expected = [word for word in stemmed_words(text) if word not in _FUNCTION_WORDS]
+    clauses = [stemmed_words(clause) for clause in re.split("[,;:]", source)]
+    if _contains_verbatim(source, text):
+        clauses.append(stemmed_words(source))
+    return any(_contains_in_order(clause, expected) for clause in clauses)
 
 
-def _whole(source: str, text: str) -> list[list[str]]:
-    """The sentence with all its clauses, where the student's is word for word a part of it."""
-    plain, part = (f" {' '.join(in_order(t))} " for t in (source, text))
-    return [in_order(source)] if part in plain else []
+def _contains_verbatim(source: str, text: str) -> bool:
+    return f" {' '.join(stemmed_words(text))} " in f" {' '.join(stemmed_words(source))} "
 
 
-def _holds(words: Sequence[str], own: Sequence[str]) -> bool:
-    rest = iter(words)
-    return all(word in rest for word in own)
+def _contains_in_order(words: Sequence[str], expected: Sequence[str]) -> bool:
+    remaining = iter(words)
+    return all(word in remaining for word in expected)

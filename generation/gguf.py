@@ -1,7 +1,7 @@
-"""GGUF to a folder of bf16 safetensors, once.
+"""Convert a GGUF file to a folder of bf16 safetensors, once, after its download.
 
-Loading a GGUF unpacks its quantised blocks each time (15 to 24 s for 135M parameters on two
-cores); the converted folder loads in a second. bf16 keeps more of a number than a 4-bit block does.
+Loading a GGUF file unpacks its quantised blocks each time (15 to 24 s for 135M parameters on two
+cores). The converted folder loads in a second. bf16 is more precise than a 4-bit block.
 """
 
 from __future__ import annotations
@@ -20,21 +20,22 @@ __all__ = ["convert_gguf"]
 
 
 def convert_gguf(path: Path, folder: Path) -> None:
-    """Write model and tokenizer of the GGUF at `path` into `folder`, ready for `from_pretrained`.
+    """Write the model and the tokenizer of a GGUF file into `folder`, for `from_pretrained`.
 
-    The chat template and the special tokens come from the GGUF's own header. `dequantize` gives a
-    plain dense model: the default would keep the blocks packed wherever a matmul kernel for them is
-    installed, and a packed model cannot be saved.
+    The chat template and the special tokens come from the header of the file. Raise `BadInput` if
+    the file is not a GGUF file that transformers can read.
     """
     with path.open("rb") as handle:
         if handle.read(4) != b"GGUF":
             raise BadInput(f"{path.name}: not a GGUF file; expected one that starts with 'GGUF'")
-    # transformers draws bars of its own there, some of which it has no switch for
+    # Hides progress bars of transformers that no option turns off.
     with redirect_stderr(io.StringIO()):
         try:
             model = AutoModelForCausalLM.from_pretrained(
                 path.parent,
                 gguf_file=path.name,
+                # The default keeps the blocks packed if a matmul kernel for them is installed, and
+                # a packed model cannot be saved.
                 quantization_config=GgufConfig(dequantize=True),
                 dtype=torch.float32,
             )

@@ -1,38 +1,38 @@
-"""Citations checked in code: what the model wrote against what it was shown.
+"""Check the sentences of the language model against the evidence, and cite it.
 
-The model sees short labels; here they become item ids. A label that was never given is dropped, a
-sentence that no source supports is dropped, and a sentence without a label gets that of the source
-that supports it best.
+The model names its sources by the labels of the prompt. Here they become item ids. A label that the
+prompt does not have is dropped. A sentence without a label gets the source that supports it best. A
+sentence that no source supports is dropped.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import pairwise
 from math import isclose
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
 from data.records import Sentence
 from generation.embedding import Embed, Vector
 from generation.evidence import Evidence
 from generation.quantities import quantities
-from generation.statements import FORMULA
-from generation.words import WORD, common, content, in_order, stems
+from generation.settings import GroundingSettings
+from generation.statements import FORMULA, Statement
+from generation.words import repeats, stemmed_words, stems, word_count
 
-__all__ = ["LEAST_WORDS", "Grounder", "GroundingSettings"]
+__all__ = ["Grounder"]
 
 _LABEL = re.compile(r"\s*[\[(](?:source|figure)?\s*(\d+(?:\s*,\s*\d+)*)[\])]", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:https?:)?//[^\s)\]>\"']+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
-# LaTeX, or an equation as it is typed: what stands on both sides of each sign.
+# LaTeX, or a typed equation: `F = ma`.
 _FORMULA = re.compile(rf"{FORMULA.pattern}|\S+(?:\s*[=≈∝]\s*[^\s,;]+)+", re.DOTALL)
-_DENYING = frozenset(in_order("not no never nor neither none cannot without unlike"))
-# With another of these a sentence says something else, however like the source it is.
-_TURNING = frozenset(
-    in_order(
+_NEGATIONS = frozenset(stemmed_words("not no never nor neither none cannot without unlike"))
+# A sentence that adds one of these says something else, however similar it is to the source.
+_DECISIVE_WORDS = frozenset(
+    stemmed_words(
         "more less greater fewer larger smaller higher lower faster slower longer shorter stronger "
         "weaker increase decrease rise fall grow shrink above below before after over under inside "
         "outside up down left right north south east west toward away attract repel absorb emit "
@@ -41,29 +41,12 @@ _TURNING = frozenset(
         "heavy light solid liquid gas series parallel cause"
     )
 )
-# Fewer words say nothing that could be checked against a source.
-LEAST_WORDS = 2
-
-
-class GroundingSettings(BaseModel):
-    """The least with which a sentence is passed on.
-
-    `support` in [0, 1] is that of a source as a whole, `claim` the share of the sentence's content
-    words that one place in it has, in their order. `topic` is the cosine with the question: what a
-    document orders the model to say has a source, but is about something else.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    support: float = Field(0.7, ge=0, le=1)
-    claim: float = Field(0.75, ge=0, le=1)
-    topic: float = Field(0.2, ge=-1, le=1)
 
 
 class Grounder:
-    """Checks the sentences of one answer against its evidence.
+    """Check sentences against the evidence of one answer.
 
-    `topic_vector` is the vector of what the user asked; None means that no topic is checked.
+    `topic_vector` (D,) is the unit vector of the user's own words; None skips the topic check.
     """
 
     def __init__(
@@ -73,39 +56,31 @@ class Grounder:
         settings: GroundingSettings,
         topic_vector: Vector | None = None,
     ) -> None:
-        self._evidence = {e.label: e for e in evidence}
-        self._words = {e.label: stems(_source_text(e)) for e in evidence}
-        self._numbers = {e.label: _numbers(_source_text(e)) for e in evidence}
+        self.settings = settings
+        self._evidence = {source.label: source for source in evidence}
+        self._words = {source.label: stems(_source_text(source)) for source in evidence}
+        self._numbers = {source.label: _numbers(_source_text(source)) for source in evidence}
         self._embed = embed
-        self.least = settings.support
-        self._claim = settings.claim
         self._topic_vector = topic_vector
-        self._topic = settings.topic
 
     def check(self, text: str) -> Sentence | None:
-        """The sentence with its citations, or None where nothing supports it.
+        """Return the sentence with its citations, or None if it is not supported.
 
-        A sentence keeps the sources it names that support it; failing that, it gets the source that
-        supports it best. It is unsupported where no kept source says the same in one place, or
-        holds its numbers and web addresses.
+        It cites the sources that it names, if they support it; otherwise the source that supports
+        it best. One cited source has to say the same in one place. The cited sources together have
+        to contain its numbers, formulas and web addresses.
         """
-        named = {int(n) for group in _LABEL.findall(text) for n in re.findall(r"\d+", group)}
         plain = _LABEL.sub("", text).strip()
-        if len(WORD.findall(plain)) < LEAST_WORDS:
+        if word_count(plain) < self.settings.min_words:
             return None
         vector_D = self._embed([plain])[0]
-        if self._topic_vector is not None and vector_D @ self._topic_vector < self._topic:
+        if self._is_off_topic(vector_D):
             return None
         support = self.support(plain, vector_D)
-        enough = {label for label, value in support.items() if value >= self.least}
-        cited = sorted(named & enough) or [label for label in _best(support) if label in enough]
-        if not cited:
-            return None
-        held = set().union(*(self._numbers[label] for label in cited))
-        sources = "\n".join(_source_text(self._evidence[label]) for label in cited)
-        if not _numbers(plain) <= held or not _held(plain, sources):
-            return None
-        if not any(self._claimed(plain, self._evidence[label]) for label in cited):
+        cited = self._cited(_labels(text), support)
+        if not self._facts_are_in(plain, cited) or not any(
+            self._says(plain, self._evidence[label]) for label in cited
+        ):
             return None
         return Sentence(
             plain,
@@ -113,63 +88,95 @@ class Grounder:
             round(max(support[label] for label in cited), 3),
         )
 
-    def _claimed(self, text: str, source: Evidence) -> bool:
-        """Whether one sentence of the source, or two in a row, say what `text` says.
-
-        Words that turn a sentence round have to be there, and none more that denies.
-        """
-        own, words = content(text), set(in_order(text))
-        turning, denied = words & _TURNING, bool(words & _DENYING)
-        singly = [source.item.title + " " + part for part in source.parts]
-        for place in [*singly, *map(" ".join, pairwise(source.parts))]:
-            there = set(in_order(place))
-            if (
-                turning <= there
-                and denied == bool(there & _DENYING)
-                and common(own, content(place)) >= self._claim * len(own)
-            ):
-                return True
-        return False
-
     def support(self, text: str, vector_D: Vector) -> dict[int, float]:
-        """Half the cosine with the nearest sentence of a source, half the share of words in it."""
-        own = stems(text)
+        """Return the support of `text` by each source, in [0, 1], by label.
+
+        It is the weighted mean of the cosine with the nearest sentence of the source and the share
+        of the words of `text` that the source contains. `vector_D` is the vector of `text`.
+        """
+        words = stems(text)
         return {
-            label: float(
-                0.5 * max(0.0, float(np.max(source.vectors_PD @ vector_D)))
-                + 0.5 * (len(own & self._words[label]) / len(own) if own else 0.0)
+            label: self._weighted(
+                max(0.0, float(np.max(source.vectors_SD @ vector_D))), words, self._words[label]
             )
             for label, source in self._evidence.items()
         }
 
+    def statement_support(self, text: str, vector_D: Vector, statement: Statement) -> float:
+        """Return the support of `text` by a single sentence of the evidence."""
+        return self._weighted(statement.cosine(vector_D), stems(text), stems(statement.text))
 
-def _held(text: str, sources: str) -> bool:
-    """Whether the sources have the text's addresses, its formulas sign by sign, and its units."""
-    signs = _signs(sources)
-    known = quantities(sources)
+    def _weighted(self, cosine: float, words: frozenset[str], source: frozenset[str]) -> float:
+        share = len(words & source) / len(words) if words else 0.0
+        weight = self.settings.cosine_weight
+        return weight * cosine + (1 - weight) * share
+
+    def _is_off_topic(self, vector_D: Vector) -> bool:
+        topic = self._topic_vector
+        return topic is not None and bool(vector_D @ topic < self.settings.topic)
+
+    def _cited(self, named: Collection[int], support: dict[int, float]) -> list[int]:
+        """Return the labels of the sources to cite: the named ones that support it, or the best."""
+        enough = {label for label, value in support.items() if value >= self.settings.support}
+        if cited := sorted(enough.intersection(named)):
+            return cited
+        return [max(enough, key=lambda label: (support[label], -label))] if enough else []
+
+    def _facts_are_in(self, text: str, labels: Sequence[int]) -> bool:
+        """Return whether the sources contain the numbers and the notation of `text`."""
+        numbers = frozenset[str]().union(*(self._numbers[label] for label in labels))
+        sources = "\n".join(_source_text(self._evidence[label]) for label in labels)
+        return _numbers(text) <= numbers and _notation_is_in(text, sources)
+
+    def _says(self, text: str, source: Evidence) -> bool:
+        """Return whether one sentence of the source, or two in a row, say the same as `text`.
+
+        They contain most content words of `text` in the same order, all its decisive words, and a
+        negation if and only if `text` has one.
+        """
+        single = [f"{source.item.title} {sentence}" for sentence in source.sentences]
+        places = [*single, *map(" ".join, pairwise(source.sentences))]
+        return any(
+            _has_same_sense(text, place) and repeats(text, place, self.settings.claim)
+            for place in places
+        )
+
+
+def _labels(text: str) -> set[int]:
+    """Return the labels that a sentence names: 1 and 2 in `It falls [1, 2].`"""
+    return {int(n) for group in _LABEL.findall(text) for n in re.findall(r"\d+", group)}
+
+
+def _has_same_sense(text: str, place: str) -> bool:
+    """Return whether `place` has the decisive words of `text`, and a negation only if it has."""
+    words, place_words = set(stemmed_words(text)), set(stemmed_words(place))
+    negated, place_negated = bool(words & _NEGATIONS), bool(place_words & _NEGATIONS)
+    return words & _DECISIVE_WORDS <= place_words and negated == place_negated
+
+
+def _notation_is_in(text: str, sources: str) -> bool:
+    """Return whether the sources contain the addresses, formulas and units of `text`."""
+    source_signs = _signs(sources)
+    source_quantities = quantities(sources)
     return (
         all(address in sources for address in _ADDRESS.findall(text))
-        and all(_signs(match[0]) in signs for match in _FORMULA.finditer(text))
+        and all(_signs(match[0]) in source_signs for match in _FORMULA.finditer(text))
         and all(
-            any(isclose(q.value, k.value) and q.unit in (k.unit, "") for k in known)
+            any(isclose(q.value, s.value) and q.unit in (s.unit, "") for s in source_quantities)
             for q in quantities(_FORMULA.sub(" ", text))
         )
     )
 
 
 def _signs(formula: str) -> str:
-    """A formula without what only sets it: white space, delimiters, a full stop behind it."""
+    """Return a formula without white space, delimiters, braces and full stops."""
     return re.sub(r"\s|\\[()\[\],;:! ]|\$|(?:\\text|\\mathrm)(?=\{)|[{}.]", "", formula)
 
 
-def _best(support: dict[int, float]) -> list[int]:
-    return [max(support, key=lambda label: support[label])] if support else []
-
-
-def _source_text(evidence: Evidence) -> str:
-    return "\n".join([evidence.item.title, *evidence.parts])
+def _source_text(source: Evidence) -> str:
+    return "\n".join([source.item.title, *source.sentences])
 
 
 def _numbers(text: str) -> frozenset[str]:
-    """Numbers as written, thousands separators taken out."""
+    """Return the numbers as they are written, without thousands separators."""
     return frozenset(re.sub(r",(?=\d{3}\b)", "", n) for n in _NUMBER.findall(text))

@@ -1,4 +1,4 @@
-"""Any OpenAI-compatible endpoint (vLLM, llama-server, Ollama, …) as the language model."""
+"""Use an OpenAI-compatible endpoint (vLLM, llama-server, Ollama, …) as the language model."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ _TIMEOUT = httpx.Timeout(120, connect=10)
 
 
 class OpenAIChat:
-    """`url` ends where `/chat/completions` is added: `http://127.0.0.1:8000/v1`.
+    """A language model behind an OpenAI-compatible endpoint.
 
-    Raises `Missing` where nothing answers or the model is not there, `BadSetting` for a bad key.
+    `url` is the part before `/chat/completions`, such as `http://127.0.0.1:8000/v1`. `client`
+    replaces the HTTP client in tests. Raise `BadSetting` for a bad address or a refused key, and
+    `Missing` if no server answers or the server does not have `model`.
     """
 
     def __init__(
         self, url: str, model: str, api_key: str | None = None, client: httpx.Client | None = None
     ) -> None:
         try:
-            usable = httpx.URL(url).scheme in ("http", "https")
+            valid = httpx.URL(url).scheme in ("http", "https")
         except httpx.InvalidURL:
-            usable = False
-        if not usable:
+            valid = False
+        if not valid:
             raise BadSetting(f"setting chat.url: got {url!r}; expected http(s)://host:port/v1")
         self._url = url.rstrip("/") + "/chat/completions"
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
@@ -36,9 +38,11 @@ class OpenAIChat:
         self.name = model
 
     def count(self, text: str) -> int:
-        return len(text) // 4 + 1  # the usual rule of thumb for English
+        """Return an estimate of the number of tokens: four characters each, as in English."""
+        return len(text) // 4 + 1
 
     def stream(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
+        """Yield the reply piece by piece. Closing the iterator closes the connection."""
         body = {
             "model": self.name,
             "messages": [{"role": m.role, "content": m.content} for m in messages],
@@ -62,16 +66,17 @@ class OpenAIChat:
         if response.is_success:
             return
         response.read()
-        said = response.text[:200].strip()
+        reason = response.text[:200].strip()
         if response.status_code in (401, 403):
-            raise BadSetting(f"{self._url} refused the key: {said}; check UNIRAG_CHAT__API_KEY")
+            raise BadSetting(f"{self._url} refused the key: {reason}; check UNIRAG_CHAT__API_KEY")
         raise Missing(
-            f"{self._url} answered {response.status_code}: {said}; check chat.model ({self.name!r})"
+            f"{self._url} answered {response.status_code}: {reason}; "
+            f"check chat.model ({self.name!r})"
         )
 
 
 def _pieces(lines: Iterator[str]) -> Iterator[str]:
-    """The text deltas of a server-sent event stream."""
+    """Yield the text deltas of a server-sent event stream."""
     for line in lines:
         if not line.startswith("data:"):
             continue
@@ -82,8 +87,8 @@ def _pieces(lines: Iterator[str]) -> Iterator[str]:
             choices = json.loads(data).get("choices") or [{}]
         except json.JSONDecodeError:
             raise Missing(
-                f"the language model sent what is no JSON ({data[:80]!r}); expected the "
-                "OpenAI streaming format"
+                f"the language model sent {data[:80]!r}, which is not JSON; expected the OpenAI "
+                "streaming format"
             ) from None
         piece = (choices[0].get("delta") or {}).get("content")
         if piece:

@@ -1,7 +1,6 @@
-"""Cloze questions from the evidence: a sentence of a source, one of its terms left blank.
+"""Make cloze questions: sentences of the evidence with one term left blank.
 
-No model writes a word of it, so that neither the question nor the key can be wrong where the source
-is right.
+No model writes them, so question and key are as right as the source.
 """
 
 from __future__ import annotations
@@ -10,21 +9,17 @@ import re
 from collections.abc import Iterator, Sequence
 
 from data.records import Sentence
-from generation.embedding import Embed, Vector
+from generation.embedding import Embed
 from generation.evidence import Evidence
-from generation.statements import FORMULA, Statement, statements
+from generation.settings import QuizSettings
+from generation.statements import FORMULA, Statement
 from generation.words import STOP, stem, stems
 
 __all__ = ["BLANK", "quiz"]
 
 BLANK = "____"
-_QUESTIONS = 3
-_LEAST = 0.3  # cosine with the question: below it a sentence speaks of something else
-_FORMULA_COST = 0.1
-_VERB_COST = 0.2
 _TERM = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
-_SHORTEST = 4  # letters, unless the word is an abbreviation
-# Words that carry no subject: a blank for one of them could be filled in many ways.
+# A blank for one of these words could be filled in many ways.
 _COMMON = frozenset(
     "about above across after against along always another appear around away back become becomes "
     "been before behind below beside best better beyond bring called came cannot cause causes "
@@ -46,95 +41,122 @@ _COMMON = frozenset(
 
 
 def quiz(
-    question: str, question_vector: Vector, evidence: Sequence[Evidence], embed: Embed
+    question: str,
+    statements: Sequence[Statement],
+    evidence: Sequence[Evidence],
+    embed: Embed,
+    settings: QuizSettings,
 ) -> Iterator[Sentence]:
-    """Up to three questions, each with its key behind it, all from different sentences."""
-    asked = stems(question)
+    """Yield the questions, each followed by its key.
+
+    Every question comes from another one of the `statements` and has another term as its key.
+    """
+    candidates = [s for s in statements if s.similarity >= settings.min_similarity]
     keys: set[str] = set()
-    held = [s for s in statements(question_vector, evidence) if s.value >= _LEAST]
-    for statement in sorted(held, key=_plainness, reverse=True):
-        if len(keys) == _QUESTIONS:
+    for statement in sorted(candidates, key=lambda s: _suitability(s, settings), reverse=True):
+        if len(keys) == settings.questions:
             return
-        term = _defined(statement) or _chosen(statement, question, asked, evidence, embed)
+        term = _defined_term(statement) or _best_term(
+            statement, question, evidence, embed, settings
+        )
         if term is None or stem(term) in keys:
             continue
         keys.add(stem(term))
-        yield statement.cited(f"Complete: {_blanked(statement, term)}")
-        yield statement.cited(f"Key: {term}.")
+        yield statement.cite(f"Complete: {_blanked(statement, term)}")
+        yield statement.cite(f"Key: {term}.")
 
 
-def _plainness(statement: Statement) -> float:
-    """How near it is to the question; a formula reads badly beside a blank."""
-    return statement.value - _FORMULA_COST * bool(FORMULA.search(statement.text))
+def _suitability(statement: Statement, settings: QuizSettings) -> float:
+    """Return the similarity to the question, less for a formula: it reads badly beside a blank."""
+    return statement.similarity - settings.formula_penalty * bool(FORMULA.search(statement.text))
 
 
-def _defined(statement: Statement) -> str | None:
-    """The term of a glossary entry, `Term: its definition.`"""
+def _defined_term(statement: Statement) -> str | None:
+    """Return the term of a glossary entry, `Term: its definition.`"""
     item = statement.source.item
     if item.role == "term" and statement.text.startswith(f"{item.title}: "):
         return item.title
     return None
 
 
-def _chosen(
+def _best_term(
     statement: Statement,
     question: str,
-    asked: frozenset[str],
     evidence: Sequence[Evidence],
     embed: Embed,
+    settings: QuizSettings,
 ) -> str | None:
-    """The word to leave out: a term of the source's glossary, else the nearest to its subject.
+    """Return the word to leave blank, or None if no word is suitable.
 
-    Words of equal nearness go by rarity in the evidence, then by length. A word that the question
-    holds, or that the sentence holds twice, would give itself away.
+    A word of the source's glossary comes first, then the word nearest to the subject of the
+    sentence, then the rarest in the evidence, then the longest.
     """
     plain = FORMULA.sub(" ", statement.text)
-    words = _TERM.findall(plain)
-    everywhere = [stem(w) for w in _TERM.findall(statement.text)]  # formulas too
-    usable = [
-        w
-        for w in dict.fromkeys(words)
-        if (len(w) >= _SHORTEST or (len(w) > 1 and w.isupper()))
-        and w.lower() not in STOP | _COMMON
-        and not w.endswith("ly")
-        and stem(w) not in asked
-        and everywhere.count(stem(w)) == 1
-    ]
-    if not usable:
+    candidates = _candidate_terms(statement.text, question, settings)
+    if not candidates:
         return None
-    glossary = {
-        s for e in evidence if e.item.role == "term" for s in map(stem, _TERM.findall(e.item.title))
-    }
     item = statement.source.item
     subject = " ".join([question, *item.section, item.title])
-    *near_UD, subject_D = embed([*usable, subject])
-    near = {w: float(near_D @ subject_D) for w, near_D in zip(usable, near_UD, strict=True)}
-    others = [stem(w) for e in evidence for p in e.parts for w in _TERM.findall(p)]
+    *vectors, subject_D = embed([*candidates, subject])
+    similarity = {
+        word: float(vector_D @ subject_D) - settings.verb_penalty * _looks_like_verb(word, plain)
+        for word, vector_D in zip(candidates, vectors, strict=True)
+    }
+    titles = [source.item.title for source in evidence if source.item.role == "term"]
+    glossary = {stem(word) for title in titles for word in _TERM.findall(title)}
+    texts = [sentence for source in evidence for sentence in source.sentences]
+    evidence_words = [stem(word) for text in texts for word in _TERM.findall(text)]
     return max(
-        usable,
-        key=lambda w: (
-            stem(w) in glossary,
-            round(near[w] - _VERB_COST * _verb(w, plain), 3),
-            -others.count(stem(w)),
-            len(w),
+        candidates,
+        key=lambda word: (
+            stem(word) in glossary,
+            round(similarity[word], 3),
+            -evidence_words.count(stem(word)),
+            len(word),
         ),
     )
 
 
-def _verb(word: str, text: str) -> bool:
-    """Whether it looks like one: `the pendulum swings` can be filled in in many ways."""
-    before = re.search(rf"([^\W\d_]+) {re.escape(word)}\b", text)
-    ends = word.endswith("s") and not word.endswith("ss")
-    return bool(ends and before and not before[1].endswith("s") and before[1].lower() not in STOP)
+def _candidate_terms(text: str, question: str, settings: QuizSettings) -> list[str]:
+    """Return the words of a sentence that may be left blank.
+
+    A word that the question contains, or that the sentence has twice, would give itself away.
+    """
+    question_words = stems(question)
+    sentence_words = [stem(word) for word in _TERM.findall(text)]  # of formulas too
+    return [
+        word
+        for word in dict.fromkeys(_TERM.findall(FORMULA.sub(" ", text)))
+        if (len(word) >= settings.min_letters or (len(word) > 1 and word.isupper()))
+        and word.lower() not in STOP | _COMMON
+        and not word.endswith("ly")
+        and stem(word) not in question_words
+        and sentence_words.count(stem(word)) == 1
+    ]
+
+
+def _looks_like_verb(word: str, text: str) -> bool:
+    """Return whether a word looks like a verb, as in `the pendulum swings`.
+
+    A blank for a verb could be filled in many ways.
+    """
+    previous = re.search(rf"([^\W\d_]+) {re.escape(word)}\b", text)
+    return bool(
+        previous
+        and word.endswith("s")
+        and not word.endswith("ss")
+        and not previous[1].endswith("s")
+        and previous[1].lower() not in STOP
+    )
 
 
 def _blanked(statement: Statement, term: str) -> str:
-    """The sentence with its term left out, wherever that stands outside a formula."""
-    if _defined(statement) == term:
+    """Return the sentence with its term left blank, outside formulas."""
+    if _defined_term(statement) == term:
         return f"{BLANK} means {statement.text.removeprefix(term).lstrip(': ')}"
     word = re.compile(rf"(?<![\w-]){re.escape(term)}(?![\w-])")
-    made, end = [], 0
+    parts, end = [], 0
     for formula in FORMULA.finditer(statement.text):
-        made += [word.sub(BLANK, statement.text[end : formula.start()]), formula[0]]
+        parts += [word.sub(BLANK, statement.text[end : formula.start()]), formula[0]]
         end = formula.end()
-    return "".join([*made, word.sub(BLANK, statement.text[end:])])
+    return "".join([*parts, word.sub(BLANK, statement.text[end:])])

@@ -1,4 +1,4 @@
-"""The evidence's own words: the sentences that bear on a question, word for word."""
+"""Quote the sentences of the evidence that answer a question best, word for word."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from dataclasses import replace
 
 from data.records import Item, Sentence
 from generation.embedding import Vector
-from generation.evidence import LABELS, Evidence
-from generation.reply import numeral
-from generation.statements import Statement, alone, leans
-from generation.words import WORD, asked, content, repeats, stems
+from generation.evidence import LABELS_PREFIX, Evidence
+from generation.reply import split_list_number
+from generation.settings import AnswerSettings, QuotationSettings
+from generation.statements import Statement, depends_on_previous, stands_alone
+from generation.words import content_words, repeats, stems, topic_words, word_count
 
 __all__ = ["quote"]
 
-# What tells which of an exercise's choices is right says nothing without them.
-_KEY = re.compile(r"\b(?:correct|right) answer is\b|^\W*\(?[a-e]\)?[.:]?\W*$", re.IGNORECASE)
-# Sentences that have the reader do something, or tell what will be told.
-_ORDER = re.compile(
+# The key to a multiple-choice question says nothing without the choices.
+_CHOICE_KEY = re.compile(r"\b(?:correct|right) answer is\b|^\W*\(?[a-e]\)?[.:]?\W*$", re.IGNORECASE)
+# Sentences that tell the reader to do something, or that announce the text to come.
+_INSTRUCTION = re.compile(
     r"(?:\([a-z]\) )?(?:now |then |first,? |next,? |finally,? |please )?"
     r"(?:answer|ask|calculate|check|choose|compare|consider|describe|determine|discuss|disregard|do"
     r"|draw|estimate|explain|find|forget|give|identify|ignore|imagine|label|let|list|look|make"
@@ -28,116 +29,130 @@ _ORDER = re.compile(
     r"|\b(?:this|these|the following) (?:video|simulation|animation|applet|lecture|website)s?\b",
     re.IGNORECASE,
 )
-_ENDS = (".", "!", ".”", '."', ".)", "\\)", "\\]", "$")
+_SENTENCE_ENDS = (".", "!", ".”", '."', ".)", "\\)", "\\]", "$")
 _REASON = re.compile(
     r"\b(?:because|since|due to|causes?d?|so that|therefore|thus|as a result|result(?:s|ing) in"
     r"|by means of|in order to|when|depends? on)\b",
     re.IGNORECASE,
 )
-_WHY = re.compile(r"\b(?:why|how|explain)\b", re.IGNORECASE)
-# What a sentence gains or loses beside its cosine with the question.
-_DEFINED = 0.2  # the glossary's, where the question asks for its very term; half, for one of two
-_REASONED = 0.05  # with a reason, where the question asks for one
-_SHARE = 0.2  # of the share that its section has in what was found
-_FOUND = 0.2  # of the cosine by which its item was found
-_ASIDE = 0.1  # lost: a box beside the text
-_NEXT = 0.1  # right before or behind one that is quoted
-_WORKED = 0.1  # lost: it solves a problem that is not quoted
-_ELSEWHERE = 0.1  # lost: the first one is of another section
-_LEANING = 0.1  # lost: it needs the one before, which is not quoted
-_BESIDE = 0.15  # how much less the second may be worth
-_ECHOED = 0.9  # of a sentence's content words, in a question that only repeats it
-_LEAST_BESIDE = 0.65  # worth of a sentence beside one that the question repeats
-_LEAST = 0.15  # cosine of a sentence that is about the question at all
-_FEWEST = 3  # words
+_ASKS_FOR_REASON = re.compile(r"\b(?:why|how|explain)\b", re.IGNORECASE)
 
 
 def quote(
-    question: str, question_vector: Vector, evidence: Sequence[Evidence], most: int = 2
+    question: str,
+    question_vector: Vector,
+    evidence: Sequence[Evidence],
+    settings: AnswerSettings,
 ) -> list[Sentence]:
-    """Up to `most` sentences, the nearest to the question first; those of a source in its order.
+    """Return the sentences with the highest scores, best source first, each source in its order.
 
-    A sentence that the question repeats says what is asked about and comes besides: it answers
-    nothing, but what stands near it may. What can be read alone goes before what leans on a
-    sentence that is not quoted, and what stands beside a quoted sentence before what stands
-    elsewhere. Questions, orders to the reader, labels of figures and keys to choices are no
-    answers.
+    A sentence that only echoes the question is quoted in addition: it answers nothing, but its
+    neighbours may. Instructions, questions, figure labels and keys to choices are never quoted.
     """
-    every = [
-        Statement(source, part, float(value))
+    limits = settings.quotation
+    candidates = [
+        statement
         for source in evidence
-        for part, value in enumerate(source.vectors_PD @ question_vector)
+        for statement in _statements(source, question_vector)
+        if statement.similarity >= limits.min_similarity and _can_be_quoted(statement, limits)
     ]
-    fit = [s for s in every if s.value >= _LEAST and _says_something(s)]
-    echoed = [s for s in fit if _echoed(_bare(s), question)]
-    chosen = [max(echoed, key=lambda s: s.value)] if echoed else []
-    fit = [s for s in fit if not any(repeats(_bare(s), _bare(c)) for c in chosen)]
-    most += len(chosen)
-    least = _LEAST_BESIDE if chosen else 0.0
-    while len(chosen) < most and fit:
-        best = max(fit, key=lambda s: (_worth(s, question, chosen), -s.source.label, -s.part))
-        if chosen and _worth(best, question, chosen) < least:
+    echoes = [s for s in candidates if _is_echo(_plain_text(s), question, limits)]
+    chosen = [max(echoes, key=lambda s: s.similarity)] if echoes else []
+    count = limits.sentences + len(chosen)
+    min_score = limits.min_score_after_echo if chosen else 0.0
+    while len(chosen) < count:
+        candidates = [c for c in candidates if not _repeats_any(c, chosen, settings)]
+        if not candidates:
             break
-        least = max(least, _worth(best, question, chosen) - _BESIDE)
+        scores = {c.position: _score(c, question, chosen, settings) for c in candidates}
+        best = min(candidates, key=lambda c: (-scores[c.position], c.position))
+        score = scores[best.position]
+        if chosen and score < min_score:
+            break
+        min_score = max(min_score, score - limits.max_drop)
         chosen.append(best)
-        fit = [s for s in fit if not repeats(_bare(s), _bare(best))]
-    first = [s.source.label for s in chosen]
-    ordered = sorted(chosen, key=lambda s: (first.index(s.source.label), s.part))
-    return [replace(s.cited(_bare(s)), quoted=True) for s in ordered]
+    labels = [s.source.label for s in chosen]
+    ordered = sorted(chosen, key=lambda s: (labels.index(s.source.label), s.index))
+    return [replace(s.cite(_plain_text(s)), quoted=True) for s in ordered]
 
 
-def _worth(s: Statement, question: str, chosen: Sequence[Statement]) -> float:
-    """The cosine of a sentence with the question, and what else speaks for it."""
-    item, text = s.source.item, _bare(s)
-    beside = {(c.source.label, c.part + step) for c in chosen for step in (-1, 1)}
-    follows = any(c.place == (s.source.label, s.part - 1) for c in chosen)
-    worth = s.value + _FOUND * s.source.nearness + _SHARE * s.source.share
+def _statements(source: Evidence, question_vector: Vector) -> list[Statement]:
+    """Return all sentences of a source."""
+    similarity_S = source.vectors_SD @ question_vector
+    return [Statement(source, n, float(similarity)) for n, similarity in enumerate(similarity_S)]
+
+
+def _score(
+    statement: Statement, question: str, chosen: Sequence[Statement], settings: AnswerSettings
+) -> float:
+    """Return the cosine of a sentence with the question, plus its bonuses, minus its penalties."""
+    weights = settings.quotation
+    source, item, text = statement.source, statement.source.item, _plain_text(statement)
+    score = statement.similarity
+    score += weights.item_weight * source.similarity + weights.section_weight * source.section_share
     if item.role == "term":
-        worth += _DEFINED * _named(stems(item.title), asked(question))
+        share = _term_share(stems(item.title), topic_words(question))
+        score += weights.definition_bonus * (share if share >= weights.min_term_share else 0.0)
     if item.role == "note":
-        worth -= _ASIDE
-    if _WHY.search(question) and _REASON.search(text):
-        worth += _REASONED
+        score -= weights.note_penalty
+    if _ASKS_FOR_REASON.search(question) and _REASON.search(text):
+        score += weights.reason_bonus
     if item.role in ("solution", "example"):
-        worth -= _WORKED
-    if s.place in beside:
-        worth += _NEXT
+        score -= weights.worked_problem_penalty
+    distances = {statement.index - c.index for c in chosen if c.source.label == source.label}
+    if distances & {-1, 1}:
+        score += weights.neighbour_bonus
     if chosen and _section(item) != _section(chosen[0].source.item):
-        worth -= _ELSEWHERE
-    whole = item.kind == "figure" or item.role == "term"  # these need no paragraph
-    if not follows and (leans(text) if whole else not alone(text)):
-        worth -= _LEANING
-    return worth
+        score -= weights.other_section_penalty
+    if 1 not in distances and _needs_context(statement, settings):
+        score -= weights.dependent_penalty
+    return score
 
 
-def _named(term: frozenset[str], about: frozenset[str]) -> float:
-    """What part of a question a term is, from a half on; 0 where it is less, or another term."""
-    part = len(term) / len(about) if about and term <= about else 0.0
-    return part if part >= 0.5 else 0.0
+def _needs_context(statement: Statement, settings: AnswerSettings) -> bool:
+    """Return whether a sentence needs the previous one; captions and definitions are complete."""
+    item, text = statement.source.item, _plain_text(statement)
+    if item.kind == "figure" or item.role == "term":
+        return depends_on_previous(text, settings.statements)
+    return not stands_alone(text, settings.statements)
 
 
-def _echoed(text: str, question: str) -> bool:
-    return len(content(text)) >= _FEWEST and repeats(text, question, _ECHOED)
+def _term_share(term: frozenset[str], topic: frozenset[str]) -> float:
+    """Return the share of the topic words that a term makes up, 0 for a term with other words."""
+    return len(term) / len(topic) if topic and term <= topic else 0.0
+
+
+def _is_echo(text: str, question: str, settings: QuotationSettings) -> bool:
+    enough = len(content_words(text)) >= settings.min_words
+    return enough and repeats(text, question, settings.echo_overlap)
+
+
+def _repeats_any(
+    statement: Statement, others: Sequence[Statement], settings: AnswerSettings
+) -> bool:
+    text = _plain_text(statement)
+    return any(repeats(text, _plain_text(other), settings.repeat_overlap) for other in others)
 
 
 def _section(item: Item) -> tuple[str, ...]:
     return (item.source, *item.section)
 
 
-def _bare(statement: Statement) -> str:
-    """Without the dash or the number that it has in a list."""
-    return numeral(statement.text)[1] or statement.text
+def _plain_text(statement: Statement) -> str:
+    """Return the sentence without its list number or bullet."""
+    return split_list_number(statement.text)[1] or statement.text
 
 
-def _says_something(statement: Statement) -> bool:
-    text, item = _bare(statement), statement.source.item
-    # what ends in no full stop is a heading, but for captions and definitions
-    said = item.kind == "figure" or item.role == "term" or text.endswith(_ENDS)
+def _can_be_quoted(statement: Statement, settings: QuotationSettings) -> bool:
+    """Return whether a sentence is a statement, not a heading, instruction, question or label."""
+    item, text = statement.source.item, _plain_text(statement)
+    # Only captions and definitions may lack a full stop; other such lines are headings.
+    complete = item.kind == "figure" or item.role == "term" or text.endswith(_SENTENCE_ENDS)
     return (
-        said
-        and len(WORD.findall(text)) >= _FEWEST
+        complete
+        and word_count(text) >= settings.min_words
         and not text.endswith(("?", ":"))
-        and not text.startswith(LABELS)
-        and not _KEY.search(text)
-        and not _ORDER.match(text)
+        and not text.startswith(LABELS_PREFIX)
+        and not _CHOICE_KEY.search(text)
+        and not _INSTRUCTION.match(text)
     )

@@ -1,4 +1,4 @@
-"""A reply as its sentences, with their labels behind them and their list numerals before them."""
+"""Split a reply into sentences, with the labels behind them and the list numbers before them."""
 
 from __future__ import annotations
 
@@ -7,49 +7,54 @@ from collections.abc import Iterable, Iterator
 
 from data.sentences import sentences
 
-__all__ = ["numeral", "reply_sentences", "split"]
+__all__ = ["reply_sentences", "split", "split_list_number"]
 
-# `1. `, `2) `, `Step 3: `, `**4.** `, `- `: what stands before a step and is no part of it.
-_NUMERAL = re.compile(
+# `1. `, `2) `, `Step 3: `, `**4.** `, `- `
+_LIST_NUMBER = re.compile(
     r"\s*(?:[-*•]\s+|\**(?:step\s+)?\d{1,2}\s*[.):](?:\s*\*+)?(?:\s+|$))", re.IGNORECASE
 )
-_LABEL_BEGUN = re.compile(r"\[[\d, ]*")
+_BEGINNING_OF_LABEL = re.compile(r"\[[\d, ]*")
+_SENTENCE_ENDS = (".", "!", "?", "]", ")", '"', "”")
 
 
 def reply_sentences(pieces: Iterable[str]) -> Iterator[str]:
-    """Sentences as they become complete: the last one waits, for a label may still follow it."""
+    """Yield the sentences of a streamed reply as they become complete.
+
+    The last sentence waits for the next one, because a label may still follow it. An unfinished
+    sentence at the end of the reply is left out.
+    """
     pending = ""
     for piece in pieces:
         pending += piece
         complete = split(pending)
-        if len(complete) > 1 and not _LABEL_BEGUN.fullmatch(complete[-1]):
+        if len(complete) > 1 and not _BEGINNING_OF_LABEL.fullmatch(complete[-1]):
             yield from complete[:-1]
             pending = complete[-1] + pending[len(pending.rstrip()) :]
-    # A reply that ran into its limit ends in half a sentence, which nobody can check.
-    yield from (s for s in split(pending) if s[-1] in '.!?])"”')
+    yield from (sentence for sentence in split(pending) if sentence.endswith(_SENTENCE_ENDS))
 
 
 def split(text: str) -> list[str]:
-    """Sentences with the labels that follow their full stop: `It falls. [1] Then` -> 2.
+    """Split a text into sentences; a label after a full stop belongs to the sentence before it.
 
-    A numeral stays before its sentence, from which `numeral` takes it off.
+    `It falls. [1] Then it stops.` has two sentences. A list number stays with its sentence;
+    `split_list_number` takes it off.
     """
     parts: list[str] = []
     for line in text.splitlines():
         for part in sentences(line):
-            head = part[: part.rfind("]") + 1] if part.lstrip().startswith("[") else ""
-            if parts and head and not head.strip("[]0123456789, "):
-                parts[-1] += " " + head
-                part = part[len(head) :].strip()
-            if parts and part and not numeral(parts[-1])[1]:
+            label = part[: part.rfind("]") + 1] if part.lstrip().startswith("[") else ""
+            if parts and label and not label.strip("[]0123456789, "):
+                parts[-1] += " " + label
+                part = part[len(label) :].strip()
+            if parts and part and not split_list_number(parts[-1])[1]:
                 parts[-1] += " " + part  # `1.` looks like the end of a sentence
             elif part:
                 parts.append(part)
     return parts
 
 
-def numeral(sentence: str) -> tuple[str, str]:
-    """What numbers the sentence in a list, which is no number of the matter, and the sentence."""
-    match = _NUMERAL.match(sentence)
+def split_list_number(sentence: str) -> tuple[str, str]:
+    """Return the list number or bullet of a sentence, empty if it has none, and the rest."""
+    match = _LIST_NUMBER.match(sentence)
     end = match.end() if match else 0
     return sentence[:end].strip(), sentence[end:]

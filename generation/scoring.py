@@ -1,8 +1,8 @@
-"""Deterministic scores of an answer: what its sentences have in common with a text.
+"""Score an answer without a model: compare its sentences with a text.
 
-Nothing here is used to make or check an answer (generation/grounding.py is), so that a score does
-not repeat the check that let a sentence pass: support here is by words in their order, within two
-neighbouring sentences of a source, and no vector takes part.
+Answers are made and checked elsewhere (generation/grounding.py). These scores use none of that
+code, so that a score does not repeat the check that let a sentence pass: they look at words in
+their order, within two neighbouring sentences of a source, and at no vectors.
 """
 
 from __future__ import annotations
@@ -10,77 +10,66 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from math import isclose
 
 from data.sentences import sentences
 from generation.expressions import results, same
 from generation.quantities import quantities
-from generation.words import common, content
+from generation.words import content_words, longest_common_subsequence
 
 __all__ = ["SUPPORTED", "coverage", "numbers_missing", "rouge_l", "short_answer"]
 
-SUPPORTED = 0.6  # the least coverage of a sentence that a source says
-_TOLERANCE = 0.02  # relative: textbooks round to three figures
-_RESULT = re.compile(r"[=≈≅∼]")
+SUPPORTED = 0.6  # coverage from which a source says a sentence
+_ROUNDING = 0.02  # relative tolerance of results: textbooks round to three figures
+_EQUALS_SIGN = re.compile(r"[=≈≅∼]")
 
 
 def coverage(text: str, sources: Iterable[str]) -> float:
-    """The largest share of the content words of `text`, in their order, of one place in a source.
+    """Return the share of the content words of `text` that one place in a source has, in order.
 
-    A place is two neighbouring sentences. Order is that of the longest common subsequence: swapped
-    roles cost words. 1.0 for a text without content words, which claims nothing.
+    A place is two neighbouring sentences; the best one counts. The order is that of the longest
+    common subsequence, so swapped roles cost words. A text without content words claims nothing and
+    scores 1.0.
     """
-    own = content(text)
-    if not own:
+    words = content_words(text)
+    if not words:
         return 1.0
     places = (place for source in sources for place in _places(source))
-    return max((common(own, place) for place in places), default=0) / len(own)
+    common = max((longest_common_subsequence(words, place) for place in places), default=0)
+    return common / len(words)
 
 
 def numbers_missing(text: str, sources: Sequence[str]) -> tuple[int, int]:
-    """Numbers of `text` that no source holds, and all its numbers. A unit left out is no other."""
-    known = [q for source in sources for q in quantities(source)]
-    given = quantities(text)
-    missing = [
-        q
-        for q in given
-        if not any(
-            isclose(q.value, k.value) and (q.unit == k.unit or not q.unit or not k.unit)
-            for k in known
-        )
-    ]
-    return len(missing), len(given)
+    """Return how many numbers of `text` no source has, and how many numbers `text` has."""
+    in_sources = [q for source in sources for q in quantities(source)]
+    in_text = quantities(text)
+    return sum(not any(q.equals(s) for s in in_sources) for q in in_text), len(in_text)
 
 
 def rouge_l(text: str, reference: str) -> float:
-    """F-measure of the longest common subsequence, stemmed (Lin 2004), by `rouge-score`."""
+    """Return the F-measure of the longest common subsequence, stemmed (ROUGE-L; Lin 2004)."""
     return float(_rouge().score(reference, text)["rougeL"].fmeasure)
 
 
 def short_answer(text: str, solution: str) -> bool | None:
-    """Whether `text` gives the result of `solution`; None where that has no single one.
+    """Return whether `text` has the result of `solution`, None if that has no single result.
 
-    The result is the right side of the last equation where that has names in it, as mathematics;
-    else the last number behind an equals sign, else the only number.
+    The result is the right side of the last equation with names in it, compared as mathematics;
+    else the number behind the last equals sign, else the only number.
     """
     if formulas := results(solution):
-        return any(same(formulas[-1], given) for given in results(text))
-    told = _RESULT.split(solution)
-    result = quantities(told[-1]) if len(told) > 1 else quantities(solution)
-    if not result or (len(told) == 1 and len(result) > 1):
+        return any(same(formulas[-1], formula) for formula in results(text))
+    *equations, last = _EQUALS_SIGN.split(solution)
+    numbers = quantities(last)
+    if not numbers or (not equations and len(numbers) > 1):
         return None
-    wanted = result[0]
-    return any(
-        isclose(q.value, wanted.value, rel_tol=_TOLERANCE)
-        and (q.unit == wanted.unit or not q.unit or not wanted.unit)
-        for q in quantities(text)
-    )
+    return any(q.equals(numbers[0], _ROUNDING) for q in quantities(text))
 
 
 @lru_cache(maxsize=4096)
 def _places(source: str) -> tuple[tuple[str, ...], ...]:
-    parts = [content(s) for line in source.splitlines() for s in sentences(line)]
-    return tuple(a + b for a, b in zip(parts, [*parts[1:], ()], strict=True))
+    """Return the content words of every two neighbouring sentences."""
+    words = [content_words(s) for line in source.splitlines() for s in sentences(line)]
+    return tuple(a + b for a, b in zip(words, [*words[1:], ()], strict=True))
 
 
 @lru_cache(maxsize=1)

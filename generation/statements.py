@@ -1,4 +1,4 @@
-"""Sentences of the evidence that say something on their own, out of their paragraph."""
+"""Find sentences of the evidence that can be read on their own, without their paragraph."""
 
 from __future__ import annotations
 
@@ -12,23 +12,30 @@ from data.records import Item, Role, Sentence
 from data.sentences import sentences
 from generation.embedding import Vector
 from generation.evidence import Evidence
-from generation.words import stems
+from generation.settings import StatementSettings
 
-__all__ = ["FORMULA", "NUMBERED", "Statement", "alone", "leans", "statements"]
+__all__ = [
+    "BOOK_REFERENCE",
+    "FORMULA",
+    "Statement",
+    "depends_on_previous",
+    "find_statements",
+    "stands_alone",
+]
 
 FORMULA = re.compile(r"\\\(.*?\\\)|\\\[.*?\\\]|\$[^$]+\$", re.DOTALL)
 # `Figure 3`, `Table 2.1`: a place in a book.
-NUMBERED = re.compile(
+BOOK_REFERENCE = re.compile(
     r"\b(?:fig(?:ure|s?\.)?|table|eq(?:uation|\.)?|example|section|chapter|exercise|problem|step)s?"
     r"\s*\(?\d[\d.]*",
     re.IGNORECASE,
 )
 
-# Exercises and worked examples speak of their own numbers, objectives of the reader.
-_SAYING: tuple[Role, ...] = ("text", "term", "summary", "note")
-_FEWEST, _MOST = 5, 35  # words
-# Opening words that lean on the sentence before.
-_LEANING = frozenset(
+_DEFAULTS = StatementSettings()
+# Exercises and worked examples are about their own numbers, and objectives about the reader.
+_ROLES: tuple[Role, ...] = ("text", "term", "summary", "note")
+_SENTENCE_ENDS = (".", ".”", '."')
+_FIRST_WORDS_OF_DEPENDENT = frozenset(
     "this that these those it its they their he she his her him such here there both neither nor "
     "then so also however but and or thus therefore hence another other others each either same "
     "former latter once now again instead moreover furthermore similarly likewise".split()
@@ -39,71 +46,82 @@ _REFERENCE = re.compile(
     re.IGNORECASE,
 )
 _PRONOUN = re.compile(r"\b(?:it|they|them)\b", re.IGNORECASE)
-_CLAUSE = frozenset("when if because as since while although after before".split())
-_EARLY = 6  # words within which a pronoun stands for something of the sentence before
+_CONJUNCTIONS = frozenset("when if because as since while although after before".split())
 
 
 @dataclass(frozen=True)
 class Statement:
-    """Sentence `part` of `source`; `value` is its cosine with the question."""
+    """A sentence of the evidence: the one at `index` in `source`.
+
+    `similarity` is its cosine with the question.
+    """
 
     source: Evidence
-    part: int
-    value: float = 0.0
+    index: int
+    similarity: float = 0.0
 
     @property
     def text(self) -> str:
-        return self.source.parts[self.part]
+        """The words of the sentence."""
+        return self.source.sentences[self.index]
 
     @property
-    def place(self) -> tuple[int, int]:
-        return self.source.label, self.part
+    def position(self) -> tuple[int, int]:
+        """The label of the source and the index in it. No two statements share a position."""
+        return self.source.label, self.index
 
     def cosine(self, vector_D: Vector) -> float:
-        return float(self.source.vectors_PD[self.part] @ vector_D)
+        """Return the cosine of the sentence with a unit vector."""
+        return float(self.source.vectors_SD[self.index] @ vector_D)
 
-    def nearness(self, text: str, vector_D: Vector) -> float:
-        """As `Grounder.support`, to this sentence alone; `vector_D` is that of `text`."""
-        own = stems(text)
-        share = len(own & stems(self.text)) / len(own) if own else 0.0
-        return 0.5 * self.cosine(vector_D) + 0.5 * share
-
-    def cited(self, text: str, support: float = 1.0) -> Sentence:
-        """`text`, which this statement holds."""
+    def cite(self, text: str, support: float = 1.0) -> Sentence:
+        """Return `text` as a sentence of an answer that cites the item of this statement."""
         return Sentence(text, (self.source.item.id,), round(support, 3))
 
 
-def statements(question_vector: Vector, evidence: Sequence[Evidence]) -> list[Statement]:
-    """Those that can be read alone, nearest to the question first."""
-    found = [
-        Statement(source, part, float(value))
+def find_statements(
+    question_vector: Vector, evidence: Sequence[Evidence], settings: StatementSettings
+) -> list[Statement]:
+    """Return the sentences that stand alone, most similar to the question first."""
+    statements = [
+        Statement(source, index, float(np.round(source.vectors_SD[index] @ question_vector, 4)))
         for source in evidence
-        if source.item.role in _SAYING
-        for part, value in enumerate(np.round(source.vectors_PD @ question_vector, 4))
-        if part < _said(source.item) and alone(source.parts[part])
+        if source.item.role in _ROLES
+        for index in range(_sentence_count(source.item))
+        if stands_alone(source.sentences[index], settings)
     ]
-    return sorted(found, key=lambda s: (-s.value, s.source.label, s.part))
+    return sorted(statements, key=lambda s: (-s.similarity, s.position))
 
 
-def _said(item: Item) -> int:
-    """How many of an item's sentences speak of the matter: a figure's caption, not its alt text."""
+def _sentence_count(item: Item) -> int:
+    """Return the number of sentences of a passage or caption, without alt text and labels."""
     lines = item.text.splitlines()[: 1 if item.kind == "figure" else None]
     return sum(len(sentences(line)) for line in lines)
 
 
-def alone(text: str) -> bool:
-    """Whether a sentence can be read without the one before it, and without its book."""
-    words = FORMULA.sub(" x ", text).split()
-    if not _FEWEST <= len(words) <= _MOST or not text.endswith((".", ".”", '."')):
-        return False
-    if not text[0].isupper() or NUMBERED.search(text) or _REFERENCE.search(text):
-        return False
-    return not leans(text)
+def stands_alone(text: str, settings: StatementSettings = _DEFAULTS) -> bool:
+    """Return whether a sentence makes sense without the previous one and without its book."""
+    words = _words(text)
+    return (
+        settings.min_words <= len(words) <= settings.max_words
+        and text.endswith(_SENTENCE_ENDS)
+        and text[0].isupper()
+        and not BOOK_REFERENCE.search(text)
+        and not _REFERENCE.search(text)
+        and not depends_on_previous(text, settings)
+    )
 
 
-def leans(text: str) -> bool:
-    """Whether a sentence begins with what stands for something of the one before."""
-    words = FORMULA.sub(" x ", text).split()
+def depends_on_previous(text: str, settings: StatementSettings) -> bool:
+    """Return whether a sentence begins with a word that refers to the previous sentence."""
+    words = _words(text)
     first = words[0].strip(",;:").lower() if words else ""
-    early = " ".join(words[:_EARLY])
-    return first in _LEANING or (first not in _CLAUSE and bool(_PRONOUN.search(early)))
+    beginning = " ".join(words[: settings.pronoun_words])
+    return first in _FIRST_WORDS_OF_DEPENDENT or (
+        first not in _CONJUNCTIONS and bool(_PRONOUN.search(beginning))
+    )
+
+
+def _words(text: str) -> list[str]:
+    """Split a sentence into words; a formula counts as one word."""
+    return FORMULA.sub(" x ", text).split()

@@ -1,4 +1,4 @@
-"""Any causal language model with a chat template, from a folder, on CPU or CUDA."""
+"""Run a causal language model with a chat template from a folder, on CPU or CUDA."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["TransformersChat"]
 
 
 class _Stop(StoppingCriteria):
-    """Ends a generation whose reader has gone."""
+    """Ends a generation once `event` is set."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
@@ -36,7 +36,11 @@ class _Stop(StoppingCriteria):
 
 
 class TransformersChat:
-    """One reply at a time: calls from other threads wait, for they would only slow one another."""
+    """A language model of transformers, loaded from a folder of safetensors.
+
+    It writes one reply at a time. Calls from other threads wait, because two replies at once would
+    slow each other down. Raise `BadInput` if the folder has no model with a chat template.
+    """
 
     def __init__(
         self, name: str, folder: Path, device: str = "cpu", dtype: torch.dtype = torch.float32
@@ -60,9 +64,11 @@ class TransformersChat:
         self.name = name
 
     def count(self, text: str) -> int:
+        """Return the number of tokens of `text`."""
         return len(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def stream(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
+        """Yield the reply piece by piece, decoded greedily. Closing the iterator stops it."""
         inputs: Any = self._tokenizer.apply_chat_template(
             [{"role": m.role, "content": m.content} for m in messages],
             add_generation_prompt=True,
@@ -70,7 +76,7 @@ class TransformersChat:
             return_dict=True,
         )
         inputs = inputs.to(self._model.device)
-        # no time limit: `generate` always ends it, and a machine that was asleep is no fault
+        # No timeout: `generate` always ends the streamer, and the machine may have been asleep.
         streamer = TextIteratorStreamer(self._tokenizer, skip_prompt=True, skip_special_tokens=True)
         stop = _Stop()
         failure: list[BaseException] = []
@@ -85,7 +91,7 @@ class TransformersChat:
                         streamer=streamer,
                         stopping_criteria=StoppingCriteriaList([stop]),
                     )
-            except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread
+            except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
                 failure.append(error)
                 streamer.end()
 

@@ -1,4 +1,4 @@
-"""Words as they are compared: content words, cut to their stems."""
+"""Compare texts by their words: content words, cut to their stems."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ from functools import lru_cache
 
 import snowballstemmer
 
-__all__ = ["STOP", "WORD", "asked", "common", "content", "in_order", "repeats", "stem", "stems"]
+__all__ = [
+    "STOP",
+    "content_words",
+    "longest_common_subsequence",
+    "repeats",
+    "stem",
+    "stemmed_words",
+    "stems",
+    "topic_words",
+    "word_count",
+]
 
-WORD = re.compile(r"[^\W\d_]{3,}")
+_WORD = re.compile(r"[^\W\d_]{3,}")
 STOP = frozenset(
     "the and for that this with from are was were has have had not but its his her their they "
     "them then than which what when where who how why can could will would should may might "
@@ -25,18 +35,23 @@ def _stemmer() -> snowballstemmer.stemmer:
 
 
 def stem(word: str) -> str:
-    """The stem of a word in any case."""
+    """Return the stem of a word, in lower case."""
     return str(_stemmer().stemWord(word.lower()))
 
 
 def stems(text: str) -> frozenset[str]:
-    """Stems of the content words of `text`."""
-    words = [w for w in WORD.findall(text.lower()) if w not in STOP]
+    """Return the stems of the content words of `text`."""
+    words = [w for w in _WORD.findall(text.lower()) if w not in STOP]
     return frozenset(_stemmer().stemWords(words))
 
 
-# What asks, and says nothing of the matter.
-_ASKING = frozenset(
+def word_count(text: str) -> int:
+    """Return the number of words of at least three letters."""
+    return len(_WORD.findall(text))
+
+
+# Words of a question that do not name its topic.
+_QUESTION_WORDS = frozenset(
     stem(word)
     for word in """
     explain describe define show find tell know mean meant meaning means term word words simple
@@ -47,14 +62,20 @@ _ASKING = frozenset(
 )
 
 
-def asked(question: str) -> frozenset[str]:
-    """Stems of what a question is about; in "What is work?" that is a word that else asks."""
-    every = stems(question)
-    return every - _ASKING or every
+def topic_words(question: str) -> frozenset[str]:
+    """Return the stems of the words that name the topic of a question.
+
+    In "What is work?" that is `work`, which in other questions is no topic word.
+    """
+    words = stems(question)
+    return words - _QUESTION_WORDS or words
 
 
-def in_order(text: str) -> list[str]:
-    """Stems of all words of `text`, the smallest too; `slower` and `slowly` are one."""
+def stemmed_words(text: str) -> list[str]:
+    """Return the stems of all words of `text` in order, small words too.
+
+    `slower`, `slowest` and `slowly` have one stem; `n't` counts as `not`.
+    """
     plain = re.sub(r"n['’]t\b", " not", text.lower())
     words = _stemmer().stemWords(re.findall(r"[^\W\d_]+", plain))
     return [re.sub(r"(?<=...)(?:er|est|li)$", "", word) for word in words]
@@ -65,17 +86,17 @@ _SMALL = STOP | frozenset("a an of to in is it on by as at or be if so no we he 
 
 @lru_cache(maxsize=1)
 def _small_stems() -> frozenset[str]:
-    return frozenset(in_order(" ".join(_SMALL)))
+    return frozenset(stemmed_words(" ".join(_SMALL)))
 
 
 @lru_cache(maxsize=4096)
-def content(text: str) -> tuple[str, ...]:
-    """Stems of the content words of `text` in their order."""
-    return tuple(w for w in in_order(text) if w not in _small_stems() and len(w) > 1)
+def content_words(text: str) -> tuple[str, ...]:
+    """Return the stems of the content words of `text` in order."""
+    return tuple(w for w in stemmed_words(text) if w not in _small_stems() and len(w) > 1)
 
 
-def common(a: Sequence[str], b: Sequence[str]) -> int:
-    """Length of the longest common subsequence."""
+def longest_common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
+    """Return the length of the longest common subsequence of two word lists."""
     row = [0] * (len(b) + 1)
     for x in a:
         diagonal = 0
@@ -84,7 +105,7 @@ def common(a: Sequence[str], b: Sequence[str]) -> int:
     return row[-1]
 
 
-def repeats(text: str, said: str, share: float = 0.7) -> bool:
-    """Whether `said` has that share of the content words of `text`, in their order."""
-    own = content(text)
-    return common(own, content(said)) >= share * len(own)
+def repeats(text: str, other: str, overlap: float) -> bool:
+    """Return whether `other` has the share `overlap` of the content words of `text`, in order."""
+    words = content_words(text)
+    return longest_common_subsequence(words, content_words(other)) >= overlap * len(words)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from data.records import Answer, Hit, Item, Sentence
-from generation.answer import Answerer, AnswerSettings
+from generation.answer import Answerer
 from generation.chat import ChatModel, Message
 from generation.evidence import assemble
 from generation.prompts import prompt
+from generation.settings import AnswerSettings
 
 
 def embed(texts: Sequence[str]) -> np.ndarray:
@@ -225,8 +226,8 @@ def test_evidence_keeps_to_its_budget_and_to_what_bears_on_the_question() -> Non
         question, [long, *HITS], embed, lambda t: len(t.split()), items=3, tokens=60
     )
     assert [e.label for e in evidence] == [1, 2, 3]
-    assert "A force is a push or a pull." in evidence[0].shown
-    assert sum(len(e.shown.split()) for e in evidence) < 100
+    assert "A force is a push or a pull." in evidence[0].prompt_text
+    assert sum(len(e.prompt_text.split()) for e in evidence) < 100
 
 
 def test_repeated_and_empty_hits_are_shown_once() -> None:
@@ -252,4 +253,4 @@ def test_labels_inside_a_figure_are_evidence() -> None:
     evidence = assemble(
         embed(["which colour"])[0], [Hit(figure, 1.0)], embed, len, items=1, tokens=500
     )
-    assert "Labels in the figure: violet, red, 42 degrees" in evidence[0].shown
+    assert "Labels in the figure: violet, red, 42 degrees" in evidence[0].prompt_text

@@ -105,7 +105,7 @@ def test_openai_endpoint_streams_and_gets_what_it_expects() -> None:
         (401, "bad key", BadSetting, "UNIRAG_CHAT__API_KEY"),
         (404, "no such model", Missing, "chat.model"),
         (500, "boom", Missing, "500"),
-        (200, "data: {oops\n", Missing, "no JSON"),
+        (200, "data: {oops\n", Missing, "is not JSON"),
     ],
 )
 def test_openai_refusals_are_named(status: int, text: str, kind: type, says: str) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from data.records import Hit
-from generation.answer import Answerer, AnswerSettings
+from generation.answer import Answerer
 from generation.embedding import EmbedOnce
+from generation.settings import AnswerSettings
 from generation.tasks import EXPLAIN, TaskRequest
 from tests.generation.test_answer import HITS, QUESTION, Script, embed, hit
 from tests.generation.test_tasks import PENDULUM

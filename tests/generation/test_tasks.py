@@ -15,7 +15,7 @@ from generation.evidence import assemble
 from generation.prompts import prompt
 from generation.quantities import quantities
 from generation.quiz import BLANK
-from generation.reply import numeral, reply_sentences, split
+from generation.reply import reply_sentences, split, split_list_number
 from generation.statements import FORMULA
 from generation.tasks import MAX_STUDENT_ANSWER_CHARACTERS, TaskRequest
 from tests.generation.test_answer import HITS, Script, answer_to, embed
@@ -248,8 +248,8 @@ def test_a_numeral_is_no_sentence(size: int, text: str, parts: list[tuple[str, s
         for start in range(0, len(text), size):
             yield text[start : start + size]
 
-    assert [numeral(s) for s in reply_sentences(pieces())] == parts
-    assert [numeral(s) for s in split(text)] == parts
+    assert [split_list_number(s) for s in reply_sentences(pieces())] == parts
+    assert [split_list_number(s) for s in split(text)] == parts
 
 
 @pytest.mark.parametrize(
