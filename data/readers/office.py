@@ -1,4 +1,4 @@
-"""What Word and PowerPoint files share: the gate, their properties, formulas and pictures."""
+"""Read what Word and PowerPoint files share: safety checks, properties, texts and pictures."""
 
 from __future__ import annotations
 
@@ -10,110 +10,118 @@ from lxml import etree
 from data.errors import BadInput
 from data.readers.archive import ARCHIVE_ERRORS, open_zip
 from data.readers.files import is_picture
-from data.readers.xml import parse_xml
+from data.readers.formulas import normalise_formulas
+from data.readers.xml import local_name, parse_xml
 
-__all__ = ["check_office", "local_name", "picture_or_problem", "properties"]
+__all__ = ["check_office_file", "clean_text", "picture_or_problem", "read_properties"]
 
-_OLD_OFFICE = b"\xd0\xcf\x11\xe0"  # OLE2: Office before 2007, or any file with a password
-_CORE = "docProps/core.xml"
-_TYPES = "[Content_Types].xml"
-_STEP = 4096  # bytes fed to the parser at a time
+_OLE_SIGNATURE = b"\xd0\xcf\x11\xe0"  # OLE2: Office before 2007, or any file with a password
+_CORE_PROPERTIES = "docProps/core.xml"
+_CONTENT_TYPES = "[Content_Types].xml"
+_CHUNK_BYTES = 4096  # fed to the parser at a time
 
 
-def check_office(path: Path, name: str, kind: str, main: str) -> None:
-    """Raise `BadInput` unless `path` is a safe Office file of this kind with its `main` part.
+def check_office_file(path: Path, name: str, program: str, main_part: str) -> None:
+    """Raise `BadInput` unless `path` is a safe file of `program` (Word or PowerPoint).
 
-    Checks bounds as for any archive, and that no XML part declares a document type: Office never
-    writes one there, and every entity attack needs one.
+    The file must be a safe archive that contains `main_part`. No XML part may declare a document
+    type: Office never writes one, and every entity attack needs one.
     """
     with path.open("rb") as handle:
         head = handle.read(8)
     if not head:
         raise BadInput(f"{name}: empty file; nothing to index")
-    if head.startswith(_OLD_OFFICE):
+    if head.startswith(_OLE_SIGNATURE):
         raise BadInput(
-            f"{name}: a file of Office before 2007 or with a password; save it as {path.suffix} "
-            "without a password"
+            f"{name}: an Office file from before 2007 or with a password; save it as "
+            f"{path.suffix} without a password"
         )
     with open_zip(path, name) as archive:
-        if not {main, _TYPES} <= set(archive.namelist()):
-            raise BadInput(f"{name}: not a {kind} file (no {main}); save it from {kind} again")
-        # the list of types first: it is XML itself, and says which other parts are
-        _refuse_doctype(archive, archive.getinfo(_TYPES), name, kind)
-        types = _ContentTypes(parse_xml(archive.read(_TYPES), f"{name}: member '{_TYPES}'"))
+        if not {main_part, _CONTENT_TYPES} <= set(archive.namelist()):
+            raise BadInput(
+                f"{name}: not a {program} file (no {main_part}); save it from {program} again"
+            )
+        # check the list of content types first: it is XML itself and names the other XML parts
+        _refuse_doctype(archive, archive.getinfo(_CONTENT_TYPES), name, program)
+        types = _ContentTypes(
+            parse_xml(archive.read(_CONTENT_TYPES), f"{name}: member '{_CONTENT_TYPES}'")
+        )
         for member in archive.infolist():
             if types.is_xml(member.filename):
-                _refuse_doctype(archive, member, name, kind)
+                _refuse_doctype(archive, member, name, program)
 
 
 class _ContentTypes:
-    """Which parts Office, and the libraries that read its files, take for XML."""
+    """The content type of each part, which decides whether a library parses it as XML."""
 
     def __init__(self, types: etree._Element) -> None:
         self._by_name: dict[str, str] = {}
         self._by_suffix: dict[str, str] = {"rels": "xml"}
         for entry in types:
-            kind = (entry.get("ContentType") or "").lower()
+            content_type = (entry.get("ContentType") or "").lower()
             if local_name(entry) == "Override":
-                self._by_name[(entry.get("PartName") or "").lstrip("/").lower()] = kind
+                self._by_name[(entry.get("PartName") or "").lstrip("/").lower()] = content_type
             else:
-                self._by_suffix[(entry.get("Extension") or "").lower()] = kind
+                self._by_suffix[(entry.get("Extension") or "").lower()] = content_type
 
     def is_xml(self, member: str) -> bool:
         name = member.lower()
-        kind = self._by_name.get(name) or self._by_suffix.get(name.rpartition(".")[2], "xml")
-        return kind.endswith("xml")
+        suffix = name.rpartition(".")[2]
+        content_type = self._by_name.get(name) or self._by_suffix.get(suffix, "xml")
+        return content_type.endswith("xml")
 
 
 def _refuse_doctype(
-    archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, kind: str
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, program: str
 ) -> None:
     try:
-        declared = _has_doctype(archive, member)
+        has_doctype = _has_doctype(archive, member)
     except (OSError, *ARCHIVE_ERRORS) as error:
         raise BadInput(
             f"{name}: member {member.filename!r} is broken ({error}); save the file again"
         ) from None
-    if declared:
+    if has_doctype:
         raise BadInput(
-            f"{name}: member {member.filename!r} declares a document type, which {kind} "
-            f"never writes; save the file from {kind} again"
+            f"{name}: member {member.filename!r} declares a document type, which {program} "
+            f"never writes; save the file from {program} again"
         )
 
 
 def _has_doctype(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
-    """Whether a part declares a document type, seen as libxml2 sees it, in whatever encoding."""
+    """Return whether a part declares a document type, in any encoding that libxml2 reads."""
     parser = etree.XMLPullParser(("start",), resolve_entities=False, no_network=True)
     with archive.open(member) as handle:
         try:
-            while data := handle.read(_STEP):
+            while data := handle.read(_CHUNK_BYTES):
                 parser.feed(data)
                 for _, root in parser.read_events():
                     assert isinstance(root, etree._Element)
                     return root.getroottree().docinfo.internalDTD is not None
         except etree.XMLSyntaxError:
-            return b"<!DOCTYPE" in data  # else no XML: a picture, a font
+            return b"<!DOCTYPE" in data  # without it, the part is not XML but a picture or a font
     return False
 
 
-def properties(path: Path) -> tuple[str, str]:
-    """Title and author of the file's core properties; empty where the file has none or is bad."""
+def read_properties(path: Path) -> tuple[str, str]:
+    """Return the title and author from a file's core properties; '' if they cannot be read."""
     try:
         with open_zip(path, path.name) as archive:
-            root = parse_xml(archive.read(_CORE), _CORE)
+            root = parse_xml(archive.read(_CORE_PROPERTIES), _CORE_PROPERTIES)
     except (BadInput, OSError, KeyError, *ARCHIVE_ERRORS):
-        return "", ""  # a file may lack them; what is wrong with it is said when it is read
+        return "", ""  # properties are optional; reading the document reports a broken file
     values = {local_name(e): " ".join((e.text or "").split()) for e in root}
     return values.get("title", ""), values.get("creator", "")
 
 
-def local_name(element: etree._Element) -> str:
-    """An element's name without its namespace; '' for comments and processing instructions."""
-    return etree.QName(element).localname if isinstance(element.tag, str) else ""
+def clean_text(text: str) -> str:
+    """Normalise formulas and white space; `\\v` starts a new line, and empty lines are removed."""
+    lines = (" ".join(line.split()) for line in normalise_formulas(text).split("\v"))
+    return "\n".join(line for line in lines if line)
 
 
-def picture_or_problem(data: bytes, what: str) -> tuple[bytes | None, str]:
-    """The picture, or None and why it is left out (drawings that only Office can render)."""
+def picture_or_problem(data: bytes, name: str) -> tuple[bytes | None, str]:
+    """Return a picture's bytes, or None and a message if only Office can draw it."""
     if is_picture(data) or data[:2] == b"BM":
         return data, ""
-    return None, f"{what}: not a picture that is read (WMF, EMF or SVG?); paste it as PNG"
+    message = "not a picture in a supported format (WMF, EMF or SVG?); paste it as PNG"
+    return None, f"{name}: {message}"

@@ -1,4 +1,4 @@
-"""Office formulas (OMML) as LaTeX, by way of the MathML that says the same."""
+"""Convert Office formulas (OMML) to LaTeX, by way of equivalent MathML."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from lxml import etree
 
 from data.readers.mathml import to_latex
-from data.readers.office import local_name
+from data.readers.xml import local_name
 
 __all__ = ["latex_of"]
 
 _TOKENS = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]|\s+|.", re.DOTALL)
-_PARTS = {  # the parts of each construction in MathML's order
+_LAYOUTS = {  # the MathML element of each OMML element, and its arguments in MathML's order
     "f": ("mfrac", ("num", "den")),
     "sSup": ("msup", ("e", "sup")),
     "sSub": ("msub", ("e", "sub")),
@@ -21,17 +21,18 @@ _PARTS = {  # the parts of each construction in MathML's order
     "limLow": ("munder", ("e", "lim")),
     "limUpp": ("mover", ("e", "lim")),
 }
-# OMML writes accents as combining characters, MathML as characters of their own.
-_SPACING = dict(zip("\u0302\u0303\u0304\u0305\u0307\u0308\u20d7", "^~¯¯˙¨→", strict=True))
+# OMML writes accents as combining characters, MathML as separate characters.
+_SEPARATE_ACCENTS = dict(zip("\u0302\u0303\u0304\u0305\u0307\u0308\u20d7", "^~¯¯˙¨→", strict=True))
 _DEFAULT_SIGNS = {"nary": "∫", "acc": "\u0302", "groupChr": "⏟"}
 
 
 def latex_of(formula: etree._Element) -> str:
-    """The LaTeX of an `m:oMath` element, without delimiters; '' if it is empty."""
+    """Return the LaTeX of an `m:oMath` element, without delimiters; '' if it is empty."""
     return to_latex(_group("math", formula))
 
 
 def _group(tag: str, element: etree._Element | None) -> etree._Element:
+    """Return a MathML element `tag` with the converted children of an OMML element."""
     group = etree.Element(tag)
     for child in element if element is not None else ():
         group.extend(_convert(child))
@@ -43,7 +44,7 @@ def _child(element: etree._Element, name: str) -> etree._Element | None:
 
 
 def _setting(element: etree._Element, name: str) -> str | None:
-    """The value of a property such as `chr` in the element's own property group."""
+    """Return the value of a property such as `chr` from the element's property group."""
     properties = next((c for c in element if local_name(c).endswith("Pr")), None)
     setting = _child(properties, name) if properties is not None else None
     if setting is None:
@@ -57,19 +58,20 @@ def _leaf(tag: str, text: str) -> etree._Element:
     return leaf
 
 
-def _compound(tag: str, *parts: etree._Element) -> etree._Element:
+def _compound(tag: str, *children: etree._Element) -> etree._Element:
     compound = etree.Element(tag)
-    compound.extend(parts)
+    compound.extend(children)
     return compound
 
 
 def _convert(element: etree._Element) -> Iterator[etree._Element]:
+    """Yield the MathML elements of one OMML element."""
     name = local_name(element)
     if name.endswith("Pr"):
         return
-    if name in _PARTS:
-        tag, parts = _PARTS[name]
-        yield _compound(tag, *(_group("mrow", _child(element, part)) for part in parts))
+    if name in _LAYOUTS:
+        tag, arguments = _LAYOUTS[name]
+        yield _compound(tag, *(_group("mrow", _child(element, a)) for a in arguments))
     elif name == "t":
         yield from _tokens(element.text or "")
     elif name == "rad":
@@ -88,7 +90,7 @@ def _convert(element: etree._Element) -> Iterator[etree._Element]:
         yield _compound("mtable", *(_compound("mtr", _group("mtd", e)) for e in lines))
     elif name in ("acc", "groupChr", "bar"):
         yield _accented(element, name)
-    else:  # runs, functions, boxes, anything newer: what is inside
+    else:  # runs, functions, boxes and unknown elements: convert their children
         for child in element:
             yield from _convert(child)
 
@@ -105,7 +107,7 @@ def _tokens(text: str) -> Iterator[etree._Element]:
 
 def _nary(element: etree._Element) -> etree._Element:
     sign = _leaf("mo", _setting(element, "chr") or _DEFAULT_SIGNS["nary"])
-    below, above = (_group("mrow", _child(element, part)) for part in ("sub", "sup"))
+    below, above = (_group("mrow", _child(element, limit)) for limit in ("sub", "sup"))
     if len(below) and len(above):
         return _compound("munderover", sign, below, above)
     if len(below):
@@ -114,16 +116,16 @@ def _nary(element: etree._Element) -> etree._Element:
 
 
 def _delimited(element: etree._Element) -> etree._Element:
-    """Bracketed parts. An end set to nothing has no bracket; one not set has a round one."""
+    """Convert a bracketed list. A missing setting means a round bracket, an empty one none."""
     opening, closing = _setting(element, "begChr"), _setting(element, "endChr")
     separator = _setting(element, "sepChr")
     row = etree.Element("mrow")
     if opening != "":
         row.append(_leaf("mo", opening or "("))
-    for count, part in enumerate(e for e in element if local_name(e) == "e"):
+    for count, child in enumerate(e for e in element if local_name(e) == "e"):
         if count:
             row.append(_leaf("mo", separator or "|"))
-        row.append(_group("mrow", part))
+        row.append(_group("mrow", child))
     if closing != "":
         row.append(_leaf("mo", closing or ")"))
     return row
@@ -136,8 +138,10 @@ def _row(row: etree._Element) -> etree._Element:
 def _accented(element: etree._Element, name: str) -> etree._Element:
     body = _group("mrow", _child(element, "e"))
     if name == "bar":
-        below = _setting(element, "pos") == "bot"
-        return _compound("munder" if below else "mover", body, _leaf("mo", "_" if below else "¯"))
+        is_below = _setting(element, "pos") == "bot"
+        tag, sign = ("munder", "_") if is_below else ("mover", "¯")
+        return _compound(tag, body, _leaf("mo", sign))
     sign = _setting(element, "chr") or _DEFAULT_SIGNS[name]
-    above = name == "acc" or _setting(element, "pos") == "top"
-    return _compound("mover" if above else "munder", body, _leaf("mo", _SPACING.get(sign, sign)))
+    is_above = name == "acc" or _setting(element, "pos") == "top"
+    tag = "mover" if is_above else "munder"
+    return _compound(tag, body, _leaf("mo", _SEPARATE_ACCENTS.get(sign, sign)))
