@@ -1,20 +1,23 @@
 """The records that pass between the rooms: `Item`, `Query`, `Hit`, `Answer`.
 
-All are frozen and hold plain Python values only, so that they cross processes, JSON and the
-store's payload unchanged. A picture is never inside a record: `Item.image` is the SHA-256 digest
-under which the asset folder keeps it.
+All are frozen and hold plain Python values only, so that they cross processes, JSON and the store's
+payload unchanged. An item does not hold its picture: `Item.image` is the SHA-256 digest of the
+picture's file in the asset folder.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from data.errors import BadInput
+
 __all__ = [
     "CHANNELS",
+    "REFUSAL",
     "Answer",
     "Audience",
     "Channel",
@@ -23,11 +26,11 @@ __all__ = [
     "Kind",
     "Level",
     "Query",
+    "QueryAudio",
+    "QueryImage",
     "Role",
     "Sentence",
     "Task",
-    "WeightedAudio",
-    "WeightedImage",
     "item_id",
 ]
 
@@ -55,6 +58,10 @@ Task = Literal[
     "feedback",  # on what a student answered
 ]
 Level = Literal["school", "college"]
+
+REFUSAL = "There is no evidence for this in what is indexed."
+_LISTED: tuple[Task, ...] = ("steps", "quiz", "feedback")  # one sentence a line
+_NEAREST = 3  # hits shown with a refusal
 
 _NAMESPACE = uuid.UUID("6f0c9a51-8f53-5d3e-9f0a-0d2f6f1d7a10")
 
@@ -110,33 +117,70 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class WeightedImage:
-    """A query picture: a file, its weight in the fusion (> 0) and its style, or `auto`."""
+class QueryImage:
+    """A query picture: the bytes of an image file, undecoded.
 
-    path: Path
+    `weight` (> 0) counts in the fusion. `style` names the query style; `auto` detects it. `name`
+    stands for the picture in error messages.
+    """
+
+    data: bytes = field(repr=False)
     weight: float = 1.0
     style: str = "auto"
+    name: str = "picture"
+
+    @classmethod
+    def from_file(cls, path: Path | str, weight: float = 1.0, style: str = "auto") -> QueryImage:
+        """Read a picture from a file. Raise `BadInput` if the file cannot be read."""
+        return cls(_read(Path(path)), weight, style, str(path))
 
 
 @dataclass(frozen=True, slots=True)
-class WeightedAudio:
-    """A spoken query: a file and the weight of its transcript in the fusion (> 0)."""
+class QueryAudio:
+    """A spoken query: the bytes of a recording, undecoded.
 
-    path: Path
+    `weight` (> 0) counts in the fusion for the words of the transcript. `name` stands for the
+    recording in error messages.
+    """
+
+    data: bytes = field(repr=False)
     weight: float = 1.0
+    name: str = "recording"
+
+    @classmethod
+    def from_file(cls, path: Path | str, weight: float = 1.0) -> QueryAudio:
+        """Read a recording from a file. Raise `BadInput` if the file cannot be read."""
+        return cls(_read(Path(path)), weight, str(path))
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question in any mix of words, pictures and speech, each with a weight."""
+    """A question in any mix of words, pictures and speech, each with a weight (> 0).
+
+    Query("forces on a crate", images=[QueryImage.from_file("sketch.png")])
+    """
 
     text: str = ""
     text_weight: float = 1.0
-    images: tuple[WeightedImage, ...] = ()
-    audio: tuple[WeightedAudio, ...] = ()
+    images: Sequence[QueryImage] = ()
+    audio: Sequence[QueryAudio] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "images", tuple(self.images))
+        object.__setattr__(self, "audio", tuple(self.audio))
 
     def __bool__(self) -> bool:
+        """Whether the query holds anything to search for."""
         return bool(self.text.strip() or self.images or self.audio)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise BadInput(f"{path}: the file cannot be read ({error.strerror})") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,23 +199,32 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of an answer with the ids of the items it cites and its support in [0, 1].
+    """A sentence of an answer with its citations.
 
-    `quoted` is true where it is the cited item's own sentence, word for word.
+    `citations` are item ids. `numbers` are the same citations as readers see them: [1] for the item
+    that the answer cites first, [2] for the next. `support` in [0, 1] says how well the cited items
+    support the sentence. `quoted` marks a sentence copied word for word from the cited item.
     """
 
     text: str
     citations: tuple[str, ...]
     support: float
     quoted: bool = False
+    numbers: tuple[int, ...] = ()
+
+    @property
+    def cited_text(self) -> str:
+        """The sentence with its citation numbers, in quotation marks if it is a quotation."""
+        text = f"“{self.text}”" if self.quoted else self.text
+        return " ".join([text, "".join(f"[{number}]" for number in self.numbers)]).strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was asked for, sentence by sentence, with the evidence that it was made from.
+    """An answer sentence by sentence, with the evidence that it was made from.
 
-    `quoted` is true where all of them are quotations: the model gave nothing besides that the
-    evidence supports. `refused` is true where there is no good evidence at all.
+    `quoted` is true if every sentence is a quotation. `refused` is true if the corpus does not
+    answer the question; `hits` are then the nearest material.
     """
 
     query: str
@@ -185,4 +238,20 @@ class Answer:
 
     @property
     def text(self) -> str:
-        return " ".join(s.text for s in self.sentences)
+        """The sentences without their citation numbers, or the refusal."""
+        return REFUSAL if self.refused else " ".join(s.text for s in self.sentences)
+
+    @property
+    def cited_text(self) -> str:
+        """The sentences with their citation numbers, or the refusal."""
+        between = "\n\n" if self.task in _LISTED else " "
+        return REFUSAL if self.refused else between.join(s.cited_text for s in self.sentences)
+
+    @property
+    def references(self) -> tuple[Hit, ...]:
+        """The cited hits in the order of their numbers; the nearest material after a refusal."""
+        if self.refused:
+            return self.hits[:_NEAREST]
+        hits = {hit.item.id: hit for hit in self.hits}
+        ids = dict.fromkeys(i for sentence in self.sentences for i in sentence.citations)
+        return tuple(hits[i] for i in ids if i in hits)

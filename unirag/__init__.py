@@ -4,8 +4,9 @@ import unirag
 
 app = unirag.open(home="my-home", profile="mini")
 app.index(["my-textbooks"])
-found = app.search("why does a prism split light?", images=["sketch.png"], limit=5)
-answer = app.ask("why does a prism split light?")
+answer = app.ask("Why does a prism split light?")
+sketch = unirag.QueryImage.from_file("sketch.png")
+hits = app.search(unirag.Query("forces on a crate", images=[sketch])).hits
 """
 
 from __future__ import annotations
@@ -13,21 +14,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data.records import Query, QueryAudio, QueryImage
+
 if TYPE_CHECKING:
     from unirag.app import App
 
-__all__ = ["__version__", "open"]
+__all__ = ["Query", "QueryAudio", "QueryImage", "__version__", "open"]
 
 __version__ = "0.1.0"
 
 
 def open(home: Path | str | None = None, profile: str | None = None, **settings: Any) -> App:  # noqa: A001 - reads as unirag.open
-    """Open a home folder; other settings by name as in `unirag.yaml`.
+    """Open a workspace folder; other settings by name as in `unirag.yaml`.
 
-    Raises `data.errors.Busy` where another process has it open, `BadSetting` for unknown settings.
+    Raise `data.errors.Busy` if another process has it open, `BadSetting` for an unknown setting.
     """
     from unirag.app import App
-    from unirag.settings import Settings, load_settings
+    from unirag.settings import load_settings
 
     path = Path(home) if home is not None else None
-    return App(load_settings(home=path, profile=profile, **settings))
+    return App.open(load_settings(home=path, profile=profile, **settings))

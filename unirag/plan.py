@@ -1,7 +1,7 @@
 """How large an index of so many items becomes, and how long it takes to make: `unirag plan`.
 
-Sizes are arithmetic (`size`), from what a few items of the home or of the sample corpus weigh.
-Times come from rates that are measured on the spot (`measure`): a rate that was not is None, and
+Sizes are arithmetic (`estimate_size`), from what a few items of the home or of the sample corpus weigh.
+Times come from rates that are measured on the spot (`measure_rates`): a rate that was not is None, and
 said to be so, never guessed.
 """
 
@@ -26,7 +26,7 @@ from retrieval.bm25 import Bm25
 from retrieval.encoder import ORIGINAL, ImageEncoder, TextRetriever
 from retrieval.store import Quantization
 from unirag.app import App
-from unirag.indexing.pipeline import Labels, searchable
+from unirag.indexing.pipeline import LabelSource, searchable_text
 
 __all__ = [
     "Machine",
@@ -54,7 +54,7 @@ _SECONDS = 3.0  # for which each rate is measured, after a first batch that does
 
 
 @dataclass(frozen=True)
-class Widths:
+class VectorWidths:
     """Components of the vectors, as the collection's stamp has them."""
 
     image: int
@@ -62,7 +62,7 @@ class Widths:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ItemSample:
     """What items weigh: means over `items` of `source`, in bytes and in BM25 terms."""
 
     source: str
@@ -74,7 +74,7 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Rates:
+class EncodingRates:
     """Per second, on one `device`; None where nothing was measured."""
 
     device: str
@@ -85,14 +85,14 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class Machine:
+class StoreMachine:
     """One of a cluster that holds the store."""
 
     ram: float = 64e9  # bytes
 
 
 @dataclass(frozen=True)
-class Sizing:
+class IndexSize:
     """Bytes of all replicas together, but `home`, which there is once. Hours are of one pass."""
 
     vectors: int
@@ -106,16 +106,16 @@ class Sizing:
     labels_hours: float | None  # on this machine's CPU
 
 
-def size(
+def estimate_size(
     items: int,
     figures: float,
-    widths: Widths,
-    sample: Sample,
-    rates: Rates,
+    widths: VectorWidths,
+    sample: ItemSample,
+    rates: EncodingRates,
     replicas: int = 1,
-    machine: Machine = Machine(),
+    machine: StoreMachine = StoreMachine(),
     quantization: Quantization = "none",
-) -> Sizing:
+) -> IndexSize:
     """The sizing of `items`, of which the share `figures` have a picture.
 
     dense  = 4 bytes * (items * text width + figures * image width)
@@ -124,7 +124,7 @@ def size(
     held   = dense, a quarter of it as bytes (`scalar`), 1 / 32 as bits (`binary`)
     ram    = (1.5 * held + links + sparse) * replicas: payloads on disk, and what held stands for
     disk   = 1.5 * (dense + held, unless it is dense, + links + sparse + payload) * replicas
-    home   = pictures and thumbnails + dense, which `vectors.db` keeps, once
+    home   = pictures and thumbnails + dense, which `embeddings.db` keeps, once
     machines hold ram at 80 % of their memory, and are as many as replicas at least
     shards = 2 for each machine, so that as many machines may join; 1 on a single one
     hours  = figures / pictures a second + items / texts a second; figures / labels a second
@@ -142,7 +142,7 @@ def size(
     encode = None
     if rates.texts and (rates.pictures or not shown):
         encode = (items / rates.texts + (shown / rates.pictures if rates.pictures else 0)) / 3600
-    return Sizing(
+    return IndexSize(
         round(vectors),
         (dense + links + sparse) / max(items, 1) + sample.payload,
         ram,
@@ -155,43 +155,43 @@ def size(
     )
 
 
-def sample_of(
+def sample_items(
     items: Iterable[Item], source: str, picture: Callable[[str], int], bm25: Bm25
-) -> Sample | None:
+) -> ItemSample | None:
     """What the first thousand items weigh; None without any. `picture` gives the bytes of one."""
     some = list(islice(items, _ENOUGH))
     if not some:
         return None
     shown = [item for item in some if item.image]
-    return Sample(
+    return ItemSample(
         source,
         len(some),
         len(shown) / len(some),
         sum(len(json.dumps(item.to_json()).encode()) for item in some) / len(some),
-        sum(len(bm25.document(searchable(item)).indices) for item in some) / len(some),
+        sum(len(bm25.encode_document(searchable_text(item)).indices) for item in some) / len(some),
         sum(picture(item.image) for item in shown) / max(len(shown), 1),
     )
 
 
-def weigh(app: App) -> Sample:
+def sample_workspace(app: App) -> ItemSample:
     """The items of a home, or those of the sample corpus where there are none."""
 
     def kept(digest: str) -> int:
-        paths = (app.assets.path(digest), app.assets.thumbnail(digest))
+        paths = (app.components.assets.path(digest), app.components.assets.thumbnail(digest))
         return sum(path.stat().st_size for path in paths if path and path.exists())
 
-    if app.catalog.corpora():  # else there may be no store, and none need be made
-        found = sample_of(app.store.scan(), "this home", kept, app.bm25)
+    if app.components.catalog.corpora():  # else there may be no store, and none need be made
+        found = sample_items(app.components.store.scan(), "this home", kept, app.components.bm25)
         if found:
             return found
-    items, files = shipped()
+    items, files = sample_corpus()
     sizes = {path.name: path.stat().st_size for path in files}
-    found = sample_of(items, "the sample corpus", sizes.__getitem__, app.bm25)
+    found = sample_items(items, "the sample corpus", sizes.__getitem__, app.components.bm25)
     assert found is not None
     return found
 
 
-def shipped() -> tuple[list[Item], list[Path]]:
+def sample_corpus() -> tuple[list[Item], list[Path]]:
     """The items of the sample corpus, a figure's `image` being its file's name, and the files."""
     root = Path(data.sample.__file__).parent
     items: list[Item] = []
@@ -205,24 +205,24 @@ def shipped() -> tuple[list[Item], list[Path]]:
     return items, sorted((root / "figures").glob("*.png"))
 
 
-def measure(
+def measure_rates(
     device: str,
     gpu: bool,
     encoder: ImageEncoder,
     text: TextRetriever,
-    ocr: Labels | None,
+    ocr: LabelSource | None,
     clock: Callable[[], float] = time.perf_counter,
-) -> Rates:
+) -> EncodingRates:
     """Encode pictures and texts of the sample corpus for a few seconds each, in usual batches."""
-    items, files = shipped()
+    items, files = sample_corpus()
     pictures = [open_picture(path) for path in files]
-    texts = [searchable(item) for item in items]
+    texts = [searchable_text(item) for item in items]
 
     def labels(some: Sequence[Image.Image]) -> None:
         assert ocr is not None
         ocr.labels({str(number): picture for number, picture in enumerate(some)})
 
-    return Rates(
+    return EncodingRates(
         device,
         gpu,
         _rate(lambda some: encoder.encode_image(some, ORIGINAL), pictures, 16, clock),

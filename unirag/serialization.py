@@ -1,192 +1,198 @@
-"""The JSON that the command line and the service answer with: one schema for both."""
+"""Makes the wire models of `unirag/schemas.py` from records, and the texts that faces share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from data.records import CHANNELS, Answer, Hit, Item, Sentence, Task
-from unirag.search.searcher import SearchResult
-from unirag.workspace.conversations import Conversation, Turn
+from data.records import CHANNELS, Answer, Hit, Item, Sentence
+from unirag.schemas import (
+    AnswerOut,
+    AnswerTurnOut,
+    ConversationOut,
+    CoverageOut,
+    CoveredOut,
+    HitOut,
+    ItemOut,
+    SearchOut,
+    SentenceOut,
+    TurnOut,
+)
+from unirag.search.result import SearchResult
+from unirag.workspace.conversations import Conversation
 
 __all__ = [
-    "Numbers",
-    "answer_json",
-    "cited",
-    "conversation_json",
+    "answer_out",
     "conversation_markdown",
+    "conversation_out",
+    "count_of",
     "coverage_line",
-    "found_json",
-    "item_json",
-    "many",
-    "missing_line",
-    "sentence_json",
+    "hit_out",
+    "item_out",
+    "left_out_line",
+    "search_out",
+    "sentence_out",
     "source_line",
 ]
 
-# Tasks whose sentences stand on a line each.
-_LISTED: tuple[Task, ...] = ("steps", "quiz", "feedback")
-# A digest to where its picture can be had (a path or an address), or None where it is not kept.
-Address = Callable[[str], object]
+# Turns the digest of a picture into its path or address; None if the picture is lost.
+PictureAddress = Callable[[str], object]
 
 
-def found_json(found: SearchResult, address: Address) -> dict[str, Any]:
-    return {
-        "query": found.words,
-        "hits": [_hit_json(h, address) for h in found.hits],
-        "no_good_match": found.no_good_match,
-        "styles": {name: _rounded(share) for name, share in found.styles.items()},
-        "experts": [_rounded(share) for share in found.experts],
-        "timings_ms": _timings(found.timings_ms),
-    }
+def search_out(result: SearchResult, address: PictureAddress) -> SearchOut:
+    """Return the wire model of a search."""
+    return SearchOut(**_search_fields(result, address), timings_ms=_rounded(result.timings_ms, 1))
 
 
-def answer_json(answer: Answer, found: SearchResult, address: Address) -> dict[str, Any]:
-    return {
-        **found_json(found, address),
-        "timings_ms": _timings(answer.timings_ms),
-        "task": answer.task,
-        "level": answer.level,
-        "answer": answer.text,
-        "sentences": [sentence_json(s) for s in answer.sentences],
-        "quoted": answer.quoted,
-        "refused": answer.refused,
-    }
+def answer_out(answer: Answer, result: SearchResult, address: PictureAddress) -> AnswerOut:
+    """Return the wire model of an answer to the question of `result`."""
+    return AnswerOut(
+        **_search_fields(result, address),
+        timings_ms=_rounded(answer.timings_ms, 1),
+        task=answer.task,
+        level=answer.level,
+        answer=answer.text,
+        sentences=[sentence_out(sentence) for sentence in answer.sentences],
+        references=[hit.item.id for hit in answer.references],
+        quoted=answer.quoted,
+        refused=answer.refused,
+    )
 
 
-def sentence_json(sentence: Sentence) -> dict[str, Any]:
-    return {
-        "text": sentence.text,
-        "citations": list(sentence.citations),
-        "support": sentence.support,
-        "quoted": sentence.quoted,
-    }
+def sentence_out(sentence: Sentence) -> SentenceOut:
+    """Return the wire model of a sentence."""
+    return SentenceOut(
+        text=sentence.text,
+        citations=list(sentence.citations),
+        numbers=list(sentence.numbers),
+        support=sentence.support,
+        quoted=sentence.quoted,
+    )
 
 
-def item_json(item: Item, address: Address) -> dict[str, Any]:
-    return {
-        **_shown(item, address),
-        "labels": item.labels,
-        "page": item.page,
-        "neighbours": list(item.neighbours),
-    }
+def hit_out(hit: Hit, address: PictureAddress) -> HitOut:
+    """Return the wire model of a hit."""
+    channels = {c: _round(hit.channels.get(c), 4) for c in CHANNELS}
+    return HitOut(
+        **_evidence_fields(hit.item, address), score=round(hit.score, 6), channels=channels
+    )
 
 
-class Numbers:
-    """Citations as readers see them: [1] for what is cited first, [2] for the next."""
-
-    def __init__(self) -> None:
-        self.order: list[str] = []
-
-    def behind(self, sentence: Mapping[str, Any]) -> str:
-        """The sentence of `sentence_json` with its numbers behind it."""
-        numbers = []
-        for name in sentence["citations"]:
-            if name not in self.order:
-                self.order.append(name)
-            numbers.append(f"[{self.order.index(name) + 1}]")
-        text = f"“{sentence['text']}”" if sentence.get("quoted") else sentence["text"]
-        return " ".join([text, "".join(numbers)]).strip()
+def item_out(item: Item, address: PictureAddress) -> ItemOut:
+    """Return the wire model of an item."""
+    return ItemOut(
+        **_evidence_fields(item, address),
+        labels=item.labels,
+        page=item.page,
+        neighbours=list(item.neighbours),
+    )
 
 
-def cited(answer: Mapping[str, Any]) -> tuple[str, list[dict[str, Any]]]:
-    """The text of `answer_json` with numbered citations, and the hits that they stand for."""
-    numbers = Numbers()
-    between = "\n\n" if answer.get("task") in _LISTED else " "
-    text = between.join(numbers.behind(s) for s in answer["sentences"])
-    hits = {h["id"]: h for h in answer["hits"]}
-    return text, [hits[name] for name in numbers.order if name in hits]
-
-
-def conversation_json(kept: Conversation) -> dict[str, Any]:
-    """A conversation with its turns; pictures by their address under the service."""
-
-    def turn(t: Turn) -> dict[str, Any]:
-        pictures = [f"/v1/conversations/{kept.id}/pictures/{d}" for d in t.pictures]
-        return {
-            "number": t.number,
-            "question": t.question,
-            "pictures": pictures,
-            "answer": t.answer,
-            "asked": t.asked,
-        }
-
-    return {
-        "id": kept.id,
-        "title": kept.title,
-        "created": kept.created,
-        "turns": [turn(t) for t in kept.turns],
-    }
+def conversation_out(conversation: Conversation) -> ConversationOut:
+    """Return the wire model of a conversation, its pictures by their address under the service."""
+    pictures = f"/v1/conversations/{conversation.id}/pictures"
+    return ConversationOut(
+        id=conversation.id,
+        title=conversation.title,
+        created=conversation.created,
+        turns=[
+            TurnOut(
+                number=turn.number,
+                question=turn.question,
+                pictures=[f"{pictures}/{digest}" for digest in turn.pictures],
+                answer=AnswerTurnOut.model_validate(turn.answer) if turn.answer else None,
+                asked=turn.asked_at,
+            )
+            for turn in conversation.turns
+        ],
+    )
 
 
 def conversation_markdown(conversation: Conversation) -> str:
-    """A conversation to take away, with where each source stands and under which licence."""
+    """Return a conversation as Markdown, with the place and licence of every source."""
     lines = [f"# {conversation.title or 'A conversation'}", ""]
-    for turn in conversation.turns:
+    for turn in conversation_out(conversation).turns:
         lines += [f"## {turn.question or 'A picture'}", ""]
         if turn.answer is None:
             lines += ["*No answer was made.*", ""]
-            continue
-        text, sources = cited(turn.answer)
-        if turn.answer["refused"]:
-            text = "No evidence for this in what is indexed. The nearest material:"
-            sources = turn.answer["hits"][:3]
-        lines += [text, ""]
-        for number, hit in enumerate(sources, 1):
-            rights = ", ".join(part for part in (hit["attribution"], hit["licence"]) if part)
-            where = hit["source"] + (f" ({rights})" if rights else "")
-            lines.append(f"{number}. {hit['title'] or hit['text'][:80]} — {where}")
-        lines.append("")
+        else:
+            lines += [_cited_text(turn.answer), ""]
+            lines += [f"{n}. {_source(hit)}" for n, hit in enumerate(turn.answer.cited_hits, 1)]
+            lines.append("")
     return "\n".join(lines)
 
 
-def coverage_line(coverage: Mapping[str, Any]) -> str:
-    """All of a corpus in a sentence, of `App.coverage`."""
-    taken = f"{many(coverage['figures'], 'figure')} and {many(coverage['passages'], 'passage')}"
-    of = f"{coverage['documents']:,} of {many(coverage['total'], 'document')}"
-    said = f"{coverage['name']}: {taken} from {of}"
-    rest = {
-        "could not be read": coverage["failed"],
-        "not read to their end": coverage["unfinished"],
-        "without some of their parts": coverage["cut"],
+def _cited_text(answer: AnswerOut) -> str:
+    if answer.refused:
+        return f"{answer.answer} The nearest material:"
+    sentences = tuple(
+        Sentence(s.text, tuple(s.citations), s.support, s.quoted, tuple(s.numbers))
+        for s in answer.sentences
+    )
+    return Answer(answer.query, sentences, (), task=answer.task).cited_text
+
+
+def _source(hit: HitOut) -> str:
+    rights = ", ".join(part for part in (hit.attribution, hit.licence) if part)
+    place = f"{hit.source} ({rights})" if rights else hit.source
+    return f"{hit.title or hit.text[:80]} — {place}"
+
+
+def coverage_line(coverage: CoverageOut) -> str:
+    """Sum up the coverage of a corpus in a sentence."""
+    items = f"{count_of(coverage.figures, 'figure')} and {count_of(coverage.passages, 'passage')}"
+    documents = f"{coverage.documents:,} of {count_of(coverage.total, 'document')}"
+    problems = {
+        "could not be read": coverage.failed,
+        "not read to their end": coverage.unfinished,
+        "without some of their parts": coverage.with_problems,
     }
-    return "; ".join([said, *(f"{count:,} {what}" for what, count in rest.items() if count)])
+    counts = [f"{count:,} {problem}" for problem, count in problems.items() if count]
+    return "; ".join([f"{coverage.name}: {items} from {documents}", *counts])
 
 
-def missing_line(covered: Mapping[str, Any]) -> str:
-    """What of a document of `App.coverage` is not indexed, and why; "" where all of it is."""
-    before = " What was read before is kept." if covered["figures"] + covered["passages"] else ""
-    if covered["state"] == "failed":
-        return f"Not read: {covered['reason']}{'.' if before else ''}{before}"
-    if covered["state"] != "stored":
-        return f"Not read to its end; index again.{before}"
-    if covered["left_out"]:
-        return "; ".join(part["message"] for part in covered["left_out"])
-    return "" if covered["figures"] + covered["passages"] else "Nothing in it that can be searched."
+def left_out_line(document: CoveredOut) -> str:
+    """Say which parts of a document are not indexed, and why; "" if all of them are."""
+    has_items = bool(document.figures + document.passages)
+    kept = " The items of its earlier version are kept." if has_items else ""
+    if document.state == "failed":
+        return f"Not read: {document.reason}{'.' if kept else ''}{kept}"
+    if document.state != "stored":
+        return f"Not read to its end; index again.{kept}"
+    if document.problems:
+        return "; ".join(part.message for part in document.problems)
+    return "" if has_items else "It holds nothing to search for."
 
 
 def source_line(item: Item) -> str:
-    """Where an item stands, in a few words."""
+    """Return the corpus, document and page of an item."""
     page = f", page {item.page}" if item.page else ""
     return f"{item.corpus}: {item.source}{page}"
 
 
-def _hit_json(hit: Hit, address: Address) -> dict[str, Any]:
+def count_of(count: int, noun: str) -> str:
+    """Return the count with its noun: `1 figure`, `2 figures`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _search_fields(result: SearchResult, address: PictureAddress) -> dict[str, Any]:
     return {
-        **_shown(hit.item, address),
-        "score": round(hit.score, 6),
-        "channels": {c: _rounded(hit.channels.get(c)) for c in CHANNELS},
+        "query": result.question,
+        "hits": [hit_out(hit, address) for hit in result.hits],
+        "no_good_match": result.no_good_match,
+        "styles": _rounded(result.styles, 4),
+        "experts": [round(share, 4) for share in result.experts],
     }
 
 
-def _shown(item: Item, address: Address) -> dict[str, Any]:
-    place = address(item.image) if item.image else None
+def _evidence_fields(item: Item, address: PictureAddress) -> dict[str, Any]:
+    image = address(item.image) if item.image else None
     return {
         "id": item.id,
         "kind": item.kind,
         "title": item.title,
         "text": item.text,
-        "image": None if place is None else str(place),
+        "image": None if image is None else str(image),
         "corpus": item.corpus,
         "section": list(item.section),
         "source": source_line(item),
@@ -195,14 +201,9 @@ def _shown(item: Item, address: Address) -> dict[str, Any]:
     }
 
 
-def many(count: int, what: str) -> str:
-    """The count with its noun: `1 figure`, `2 figures`."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+def _rounded(values: Any, digits: int) -> dict[str, float]:
+    return {name: round(value, digits) for name, value in values.items()}
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 4)
-
-
-def _timings(timings: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 1) for name, value in timings.items()}
+def _round(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)

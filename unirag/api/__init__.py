@@ -1,1 +1,1 @@
-"""The service: REST under /v1 and a plain page. Nothing else imports FastAPI."""
+"""The service: REST under /v1. Only this package and `ui` import FastAPI."""

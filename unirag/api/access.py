@@ -1,7 +1,8 @@
-"""Keys: who calls, and which corpora are theirs.
+"""API keys: who calls, and which corpora they may use.
 
-A program sends its key with every request. A browser gives it once, on the sign-in page, and gets a
-cookie that is signed with the key: it holds no secret, outlives a restart, and dies with the key.
+A program sends its key with every request. A browser sends it once, on the sign-in page, and gets a
+cookie signed with the key. The cookie holds no secret, survives a restart of the service, and
+expires when the key is removed.
 """
 
 from __future__ import annotations
@@ -17,89 +18,99 @@ from starlette.requests import HTTPConnection
 from unirag.api.errors import Forbidden, Unauthorized
 from unirag.settings.service import ApiKey
 
-__all__ = ["COOKIE", "SESSION", "Access", "Caller", "caller", "teacher"]
+__all__ = ["COOKIE", "SESSION_SECONDS", "Access", "Caller", "caller", "teacher"]
 
 COOKIE = "unirag-session"
-SESSION = 12 * 3600  # seconds: a day at school
+SESSION_SECONDS = 12 * 3600  # a day at school
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`corpora` empty: all of them."""
+    """Who sent a request. Without `corpora` they may use every corpus."""
 
     name: str
     teacher: bool
     corpora: tuple[str, ...]
 
-    def within(self, wanted: Sequence[str]) -> tuple[str, ...]:
-        """The corpora to search, of those `wanted`; raises `Forbidden` for one that is not."""
+    def within(self, corpora: Sequence[str]) -> tuple[str, ...]:
+        """Return the corpora to search: those of the request, or all of the caller's.
+
+        Raise `Forbidden` if the request names one that is not the caller's.
+        """
         if not self.corpora:
-            return tuple(wanted)
-        if closed := sorted(set(wanted) - set(self.corpora)):
+            return tuple(corpora)
+        if forbidden := sorted(set(corpora) - set(self.corpora)):
             raise Forbidden(
-                f"corpus {closed[0]!r} is not open to this key; it opens " + ", ".join(self.corpora)
+                f"this key does not open corpus {forbidden[0]!r}; it opens "
+                + ", ".join(self.corpora)
             )
-        return tuple(wanted) or self.corpora
+        return tuple(corpora) or self.corpora
 
     def may_see(self, corpus: str) -> bool:
+        """Return whether the caller may use this corpus."""
         return not self.corpora or corpus in self.corpora
 
 
 class Access:
-    """Without keys everybody who reaches the service may do everything: it binds to loopback."""
+    """Checks keys. Without keys everybody may do everything: the service binds to loopback."""
 
     def __init__(self, keys: Sequence[ApiKey]) -> None:
-        self._keys = [(k.key.get_secret_value().encode(), k) for k in keys]
+        self._keys = [(key.key.get_secret_value().encode(), key) for key in keys]
 
     @property
     def open(self) -> bool:
-        """Whether no key is asked for."""
+        """Whether the service needs no key."""
         return not self._keys
 
     def caller(self, request: HTTPConnection) -> Caller:
+        """Return who sent a request. Raise `Unauthorized` without a valid key or cookie."""
         if self.open:
             return Caller("", True, ())
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer":
-            found = self._find(given.strip().encode(), lambda secret: secret)
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            key = self._find(token.strip().encode(), lambda secret: secret)
         else:
-            expiry, _, sign = request.cookies.get(COOKIE, "").partition(".")
-            found = None
-            if expiry.isascii() and expiry.isdigit() and int(expiry[:12]) > time.time():
-                found = self._find(sign.encode(), lambda secret: _sign(secret, expiry))
-        if found is None:
+            key = self._find_session(request.cookies.get(COOKIE, ""))
+        if key is None:
             raise Unauthorized("no such key; send a key as `Authorization: Bearer KEY`")
-        return Caller(found.name, found.teacher, found.corpora)
+        return Caller(key.name, key.teacher, key.corpora)
 
     def session(self, secret: str) -> str:
-        """The cookie of a browser whose user has this key; raises `Unauthorized`."""
+        """Return the cookie for a browser that has this key. Raise `Unauthorized` if unknown."""
         if self._find(secret.encode(), lambda known: known) is None:
             raise Unauthorized("no such key")
-        expiry = str(int(time.time()) + SESSION)
+        expiry = str(int(time.time()) + SESSION_SECONDS)
         return f"{expiry}.{_sign(secret.encode(), expiry).decode()}"
 
-    def _find(self, given: bytes, expected: Callable[[bytes], bytes]) -> ApiKey | None:
-        found = None
-        for secret, key in self._keys:  # all of them, so that the time tells nothing
-            if hmac.compare_digest(expected(secret), given):
-                found = key
-        return found
+    def _find_session(self, cookie: str) -> ApiKey | None:
+        expiry, _, signature = cookie.partition(".")
+        if not (expiry.isascii() and expiry.isdigit()) or int(expiry[:12]) <= time.time():
+            return None
+        return self._find(signature.encode(), lambda secret: _sign(secret, expiry))
+
+    def _find(self, token: bytes, expected: Callable[[bytes], bytes]) -> ApiKey | None:
+        """Return the key of a token. Compare all keys, so that the time reveals nothing."""
+        match = None
+        for secret, key in self._keys:
+            if hmac.compare_digest(expected(secret), token):
+                match = key
+        return match
 
 
 def _sign(secret: bytes, expiry: str) -> bytes:
-    said = f"unirag session until {expiry}"
-    return hmac.new(secret, said.encode(), "sha256").hexdigest().encode()
+    message = f"unirag session until {expiry}"
+    return hmac.new(secret, message.encode(), "sha256").hexdigest().encode()
 
 
 def caller(request: Request) -> Caller:
-    """Dependency: whoever sent the request; raises `Unauthorized`."""
+    """Dependency: who sent the request. Raises `Unauthorized`."""
     access: Access = request.app.state.service.access
     return access.caller(request)
 
 
 def teacher(request: Request) -> Caller:
-    """Dependency: a caller who may index and enrol; raises `Forbidden`."""
-    found = caller(request)
-    if not found.teacher:
+    """Dependency: a caller who may index and enrol styles. Raises `Forbidden`."""
+    current = caller(request)
+    if not current.teacher:
         raise Forbidden("this key may search and ask only; use a teacher's key")
-    return found
+    return current

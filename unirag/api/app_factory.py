@@ -1,4 +1,4 @@
-"""The service over an open application: its routes, its limits, its errors."""
+"""Creates the service of an open application: its routes, limits and error responses."""
 
 from __future__ import annotations
 
@@ -16,64 +16,63 @@ from fastapi.responses import JSONResponse
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
-import unirag as package
 from data.errors import UniragError
 from data.pictures import Assets
+from unirag import __version__
 from unirag.api.access import Access
-from unirag.api.errors import answer_http, answer_invalid, answer_ours, error_body
+from unirag.api.errors import (
+    error_out,
+    error_response,
+    http_error_response,
+    validation_error_response,
+)
 from unirag.api.limits import BodyLimit, Gate, SameOrigin
-from unirag.api.metrics import Metrics, Timed
+from unirag.api.metrics import Metrics, TimedRequests
+from unirag.api.requests import AskIn, JobIn, SearchIn
 from unirag.api.routes import health, library, openai, questions
-from unirag.api.schemas import AskIn, ErrorOut, JobIn, SearchIn
 from unirag.api.service import Service
 from unirag.app import App
-from unirag.indexing.jobs import Jobs
+from unirag.indexing.jobs import JobQueue
+from unirag.schemas import ErrorOut
+from unirag.settings.service import ServiceSettings
 from unirag.workspace.conversations import Conversations
 
-__all__ = ["create"]
+__all__ = ["create_api"]
 
 _LOG = logging.getLogger(__name__)
-_UPLOADS = ("/v1/index-jobs", "/v1/styles")  # where material comes in, not queries
-_ERRORS: dict[int | str, dict[str, Any]] = {
-    code: {"model": ErrorOut, "description": what}
-    for code, what in {
-        400: "Something in the request cannot be used; the message says what was expected.",
-        401: "No key, or none of the service's.",
+_UPLOAD_PATHS = ("/v1/index-jobs", "/v1/styles")  # they take material, the others queries
+_WAIT_SHARE = 0.75  # of a request's time that it may wait for its turn
+_SEARCH_SECONDS, _ANSWER_SECONDS = 0.3, 5.0  # first guesses at the time of a turn
+_SPARE_THREADS = 4  # beside those that search and answer
+_ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+    code: {"model": ErrorOut, "description": description}
+    for code, description in {
+        400: "Something in the request is unusable; the message says what was expected.",
+        401: "The request has no key, or an unknown one.",
         403: "The key does not open this.",
-        404: "Nothing of this id.",
-        409: "Another process holds it, or it was made by another encoder.",
+        404: "Nothing has this id.",
+        409: "Another process holds it, or another encoder made it.",
         413: "The body is too large.",
         422: "A field does not fit its type or bounds.",
-        429: "Too many are waiting; `Retry-After` says when to come again.",
+        429: "Too many requests are waiting; `Retry-After` says when to try again.",
         499: "The client has gone.",
-        503: "Something is missing; the message says how to put it there.",
-        504: "Not done in time.",
+        503: "Something is missing; the message says how to install it.",
+        504: "The request ran out of time.",
     }.items()
 }
 
 
-def create(unirag: App) -> FastAPI:
-    """The service; the caller closes `unirag` after it."""
-    settings, keys = unirag.settings.service, unirag.settings.api_keys
-    patience = 0.75 * settings.seconds  # what is left must do for the turn itself
-    searches = Gate(settings.searches, settings.waiting, 0.3, patience)
-    answers = Gate(settings.answers, settings.waiting, 5, patience)
+def create_api(app: App) -> FastAPI:
+    """Create the service of `app`. The caller closes `app` after the service."""
+    settings = app.settings.service
+    max_wait_seconds = _WAIT_SHARE * settings.seconds
+    searches = Gate(settings.searches, settings.waiting, _SEARCH_SECONDS, max_wait_seconds)
+    answers = Gate(settings.answers, settings.waiting, _ANSWER_SECONDS, max_wait_seconds)
     metrics = Metrics({"search": lambda: searches.waiting, "answer": lambda: answers.waiting})
 
     @asynccontextmanager
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:
-        service = Service(
-            unirag=unirag,
-            settings=settings,
-            access=Access(keys),
-            conversations=Conversations(unirag.home.conversations),
-            uploads=Assets(unirag.home.uploads),
-            jobs=Jobs(unirag.home.jobs, unirag.index, unirag.home.index_lock),
-            searches=searches,
-            answers=answers,
-            metrics=metrics,
-            threads=ThreadPoolExecutor(settings.searches + settings.answers + 4),
-        )
+        service = _create_service(app, searches, answers, metrics)
         api.state.service = service
         loading = threading.Thread(target=_load, args=(service,), name="load", daemon=True)
         loading.start()
@@ -84,22 +83,63 @@ def create(unirag: App) -> FastAPI:
             service.threads.shutdown(wait=True, cancel_futures=True)
             service.jobs.close()
             service.conversations.close()
-            loading.join()  # what it loads must not outlive the interpreter
+            loading.join()  # the models that it loads must not outlive the interpreter
 
     api = FastAPI(
         title="unirag",
-        version=package.__version__,
+        version=__version__,
         description="Textbook figures and passages that answer a question, explained and cited.",
         redoc_url=None,
         lifespan=lifespan,
-        responses=_ERRORS,
+        responses=_ERROR_RESPONSES,
     )
-    roots = {unirag.home.root: "the home folder", unirag.settings.models: "the models folder"}
     api.state.settings = settings
-    api.state.hidden = {str(path.resolve()): name for path, name in roots.items()} | {
-        str(path): name for path, name in roots.items()
+    api.state.hidden_paths = _hidden_paths(app)
+    _add_middleware(api, settings, metrics)
+    _add_error_handlers(api)
+    for module in (questions, library, openai, health):
+        api.include_router(module.router)
+    _complete_openapi(api)
+    return api
+
+
+def _create_service(app: App, searches: Gate, answers: Gate, metrics: Metrics) -> Service:
+    settings, workspace = app.settings.service, app.components.workspace
+    return Service(
+        app=app,
+        settings=settings,
+        access=Access(app.settings.api_keys),
+        conversations=Conversations(workspace.conversations_file),
+        uploads=Assets(workspace.uploads_folder),
+        jobs=JobQueue(workspace.jobs_file, app.index, workspace.index_lock),
+        searches=searches,
+        answers=answers,
+        metrics=metrics,
+        threads=ThreadPoolExecutor(settings.searches + settings.answers + _SPARE_THREADS),
+    )
+
+
+def _load(service: Service) -> None:
+    """Load the models in the background; `/readyz` answers 503 until they are loaded."""
+    try:
+        service.app.load()
+        service.ready = True
+    except UniragError as error:
+        _LOG.error("not ready: %s", error)
+
+
+def _hidden_paths(app: App) -> dict[str, str]:
+    """Return the server's folders, each with the name that stands for it in messages."""
+    folders = {
+        app.components.workspace.root: "the home folder",
+        app.settings.models: "the models folder",
     }
-    api.add_middleware(BodyLimit, limit=lambda path: _most(unirag, path))
+    resolved = {str(path.resolve()): name for path, name in folders.items()}
+    return resolved | {str(path): name for path, name in folders.items()}
+
+
+def _add_middleware(api: FastAPI, settings: ServiceSettings, metrics: Metrics) -> None:
+    api.add_middleware(BodyLimit, limit=lambda path: _body_limit(settings, path))
     api.add_middleware(SameOrigin, origins=settings.origins)
     if settings.origins:
         api.add_middleware(
@@ -108,57 +148,44 @@ def create(unirag: App) -> FastAPI:
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type"],
         )
-    api.add_middleware(Timed, metrics=metrics)
-    api.add_exception_handler(UniragError, answer_ours)
-    api.add_exception_handler(RequestValidationError, answer_invalid)
-    api.add_exception_handler(HTTPException, answer_http)
-    api.add_exception_handler(Exception, _unforeseen)
-    for module in (questions, library, openai, health):
-        api.include_router(module.router)
-
-    _document(api)
-    return api
+    api.add_middleware(TimedRequests, metrics=metrics)
 
 
-def _load(service: Service) -> None:
-    """Models, in the background: the port answers at once, and `/readyz` when they are there."""
-    try:
-        service.unirag.load()
-        service.ready = True
-    except UniragError as error:
-        _LOG.error("not ready: %s", error)
+def _body_limit(settings: ServiceSettings, path: str) -> int:
+    """Return the largest body in bytes."""
+    is_upload = path.rstrip("/") in _UPLOAD_PATHS
+    return int(1e6 * (settings.upload_megabytes if is_upload else settings.query_megabytes))
 
 
-def _most(unirag: App, path: str) -> int:
-    """Bytes that a body may have."""
-    settings = unirag.settings.service
-    upload = path.rstrip("/") in _UPLOADS
-    return int(1e6 * (settings.upload_megabytes if upload else settings.query_megabytes))
+def _add_error_handlers(api: FastAPI) -> None:
+    api.add_exception_handler(UniragError, error_response)
+    api.add_exception_handler(RequestValidationError, validation_error_response)
+    api.add_exception_handler(HTTPException, http_error_response)
+    api.add_exception_handler(Exception, _internal_error_response)
 
 
-def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    """A fault of ours: the log has it, the client learns nothing of the server."""
+def _internal_error_response(request: Request, error: Exception) -> JSONResponse:
+    """Log a bug of the service. The client learns nothing about the server."""
     _LOG.exception("%s %s", request.method, request.url.path, exc_info=error)
-    return JSONResponse(
-        error_body("InternalError", "a fault of the service; its log says more"), 500
-    )
+    body = error_out("InternalError", "the service has a bug; its log says more")
+    return JSONResponse(body, 500)
 
 
-def _document(api: FastAPI) -> None:
-    """Add to the OpenAPI document what is read by hand: two ways to send a question, the key."""
+def _complete_openapi(api: FastAPI) -> None:
+    """Add to the OpenAPI document what the routes read by hand: request bodies and the key."""
     generate = api.openapi
 
     def openapi() -> dict[str, Any]:
         if api.openapi_schema is None:
-            made = generate()
-            _, extra = models_json_schema(
+            document = generate()
+            _, bodies = models_json_schema(
                 [(model, "validation") for model in (SearchIn, AskIn, JobIn)],
                 ref_template="#/components/schemas/{model}",
             )
-            components = made.setdefault("components", {})
-            components.setdefault("schemas", {}).update(extra["$defs"])
+            components = document.setdefault("components", {})
+            components.setdefault("schemas", {}).update(bodies["$defs"])
             components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-            made["security"] = [{"key": []}, {}]
+            document["security"] = [{"key": []}, {}]
         assert api.openapi_schema is not None
         return api.openapi_schema
 

@@ -1,4 +1,16 @@
-"""Errors that only a service has, and the answer that each error of ours gets."""
+"""Errors that only a service has, and the HTTP response of every error.
+
+Besides the tree of `data/errors.py`:
+
+    UniragError
+    ├── Unauthorized   no valid key                     HTTP 401
+    ├── Forbidden      the key does not open this       HTTP 403
+    ├── NotFound       no such id for this key          HTTP 404
+    ├── TooLarge       the body is beyond its limit     HTTP 413
+    ├── TooBusy        the queue is full                HTTP 429
+    ├── ClientGone     the client has left              HTTP 499
+    └── TooSlow        the request ran out of time      HTTP 504
+"""
 
 from __future__ import annotations
 
@@ -11,6 +23,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from data.errors import BadInput, Busy, Mismatch, Missing, UniragError
+from unirag.schemas import ErrorDetail, ErrorOut
 
 __all__ = [
     "ClientGone",
@@ -20,37 +33,37 @@ __all__ = [
     "TooLarge",
     "TooSlow",
     "Unauthorized",
-    "answer_http",
-    "answer_invalid",
-    "answer_ours",
-    "error_body",
-    "public",
-    "status_of",
+    "error_out",
+    "error_response",
+    "http_error_response",
+    "public_message",
+    "status_code",
+    "validation_error_response",
 ]
 
 
 class Unauthorized(UniragError):
-    """No key, or none of ours."""
+    """The request carries no key, or one that the service does not know."""
 
 
 class Forbidden(UniragError):
-    """A key that does not open this."""
+    """The key does not open this."""
 
 
 class NotFound(UniragError):
-    """Nothing of this id, or nothing that this key may see."""
+    """Nothing has this id, or this key may not see it."""
 
 
 class TooLarge(UniragError):
-    """A body beyond its limit."""
+    """The body is larger than its limit."""
 
 
 class TooBusy(UniragError):
-    """The queue is full; `seconds` is when to come again."""
+    """The queue is full. `retry_seconds` says when to try again."""
 
-    def __init__(self, message: str, seconds: int) -> None:
+    def __init__(self, message: str, retry_seconds: int) -> None:
         super().__init__(message)
-        self.seconds = seconds
+        self.retry_seconds = retry_seconds
 
 
 class TooSlow(UniragError):
@@ -58,10 +71,10 @@ class TooSlow(UniragError):
 
 
 class ClientGone(UniragError):
-    """Nobody is there to hear the answer."""
+    """The client left before its answer was ready."""
 
 
-_STATUS = (
+_STATUS_CODES = (
     (BadInput, 400),
     (Unauthorized, 401),
     (Forbidden, 403),
@@ -76,45 +89,48 @@ _STATUS = (
 )
 
 
-def status_of(error: UniragError) -> int:
-    return next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+def status_code(error: UniragError) -> int:
+    """Return the HTTP status of an error; 500 for one without a status of its own."""
+    return next((code for kind, code in _STATUS_CODES if isinstance(error, kind)), 500)
 
 
-def error_body(kind: str, message: str) -> dict[str, dict[str, str]]:
-    """The shape of every error; OpenAI's clients read it too."""
-    return {"error": {"type": kind, "message": message}}
+def error_out(kind: str, message: str) -> dict[str, dict[str, str]]:
+    """Return the body of an error. OpenAI's clients read it too."""
+    return ErrorOut(error=ErrorDetail(type=kind, message=message)).model_dump()
 
 
-def public(api: Starlette, error: UniragError) -> str:
-    """What it says, without the paths of this machine."""
-    hidden: Mapping[str, str] = api.state.hidden
-    said = str(error)
-    for path, name in hidden.items():
-        said = said.replace(path, name)
-    return said
+def public_message(api: Starlette, error: UniragError) -> str:
+    """Return the message of an error without the paths of the server."""
+    hidden_paths: Mapping[str, str] = api.state.hidden_paths
+    message = str(error)
+    for path, name in hidden_paths.items():
+        message = message.replace(path, name)
+    return message
+
+
+def error_response(request: Request, error: Exception) -> JSONResponse:
+    """Return the response of an error that unirag raises on purpose."""
+    assert isinstance(error, UniragError)
+    body = error_out(type(error).__name__, public_message(request.app, error))
+    return JSONResponse(body, status_code(error), _headers(error))
+
+
+def validation_error_response(request: Request, error: Exception) -> JSONResponse:
+    """Return the first finding of pydantic as one line, without the value that was sent."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    field = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
+    return JSONResponse(error_out("BadInput", f"{field}: {first['msg']}"), 422)
+
+
+def http_error_response(request: Request, error: Exception) -> JSONResponse:
+    """Return the response of an error that the framework raises."""
+    assert isinstance(error, HTTPException)
+    kind = "NotFound" if error.status_code == 404 else "BadInput"
+    return JSONResponse(error_out(kind, str(error.detail)), error.status_code, error.headers)
 
 
 def _headers(error: UniragError) -> Mapping[str, str]:
     if isinstance(error, Unauthorized):
         return {"WWW-Authenticate": "Bearer"}
-    return {"Retry-After": str(error.seconds)} if isinstance(error, TooBusy) else {}
-
-
-def answer_ours(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, UniragError)
-    body = error_body(type(error).__name__, public(request.app, error))
-    return JSONResponse(body, status_of(error), _headers(error))
-
-
-def answer_invalid(request: Request, error: Exception) -> JSONResponse:
-    """Pydantic's findings as one line: the field, what is wrong, without what was sent."""
-    assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"] if part != "body") or "body"
-    return JSONResponse(error_body("BadInput", f"{field}: {first['msg']}"), 422)
-
-
-def answer_http(request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, HTTPException)
-    body = error_body("NotFound" if error.status_code == 404 else "BadInput", str(error.detail))
-    return JSONResponse(body, error.status_code, error.headers)
+    return {"Retry-After": str(error.retry_seconds)} if isinstance(error, TooBusy) else {}

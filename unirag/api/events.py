@@ -1,4 +1,4 @@
-"""Server-sent events that wait their turn before the first byte: an error keeps its status."""
+"""Server-sent events. The response starts with the first event: an early error has its status."""
 
 from __future__ import annotations
 
@@ -11,55 +11,57 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from data.errors import UniragError
-from unirag.api.errors import ClientGone, answer_ours, error_body, public
-from unirag.api.limits import within
+from unirag.api.errors import ClientGone, error_out, error_response, public_message
+from unirag.api.limits import run_within
 
-__all__ = ["EventStream", "event"]
+__all__ = ["EventStream", "encode_event"]
 
 
-def event(data: Mapping[str, Any], name: str = "") -> bytes:
-    """One event on the wire: JSON has no line break of its own."""
+def encode_event(data: Mapping[str, Any], name: str = "") -> bytes:
+    """Encode one event; JSON holds no line break of its own."""
     head = f"event: {name}\n" if name else ""
     return f"{head}data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
 
 class EventStream(Response):
-    """Sends `chunks` as they come, for at most `seconds`; closes them when the client goes."""
+    """Sends encoded events for at most `seconds`; closes the generator when the client leaves."""
 
     media_type = "text/event-stream"
 
-    def __init__(self, chunks: AsyncGenerator[bytes], seconds: float) -> None:
+    def __init__(self, events: AsyncGenerator[bytes], seconds: float) -> None:
         self.status_code, self.background, self.body = 200, None, b""
         self.init_headers({"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         del self.headers["content-length"]
-        self._chunks, self._seconds = chunks, seconds
+        self._events, self._seconds = events, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response."""
         request = Request(scope, receive)
         started = False
 
-        async def body(chunk: bytes, more: bool = True) -> None:
+        async def send_body(chunk: bytes, more: bool = True) -> None:
             await send({"type": "http.response.body", "body": chunk, "more_body": more})
 
-        async def work() -> None:
+        async def send_events() -> None:
             nonlocal started
             try:
-                async for chunk in self._chunks:
+                async for event in self._events:
                     if not started:
                         started = True
                         start = {"type": "http.response.start", "status": self.status_code}
                         await send({**start, "headers": self.raw_headers})
-                    await body(chunk)
+                    await send_body(event)
             finally:
-                await self._chunks.aclose()
+                await self._events.aclose()
 
         try:
-            await within(request, self._seconds, work())
+            await run_within(request, self._seconds, send_events())
         except ClientGone:
             return
         except UniragError as error:
             if not started:
-                await answer_ours(request, error)(scope, receive, send)
+                await error_response(request, error)(scope, receive, send)
                 return
-            await body(event(error_body(type(error).__name__, public(request.app, error)), "error"))
-        await body(b"", more=False)
+            body = error_out(type(error).__name__, public_message(request.app, error))
+            await send_body(encode_event(body, "error"))
+        await send_body(b"", more=False)

@@ -1,4 +1,4 @@
-"""How much at once, how large, how long, from where; stopping when nobody hears the answer."""
+"""Limits of the service: requests at once, body size, time, origin, and clients that leave."""
 
 from __future__ import annotations
 
@@ -13,116 +13,128 @@ from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from unirag.api.errors import ClientGone, Forbidden, TooBusy, TooLarge, TooSlow, answer_ours
+from unirag.api.errors import ClientGone, Forbidden, TooBusy, TooLarge, TooSlow, error_response
 
-__all__ = ["BodyLimit", "Gate", "SameOrigin", "within"]
+__all__ = ["BodyLimit", "Gate", "SameOrigin", "run_within"]
 
 T = TypeVar("T")
-_LATELY = 0.2  # weight of the last turn in the running mean
+_MEAN_WEIGHT = 0.2  # of the last turn in the running mean of turn times
 
 
 class Gate:
-    """At most `running` at once and `waiting` behind them; who comes after those is sent away.
+    """Lets `concurrent` turns run at once and `waiting` more queue up; refuses the rest.
 
-    So is who would wait longer than `patience` seconds, by what turns have lately taken; `seconds`
-    is the guess before the first. The wait that is expected becomes `Retry-After`.
+    A request is refused too if it would wait longer than `max_wait_seconds`. The expected wait
+    comes from a running mean of turn times, which starts at `turn_seconds`, and is sent as
+    `Retry-After`.
     """
 
-    def __init__(self, running: int, waiting: int, seconds: float, patience: float) -> None:
-        self._slots = asyncio.Semaphore(running)
-        self._running, self._most, self._patience = running, waiting, patience
-        self._seconds = seconds
+    def __init__(
+        self, concurrent: int, waiting: int, turn_seconds: float, max_wait_seconds: float
+    ) -> None:
+        self._slots = asyncio.Semaphore(concurrent)
+        self._concurrent, self._max_waiting = concurrent, waiting
+        self._turn_seconds, self._max_wait_seconds = turn_seconds, max_wait_seconds
         self.waiting = 0
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
-        ahead = (self.waiting + 1) / self._running * self._seconds
-        if self._slots.locked() and (self.waiting >= self._most or ahead > self._patience):
+        """Wait for a turn and hold it. Raise `TooBusy` if the queue is full or too slow."""
+        wait_seconds = (self.waiting + 1) / self._concurrent * self._turn_seconds
+        full = self.waiting >= self._max_waiting
+        if self._slots.locked() and (full or wait_seconds > self._max_wait_seconds):
             raise TooBusy(
-                f"{self.waiting} requests are waiting already; come again later",
-                max(1, round(ahead)),
+                f"{self.waiting} requests are waiting already; try again later",
+                max(1, round(wait_seconds)),
             )
         self.waiting += 1
         try:
             await self._slots.acquire()
         finally:
             self.waiting -= 1
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             yield
         finally:
             self._slots.release()
-            self._seconds += _LATELY * (time.monotonic() - began - self._seconds)
+            self._turn_seconds += _MEAN_WEIGHT * (time.monotonic() - started - self._turn_seconds)
 
 
-async def within(request: Request, seconds: float, work: Awaitable[T]) -> T:
-    """The result of `work`, which is cancelled when its time is over or its client has gone."""
+async def run_within(request: Request, seconds: float, work: Awaitable[T]) -> T:
+    """Return the result of `work`. Cancel it after `seconds` or when the client has gone.
+
+    Raise `TooSlow` or `ClientGone` then.
+    """
     task = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(_gone(request))
+    disconnected = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
-        await asyncio.wait({task, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            {task, disconnected}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+        )
         if task.done():
             return task.result()
-        if gone.done():
+        if disconnected.done():
             raise ClientGone("the client has gone")
-        raise TooSlow(f"not done within {seconds:g} seconds; ask for less, or come again later")
+        raise TooSlow(f"not done within {seconds:g} seconds; ask for less, or try again later")
     finally:
-        for each in (task, gone):
-            each.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        task.cancel()
+        disconnected.cancel()
+        await asyncio.gather(task, disconnected, return_exceptions=True)
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 class BodyLimit:
-    """Refuses a body that is, or turns out to be, larger than `limit(path)` bytes."""
+    """Middleware: refuse a body of more than `limit(path)` bytes, whatever its header claims."""
 
     def __init__(self, app: ASGIApp, limit: Callable[[str], int]) -> None:
         self._app, self._limit = app, limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = self._limit(scope["path"])
-        error = TooLarge(f"the body is larger than {most // 1_000_000} MB; send less at once")
-        claimed = dict(scope["headers"]).get(b"content-length", b"0")
-        if claimed.isdigit() and int(claimed) > most:
-            await answer_ours(Request(scope), error)(scope, receive, send)
+        limit = self._limit(scope["path"])
+        error = TooLarge(f"the body is larger than {limit // 1_000_000} MB; send less at once")
+        content_length = dict(scope["headers"]).get(b"content-length", b"0")
+        if content_length.isdigit() and int(content_length) > limit:
+            await error_response(Request(scope), error)(scope, receive, send)
             return
-        count = 0
+        received = 0
 
-        async def counted() -> Message:
-            nonlocal count
+        async def receive_counted() -> Message:
+            nonlocal received
             message = await receive()
-            count += len(message.get("body", b""))
-            if count > most:
+            received += len(message.get("body", b""))
+            if received > limit:
                 raise error
             return message
 
-        await self._app(scope, counted, send)
+        await self._app(scope, receive_counted, send)
 
 
 class SameOrigin:
-    """Refuses what a page of another site would have a browser change here.
+    """Middleware: refuse a change that a page of another site asks the browser to make.
 
-    A service without keys trusts whoever reaches it, and every page in the user's browser does.
-    `origins` are trusted, as they are for CORS.
+    A service without keys trusts everybody who reaches it, and any page in a user's browser does.
+    Pages of `origins` are trusted, as for CORS.
     """
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
         self._app, self._origins = app, origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request."""
         if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
             headers = Headers(scope=scope)
             origin = headers.get("origin", "")
-            ours = not origin or urlsplit(origin).netloc == headers.get("host")
-            if not ours and origin not in self._origins:
-                error = Forbidden("another site's page may not do this; open the service's own")
-                await answer_ours(Request(scope), error)(scope, receive, send)
+            same_origin = not origin or urlsplit(origin).netloc == headers.get("host")
+            if not same_origin and origin not in self._origins:
+                error = Forbidden("a page of another site may not do this; open the service's own")
+                await error_response(Request(scope), error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

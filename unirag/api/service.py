@@ -1,15 +1,15 @@
-"""What the routes share: the application, who may use it, the queues, the counts."""
+"""What the routes and the web app share: the application, its callers, its queues, its counts."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request
 
@@ -17,42 +17,46 @@ from data.pictures import Assets
 from data.records import Answer, Sentence
 from retrieval.store import Where
 from unirag.api.access import Access, Caller, caller, teacher
-from unirag.api.bodies import laid
 from unirag.api.errors import NotFound
-from unirag.api.limits import Gate, within
+from unirag.api.limits import Gate, run_within
 from unirag.api.metrics import Metrics
-from unirag.api.schemas import AskIn, SearchIn
+from unirag.api.requests import AskIn, SearchIn
 from unirag.app import App
-from unirag.indexing.jobs import Jobs
-from unirag.search.searcher import SearchResult
-from unirag.serialization import answer_json, found_json, sentence_json
+from unirag.indexing.jobs import JobQueue
+from unirag.schemas import AnswerTurnOut, SearchTurnOut, SentenceOut
+from unirag.search.result import SearchResult
+from unirag.serialization import answer_out, search_out, sentence_out
 from unirag.settings.service import ServiceSettings
 from unirag.workspace.conversations import Conversation, Conversations
 
-__all__ = ["Here", "Service", "Teacher", "Who"]
+__all__ = ["CurrentCaller", "CurrentService", "CurrentTeacher", "Service", "TurnEvent"]
 
 T = TypeVar("T")
+TurnEvent = SearchTurnOut | SentenceOut | AnswerTurnOut
 
 
 @dataclass
 class Service:
-    """Blocking work runs in `threads`, of which there are as many as the gates let through."""
+    """Serves one application. Blocking work runs in `threads`, one for each turn of the gates."""
 
-    unirag: App
+    app: App
     settings: ServiceSettings
     access: Access
     conversations: Conversations
     uploads: Assets
-    jobs: Jobs
+    jobs: JobQueue
     searches: Gate
     answers: Gate
     metrics: Metrics
     threads: ThreadPoolExecutor
     ready: bool = False
 
-    async def work(self, do: Callable[[], T], stop: Callable[[], object] = lambda: None) -> T:
-        """In a thread; whoever is cancelled asks it to stop, and waits: a gate counts what runs."""
-        running = asyncio.get_running_loop().run_in_executor(self.threads, do)
+    async def run(self, work: Callable[[], T], stop: Callable[[], object] = lambda: None) -> T:
+        """Run blocking work in a thread.
+
+        When the caller is cancelled, call `stop` and wait for the thread: a gate counts what runs.
+        """
+        running = asyncio.get_running_loop().run_in_executor(self.threads, work)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -60,128 +64,127 @@ class Service:
             await asyncio.wait({running})
             raise
 
-    async def search(self, request: Request, who: Caller, asked: SearchIn) -> SearchResult:
-        where = _where(who, asked)
+    async def search(self, request: Request, caller: Caller, body: SearchIn) -> SearchResult:
+        """Search, when it is this request's turn and within its time."""
+        where = _filter(caller, body)
+        query = await self.run(body.to_query)
 
-        def do() -> SearchResult:
-            with _given(asked) as given:
-                return self.unirag.search(**given, where=where)
-
-        async def turn() -> SearchResult:
+        async def search() -> SearchResult:
             async with self.searches.turn():
-                return await self.work(do)
+                return await self.run(lambda: self.app.search(query, limit=body.limit, where=where))
 
-        found = await within(request, self.settings.seconds, turn())
-        self.metrics.steps(found.timings_ms)
-        return found
+        result = await run_within(request, self.settings.seconds, search())
+        self.metrics.observe_steps(result.timings_ms)
+        return result
 
     async def stream(
-        self, who: Caller, asked: AskIn, earlier: Sequence[str]
+        self, caller: Caller, body: AskIn, history: Sequence[str]
     ) -> AsyncGenerator[SearchResult | Sentence | Answer]:
-        """Has its turn from the first event on; what generates stops when this is closed."""
-        where = _where(who, asked)
-        gone = threading.Event()
+        """Yield what `App.stream` yields. Holds its turn from the first event to the last.
+
+        Closing the generator stops the language model.
+        """
+        task, where = body.to_task(), _filter(caller, body)
+        query = await self.run(body.to_query)
+        stopped = threading.Event()
 
         def events() -> Generator[SearchResult | Sentence | Answer]:
-            with _given(asked) as given:
-                yield from self.unirag.stream(
-                    **given,
-                    where=where,
-                    earlier=earlier,
-                    wanted=asked.wanted,
-                    stopped=gone.is_set,
-                )
+            yield from self.app.stream(
+                query,
+                limit=body.limit,
+                where=where,
+                history=history,
+                task=task,
+                stopped=stopped.is_set,
+            )
 
         async with self.answers.turn():
             running = events()
             try:
-                while (event := await self.work(lambda: next(running, None), gone.set)) is not None:
+                while event := await self.run(lambda: next(running, None), stopped.set):
                     if isinstance(event, Answer):
                         self._count(event)
                     yield event
             finally:
-                await self.work(running.close)
+                await self.run(running.close)
 
-    async def answer(self, who: Caller, asked: AskIn) -> AsyncGenerator[tuple[str, dict[str, Any]]]:
-        """One turn of a conversation: `found`, a `sentence` each, and `answer`, as JSON.
+    async def answer(self, caller: Caller, body: AskIn) -> AsyncGenerator[TurnEvent]:
+        """Yield the search result, each sentence and the answer of a conversation's turn.
 
-        The question is written down before the first event, the answer before the last.
+        The question is stored before the first event, the answer before the last.
         """
-        earlier: list[str] = []
-        if name := asked.conversation:
-            earlier = (await self.work(lambda: self.conversation(who, name))).questions
-        turn: dict[str, Any] = {}
-        async with aclosing(self.stream(who, asked, earlier)) as events:
-            async for step in events:
-                if isinstance(step, SearchResult):
-                    found = step
-                    turn = await self.work(partial(self._begin, who, asked, step))
-                    yield "found", {**found_json(step, self.address), **turn}
-                elif isinstance(step, Sentence):
-                    yield "sentence", sentence_json(step)
+        history: list[str] = []
+        if body.conversation:
+            conversation_id = body.conversation
+            conversation = await self.run(lambda: self.conversation(caller, conversation_id))
+            history = conversation.questions
+        async with aclosing(self.stream(caller, body, history)) as events:
+            async for event in events:
+                if isinstance(event, SearchResult):
+                    result = event
+                    conversation_id, turn = await self.run(
+                        partial(self._store_question, caller, body, result)
+                    )
+                    fields = search_out(result, self.address).model_dump()
+                    yield SearchTurnOut(**fields, conversation=conversation_id, turn=turn)
+                elif isinstance(event, Sentence):
+                    yield sentence_out(event)
                 else:
-                    made = {**answer_json(step, found, self.address), **turn}
-                    await self.work(partial(self.conversations.answer, answer=made, **turn))
-                    yield "answer", made
+                    fields = answer_out(event, result, self.address).model_dump()
+                    answer = AnswerTurnOut(**fields, conversation=conversation_id, turn=turn)
+                    await self.run(partial(self._store_answer, answer))
+                    yield answer
 
-    def conversation(self, who: Caller, name: str) -> Conversation:
-        found = self.conversations.get(name, who.name)
-        if found is None:
-            raise NotFound("no conversation of this id that is yours")
-        return found
+    def conversation(self, caller: Caller, conversation_id: str) -> Conversation:
+        """Return a conversation of the caller. Raise `NotFound` if there is none of this id."""
+        conversation = self.conversations.get(conversation_id, caller.name)
+        if conversation is None:
+            raise NotFound("you have no conversation of this id")
+        return conversation
 
-    def forget(self, who: Caller, name: str) -> None:
-        """Delete a conversation and the pictures that were asked with."""
-        kept = self.conversation(who, name)
-        self.conversations.delete(name, who.name)
-        for digest in {d for turn in kept.turns for d in turn.pictures}:
-            if not self.conversations.shows(digest):
+    def delete_conversation(self, caller: Caller, conversation_id: str) -> None:
+        """Delete a conversation and the query pictures that no other conversation shows."""
+        conversation = self.conversation(caller, conversation_id)
+        self.conversations.delete(conversation_id, caller.name)
+        for digest in {digest for turn in conversation.turns for digest in turn.pictures}:
+            if not self.conversations.use_picture(digest):
                 self.uploads.remove(digest)
 
     def address(self, digest: str) -> str | None:
-        """A picture by its address here; no path of the server goes out."""
-        return f"/v1/assets/{digest}" if self.unirag.assets.path(digest) else None
+        """Return the address of a picture under this service; no path of the server goes out."""
+        return f"/v1/assets/{digest}" if self.app.components.assets.path(digest) else None
 
-    def _begin(self, who: Caller, asked: AskIn, found: SearchResult) -> dict[str, Any]:
-        """The conversation and the number of its new turn, written down with what was said."""
-        with laid(asked) as (images, _):  # kept, so that the conversation shows them again
-            put, decode = self.uploads.put, self.unirag.decoder.decode
-            kept = tuple(put(i.path.read_bytes(), decode(i.path)) for i in images)
-        name = asked.conversation or self.conversations.begin(who.name)
-        said = asked.text.strip() or (found.words if asked.audio else "")
-        number = self.conversations.ask(name, said, kept)
-        return {"conversation": name, "turn": number}
+    def _store_question(self, caller: Caller, body: AskIn, result: SearchResult) -> tuple[str, int]:
+        """Store the question with its pictures; return its conversation and turn."""
+        pictures = tuple(
+            self.uploads.put(image.data, picture)
+            for image, picture in zip(result.query.images, result.pictures, strict=True)
+        )
+        conversation_id = body.conversation or self.conversations.create(caller.name)
+        question = body.text.strip() or (result.question if body.audio else "")
+        return conversation_id, self.conversations.add_question(conversation_id, question, pictures)
+
+    def _store_answer(self, answer: AnswerTurnOut) -> None:
+        self.conversations.save_answer(
+            answer.conversation, answer.turn, answer.model_dump(mode="json")
+        )
 
     def _count(self, answer: Answer) -> None:
-        self.metrics.steps(answer.timings_ms)
+        self.metrics.observe_steps(answer.timings_ms)
         outcome = "refused" if answer.refused else "quoted" if answer.quoted else "explained"
         self.metrics.answers.labels(outcome).inc()
 
 
-def service_of(request: Request) -> Service:
-    """Dependency."""
-    found: Service = request.app.state.service
-    return found
+def current_service(request: Request) -> Service:
+    """Dependency: the service that the request came to."""
+    service: Service = request.app.state.service
+    return service
 
 
-# What nearly every route is handed.
-Here = Annotated[Service, Depends(service_of)]
-Who = Annotated[Caller, Depends(caller)]
-Teacher = Annotated[Caller, Depends(teacher)]
+CurrentService = Annotated[Service, Depends(current_service)]
+CurrentCaller = Annotated[Caller, Depends(caller)]
+CurrentTeacher = Annotated[Caller, Depends(teacher)]
 
 
-@contextmanager
-def _given(asked: SearchIn) -> Iterator[dict[str, Any]]:
-    """The arguments of `App.search` and `App.stream`; the files are there for as long."""
-    with laid(asked) as (images, audio):
-        yield {
-            "text": asked.text,
-            "text_weight": asked.text_weight,
-            "images": images,
-            "audio": audio,
-            "limit": asked.limit,
-        }
-
-
-def _where(who: Caller, asked: SearchIn) -> Where:
-    return Where(corpora=who.within(asked.corpora), kinds=tuple(asked.kinds))
+def _filter(caller: Caller, body: SearchIn) -> Where:
+    return Where(corpora=caller.within(body.corpora), kinds=tuple(body.kinds))

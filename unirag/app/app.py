@@ -1,144 +1,205 @@
-"""The application: one home that is indexed, searched and asked."""
+"""The application: a thin facade over the components of one workspace."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-from data.records import Answer, Query, Sentence, WeightedAudio, WeightedImage
+from data.records import Answer, Item, Query, Sentence
 from generation.answer import Answerer
 from generation.followup import standalone
 from generation.tasks import EXPLAIN, TaskRequest
 from retrieval.store import Where
-from unirag.app.corpora import Library
-from unirag.search.context_selection import POOL, choose
-from unirag.search.searcher import SearchResult, check
+from unirag.app.components import Components
+from unirag.app.corpora import Corpora
+from unirag.app.styles import Styles
+from unirag.indexing.indexer import IndexProgress, IndexReport
+from unirag.search.context_selection import Context, select_context
+from unirag.search.result import SearchResult
+from unirag.search.searcher import check_query
+from unirag.settings import Settings
 
 __all__ = ["App"]
 
+_PICTURE_QUESTION = "Explain what the figure shows."  # asked for a picture without words
 
-class App(Library):
-    """Index, search and ask in one home. A context manager; `close()` gives the home back."""
+
+class App:
+    """Index, search and ask in one workspace. A context manager; `close()` releases it."""
+
+    def __init__(self, components: Components) -> None:
+        self.components = components
+
+    @classmethod
+    def open(cls, settings: Settings) -> Self:
+        """Open the workspace of the settings. Raise `Busy` if another process has it open."""
+        return cls(Components(settings))
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that the application was opened with."""
+        return self.components.settings
+
+    @cached_property
+    def corpora(self) -> Corpora:
+        """The corpora of the workspace."""
+        return Corpora(self.components)
+
+    @cached_property
+    def styles(self) -> Styles:
+        """The query styles of the workspace."""
+        return Styles(self.components)
+
+    def index(
+        self,
+        paths: Sequence[Path | str],
+        *,
+        corpus: str | None = None,
+        prune: bool = False,
+        retry_failed: bool = False,
+        progress: Callable[[IndexProgress], None] = lambda _: None,
+    ) -> list[IndexReport]:
+        """Index each path as a corpus, named after the path unless `corpus` is given.
+
+        `prune` removes documents that are gone. `retry_failed` reads unchanged dead letters again.
+        Raise `Busy` while another process changes the index.
+        """
+        return self.corpora.index(
+            paths, corpus=corpus, prune=prune, retry_failed=retry_failed, progress=progress
+        )
 
     def search(
-        self,
-        text: str = "",
-        *,
-        text_weight: float = 1.0,
-        images: Sequence[Path | str | WeightedImage] = (),
-        audio: Sequence[Path | str | WeightedAudio] = (),
-        limit: int = 10,
-        where: Where = Where(),
+        self, query: Query | str, *, limit: int = 10, where: Where = Where()
     ) -> SearchResult:
-        """Items that answer a query in words, pictures, speech or any mix of them."""
-        query = _query(text, text_weight, images, audio)
-        check(query, limit)
-        return self.searcher.search(query, limit, where)
+        """Return the figures and passages that answer a query, best first."""
+        query = _as_query(query)
+        check_query(query, limit)
+        return self.components.searcher().search(query, limit, where)
 
     def ask(
         self,
-        text: str = "",
+        query: Query | str,
         *,
-        text_weight: float = 1.0,
-        images: Sequence[Path | str | WeightedImage] = (),
-        audio: Sequence[Path | str | WeightedAudio] = (),
         limit: int = 10,
         where: Where = Where(),
-        earlier: Sequence[str] = (),
-        wanted: TaskRequest = EXPLAIN,
+        history: Sequence[str] = (),
+        task: TaskRequest = EXPLAIN,
     ) -> Answer:
-        """The cited answer, whole."""
-        *_, answer = self.stream(
-            text,
-            text_weight=text_weight,
-            images=images,
-            audio=audio,
-            limit=limit,
-            where=where,
-            earlier=earlier,
-            wanted=wanted,
-        )
+        """Return the cited answer to a query, or a refusal."""
+        *_, answer = self.stream(query, limit=limit, where=where, history=history, task=task)
         assert isinstance(answer, Answer)
         return answer
 
     def stream(
         self,
-        text: str = "",
+        query: Query | str,
         *,
-        text_weight: float = 1.0,
-        images: Sequence[Path | str | WeightedImage] = (),
-        audio: Sequence[Path | str | WeightedAudio] = (),
         limit: int = 10,
         where: Where = Where(),
-        earlier: Sequence[str] = (),
-        wanted: TaskRequest = EXPLAIN,
+        history: Sequence[str] = (),
+        task: TaskRequest = EXPLAIN,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[SearchResult | Sentence | Answer]:
-        """What was found, each sentence as soon as it is checked, then the whole answer.
+        """Yield the search result, each sentence once it is checked, then the whole answer.
 
-        `earlier` are the questions before this one, which a follow-up may lean on. `wanted` is
-        what to make of what was found. Once `stopped` is true the model is not asked for more.
+        `history` holds the earlier questions of the conversation, oldest first, so that a follow-up
+        can refer to them. The language model stops writing as soon as `stopped()` is true.
         """
-        found = self.search(
-            standalone(text, earlier) if text else text,
-            text_weight=text_weight,
-            images=images,
-            audio=audio,
-            limit=max(limit, POOL),
-            where=where,
+        query = _as_query(query)
+        if query.text:
+            query = replace(query, text=standalone(query.text, history))
+        candidates = self.settings.search.context.candidates
+        result = self.search(query, limit=max(limit, candidates), where=where)
+        context = select_context(
+            self.components.searcher(),
+            result,
+            task,
+            where,
+            limit=limit,
+            evidence_items=self.settings.answer.items,
         )
-        sources = choose(
-            self.searcher, found, wanted, where, limit=limit, items=self.settings.answer.items
-        )
-        found = replace(found, hits=sources.hits)
-        yield found
-        if found.no_good_match:
-            yield Answer(
-                found.words,
-                (),
-                found.hits,
-                refused=True,
-                timings_ms=dict(found.timings_ms),
-                task=wanted.task,
-                level=wanted.level,
-            )
-            return
-        answerer = Answerer(self.chat, self.text.encode_passages, self.settings.answer)
-        question = found.words or "Explain what the figure shows."
-        # what is read in a picture is no question, and its subject may be anything
-        about = found.query.text if images else found.words
-        for event in answerer.stream(question, found.hits, stopped, wanted, about, sources.shares):
+        result = replace(result, hits=context.hits)
+        yield result
+        if result.no_good_match:
+            yield _refusal(result, task)
+        else:
+            yield from self._answer(result, context, task, stopped)
+
+    def _answer(
+        self,
+        result: SearchResult,
+        context: Context,
+        task: TaskRequest,
+        stopped: Callable[[], bool],
+    ) -> Iterator[Sentence | Answer]:
+        components = self.components
+        question = result.question or _PICTURE_QUESTION
+        vector = result.embedder.retriever_vector
+        answerer = Answerer(components.chat, components.text.encode_passages, self.settings.answer)
+        for event in answerer.stream(
+            question,
+            result.hits,
+            question_vector=vector(question),
+            topic_vector=vector(result.topic) if result.topic else None,
+            task=task,
+            section_shares=context.section_shares,
+            stopped=stopped,
+        ):
             if isinstance(event, Answer):
-                yield _with_timings(event, found)
-            else:
-                yield event
+                event = replace(event, timings_ms={**result.timings_ms, **event.timings_ms})
+            yield event
+
+    def item(self, item_id: str) -> Item | None:
+        """Return the item of this id, or None if there is none."""
+        try:
+            uuid.UUID(item_id)
+        except ValueError:
+            return None
+        return next(iter(self.components.store.get([item_id])), None)
 
     def check(self) -> None:
-        """Load what a search needs: what is missing or damaged shows before the first one."""
-        _ = self.searcher
-        self.store.count()
+        """Load the models of a search, so that a missing or damaged one shows now."""
+        self.components.searcher()
+        self.components.store.count()
 
     def load(self) -> None:
-        """Load what a question needs, which otherwise the first one waits for."""
+        """Load every model of a question, so that the first question does not wait for them."""
         self.check()
-        _ = self.chat
-        self.text.encode_queries(["a question"])
+        _ = self.components.chat
+        self.components.text.encode_queries(["a question"])
+
+    def close(self) -> None:
+        """Release the workspace."""
+        self.components.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
 
-def _query(
-    text: str,
-    text_weight: float,
-    images: Sequence[Path | str | WeightedImage],
-    audio: Sequence[Path | str | WeightedAudio],
-) -> Query:
-    return Query(
-        text,
-        text_weight,
-        images=tuple(i if isinstance(i, WeightedImage) else WeightedImage(Path(i)) for i in images),
-        audio=tuple(a if isinstance(a, WeightedAudio) else WeightedAudio(Path(a)) for a in audio),
+def _as_query(query: Query | str) -> Query:
+    return Query(query) if isinstance(query, str) else query
+
+
+def _refusal(result: SearchResult, task: TaskRequest) -> Answer:
+    return Answer(
+        result.question,
+        (),
+        result.hits,
+        refused=True,
+        timings_ms=dict(result.timings_ms),
+        task=task.task,
+        level=task.level,
     )
-
-
-def _with_timings(answer: Answer, found: SearchResult) -> Answer:
-    return replace(answer, timings_ms={**found.timings_ms, **answer.timings_ms})

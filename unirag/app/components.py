@@ -1,4 +1,4 @@
-"""What a home and its settings stand for: models, store, journal and caches, each made once."""
+"""What an application is made of: models, store, catalog and caches, each built once."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
-from data.cores import cores
+from data.cores import count_cores
 from data.decoder import Decoder
 from data.errors import Missing, UniragError
 from data.ocr import LabelCache, LabelReader, OcrCache, OcrSettings
 from data.pictures import Assets
 from data.reading_pool import ReaderPool
 from data.speech import Transcriber
-from generation.chat import ChatModel
-from generation.openai_chat import OpenAIChat
 from retrieval.bm25 import Bm25
-from retrieval.card import SHIPPED, name_of
-from retrieval.encoder import ImageEncoder, TextRetriever
+from retrieval.card import checkpoint_name
 from retrieval.store import Stamp, VectorStore
-from unirag.indexing.indexer import Readers
-from unirag.indexing.pipeline import Labels
+from unirag.app import build
+from unirag.indexing.indexer import DocumentReaders
+from unirag.indexing.pipeline import LabelSource
 from unirag.indexing.ray_pool import RayPool, WorkspaceFiles
 from unirag.models.profiles import Profile, profile_of
 from unirag.models.store import ModelStore
@@ -37,264 +35,313 @@ from unirag.workspace.embedding_cache import CachedEncoders, EmbeddingCache, Emb
 from unirag.workspace.paths import Workspace
 
 if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
+    from generation.chat import ChatModel
+    from retrieval.encoder import ImageEncoder, TextRetriever
     from retrieval.serving import UniEncoder
-    from unirag.training.styles import StyleShelf
+    from unirag.training.styles import EnrolledStyles
 
-__all__ = ["Parts"]
+__all__ = ["Components", "OpenStore"]
 
 T = TypeVar("T")
 
-_COLLECTION = "unirag"
+
+class OpenStore(Protocol):
+    """Opens the collection of a workspace (`unirag.app.build.open_store`)."""
+
+    def __call__(
+        self,
+        settings: Settings,
+        workspace: Workspace,
+        stamp: Stamp | None,
+        *,
+        replacement: bool = ...,
+    ) -> VectorStore: ...
 
 
-class once(cached_property[T]):  # noqa: N801 - used as a decorator
-    """A cached property that two threads do not make twice."""
+class _Lazy(Generic[T]):
+    """A value that is built when it is first needed, once, by whichever thread comes first."""
 
-    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
-        if instance is None:
-            return self
-        with instance.making:
-            return super().__get__(instance, owner)
+    def __init__(self, lock: threading.RLock, build: Callable[[], T], value: T | None) -> None:
+        self._lock, self._build = lock, build
+        self._built, self._value = value is not None, value
+
+    def get(self) -> T:
+        if not self._built:
+            with self._lock:
+                if not self._built:
+                    self._value, self._built = self._build(), True
+        return self._value  # type: ignore[return-value]
+
+    @property
+    def value(self) -> T | None:
+        """The value if it was built, else None."""
+        return self._value
 
 
-class Parts:
-    """A context manager; `close()` gives the home back.
+class Components:
+    """The components of one workspace. A context manager; `close()` releases the workspace.
 
-    Models are loaded when first needed, from disk only: nothing here reaches the network but the
-    endpoints that the settings name.
+    A model that is passed in is used as it is. Every other component is built from the settings
+    when it is first needed. Models are loaded from disk: nothing here reaches the network except
+    for the endpoints that the settings name.
+
+    Raises `Busy` if another process has the workspace open, `UniragError` if its catalog is
+    unusable.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        encoder: UniEncoder | None = None,
+        text: TextRetriever | None = None,
+        chat: ChatModel | None = None,
+        ocr: LabelReader | None = None,
+        speech: Transcriber | None = None,
+        open_store: OpenStore = build.open_store,
+    ) -> None:
         self.settings = settings
-        self.making = threading.RLock()
-        self._styles: tuple[object, ...] | None = None  # the shelf as the encoder knows it
-        self.home = Workspace(settings.home)
-        self.home.open(shared=bool(settings.qdrant_url))
+        self._open_store = open_store
+        self._lock = threading.RLock()
+        self._encoder_styles: tuple[object, ...] | None = None  # the enrolled styles it knows
+
+        def lazy(build: Callable[[], T], value: T | None = None) -> _Lazy[T]:
+            return _Lazy(self._lock, build, value)
+
+        self._profile = lazy(lambda: profile_of(settings))
+        self._given_encoder = encoder
+        self._encoder = lazy(
+            lambda: build.build_image_encoder(settings, self.profile, self.models, self.text)
+        )
+        self._text = lazy(
+            lambda: build.build_text_retriever(settings, self.profile, self.models), text
+        )
+        self._chat = lazy(lambda: build.build_chat_model(settings, self.profile, self.models), chat)
+        self._speech = lazy(lambda: Transcriber(self.models.locate(self.profile.speech)), speech)
+        self._label_cache = lazy(lambda: OcrCache(self.workspace.labels_file))
+        self._ocr = lazy(lambda: LabelReader(cache=self._label_cache.get()), ocr)
+        self._index_ocr = lazy(
+            lambda: LabelReader(OcrSettings.for_many(count_cores()), self._label_cache.get()), ocr
+        )
+        self._matching_stamp = lazy(self._find_matching_stamp)
+        self._stamp = lazy(lambda: self._matching_stamp.get() or self.loaded_stamp)
+        self._loaded_stamp = lazy(self._load_stamp)
+        self._store = lazy(lambda: self.open_store(self.stamp))
+        self._embedding_cache = lazy(lambda: EmbeddingCache(self.workspace.embeddings_file))
+        self._bm25 = lazy(Bm25)
+        self._shelf = lazy(self._build_shelf)
+
+        self.workspace = Workspace(settings.home)
+        self.workspace.open(shared=bool(settings.qdrant_url))
         try:
-            self.catalog = Catalog(self.home.catalog)
+            self.catalog = Catalog(self.workspace.catalog_file)
         except UniragError:
-            self.home.close()
+            self.workspace.close()
             raise
-        self.assets = Assets(self.home.assets)
+        self.assets = Assets(self.workspace.assets_folder)
         self.decoder = Decoder()
         self.models = ModelStore(settings.models, settings.profile)
 
-    @once
+    # Models
+
+    @property
     def profile(self) -> Profile:
-        return profile_of(self.settings)
+        """The models of the profile, with those that the settings replace."""
+        return self._profile.get()
 
     @property
     def encoder(self) -> UniEncoder:
-        """Knows the styles that are enrolled now, by whichever process."""
-        encoder = self._encoder
-        if not encoder.encoder.styles:  # a plain tower tells none apart
-            return encoder
-        if self._styles != self.shelf.listing():
-            with self.making:
-                listing = self.shelf.listing()
-                if self._styles != listing:
-                    encoder.know(self.shelf.in_use(encoder.name))
-                    self._styles = listing
+        """The image encoder. It knows the styles that any process has enrolled by now."""
+        if self._given_encoder is not None:
+            return self._given_encoder
+        encoder = self._encoder.get()
+        if encoder.encoder.styles:  # a plain tower has no styles
+            self._refresh_styles(encoder)
         return encoder
 
-    @once
-    def _encoder(self) -> UniEncoder:
-        from retrieval.efficientnet import EfficientNetLite0
-        from unirag.models.devices import choose_device, choose_dtype
-        from unirag.models.encoders import mini_encoder, openclip_encoder
-
-        device = choose_device(self.settings.device)
-        cnn = EfficientNetLite0(self.models.locate(self.profile.cnn), device)
-        trained, follow = self._trained, self.settings.follow_styles
-        if self.profile.encoder == "mini":
-            assert trained is not None
-            return mini_encoder(trained, cnn, self.text, device, follow)
-        model, dtype = self.profile.image, choose_dtype(device, self.settings.dtype)
-        folder = self.models.locate(model)
-        return openclip_encoder(model.name, folder, trained, cnn, self.text, device, dtype, follow)
+    def _refresh_styles(self, encoder: UniEncoder) -> None:
+        if self._encoder_styles == self.shelf.listing():
+            return
+        with self._lock:
+            listing = self.shelf.listing()
+            if self._encoder_styles != listing:
+                encoder.set_enrolled(self.shelf.in_use(encoder.name))
+                self._encoder_styles = listing
 
     @property
-    def _trained(self) -> Path | None:
-        """The folder of the checkpoint; None for a plain OpenCLIP model."""
-        return self.settings.encoder or (SHIPPED if self.profile.encoder == "mini" else None)
-
-    @once
-    def shelf(self) -> StyleShelf:
-        from unirag.training.styles import StyleShelf
-
-        return StyleShelf(self.home.styles)
-
-    @once
     def text(self) -> TextRetriever:
-        from retrieval.text import SentenceRetriever
-        from unirag.models.devices import choose_device, choose_dtype
-
-        model = self.profile.text
-        folder = self.models.locate(model)
-        device = choose_device(self.settings.device)
-        return SentenceRetriever(
-            model.name, folder, device, choose_dtype(device, self.settings.dtype)
-        )
-
-    @once
-    def chat(self) -> ChatModel:
-        chat = self.settings.chat
-        if chat.url:
-            key = chat.api_key.get_secret_value() if chat.api_key else None
-            return OpenAIChat(chat.url, chat.model or "default", key)
-        from generation.transformers_chat import TransformersChat
-        from unirag.models.devices import choose_device, choose_dtype
-
-        model = self.profile.chat
-        folder = self.models.locate(model)
-        device = choose_device(self.settings.device)
-        return TransformersChat(
-            model.name, folder, device, choose_dtype(device, self.settings.dtype)
-        )
+        """The text retriever."""
+        return self._text.get()
 
     @property
-    def names(self) -> tuple[str, str]:
-        """Of the image encoder and of the text retriever; neither is loaded for that."""
-        trained = self._trained
-        return name_of(trained) if trained else self.profile.image.name, self.profile.text.name
+    def chat(self) -> ChatModel:
+        """The language model."""
+        return self._chat.get()
 
-    @once
-    def stamp(self) -> Stamp:
-        """What a collection has to have been indexed with for this run to search it.
+    @property
+    def speech(self) -> Transcriber:
+        """The speech model."""
+        return self._speech.get()
 
-        Models are loaded only where the collection that is here was indexed with others.
-        """
-        return self._there or self.loaded_stamp
+    @property
+    def ocr(self) -> LabelReader | None:
+        """Reads the words in query pictures; None if `ocr` is off."""
+        return self._ocr.get() if self.settings.ocr else None
 
-    @once
-    def loaded_stamp(self) -> Stamp:
-        """As `stamp`, with the widths that the models have, which are loaded for that."""
-        return Stamp(self.profile.name, *self.names, self.encoder.width, self.text.width)
+    @property
+    def index_ocr(self) -> LabelReader | None:
+        """Reads the labels of figures that are indexed, several at once; None if `ocr` is off."""
+        return self._index_ocr.get() if self.settings.ocr else None
 
-    @once
-    def _there(self) -> Stamp | None:
-        """The stamp of the collection that is here, if it has the names of this run."""
-        with suppress(Missing):
-            there = self._stored_stamp()
-            if (there.profile, there.encoder, there.text) == (self.profile.name, *self.names):
-                return there
-        return None
+    @property
+    def bm25(self) -> Bm25:
+        """Makes BM25 vectors."""
+        return self._bm25.get()
 
-    def _check_widths(self) -> None:
-        """Refuse models that have other widths than when they indexed under the same names."""
-        if there := self._there:
-            self.loaded_stamp.check(there.to_json(), f"the collection of {self.home.root}")
+    # What the workspace keeps
 
-    def _stored_stamp(self) -> Stamp:
-        """Raises `Missing` where there is no collection."""
-        if not self.settings.qdrant_url:
-            from retrieval.edge import stored_stamp
+    @property
+    def shelf(self) -> EnrolledStyles:
+        """The enrolled styles."""
+        return self._shelf.get()
 
-            return stored_stamp(self.home.collection)
-        with closing(self.open_store(None)) as store:
-            return store.stamp
+    def _build_shelf(self) -> EnrolledStyles:
+        from unirag.training.styles import EnrolledStyles
 
-    @once
+        return EnrolledStyles(self.workspace.styles_folder)
+
+    @property
+    def embedding_cache(self) -> EmbeddingCache:
+        """The vectors of everything that was encoded before."""
+        return self._embedding_cache.get()
+
+    @property
+    def cached_encoders(self) -> CachedEncoders:
+        """The encoders behind the embedding cache, as indexing uses them."""
+
+        def models() -> tuple[ImageEncoder, TextRetriever]:
+            self.check_widths()
+            return self.encoder, self.text
+
+        return CachedEncoders(self.stamp, models, self.embedding_cache)
+
+    @property
     def store(self) -> VectorStore:
-        return self.open_store(self.stamp)
+        """The collection of this run's encoders. Raises `Mismatch` if others wrote it."""
+        return self._store.get()
 
-    def open_store(self, stamp: Stamp | None, *, beside: bool = False) -> VectorStore:
-        if self.settings.qdrant_url:
-            from retrieval.server import ServerStore
-
-            key = self.settings.qdrant_api_key
-            return ServerStore.connect(
-                self.settings.qdrant_url,
-                key.get_secret_value() if key else None,
-                _COLLECTION,
-                stamp,
-                self.settings.qdrant,
-                self.settings.quantization,
-                beside=beside,
-            )
-        from retrieval.edge import EdgeStore
-
-        return EdgeStore(self.home.collection, stamp, self.settings.quantization, beside=beside)
+    def open_store(self, stamp: Stamp | None, *, replacement: bool = False) -> VectorStore:
+        """Open the collection; `stamp` and `replacement` mean what `VectorStore` says."""
+        return self._open_store(self.settings, self.workspace, stamp, replacement=replacement)
 
     @contextmanager
-    def whatever_is_there(self) -> Iterator[VectorStore]:
-        """The collection, whichever encoder wrote it; no model is loaded for that."""
-        if "store" in self.__dict__:  # an embedded one cannot be opened twice
-            yield self.store
+    def any_store(self) -> Iterator[VectorStore]:
+        """Give the collection, whichever encoder wrote it, without loading a model."""
+        if store := self._store.value:  # the embedded store cannot be opened twice
+            yield store
             return
         with closing(self.open_store(None)) as store:
             yield store
 
-    @once
-    def encoding(self) -> CachedEncoders:
-        def models() -> tuple[ImageEncoder, TextRetriever]:
-            self._check_widths()
-            return self.encoder, self.text
-
-        return CachedEncoders(self.stamp, models, self.vectors)
-
-    @once
-    def vectors(self) -> EmbeddingCache:
-        return EmbeddingCache(self.home.vectors)
-
-    @once
-    def bm25(self) -> Bm25:
-        return Bm25()
-
-    @once
-    def ocr(self) -> LabelReader | None:
-        """Of pictures that are asked with."""
-        return LabelReader(cache=self._labels) if self.settings.ocr else None
-
-    @once
-    def labels(self) -> LabelReader | None:
-        """Of pictures that are indexed."""
-        many = OcrSettings.for_many(cores())
-        return LabelReader(many, self._labels) if self.settings.ocr else None
-
-    @once
-    def _labels(self) -> OcrCache:
-        return OcrCache(self.home.labels)
-
-    @once
-    def speech(self) -> Transcriber:
-        return Transcriber(self.models.locate(self.profile.speech))
+    # The stamp: which encoders wrote the collection
 
     @property
+    def model_names(self) -> tuple[str, str]:
+        """The names of the image encoder and of the text retriever. Loads neither."""
+        text = self._text.value
+        return self._encoder_name(), text.name if text else self.profile.text.name
+
+    def _encoder_name(self) -> str:
+        if self._given_encoder is not None:
+            return self._given_encoder.name
+        checkpoint = build.checkpoint_folder(self.settings, self.profile)
+        return checkpoint_name(checkpoint) if checkpoint else self.profile.image.name
+
+    @property
+    def stamp(self) -> Stamp:
+        """The stamp that a collection needs so that this run can search it.
+
+        Loads no model if the stored collection carries the names of this run's models.
+        """
+        return self._stamp.get()
+
+    @property
+    def loaded_stamp(self) -> Stamp:
+        """The stamp of this run with the widths of the loaded models."""
+        return self._loaded_stamp.get()
+
+    def _load_stamp(self) -> Stamp:
+        return Stamp(self.profile.name, *self.model_names, self.encoder.width, self.text.width)
+
+    def _find_matching_stamp(self) -> Stamp | None:
+        """Return the stored stamp if it names this run's models, else None."""
+        with suppress(Missing):
+            stored = self._stored_stamp()
+            if (stored.profile, stored.encoder, stored.text) == (
+                self.profile.name,
+                *self.model_names,
+            ):
+                return stored
+        return None
+
+    def _stored_stamp(self) -> Stamp:
+        """Return the stamp of the stored collection. Raise `Missing` if there is none."""
+        if not self.settings.qdrant_url:
+            from retrieval.edge import read_stamp
+
+            return read_stamp(self.workspace.collection_folder)
+        with closing(self.open_store(None)) as store:
+            return store.stamp
+
+    def check_widths(self) -> None:
+        """Raise `Mismatch` if a model of the same name now has vectors of another width."""
+        if stored := self._matching_stamp.get():
+            self.loaded_stamp.check(stored.to_json(), f"the collection of {self.workspace.root}")
+
+    # What is put together from the others
+
     def searcher(self) -> Searcher:
-        self._check_widths()
+        """Return a searcher over the store, with the styles that are enrolled now."""
+        self.check_widths()
         return Searcher(
-            self.store,
-            self.encoder,
-            self.text,
-            self.bm25,
-            self.settings.search,
-            self.ocr,
-            self._hear,
-            self.decoder.decode,
+            store=self.store,
+            encoder=self.encoder,
+            text=self.text,
+            bm25=self.bm25,
+            settings=self.settings.search,
+            ocr=self.ocr,
+            transcribe=self._transcribe,
+            decode=self.decoder.decode,
         )
 
-    def _hear(self, path: Path, terms: Sequence[str] = ()) -> str:
-        return self.speech.transcribe(path, terms).text
+    def _transcribe(
+        self, recording: bytes, terms: Sequence[str] = (), name: str = "recording"
+    ) -> str:
+        return self.speech.transcribe(recording, terms, name).text
 
-    def readers(self) -> Readers:
+    def readers(self) -> DocumentReaders:
+        """Return new reader processes, on this machine or on a Ray cluster."""
         reading = self.settings.reading
         if self.settings.engine == "local":
             return ReaderPool(reading, self.assets.root)
         cluster = self.settings.cluster
-        # a worker has its share of a machine, and would else take all of its cores
-        own = reading.model_copy(update={"workers": reading.workers or max(1, int(cluster.cpus))})
-        home = WorkspaceFiles(self.home.vectors, self.home.labels, self.home.assets)
-        return RayPool(cluster, home, _models(self.settings), partial(ReaderPool, own))
+        # a Ray worker gets a share of its machine, so it must not start one reader for each core
+        workers = reading.workers or max(1, int(cluster.cpus))
+        share = reading.model_copy(update={"workers": workers})
+        workspace = self.workspace
+        files = WorkspaceFiles(
+            workspace.embeddings_file, workspace.labels_file, workspace.assets_folder
+        )
+        return RayPool(cluster, files, _worker_models(self.settings), partial(ReaderPool, share))
 
     def close(self) -> None:
+        """Close what was built and release the workspace."""
         self.decoder.close()
-        if "store" in self.__dict__:
-            self.store.close()
-        if "vectors" in self.__dict__:
-            self.vectors.close()
+        for component in (self._store.value, self._embedding_cache.value):
+            if component is not None:
+                component.close()
         self.catalog.close()
-        self.home.close()
+        self.workspace.close()
 
     def __enter__(self) -> Self:
         return self
@@ -308,23 +355,23 @@ class Parts:
         self.close()
 
 
-def _models(
+def _worker_models(
     settings: Settings,
-) -> Callable[[EmbeddingStore, LabelCache], tuple[CachedEncoders, Labels | None]]:
-    """Loads what encodes and labels, on another machine; no secret goes there."""
-    hidden = {"qdrant_url": None, "qdrant_api_key": None, "api_keys": (), "chat": ChatSettings()}
-    return partial(_load_models, settings.model_copy(update=hidden))
+) -> Callable[[EmbeddingStore, LabelCache], tuple[CachedEncoders, LabelSource | None]]:
+    """Return a function that loads the models on a Ray worker. It carries no secret there."""
+    public = {"qdrant_url": None, "qdrant_api_key": None, "api_keys": (), "chat": ChatSettings()}
+    return partial(_load_worker_models, settings.model_copy(update=public))
 
 
-def _load_models(
-    settings: Settings, vectors: EmbeddingStore, labels: LabelCache
-) -> tuple[CachedEncoders, Labels | None]:
-    home = Path(tempfile.mkdtemp(prefix="unirag-worker-"))
+def _load_worker_models(
+    settings: Settings, embeddings: EmbeddingStore, labels: LabelCache
+) -> tuple[CachedEncoders, LabelSource | None]:
+    folder = Path(tempfile.mkdtemp(prefix="unirag-worker-"))
     try:
-        with Parts(settings.model_copy(update={"home": home})) as parts:
-            models = parts.encoder, parts.text
-            encoding = CachedEncoders(parts.stamp, lambda: models, vectors)
+        with Components(settings.model_copy(update={"home": folder})) as components:
+            models = components.encoder, components.text
+            encoders = CachedEncoders(components.stamp, lambda: models, embeddings)
     finally:
-        shutil.rmtree(home, ignore_errors=True)
-    many = OcrSettings.for_many(max(1, int(settings.cluster.cpus)))
-    return encoding, LabelReader(many, labels) if settings.ocr else None
+        shutil.rmtree(folder, ignore_errors=True)
+    ocr_settings = OcrSettings.for_many(max(1, int(settings.cluster.cpus)))
+    return encoders, LabelReader(ocr_settings, labels) if settings.ocr else None

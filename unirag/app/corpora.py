@@ -1,36 +1,32 @@
-"""What is indexed in a home, how it gets there and leaves it, and the styles it is asked in."""
+"""The corpora of a workspace: index, list, inspect, remove, carry to another workspace."""
 
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import BadInput
-from data.pictures import open_picture
-from data.records import Item
 from retrieval.store import Where
-from unirag.app.components import Parts
-from unirag.indexing.indexer import Indexer, Progress, Report, corpus_name
+from unirag.app.components import Components
+from unirag.indexing.indexer import Indexer, IndexProgress, IndexReport, default_corpus_name
 from unirag.workspace.catalog import Corpus
 from unirag.workspace.embedding_cache import CachedEncoders
 
-if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
-    from retrieval.enrolment import Enrolment
-    from unirag.indexing.reembed import Reembedded
-    from unirag.transfer.archive import Head, Written
+if TYPE_CHECKING:  # these load torch or pyarrow, which `unirag --help` need not wait for
+    from unirag.indexing.reembed import ReembedReport
+    from unirag.transfer.archive import ArchiveHeader, ExportResult
 
-__all__ = ["Library"]
-
-_OTHERS = 256  # indexed figures against which a new style is learned
+__all__ = ["Corpora"]
 
 
-class Library(Parts):
-    """Corpora and query styles of one home. What changes them raises `Busy` while another does."""
+class Corpora:
+    """Every method that changes a corpus raises `Busy` while another process changes one."""
+
+    def __init__(self, components: Components) -> None:
+        self._components = components
 
     def index(
         self,
@@ -39,37 +35,22 @@ class Library(Parts):
         corpus: str | None = None,
         prune: bool = False,
         retry_failed: bool = False,
-        progress: Callable[[Progress], None] = lambda _: None,
-    ) -> list[Report]:
-        """Index each path as a corpus of its own, named after it unless `corpus` is given.
+        progress: Callable[[IndexProgress], None] = lambda _: None,
+    ) -> list[IndexReport]:
+        """Index each path as a corpus, named after the path unless `corpus` is given.
 
-        With `retry_failed` dead letters that did not change are read again. Raises `Busy` where
-        another process is changing what is indexed.
+        `prune` removes documents that are gone. `retry_failed` reads unchanged dead letters again.
         """
-        if not paths:
-            raise BadInput("nothing to index; expected at least one file or folder")
-        if corpus is not None and len(paths) > 1:
-            raise BadInput(
-                f"--corpus names one folder, got {len(paths)} paths; index them one at a time, or "
-                "the folder above them"
-            )
-        for path in paths:  # before anything is loaded or stored
-            _check_root(Path(path))
-        names = [corpus or corpus_name(Path(path)) for path in paths]
-        _check_name(names[0])
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise BadInput(
-                f"two of the paths would be corpus {twice!r}; index them one at a time, the second "
-                "with --corpus OTHER-NAME"
-            )
-        with self.home.changing():
+        names = _corpus_names(paths, corpus)
+        components = self._components
+        with components.workspace.hold_index_lock():
             indexer = Indexer(
-                self.store,
-                self.catalog,
-                self.encoding,
-                self.bm25,
-                self.readers,
-                self.labels,
+                components.store,
+                components.catalog,
+                components.cached_encoders,
+                components.bm25,
+                components.readers,
+                components.index_ocr,
             )
             return [
                 indexer.index(
@@ -78,182 +59,171 @@ class Library(Parts):
                 for path, name in zip(paths, names, strict=True)
             ]
 
-    def item(self, item_id: str) -> Item | None:
-        try:
-            uuid.UUID(item_id)
-        except ValueError:  # no id of ours
-            return None
-        return next(iter(self.store.get([item_id])), None)
-
-    def corpora(self) -> list[dict[str, Any]]:
-        """Each corpus with its root and its counts."""
+    def list(self) -> list[dict[str, Any]]:
+        """Return each corpus with its root, licence, attribution and counts."""
+        catalog = self._components.catalog
         return [
             {
-                "name": c.name,
-                "root": c.root,
-                "licence": c.licence,
-                "attribution": c.attribution,
-                **self.catalog.counts(c.name),
+                "name": corpus.name,
+                "root": corpus.root,
+                "licence": corpus.licence,
+                "attribution": corpus.attribution,
+                **catalog.item_counts(corpus.name),
             }
-            for c in self.catalog.corpora()
+            for corpus in catalog.corpora()
         ]
 
     def coverage(self, name: str, limit: int = 200, offset: int = 0) -> dict[str, Any]:
-        """What was taken from each document of a corpus, what was not, and why.
+        """Return what was indexed from each document of a corpus, what was not, and why.
 
-        `covered` are `limit` documents from `offset`, those that need a look first.
+        `covered` holds `limit` documents from `offset`; documents with a problem come first.
         """
-        self._known(name)
+        self._check_known(name)
+        catalog = self._components.catalog
         return {
             "name": name,
-            **self.catalog.counts(name),
-            **self.catalog.tally(name),
-            "covered": [c.to_json() for c in self.catalog.coverage(name, limit, offset)],
+            **catalog.item_counts(name),
+            **catalog.document_counts(name),
+            "covered": [c.to_json() for c in catalog.coverage(name, limit, offset)],
         }
 
-    def _known(self, name: str) -> None:
-        if self.catalog.corpus(name) is None:
-            known = ", ".join(c.name for c in self.catalog.corpora()) or "none"
-            raise BadInput(f"corpus {name!r} is not here; known corpora: {known}")
+    def add(self, name: str, root: Path, licence: str = "", attribution: str = "") -> Corpus:
+        """Register a folder as a corpus, or point a corpus at another folder; `index` reads it.
 
-    def add_corpus(self, name: str, root: Path, licence: str = "", attribution: str = "") -> Corpus:
-        """Register a corpus or point a known one at another folder; `index` then reads it.
-
-        A known one keeps its licence and attribution where none is given.
+        A corpus keeps its licence and attribution unless new ones are given.
         """
         _check_root(root)
         _check_name(name)
-        known = self.catalog.corpus(name) or Corpus(name, "")
+        old = self._components.catalog.corpus(name) or Corpus(name, "")
         corpus = Corpus(
-            name,
-            str(root.resolve()),
-            licence or known.licence,
-            attribution or known.attribution,
+            name, str(root.resolve()), licence or old.licence, attribution or old.attribution
         )
-        self.catalog.put_corpus(corpus)
+        self._components.catalog.save_corpus(corpus)
         return corpus
 
-    def remove_corpus(self, name: str) -> int:
-        """Delete a corpus and its items; pictures that no other corpus shows go too.
+    def remove(self, name: str) -> int:
+        """Delete a corpus with its items and the pictures that no other corpus uses.
 
-        Raises `Busy` as `index` does.
+        Return the number of deleted items.
         """
-        with self.home.changing():
-            self._known(name)
+        components = self._components
+        with components.workspace.hold_index_lock():
+            self._check_known(name)
             where = Where(corpora=(name,))
-            count = self.store.count(where)
-            pictures = self._pictures(where)
+            count = components.store.count(where)
+            pictures = self._picture_digests(where)
             if count:
-                self.store.delete_where(where)
-            self.catalog.remove_corpus(name)
-            self._forget(pictures)
-            self.store.flush()
+                components.store.delete_where(where)
+            components.catalog.remove_corpus(name)
+            self._remove_unused(pictures)
+            components.store.flush()
             return count
 
-    def _pictures(self, where: Where) -> set[str]:
-        return {i.image for i in self.store.scan(where) if i.image}
+    def export(self, name: str, path: Path) -> ExportResult:
+        """Write a corpus with its vectors to one file. Loads no model."""
+        from unirag.transfer.corpus import export_corpus
 
-    def _forget(self, pictures: set[str]) -> None:
-        """Remove those that no item shows any longer."""
-        for digest in pictures - self._pictures(Where(kinds=("figure",))):
-            self.assets.remove(digest)
+        components = self._components
+        with components.workspace.hold_index_lock(), components.any_store() as store:
+            return export_corpus(name, path, store, components.catalog, components.assets)
 
-    def export_corpus(self, name: str, path: Path) -> Written:
-        """Write a corpus to one file, for another home; no model is loaded.
-
-        Raises `Busy` as `index` does.
-        """
-        from unirag.transfer.corpus import export
-
-        with self.home.changing(), self.whatever_is_there() as store:
-            return export(name, path, store, self.catalog, self.assets)
-
-    def import_corpus(
+    def import_file(
         self,
         path: Path,
         *,
         replace: bool = False,
         progress: Callable[[int, int], None] = lambda *_: None,
-    ) -> Head:
-        """Store what `export_corpus` wrote; what it has of a corpus here goes with `replace` only.
+    ) -> ArchiveHeader:
+        """Store a corpus that `export` wrote. `replace` is needed if a corpus has its name already.
 
-        Nothing is changed where the file is damaged or another encoder made it. `progress` is told
-        how many items of how many are stored. Raises `Busy` as `index` does.
+        Change nothing if the file is damaged or another encoder wrote it. `progress` receives the
+        number of stored items and of all items.
         """
-        from unirag.transfer.archive import CorpusFile
-        from unirag.transfer.corpus import bring_in, check_free
+        from unirag.transfer.archive import CorpusArchive
+        from unirag.transfer.corpus import import_corpus, require_new_corpus
 
-        with self.home.changing(), CorpusFile(path) as file:
-            name = file.head.corpus.name
+        components = self._components
+        with components.workspace.hold_index_lock(), CorpusArchive(path) as file:
+            name = file.header.corpus.name
             _check_name(name)
             if not replace:
-                check_free(name, self.catalog)
-            self.stamp.check(
-                file.head.stamp.to_json(),
+                require_new_corpus(name, components.catalog)
+            components.stamp.check(
+                file.header.stamp.to_json(),
                 f"corpus {name!r} in {path}",
                 "run `unirag reembed` where it was exported and export it again, or index its "
                 "documents here",
             )
-            before = self._pictures(Where(corpora=(name,)))
-            bring_in(file, self.store, self.catalog, self.assets, self.decoder.decode, progress)
-            self._forget(before)
-            return file.head
+            old_pictures = self._picture_digests(Where(corpora=(name,)))
+            import_corpus(
+                file,
+                components.store,
+                components.catalog,
+                components.assets,
+                components.decoder.decode,
+                progress,
+            )
+            self._remove_unused(old_pictures)
+            return file.header
 
-    def reembed(self, progress: Callable[[int, int], None] = lambda *_: None) -> Reembedded:
-        """Encode anew what another encoder indexed; until all of it is, what was there stays.
+    def reembed(self, progress: Callable[[int, int], None] = lambda *_: None) -> ReembedReport:
+        """Encode every stored item with this run's encoders, then switch to the new collection.
 
-        Where nothing is to do, what an earlier run replaced is deleted. Documents of figures whose
-        picture is lost are read again by the next `index`. Raises `Busy` as `index` does.
+        The old collection serves until then. If nothing has to be encoded, delete the collections
+        that an earlier run replaced. Documents whose pictures are lost are read again by the next
+        `index`.
         """
-        from unirag.indexing.reembed import Reembedded, reembed
+        from unirag.indexing.reembed import ReembedReport, reembed
 
-        with self.home.changing(), self.whatever_is_there() as old:
-            stamp = self.loaded_stamp
+        components = self._components
+        with components.workspace.hold_index_lock(), components.any_store() as old:
+            stamp = components.loaded_stamp
             if old.stamp == stamp:
-                old.tidy()
-                return Reembedded()
-            encoding = CachedEncoders(stamp, lambda: (self.encoder, self.text), self.vectors)
-            with closing(self.open_store(stamp, beside=True)) as new:
-                report = reembed(old, new, encoding, self.assets, progress)
+                old.delete_replaced()
+                return ReembedReport()
+            models = components.encoder, components.text
+            encoders = CachedEncoders(stamp, lambda: models, components.embedding_cache)
+            with closing(components.open_store(stamp, replacement=True)) as new:
+                report = reembed(old, new, encoders, components.assets, progress)
                 new.promote()
-            for item, _ in report.lacking:
-                self.catalog.read_again(item.corpus, [item.source])
+            for item, _ in report.missing_pictures:
+                components.catalog.mark_for_rereading(item.corpus, [item.source])
             return report
 
-    def adapt(self, name: str, examples: Path, originals: Path | None = None) -> Enrolment:
-        """Learn a query style from a folder of pictures; what is indexed stays as it is.
+    def _check_known(self, name: str) -> None:
+        catalog = self._components.catalog
+        if catalog.corpus(name) is None:
+            names = ", ".join(c.name for c in catalog.corpora()) or "none"
+            raise BadInput(f"no corpus {name!r} in this workspace; its corpora: {names}")
 
-        With `originals`, the figures that they show under the same names, more is learned than
-        without.
-        """
-        from unirag.training.styles import learn, read_examples
+    def _picture_digests(self, where: Where) -> set[str]:
+        return {item.image for item in self._components.store.scan(where) if item.image}
 
-        read = read_examples(examples, originals, self.decoder.decode)
-        others = [
-            open_picture(path)
-            for item in islice(self.store.scan(Where(kinds=("figure",))), _OTHERS)
-            if item.image and (path := self.assets.path(item.image))
-        ]
-        version = self.shelf.next_version(name)
-        return self.shelf.add(learn(self.encoder, name, version, read, others))
+    def _remove_unused(self, pictures: set[str]) -> None:
+        """Delete the pictures that no figure uses."""
+        for digest in pictures - self._picture_digests(Where(kinds=("figure",))):
+            self._components.assets.remove(digest)
 
-    def styles(self) -> list[dict[str, Any]]:
-        """Styles that queries are told apart by: trained ones, and every enrolled version."""
-        enrolled = self.shelf.all()
-        newest = {e.name: e.version for e in enrolled}
-        trained = [
-            {"name": name, "version": None, "examples": None, "in_use": True}
-            for name in self.encoder.encoder.styles
-        ]
-        return trained + [
-            {
-                "name": e.name,
-                "version": e.version,
-                "examples": e.examples,
-                "in_use": newest[e.name] == e.version,
-            }
-            for e in enrolled
-        ]
+
+def _corpus_names(paths: Sequence[Path | str], corpus: str | None) -> list[str]:
+    """Return the name of each path's corpus. Check all of them before anything is loaded."""
+    if not paths:
+        raise BadInput("nothing to index; expected at least one file or folder")
+    if corpus is not None and len(paths) > 1:
+        raise BadInput(
+            f"--corpus names one folder, got {len(paths)} paths; index them one at a time, or "
+            "the folder above them"
+        )
+    for path in paths:
+        _check_root(Path(path))
+    names = [corpus or default_corpus_name(Path(path)) for path in paths]
+    _check_name(names[0])
+    if duplicate := next((name for name in names if names.count(name) > 1), None):
+        raise BadInput(
+            f"two of the paths would be corpus {duplicate!r}; index them one at a time, the second "
+            "with --corpus OTHER-NAME"
+        )
+    return names
 
 
 def _check_root(path: Path) -> None:
@@ -269,5 +239,5 @@ def _check_name(name: str) -> None:
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise BadInput(
             f"corpus name {name!r}: expected lower-case letters, digits and hyphens, such as "
-            f"{corpus_name(Path(name))!r}"
+            f"{default_corpus_name(Path(name))!r}"
         )

@@ -1,51 +1,58 @@
 """The command line: results on stdout, progress and errors on stderr, `--json` everywhere.
 
-Exit codes: 0 done, 1 failed (damaged storage, a full disk), 2 bad input, 3 something missing (the
-message has the command that mends it), 4 partly done.
+Exit codes: 0 done, 1 failed (damaged storage, a full disk), 2 bad input, 3 something is missing
+(the message has the command that mends it), 4 partly done.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unirag.app import App
+    from unirag.settings import Settings
 
 __all__ = ["main"]
 
 
-def main() -> None:
-    """Run a command; every error of ours becomes one line and its exit code."""
-    # Loading from disk takes half a second; bars of other libraries would only clutter stderr.
+def main(open_app: Callable[[Settings], App] | None = None) -> None:
+    """Run the command in `sys.argv` and exit. Print an error of ours as one line.
+
+    `open_app` opens the application in place of `App.open`.
+    """
+    # other libraries' progress bars and telemetry
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # Threads that wait for work would otherwise spin: beside any other process on the machine that
-    # makes a forward take tens of times as long (benchmarks/README.md).
+    # OpenMP threads that wait would spin: beside another process that makes a forward pass tens of
+    # times slower (benchmarks/README.md)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import typer
 
     from data.errors import BadInput, UniragError
-    from unirag.cli import serving  # noqa: F401 - registers its commands
     from unirag.cli.commands import app
-    from unirag.cli.output import fail
+    from unirag.cli.output import print_error
+    from unirag.cli.session import Session
 
+    session = Session(open_app) if open_app else Session()
     try:
-        sys.exit(app(prog_name="unirag", standalone_mode=False))
+        sys.exit(app(prog_name="unirag", standalone_mode=False, obj=session))
     except UniragError as error:
-        sys.exit(fail(error))
+        sys.exit(print_error(error))
     except typer.TyperException as error:  # an unknown option, a value of the wrong type
-        said = error.format_message().rstrip(".")
-        if not said:  # a command alone: its help has been printed
+        message = error.format_message().rstrip(".")
+        if not message:  # a group without a command: its help is printed already
             sys.exit(error.exit_code)
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "unirag"
-        sys.exit(fail(BadInput(f"{said}; `{command} --help` shows what is expected")))
+        sys.exit(print_error(BadInput(f"{message}; `{command} --help` shows what is expected")))
     except BrokenPipeError:
-        # The reader (`head`, a pager) has gone; Python would complain again while closing stdout.
+        # the reader (`head`, a pager) has gone; Python would complain again when it closes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        sys.exit(
-            fail(
-                UniragError(f"{where}{error.strerror or error}; check the disk and its permissions")
-            )
-        )
+        file = f"{error.filename}: " if error.filename else ""
+        message = f"{file}{error.strerror or error}; check the disk and its permissions"
+        sys.exit(print_error(UniragError(message)))

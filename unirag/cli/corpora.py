@@ -1,4 +1,4 @@
-"""Commands on what is indexed: corpora, their way to other homes, and another encoder for all."""
+"""`unirag corpora` and `unirag reembed`."""
 
 from __future__ import annotations
 
@@ -10,75 +10,74 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from unirag.app import App
-from unirag.cli.arguments import ConfigOption, HomeOption, JsonOption, ProfileOption
-from unirag.cli.output import err, out, plain, print_json, progress_bar
-from unirag.serialization import coverage_line, missing_line
-from unirag.settings import load_settings
+from unirag.cli.indexing import PARTLY_DONE
+from unirag.cli.output import err, out, plain, print_json
+from unirag.cli.progress import show_progress
+from unirag.cli.session import Session, command_group, with_session
+from unirag.schemas import CoverageOut
+from unirag.serialization import coverage_line, left_out_line
 
-__all__ = ["corpora_app", "reembed"]
+__all__ = ["corpora_group", "reembed"]
 
-corpora_app = typer.Typer(
-    help="List, inspect, add and remove corpora, and carry them to other homes.",
-    no_args_is_help=True,
+corpora_group = command_group(
+    "List, inspect, add and remove corpora, and carry them to other workspaces."
 )
 
 
-@corpora_app.command("list")
-def corpora_list(
-    home: HomeOption = None, config_file: ConfigOption = None, as_json: JsonOption = False
-) -> None:
-    """What is indexed."""
-    with App(load_settings(config_file, home=home)) as unirag:
-        corpora = unirag.corpora()
-    if as_json:
+@corpora_group.command("list")
+@with_session
+def list_corpora(session: Session) -> None:
+    """List the indexed corpora."""
+    with session.open() as app:
+        corpora = app.corpora.list()
+    if session.json:
         print_json({"corpora": corpora})
         return
     table = Table("corpus", "documents", "figures", "passages", "root")
-    for c in corpora:
-        table.add_row(
-            c["name"], str(c["documents"]), str(c["figures"]), str(c["passages"]), plain(c["root"])
-        )
+    for corpus in corpora:
+        counts = (str(corpus[name]) for name in ("documents", "figures", "passages"))
+        table.add_row(corpus["name"], *counts, plain(corpus["root"]))
     out.print(table if corpora else "No corpus yet: `unirag index PATH` makes one.")
 
 
-@corpora_app.command("show")
-def corpora_show(
+@corpora_group.command("show")
+@with_session
+def show_coverage(
+    session: Session,
     name: str,
-    limit: Annotated[int, typer.Option(min=1, help="Documents to name.")] = 50,
-    home: HomeOption = None,
-    config_file: ConfigOption = None,
-    as_json: JsonOption = False,
+    limit: Annotated[int, typer.Option(min=1, help="Number of documents.")] = 50,
 ) -> None:
-    """What was taken from each document, what was not and why; those that need a look first."""
-    with App(load_settings(config_file, home=home)) as unirag:
-        found = unirag.coverage(name, limit)
-    if as_json:
-        print_json(found)
+    """Say what was indexed from each document, what was not, and why. Problems come first."""
+    with session.open() as app:
+        coverage = CoverageOut.model_validate(app.corpora.coverage(name, limit))
+    if session.json:
+        print_json(coverage)
         return
-    table = Table("document", "figures", "passages", "what is not there, and why")
-    for c in found["covered"]:
+    table = Table("document", "figures", "passages", "what is missing, and why")
+    for document in coverage.covered:
         table.add_row(
-            plain(c["source"]), str(c["figures"]), str(c["passages"]), plain(missing_line(c))
+            plain(document.source),
+            str(document.figures),
+            str(document.passages),
+            plain(left_out_line(document)),
         )
     out.print(table)
-    out.print(coverage_line(found), soft_wrap=True)
+    out.print(coverage_line(coverage), soft_wrap=True)
 
 
-@corpora_app.command("add")
-def corpora_add(
+@corpora_group.command("add")
+@with_session
+def add_corpus(
+    session: Session,
     name: str,
     path: Path,
     licence: Annotated[str, typer.Option(help="For documents that state none.")] = "",
     attribution: Annotated[str, typer.Option(help="For documents that state none.")] = "",
-    home: HomeOption = None,
-    config_file: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
-    """Name a folder, with its licence, or point a known corpus at another folder."""
-    with App(load_settings(config_file, home=home)) as unirag:
-        corpus = unirag.add_corpus(name, path, licence, attribution)
-    if as_json:
+    """Name a folder, with its licence, or point a corpus at another folder."""
+    with session.open() as app:
+        corpus = app.corpora.add(name, path, licence, attribution)
+    if session.json:
         print_json({"name": corpus.name, "root": corpus.root})
     else:
         root = plain(corpus.root)
@@ -88,36 +87,30 @@ def corpora_add(
         )
 
 
-@corpora_app.command("remove")
-def corpora_remove(
-    name: str,
-    home: HomeOption = None,
-    profile: ProfileOption = None,
-    config_file: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Delete a corpus from the index; the files it was read from stay."""
-    with App(load_settings(config_file, home=home, profile=profile)) as unirag:
-        count = unirag.remove_corpus(name)
-    if as_json:
+@corpora_group.command("remove")
+@with_session
+def remove_corpus(session: Session, name: str) -> None:
+    """Delete a corpus from the index. The files that it was read from stay."""
+    with session.open() as app:
+        count = app.corpora.remove(name)
+    if session.json:
         print_json({"name": name, "removed": count})
     else:
         out.print(f"{name}: {count} items removed")
 
 
-@corpora_app.command("export")
-def corpora_export(
-    name: Annotated[str, typer.Argument(help="The corpus.")],
-    file: Annotated[Path, typer.Argument(help="The file to write, such as NAME.unirag.")],
-    home: HomeOption = None,
-    config_file: ConfigOption = None,
-    as_json: JsonOption = False,
+@corpora_group.command("export")
+@with_session
+def export_corpus(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="Name of the corpus.")],
+    file: Annotated[Path, typer.Argument(help="File to write, such as NAME.unirag.")],
 ) -> None:
-    """Write a corpus to one file: items, vectors, pictures and what was read."""
-    with App(load_settings(config_file, home=home)) as unirag:
-        written = unirag.export_corpus(name, file)
-    head = written.head
-    if as_json:
+    """Write a corpus to one file: items, vectors, pictures and catalog."""
+    with session.open() as app:
+        written = app.corpora.export(name, file)
+    head = written.header
+    if session.json:
         print_json(
             {
                 "name": name,
@@ -125,7 +118,9 @@ def corpora_export(
                 "documents": head.documents,
                 "items": head.items,
                 "pictures": head.pictures,
-                "lacking": [{"id": i.id, "source": i.source} for i in written.lacking],
+                "missing_pictures": [
+                    {"id": i.id, "source": i.source} for i in written.missing_pictures
+                ],
             }
         )
     else:
@@ -134,31 +129,29 @@ def corpora_export(
             f"documents are in {plain(str(file))}",
             soft_wrap=True,
         )
-        for item in written.lacking:
+        for item in written.missing_pictures:
             out.print(f"  [yellow]without its picture[/] {plain(item.locator)}", soft_wrap=True)
-    if written.lacking:
-        raise typer.Exit(4)
+    if written.missing_pictures:
+        raise typer.Exit(PARTLY_DONE)
 
 
-@corpora_app.command("import")
-def corpora_import(
-    file: Annotated[Path, typer.Argument(help="What `corpora export` wrote.")],
+@corpora_group.command("import")
+@with_session
+def import_corpus(
+    session: Session,
+    file: Annotated[Path, typer.Argument(help="File that `corpora export` wrote.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="In place of the corpus of that name.")
+        bool, typer.Option("--replace", help="Replace the corpus of that name.")
     ] = False,
-    home: HomeOption = None,
-    profile: ProfileOption = None,
-    config_file: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
-    """Store what `corpora export` wrote; nothing is read or encoded."""
+    """Store a corpus that `corpora export` wrote. Nothing is read or encoded."""
     with (
-        App(load_settings(config_file, home=home, profile=profile)) as unirag,
-        _items("importing", as_json, "the same command starts over") as progress,
+        session.open() as app,
+        _show_items("importing", "the same command starts over") as progress,
     ):
-        head = unirag.import_corpus(file, replace=replace, progress=progress)
+        head = app.corpora.import_file(file, replace=replace, progress=progress)
     name = head.corpus.name
-    if as_json:
+    if session.json:
         print_json(
             {
                 "name": name,
@@ -170,44 +163,38 @@ def corpora_import(
     else:
         out.print(
             f"{name}: {head.items} items and {head.pictures} pictures of {head.documents} "
-            f"documents; `unirag corpora add {name} FOLDER` says where its documents lie here",
+            f"documents; `unirag corpora add {name} FOLDER` says where its documents are here",
             soft_wrap=True,
         )
 
 
-def reembed(
-    home: HomeOption = None,
-    profile: ProfileOption = None,
-    config_file: ConfigOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Encode anew what another encoder indexed, without reading it again."""
+def reembed(session: Session) -> None:
+    """Encode everything again that another encoder indexed, without reading it again."""
     with (
-        App(load_settings(config_file, home=home, profile=profile)) as unirag,
-        _items("encoding", as_json, "the same command goes on from there") as progress,
+        session.open() as app,
+        _show_items("encoding", "the same command continues from there") as progress,
     ):
-        report = unirag.reembed(progress)
-    if as_json:
+        report = app.corpora.reembed(progress)
+    if session.json:
         print_json(report.to_json())
     elif report.items:
-        out.print(f"{report.items} items encoded anew; {report.seconds:.1f} s")
-        for item, why in report.lacking:
-            said = plain(f"{item.locator}: {why}")
-            out.print(f"  [yellow]found by its words only[/] {said}", soft_wrap=True)
+        out.print(f"{report.items} items encoded again; {report.seconds:.1f} s")
+        for item, reason in report.missing_pictures:
+            line = plain(f"{item.locator}: {reason}")
+            out.print(f"  [yellow]found by its words only[/] {line}", soft_wrap=True)
     else:
-        out.print("Nothing to encode: what is indexed is by the encoder of these settings.")
-    if report.lacking:
-        raise typer.Exit(4)
+        out.print("Nothing to encode: the encoder of these settings indexed everything.")
+    if report.missing_pictures:
+        raise typer.Exit(PARTLY_DONE)
 
 
 @contextmanager
-def _items(what: str, quiet: bool, interrupted: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar over items; Ctrl+C says how to go on."""
-    with progress_bar(quiet=quiet) as bar:
-        task = bar.add_task(what, total=None, detail="items")
+def _show_items(description: str, interrupted: str) -> Iterator[Callable[[int, int], None]]:
+    """Show the progress over items. Ctrl+C ends the command and says how to continue."""
+    with show_progress(description) as display:
         try:
-            yield lambda done, total: bar.update(task, completed=done, total=total)
+            yield lambda done, total: display.update(done, total, "items")
         except KeyboardInterrupt:
-            bar.stop()
-            err.print(f"stopped; what was there is as it was, and {interrupted}")
+            display.stop()
+            err.print(f"stopped; the stored corpora are unchanged, and {interrupted}")
             raise typer.Exit(130) from None

@@ -1,75 +1,61 @@
-"""`plan`: how large an index becomes and how long it takes, before anything is bought."""
+"""`unirag plan`: estimate how large an index becomes and how long it takes."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from data.cores import cores
+from data.cores import count_cores
 from data.errors import BadInput
 from data.ocr import LabelReader, OcrSettings
 from unirag.app import App
-from unirag.cli.arguments import ConfigOption, HomeOption, JsonOption, ProfileOption
 from unirag.cli.output import err, out, plain, print_json
-from unirag.settings import load_settings
+from unirag.cli.session import Session
+
+if TYPE_CHECKING:
+    from unirag.plan import EncodingRates, IndexSize, ItemSample, VectorWidths
 
 __all__ = ["plan"]
 
-_NO_GPU = "not measured: no GPU was to be had; run this on a machine that has one"
+_NO_GPU = "not measured: this machine has no GPU; run the command on one that has"
 
 
 def plan(
-    items: Annotated[int, typer.Option("--items", help="Figures and passages in all.")],
+    session: Session,
+    items: Annotated[int, typer.Option("--items", help="Number of figures and passages.")],
     figures: Annotated[
-        float | None, typer.Option("--figures", help="Share of figures, 0 to 1; else the home's.")
+        float | None,
+        typer.Option("--figures", help="Share of figures, 0 to 1; default: the workspace's."),
     ] = None,
     replicas: Annotated[int, typer.Option("--replicas", help="Copies of each shard.")] = 1,
-    gpus: Annotated[int, typer.Option("--gpus", help="GPUs that encode.")] = 0,
-    ram: Annotated[float, typer.Option("--ram", help="GB of memory of a store's machine.")] = 64,
+    gpus: Annotated[int, typer.Option("--gpus", help="Number of GPUs that encode.")] = 0,
+    ram: Annotated[float, typer.Option("--ram", help="Memory of a store's machine, GB.")] = 64,
     ocr: Annotated[bool, typer.Option("--ocr/--no-ocr", help="Read labels in figures.")] = True,
-    home: HomeOption = None,
-    profile: ProfileOption = None,
-    config_file: ConfigOption = None,
-    as_json: JsonOption = False,
 ) -> None:
-    """Vectors, memory, disk, shards and hours for so many items, from rates measured here."""
-    for option, value, low, high in (
-        ("--items", items, 1, 10**12),
-        ("--figures", figures or 0, 0, 1),
-        ("--replicas", replicas, 1, 100),
-        ("--gpus", gpus, 0, 100_000),
-        ("--ram", ram, 1, 100_000),
-    ):
-        if not low <= value <= high:
-            raise BadInput(f"{option}: got {value:g}; expected {low:,} to {high:,}")
-    from unirag.models.devices import choose_device, describe_device
-    from unirag.plan import Machine, Widths, measure, size, weigh
+    """Estimate vectors, memory, disk, shards and hours, from rates measured on this machine."""
+    _check_ranges(items, figures, replicas, gpus, ram)
+    from unirag.plan import StoreMachine, estimate_size, sample_workspace
 
-    settings = load_settings(config_file, home=home, profile=profile, ocr=None if ocr else False)
-    with App(settings) as unirag:
-        sample = weigh(unirag)
+    settings = session.settings(ocr=None if ocr else False)
+    with session.open_app(settings) as app:
+        sample = sample_workspace(app)
         err.print("measuring how fast this machine encodes …")
-        device = choose_device(settings.device)
-        gpu = device.startswith("cuda")
-        # a cache would be faster than it is
-        reader = LabelReader(OcrSettings.for_many(cores())) if settings.ocr else None
-        rates = measure(describe_device(device), gpu, unirag.encoder, unirag.text, reader)
-        widths = Widths(unirag.encoder.width, unirag.text.width)
+        widths, rates = _measure(app)
     share = sample.figures if figures is None else figures
-    sizing = size(
+    size = estimate_size(
         items,
         share,
         widths,
         sample,
         rates,
         replicas,
-        Machine(ram * 1e9),
+        StoreMachine(ram * 1e9),
         settings.quantization or "none",
     )
-    on_gpus = sizing.encode_hours / gpus if gpu and gpus and sizing.encode_hours else None
-    if as_json:
+    hours_on_gpus = size.encode_hours / gpus if rates.gpu and gpus and size.encode_hours else None
+    if session.json:
         print_json(
             {
                 "items": items,
@@ -79,43 +65,83 @@ def plan(
                 "widths": asdict(widths),
                 "sample": asdict(sample),
                 "rates": asdict(rates),
-                "sizing": asdict(sizing),
-                "gpu_hours": on_gpus,
-                "gpu_note": _NO_GPU if gpus and not gpu else "",
+                "sizing": asdict(size),
+                "gpu_hours": hours_on_gpus,
+                "gpu_note": _NO_GPU if gpus and not rates.gpu else "",
             }
         )
         return
-    rows = {
-        "vectors": f"{sizing.vectors:,} ({items:,} of text, {round(items * share):,} of figures)",
-        "an item": f"{sizing.bytes_per_item:,.0f} bytes, {sample.payload:,.0f} of them payload "
-        f"(mean of {sample.items} items of {sample.source})",
-        "memory": f"{_gb(sizing.ram)} for {replicas} of each, payloads on disk",
-        "disk": f"{_gb(sizing.disk)}, and {_gb(sizing.home)} in the home for pictures and vectors",
-        "shards": f"{sizing.shards} on {sizing.machines} machines of {ram:g} GB; "
-        f"qdrant.shard_number: {sizing.shards}, qdrant.replication_factor: {replicas}",
-        "measured": _measured(rates.pictures, rates.texts, rates.labels, rates.device),
-        "here": f"{_hours(sizing.encode_hours)} to encode"
-        + (f", {_hours(sizing.labels_hours)} to read labels" if sizing.labels_hours else ""),
-    }
+    rows = _rows(items, share, replicas, ram, sample, rates, size)
     if gpus:
-        rows[f"on {gpus} GPUs"] = (
-            f"{_hours(on_gpus)} to encode, where reading keeps up" if gpu else _NO_GPU
-        )
-    for name, said in rows.items():
-        out.print(f"[bold]{name:>12}[/]  {plain(said)}", soft_wrap=True)
+        on_gpus = f"{_hours(hours_on_gpus)} to encode, if reading keeps up"
+        rows[f"on {gpus} GPUs"] = on_gpus if rates.gpu else _NO_GPU
+    for name, text in rows.items():
+        out.print(f"[bold]{name:>12}[/]  {plain(text)}", soft_wrap=True)
 
 
-def _gb(size: float) -> str:
-    return f"{size / 1e9:,.1f} GB"
+def _check_ranges(items: int, figures: float | None, replicas: int, gpus: int, ram: float) -> None:
+    for option, value, low, high in (
+        ("--items", items, 1, 10**12),
+        ("--figures", figures or 0, 0, 1),
+        ("--replicas", replicas, 1, 100),
+        ("--gpus", gpus, 0, 100_000),
+        ("--ram", ram, 1, 100_000),
+    ):
+        if not low <= value <= high:
+            raise BadInput(f"{option}: got {value:g}; expected {low:,} to {high:,}")
+
+
+def _measure(app: App) -> tuple[VectorWidths, EncodingRates]:
+    from unirag.models.devices import choose_device, describe_device
+    from unirag.plan import VectorWidths, measure_rates
+
+    components = app.components
+    device = choose_device(app.settings.device)
+    # without a cache: it would make OCR look faster than it is
+    ocr = LabelReader(OcrSettings.for_many(count_cores())) if app.settings.ocr else None
+    rates = measure_rates(
+        describe_device(device),
+        device.startswith("cuda"),
+        components.encoder,
+        components.text,
+        ocr,
+    )
+    return VectorWidths(components.encoder.width, components.text.width), rates
+
+
+def _rows(
+    items: int,
+    share: float,
+    replicas: int,
+    ram: float,
+    sample: ItemSample,
+    rates: EncodingRates,
+    size: IndexSize,
+) -> dict[str, str]:
+    labels = f", {_hours(size.labels_hours)} to read labels" if size.labels_hours else ""
+    return {
+        "vectors": f"{size.vectors:,} ({items:,} of text, {round(items * share):,} of figures)",
+        "an item": f"{size.bytes_per_item:,.0f} bytes, {sample.payload:,.0f} of them payload "
+        f"(mean of {sample.items} items of {sample.source})",
+        "memory": f"{_gigabytes(size.ram)} for {replicas} of each, payloads on disk",
+        "disk": f"{_gigabytes(size.disk)}, and {_gigabytes(size.home)} in the workspace for "
+        "pictures and vectors",
+        "shards": f"{size.shards} on {size.machines} machines of {ram:g} GB; "
+        f"qdrant.shard_number: {size.shards}, qdrant.replication_factor: {replicas}",
+        "measured": _measured_rates(rates),
+        "here": f"{_hours(size.encode_hours)} to encode{labels}",
+    }
+
+
+def _gigabytes(size_bytes: float) -> str:
+    return f"{size_bytes / 1e9:,.1f} GB"
 
 
 def _hours(hours: float | None) -> str:
     return "not measured" if hours is None else f"{hours:,.1f} h"
 
 
-def _measured(
-    pictures: float | None, texts: float | None, labels: float | None, device: str
-) -> str:
-    rates = {"pictures": pictures, "texts": texts, "pictures' labels": labels}
-    said = ", ".join(f"{rate:.1f} {name}/s" for name, rate in rates.items() if rate)
-    return f"{said} ({device})"
+def _measured_rates(rates: EncodingRates) -> str:
+    by_kind = {"pictures": rates.pictures, "texts": rates.texts, "pictures' labels": rates.labels}
+    measured = ", ".join(f"{rate:.1f} {kind}/s" for kind, rate in by_kind.items() if rate)
+    return f"{measured} ({rates.device})"

@@ -1,4 +1,4 @@
-"""`serve` and `demo`: the service on this machine."""
+"""`unirag serve`, `unirag mcp` and `unirag demo`."""
 
 from __future__ import annotations
 
@@ -17,113 +17,102 @@ from rich.markup import escape
 import data.sample
 from data.errors import BadSetting, Busy, Missing
 from unirag.app import App
-from unirag.cli.arguments import ConfigOption, HomeOption, ProfileOption
-from unirag.cli.commands import app, index_command, show_answer
+from unirag.cli.indexing import print_report, run_index
 from unirag.cli.output import err, out
-from unirag.settings import load_settings
+from unirag.cli.questions import print_answer
+from unirag.cli.session import Session
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-__all__: list[str] = []
+__all__ = ["demo", "mcp", "serve"]
 
 HostOption = Annotated[
-    str, typer.Option("--host", help="A loopback address; any other needs keys (UNIRAG_API_KEYS).")
+    str,
+    typer.Option("--host", help="A loopback address; another one needs keys (UNIRAG_API_KEYS)."),
 ]
-PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any that is free.")]
-_QUESTION = "Why does a ray of light bend when it enters glass?"
+PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free port.")]
+_DEMO_QUESTION = "Why does a ray of light bend when it enters glass?"
+_DEMO_HITS = 5
 
 
-@app.command()
-def serve(
-    host: HostOption = "127.0.0.1",
-    port: PortOption = 8008,
-    home: HomeOption = None,
-    profile: ProfileOption = None,
-    config_file: ConfigOption = None,
-) -> None:
+def serve(session: Session, host: HostOption = "127.0.0.1", port: PortOption = 8008) -> None:
     """Serve the web app at / and REST under /v1 (documented at /docs)."""
-    settings = load_settings(config_file, home=home, profile=profile)
-    with _bound(host, port, bool(settings.api_keys)) as door, App(settings) as unirag:
-        _run(unirag, door)
+    settings = session.settings()
+    bound = _bind(host, port, has_keys=bool(settings.api_keys))
+    with bound, session.open_app(settings) as app:
+        _run_server(app, bound)
 
 
-@app.command()
-def mcp(
-    home: HomeOption = None, profile: ProfileOption = None, config_file: ConfigOption = None
-) -> None:
+def mcp(session: Session) -> None:
     """Serve search, ask and items to an agent on stdin and stdout (Model Context Protocol)."""
     if importlib.util.find_spec("mcp") is None:
-        raise Missing("the package mcp is not here; run: pip install 'unirag[mcp]'")
-    from unirag.integrations.mcp import create
+        raise Missing("the package mcp is not installed; run: pip install 'unirag[mcp]'")
+    from unirag.integrations.mcp import create_server
 
-    with App(load_settings(config_file, home=home, profile=profile)) as unirag:
-        unirag.check()
-        create(unirag).run()
+    with session.open() as app:
+        app.check()
+        create_server(app).run()
 
 
-@app.command()
 def demo(
+    session: Session,
     port: PortOption = 8008,
     serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve at the end.")] = True,
-    home: HomeOption = None,
 ) -> None:
     """Index the sample corpus, ask one question, serve."""
-    door = _bound("127.0.0.1", port, has_keys=False) if serve else None
-    home = home or user_data_path("unirag") / "demo"
-    cards = Path(data.sample.__file__).parent
-    err.rule("Indexing the sample corpus")
-    with App(load_settings(home=home)) as unirag:
-        unirag.add_corpus("sample", cards)  # may have been indexed from another clone
-    index_command(load_settings(home=home), [cards], corpus="sample", prune=True)
-    err.rule("Asking one question")
-    out.print(f"[bold]{_QUESTION}[/]\n")
-    with App(load_settings(home=home)) as unirag:
-        show_answer(unirag, unirag.stream(_QUESTION, limit=5))
-        if door is not None:
+    bound = _bind("127.0.0.1", port, has_keys=False) if serve else None
+    home = session.home or user_data_path("unirag") / "demo"
+    sample = Path(data.sample.__file__).parent
+    with session.open(home=home) as app:
+        err.rule("Indexing the sample corpus")
+        app.corpora.add("sample", sample)  # another clone may have indexed it before
+        for report in run_index(app, [sample], corpus="sample", prune=True):
+            print_report(report)
+        err.rule("Asking one question")
+        out.print(f"[bold]{_DEMO_QUESTION}[/]\n")
+        print_answer(app, app.stream(_DEMO_QUESTION, limit=_DEMO_HITS))
+        if bound is not None:
             err.rule("Serving")
-            _run(unirag, door)
+            _run_server(app, bound)
 
 
-def _run(unirag: App, door: socket.socket) -> None:
+def _run_server(app: App, bound: socket.socket) -> None:
     import uvicorn
 
-    from unirag.api.app_factory import create
+    from unirag.api.app_factory import create_api
 
-    unirag.check()
-    api = create(unirag)
-    page = _add_page(api)
+    app.check()
+    api = create_api(app)
+    page = _mount_page(api)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            # only now: who opens a page that is announced too early is refused
-            host, port = door.getsockname()[:2]
-            at = f"[{host}]" if door.family == socket.AF_INET6 else host
-            err.print(f"Open [bold]http://{escape(at)}:{port}{page}[/] (Ctrl+C stops it)")
+            # announced only now: the port refuses whoever comes earlier
+            host, port = bound.getsockname()[:2]
+            address = f"[{host}]" if bound.family == socket.AF_INET6 else host
+            err.print(f"Open [bold]http://{escape(address)}:{port}{page}[/] (Ctrl+C stops it)")
 
-    with suppress(KeyboardInterrupt):  # that is how it is stopped
-        Server(uvicorn.Config(api, log_level="warning")).run(sockets=[door])
+    with suppress(KeyboardInterrupt):
+        Server(uvicorn.Config(api, log_level="warning")).run(sockets=[bound])
 
 
-def _add_page(api: FastAPI) -> str:
-    """Mount the web app, where it is installed; the path of the page to open.
+def _mount_page(api: FastAPI) -> str:
+    """Mount the web app if it is installed. Return the path of the page to open.
 
-    It stands above this package, which finds it as a plug-in and so does not depend on it.
+    The web app imports this package, not the other way round, so it is found as a plug-in.
     """
     if importlib.util.find_spec("gradio") is None:
-        err.print("No web app: its packages are not here; run: pip install 'unirag[ui]'")
+        err.print("No web app: its packages are not installed; run: pip install 'unirag[ui]'")
         return "/docs"
     (plugin,) = entry_points(group="unirag.page")
     plugin.load()(api)
     return ""
 
 
-def _bound(host: str, port: int, has_keys: bool) -> socket.socket:
-    """A socket that holds the port from before the models are loaded; loopback only without keys.
-
-    Nobody is accepted on it until the service listens.
-    """
+def _bind(host: str, port: int, *, has_keys: bool) -> socket.socket:
+    """Bind the port before the models are loaded. Without keys, loopback addresses only."""
     try:
         loopback = ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -133,13 +122,13 @@ def _bound(host: str, port: int, has_keys: bool) -> socket.socket:
             f"--host {host}: without keys the service is for this machine only; set "
             "UNIRAG_API_KEYS, or serve on a loopback address such as 127.0.0.1"
         )
-    door = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        door.bind((host, port))
+        bound.bind((host, port))
     except OSError as error:
-        door.close()
+        bound.close()
         raise Busy(
-            f"{host}:{port} cannot be served on ({error.strerror}); choose another --port"
+            f"{host}:{port} cannot be bound ({error.strerror}); choose another --port"
         ) from None
-    return door
+    return bound

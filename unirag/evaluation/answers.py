@@ -17,13 +17,19 @@ from data.errors import BadInput
 from data.records import Item, Sentence
 from data.sentences import sentences
 from generation.chat import ChatModel, Message
-from generation.reply import numeral
+from generation.reply import split_list_number
 from generation.rubric import MARKS, marks
 from generation.scoring import SUPPORTED, coverage, numbers_missing, rouge_l, short_answer
 from retrieval.store import ChannelQuery, Where
 from unirag.app import App
-from unirag.evaluation.question_generation import Asked, Place, places, questions, unanswerable
-from unirag.search.searcher import EXPLAINING
+from unirag.evaluation.question_generation import (
+    EvaluationQuestion,
+    SectionKeyOf,
+    answerable_questions,
+    section_keys,
+    unanswerable_questions,
+)
+from unirag.search.searcher import EXPLAINING_ROLES
 
 __all__ = ["SYSTEMS", "Answered", "System", "evaluate_answers", "table", "to_json"]
 
@@ -42,7 +48,7 @@ _UNKNOWING = re.compile(
 
 
 @dataclass(frozen=True)
-class Answered:
+class ScoredAnswer:
     """One answer and its scores. `evidence` are the locators of what it was made from."""
 
     system: System
@@ -76,20 +82,20 @@ def evaluate_answers(
     every: int = 1,
     judge: ChatModel | None = None,
     progress: Callable[[int, int], None] = lambda _, __: None,
-) -> list[Answered]:
+) -> list[ScoredAnswer]:
     """Every answer of every system. Terms of the home's other corpora are asked as well.
 
     The other systems, which take longest, are asked each `every`-th question that ours is. `judge`
     marks what is answered.
     """
-    own = list(app.store.scan(Where(corpora=(corpus,))))
+    own = list(app.components.store.scan(Where(corpora=(corpus,))))
     if not own:
         raise BadInput(f"corpus {corpus!r} is not in this home; see: unirag corpora list")
-    others = [i for i in app.store.scan(Where(roles=("term",))) if i.corpus != corpus]
-    place = places(own)
-    asked = [*questions(own, answerable, seed), *unanswerable(own, others, refusable, seed)]
+    others = [i for i in app.components.store.scan(Where(roles=("term",))) if i.corpus != corpus]
+    place = section_keys(own)
+    asked = [*answerable_questions(own, answerable, seed), *unanswerable_questions(own, others, refusable, seed)]
     app.load()
-    for _ in app.chat.stream([Message("user", "Hello")], 2):
+    for _ in app.components.chat.stream([Message("user", "Hello")], 2):
         pass  # the first forward of all allocates
     made = []
     for n, question in enumerate(asked):
@@ -100,22 +106,22 @@ def evaluate_answers(
     return made
 
 
-def _marked(row: Answered, judge: ChatModel, items: Sequence[Item]) -> Answered:
+def _marked(row: ScoredAnswer, judge: ChatModel, items: Sequence[Item]) -> ScoredAnswer:
     texts = {i.locator: f"{i.title}\n{i.text}" for i in items if i.locator in row.evidence}
     said = " ".join(text for text, _ in row.sentences)
     return replace(row, marks=marks(judge, row.question, said, list(texts.values())))
 
 
-def table(rows: Sequence[Answered]) -> dict[str, dict[str, float | None]]:
+def score_table(rows: Sequence[ScoredAnswer]) -> dict[str, dict[str, float | None]]:
     """The scores of each system; shares in [0, 1], times in seconds."""
     return {s: _scores([r for r in rows if r.system == s]) for s in SYSTEMS if _has(rows, s)}
 
 
-def _has(rows: Sequence[Answered], system: System) -> bool:
+def _has(rows: Sequence[ScoredAnswer], system: System) -> bool:
     return any(r.system == system for r in rows)
 
 
-def _scores(rows: Sequence[Answered]) -> dict[str, float | None]:
+def _scores(rows: Sequence[ScoredAnswer]) -> dict[str, float | None]:
     said = [r for r in rows if not r.refused]
     support = [s for r in said for s in r.supported]
     wanted = [r for r in rows if r.answerable]
@@ -162,7 +168,7 @@ def _at(values: Sequence[float], share: float) -> float | None:
     return round(values[int(share * (len(values) - 1))], 3) if values else None
 
 
-def _ours(app: App, corpus: str, asked: Asked, place: Place) -> Answered:
+def _ours(app: App, corpus: str, asked: EvaluationQuestion, place: SectionKeyOf) -> ScoredAnswer:
     began = time.perf_counter()
     first = 0.0
     for event in app.stream(asked.text, limit=_LIMIT, where=Where(corpora=(corpus,))):
@@ -186,11 +192,11 @@ def _ours(app: App, corpus: str, asked: Asked, place: Place) -> Answered:
     )
 
 
-def _plain(app: App, corpus: str, asked: Asked, place: Place) -> Answered:
+def _plain(app: App, corpus: str, asked: EvaluationQuestion, place: SectionKeyOf) -> ScoredAnswer:
     began = time.perf_counter()
-    vector_D = app.text.encode_queries([asked.text])[0]
-    where = Where(corpora=(corpus,), roles=EXPLAINING, audiences=("student",))
-    found = app.store.search([ChannelQuery("text", vector_D)], app.settings.answer.items, where)
+    vector_D = app.components.text.encode_queries([asked.text])[0]
+    where = Where(corpora=(corpus,), roles=EXPLAINING_ROLES, audiences=("student",))
+    found = app.components.store.search([ChannelQuery("text", vector_D)], app.settings.answer.items, where)
     items = [s.item for s in found]
     passages = "\n\n".join(f"[{n}] {item.text}" for n, item in enumerate(items, 1))
     messages = [
@@ -209,14 +215,14 @@ def _plain(app: App, corpus: str, asked: Asked, place: Place) -> Answered:
     )
 
 
-def _closed(app: App, corpus: str, asked: Asked, place: Place) -> Answered:
+def _closed(app: App, corpus: str, asked: EvaluationQuestion, place: SectionKeyOf) -> ScoredAnswer:
     """What it says is held against what `plain` would have been shown."""
     began = time.perf_counter()
     text, first = _written(app, [Message("user", asked.text)], began)
     seconds = time.perf_counter() - began
-    vector_D = app.text.encode_queries([asked.text])[0]
-    where = Where(corpora=(corpus,), roles=EXPLAINING, audiences=("student",))
-    near = app.store.search([ChannelQuery("text", vector_D)], app.settings.answer.items, where)
+    vector_D = app.components.text.encode_queries([asked.text])[0]
+    where = Where(corpora=(corpus,), roles=EXPLAINING_ROLES, audiences=("student",))
+    near = app.components.store.search([ChannelQuery("text", vector_D)], app.settings.answer.items, where)
     cited: list[tuple[str, list[Item]]] = [(sentence, []) for sentence in _said(text)]
     return _scored(
         "closed book",
@@ -230,7 +236,7 @@ def _closed(app: App, corpus: str, asked: Asked, place: Place) -> Answered:
     )
 
 
-_ANSWER: dict[System, Callable[[App, str, Asked, Place], Answered]] = {
+_ANSWER: dict[System, Callable[[App, str, EvaluationQuestion, SectionKeyOf], ScoredAnswer]] = {
     "ours": _ours,
     "plain": _plain,
     "closed book": _closed,
@@ -239,7 +245,7 @@ _ANSWER: dict[System, Callable[[App, str, Asked, Place], Answered]] = {
 
 def _written(app: App, messages: Sequence[Message], began: float) -> tuple[str, float]:
     first, text = 0.0, ""
-    for piece in app.chat.stream(messages, app.settings.answer.max_tokens):
+    for piece in app.components.chat.stream(messages, app.settings.answer.max_tokens):
         first = first or time.perf_counter() - began
         text += piece
     return text, first
@@ -253,8 +259,8 @@ def _said(text: str) -> list[str]:
 
 def _scored(
     system: System,
-    asked: Asked,
-    place: Place,
+    asked: EvaluationQuestion,
+    place: SectionKeyOf,
     cited: Sequence[tuple[str, Sequence[Item]]],
     evidence: Sequence[Item],
     first: float,
@@ -262,15 +268,15 @@ def _scored(
     *,
     refused: bool,
     quoted: bool = False,
-) -> Answered:
+) -> ScoredAnswer:
     texts = [f"{i.title}\n{i.text}\n{i.labels}" for i in evidence]
     whole = " ".join(text for text, _ in cited)
     # the numerals of a list are nobody's claim
-    claimed = " ".join(numeral(text)[1] or text for text, _ in cited)
+    claimed = " ".join(split_list_number(text)[1] or text for text, _ in cited)
     missing, numbers = numbers_missing(claimed, [*texts, asked.text])
     sources = [item for _, items in cited for item in items]
     right = sum(place(i) == asked.place for i in sources)
-    return Answered(
+    return ScoredAnswer(
         system,
         asked.text,
         asked.kind,
@@ -291,5 +297,5 @@ def _scored(
     )
 
 
-def to_json(rows: Sequence[Answered]) -> dict[str, Any]:
-    return {"scores": table(rows), "answers": [asdict(r) for r in rows]}
+def to_json(rows: Sequence[ScoredAnswer]) -> dict[str, Any]:
+    return {"scores": score_table(rows), "answers": [asdict(r) for r in rows]}

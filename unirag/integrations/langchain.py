@@ -1,15 +1,14 @@
-"""unirag as parts of a LangChain program: a retriever, and the cited answer as a Runnable.
+"""unirag in a LangChain program: a retriever, and the cited answer as a Runnable.
 
-from unirag.integrations.langchain import answers, retriever
+from unirag.integrations.langchain import create_chain
 
-chain = answers(app)
+chain = create_chain(app)
 print(chain.invoke("What sets the period of a pendulum?").content)
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableGenerator
@@ -17,57 +16,57 @@ from langchain_core.runnables import Runnable, RunnableGenerator
 from data.records import Answer, Sentence
 from retrieval.langchain import UniRetriever
 from unirag.app import App
-from unirag.search.searcher import SearchResult
-from unirag.serialization import Numbers, answer_json, sentence_json
+from unirag.search.result import SearchResult
+from unirag.serialization import answer_out
 
-__all__ = ["answers", "retriever"]
+__all__ = ["create_chain", "create_retriever"]
 
 Question = str | BaseMessage | list[BaseMessage]
 
 
-def retriever(app: App, k: int = 10) -> UniRetriever:
-    """Figures and passages of what `app` has indexed."""
-    return UniRetriever(find=lambda text, limit: app.search(text, limit=limit).hits, k=k)
+def create_retriever(app: App, k: int = 10) -> UniRetriever:
+    """Return a retriever of the `k` best figures and passages."""
+    return UniRetriever(search=lambda text, limit: app.search(text, limit=limit).hits, k=k)
 
 
-def answers(app: App) -> Runnable[Question, AIMessageChunk]:
-    """A question, or a conversation that ends in one, to its cited explanation.
+def create_chain(app: App) -> Runnable[Question, AIMessageChunk]:
+    """Return a Runnable that turns a question, or a conversation, into its cited answer.
 
-    `stream` gives a sentence at a time; the last chunk carries `references`, the hits that the
-    numbers in the text stand for, and `refused` in `response_metadata`.
+    `stream` yields a sentence at a time. The last chunk has `references`, the hits behind the
+    numbers in the text, `refused` and `quoted` in its `response_metadata`.
     """
 
-    def explain(given: Iterator[Question]) -> Iterator[AIMessageChunk]:
-        question, earlier = _question(list(given)[-1])
-        numbers = Numbers()
-        for event in app.stream(question, earlier=earlier):
+    def answer(inputs: Iterator[Question]) -> Iterator[AIMessageChunk]:
+        question, history = _split(list(inputs)[-1])
+        between = ""
+        for event in app.stream(question, history=history):
             if isinstance(event, SearchResult):
-                found = event
+                result = event
             elif isinstance(event, Sentence):
-                lead = " " if numbers.order else ""
-                yield AIMessageChunk(content=lead + numbers.behind(sentence_json(event)))
+                yield AIMessageChunk(content=between + event.cited_text)
+                between = " "
             else:
-                yield _end(event, found, numbers)
+                yield _last_chunk(event, result)
 
-    return RunnableGenerator(explain)
-
-
-def _end(answer: Answer, found: SearchResult, numbers: Numbers) -> AIMessageChunk:
-    made = answer_json(answer, found, lambda digest: digest)
-    hits = {hit["id"]: hit for hit in made["hits"]}
-    refusal = "There is no evidence for this in what is indexed." if answer.refused else ""
-    told: dict[str, Any] = {
-        "references": [hits[name] for name in numbers.order],
-        "refused": answer.refused,
-        "quoted": answer.quoted,
-    }
-    return AIMessageChunk(content=refusal, response_metadata=told)
+    return RunnableGenerator(answer)
 
 
-def _question(given: Question) -> tuple[str, list[str]]:
-    """The last thing that a human said, and what they said before."""
-    if isinstance(given, str):
-        return given, []
-    messages = given if isinstance(given, list) else [given]
-    said = [str(m.text) for m in messages if isinstance(m, HumanMessage)]
-    return (said[-1], said[:-1]) if said else ("", [])
+def _last_chunk(answer: Answer, result: SearchResult) -> AIMessageChunk:
+    wire = answer_out(answer, result, lambda digest: digest)
+    return AIMessageChunk(
+        content=wire.answer if wire.refused else "",
+        response_metadata={
+            "references": [] if wire.refused else [h.model_dump() for h in wire.cited_hits],
+            "refused": wire.refused,
+            "quoted": wire.quoted,
+        },
+    )
+
+
+def _split(question: Question) -> tuple[str, list[str]]:
+    """Return the last human message, and the human messages before it."""
+    if isinstance(question, str):
+        return question, []
+    messages = question if isinstance(question, list) else [question]
+    texts = [str(message.text) for message in messages if isinstance(message, HumanMessage)]
+    return (texts[-1], texts[:-1]) if texts else ("", [])

@@ -3,86 +3,88 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal, TypeVar
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Image
 from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import Field
 
-import unirag
 from data.errors import UniragError
-from data.records import Item
 from retrieval.store import Where
+from unirag import __version__
 from unirag.app import App
-from unirag.serialization import answer_json, cited, found_json, item_json
+from unirag.search.result import SearchResult
+from unirag.serialization import answer_out, item_out, search_out
 
-__all__ = ["create"]
+__all__ = ["create_server"]
 
+T = TypeVar("T")
 Kinds = list[Literal["figure", "passage"]]
 Question = Annotated[str, Field(max_length=4000, description="A question, in plain words.")]
 Limit = Annotated[int, Field(ge=1, le=20)]
-_PICTURES = 3  # per reply: a picture costs an agent as much as a page
+_MAX_PICTURES = 3  # per reply: a picture costs an agent as much as a page
 
 
-def create(app: App) -> MCPServer:
-    """The server over an open application; `run()` serves it on stdin and stdout."""
+def create_server(app: App) -> MCPServer:
+    """Create the server of an open application. `run()` serves it on stdin and stdout."""
     server = MCPServer(
         "unirag",
-        version=unirag.__version__,
+        version=__version__,
         instructions="Finds figures and passages of textbooks and explains them with citations.",
     )
 
     @server.tool(structured_output=False)
     def search(question: Question, limit: Limit = 5, kinds: Kinds = []) -> list[Any]:  # noqa: B006
-        """Find the figures and passages that answer a question, with the pictures of the first."""
-        found = _said(lambda: app.search(question, limit=limit, where=Where(kinds=tuple(kinds))))
-        return [_json(found_json(found, _kept)), *_pictures([hit.item for hit in found.hits])]
+        """Find the figures and passages that answer a question, with the first pictures."""
+        where = Where(kinds=tuple(kinds))
+        result = _call(lambda: app.search(question, limit=limit, where=where))
+        wire = search_out(result, _digest)
+        return [wire.model_dump_json(), *_pictures(app, [hit.image for hit in wire.hits])]
 
     @server.tool(structured_output=False)
     def ask(question: Question, earlier: list[str] = []) -> list[Any]:  # noqa: B006
         """Explain from the textbooks, every sentence cited, or say that there is no evidence.
 
-        `earlier` are the questions before this one, if it follows up on them.
+        `earlier` holds the questions before this one, if it is a follow-up.
         """
-        found, *_, answer = _said(lambda: list(app.stream(question, earlier=earlier)))
-        made = answer_json(answer, found, _kept)
-        text, sources = cited(made)
-        named = {source["id"] for source in sources}
-        items = [hit.item for hit in answer.hits if hit.item.id in named]
-        told = {
-            "answer": text or "There is no evidence for this in what is indexed.",
-            "refused": made["refused"],
-            "sources": sources or made["hits"][:3],
+        result, *_, answer = _call(lambda: list(app.stream(question, history=earlier)))
+        assert isinstance(result, SearchResult)
+        wire = answer_out(answer, result, _digest)  # type: ignore[arg-type]
+        reply = {
+            "answer": answer.cited_text,  # type: ignore[union-attr]
+            "refused": wire.refused,
+            "sources": [hit.model_dump() for hit in wire.cited_hits],
         }
-        return [_json(told), *_pictures(items)]
+        text = json.dumps(reply, ensure_ascii=False)
+        pictures = [] if wire.refused else [hit.image for hit in wire.cited_hits]
+        return [text, *_pictures(app, pictures)]
 
     @server.tool(structured_output=False)
-    def get_item(id: str) -> list[Any]:  # noqa: A002 - the name that agents know it by
-        """One figure or passage in full, with its picture and the ids of what belongs to it."""
-        item = _said(lambda: app.item(id))
+    def get_item(id: str) -> list[Any]:  # noqa: A002 - the name that agents use
+        """Return one figure or passage in full, with its picture and the ids of related items."""
+        item = _call(lambda: app.item(id))
         if item is None:
-            raise ToolError("no item of this id is here; ids come from search and ask")
-        return [_json(item_json(item, _kept)), *_pictures([item])]
-
-    def _pictures(items: list[Item]) -> list[Image]:
-        paths = [app.assets.thumbnail(item.image) for item in items if item.image]
-        return [Image(path=path) for path in paths if path.exists()][:_PICTURES]
+            raise ToolError("no item has this id; ids come from search and ask")
+        wire = item_out(item, _digest)
+        return [wire.model_dump_json(), *_pictures(app, [wire.image])]
 
     return server
 
 
-def _said(do: Any) -> Any:
-    """What `do` gives; what it refuses reaches the agent in our words."""
+def _pictures(app: App, digests: Sequence[str | None]) -> list[Image]:
+    paths = [app.components.assets.thumbnail(digest) for digest in digests if digest]
+    return [Image(path=path) for path in paths if path.exists()][:_MAX_PICTURES]
+
+
+def _call(function: Callable[[], T]) -> T:
+    """Call a function; report an error of ours to the agent in our words."""
     try:
-        return do()
+        return function()
     except UniragError as error:
         raise ToolError(str(error)) from None
 
 
-def _kept(digest: str) -> str:
+def _digest(digest: str) -> str:
     return digest
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)

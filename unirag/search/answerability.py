@@ -1,8 +1,9 @@
-"""Is the best hit an answer at all? Agreement, margins and premises, not one cut-off.
+"""Decides whether the corpus answers a question, from the hits of its search.
 
-A logistic model over a few features of the result list. Its weights are those that
-`python -m benchmarks.judge` fits, on books that it does not report on. A question that takes for
-granted what the sources say of something else, or with another number, is told from its sentences.
+A logistic regression over features of the hits: cosine, covered words, margin, agreement of the
+channels, unknown words. `python -m benchmarks.answerability` fits its weights on books that it does
+not report on. A false premise (the question says of one thing what a source says of another, or
+changes a number) is detected from the sentences of the hits and always refused.
 """
 
 from __future__ import annotations
@@ -14,107 +15,122 @@ from collections.abc import Iterator, Mapping, Sequence
 from data.records import Channel, Hit
 from data.sentences import sentences
 from generation.quantities import quantities
-from generation.words import asked as about
-from generation.words import stem, stems
+from generation.words import stem, stems, topic_words
 from unirag.settings.search import AnswerabilitySettings
 
 __all__ = [
-    "asked_words",
     "confidence",
-    "doubtful",
+    "has_false_premise",
     "picture_features",
+    "question_words",
     "word_features",
 ]
 
-_MOST_WORDS = 24  # of a question; a photographed page has more, which would say no more
-_FEWEST = 4  # content words of a sentence that a question can be said to repeat
-_REPEATED = 0.75  # the share of them that it then has
-_CHOICE = re.compile(r"\s*(?:\([a-h]\)|[a-h][.)])\s", re.IGNORECASE)
-_ABOUT = 0.5  # the share of the question that they are
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_CHOICE = re.compile(r"\s*(?:\([a-h]\)|[a-h][.)])\s", re.IGNORECASE)  # multiple choice
+_BEST_HITS = 3  # hits whose words count as covered
 
 
-def asked_words(text: str) -> list[str]:
-    """The words that say what is asked about, one of each stem."""
-    found: dict[str, str] = {}
-    for word in re.findall(r"[^\W\d_]{3,}", text.lower()):
-        for s in stems(word) & about(text):
-            found.setdefault(s, word)
-    return list(found.values())[:_MOST_WORDS]
+def question_words(question: str, limit: int) -> list[str]:
+    """Return the words that name the topic of a question, one for each stem, `limit` at most."""
+    topic = topic_words(question)
+    words: dict[str, str] = {}
+    for word in _WORD.findall(question.lower()):
+        for word_stem in stems(word) & topic:
+            words.setdefault(word_stem, word)
+    return list(words.values())[:limit]
 
 
 def confidence(
-    asked: str,
+    question: str,
     hits: Sequence[Hit],
-    weights: Mapping[str, float],
+    rarity: Mapping[str, float],
     *,
     has_picture: bool,
     settings: AnswerabilitySettings,
 ) -> float:
-    """In [0, 1]: the surer of the two judgements, by words and by picture, that could be made.
+    """Return the probability, in [0, 1], that the best hit answers the question.
 
-    `weights` tells of each of `asked_words` how rare it is in what was searched, as the best BM25
-    score that it alone can get; 0 where nothing holds it.
+    Words and pictures are judged apart; the surer judgement counts. `rarity` maps each of
+    `question_words` to the best BM25 score that it gets on its own, 0 if no item holds it.
     """
     judgements = [0.0]
-    if hits and asked and not doubtful(asked, hits, weights):
-        judgements.append(_logistic(settings.words, word_features(hits, weights)))
+    if hits and question and not has_false_premise(question, hits, rarity, settings):
+        judgements.append(_logistic(settings.words, word_features(hits, rarity)))
     if hits and has_picture:
         judgements.append(_logistic(settings.picture, picture_features(hits)))
     return max(judgements)
 
 
 def word_features(
-    hits: Sequence[Hit], weights: Mapping[str, float]
+    hits: Sequence[Hit], rarity: Mapping[str, float]
 ) -> tuple[float, float, float, float, float]:
-    """Best cosine; words that one of the best hits holds, by rarity; margin over the rest;
-    agreement of the channels; words that nothing holds."""
-    cosines = _scores("text", hits)
-    rarity = {stem(word): weight for word, weight in weights.items()}
-    unknown = [s for s, weight in rarity.items() if not weight]
-    rarest = max(rarity.values(), default=0.0) or 1.0
-    rarity |= dict.fromkeys(unknown, rarest)
-    whole = sum(rarity.values()) or 1.0
-    covered = max(sum(rarity[s] for s in rarity.keys() & _held(h)) for h in hits[:3]) / whole
-    tail = sorted(cosines, reverse=True)[len(cosines) // 2 :]
-    margin = max(cosines) - sum(tail) / len(tail)
-    agree = float(_first("text", hits) == _first("bm25", hits))
-    return max(cosines), covered, margin, agree, sum(rarity[s] for s in unknown) / whole
+    """Return five features of a question in words.
 
-
-def doubtful(asked: str, hits: Sequence[Hit], weights: Mapping[str, float]) -> bool:
-    """Whether a source says what the question says, but of something else or in other numbers.
-
-    That is: the question repeats a sentence of a hit and has a word besides, known to the sources
-    and none of that hit; or a quantity that the hit has not, where the sentence has another. No
-    hit without such a difference repeats the question as well. What is offered to choose from is
-    nothing that the question says.
+    The best cosine; the share of the question's words, by rarity, that one of the best hits holds;
+    the margin of the best cosine over the lower half; 1.0 if the channels agree on the first hit;
+    the share of words that no item holds.
     """
-    rarity = {stem(word): weight for word, weight in weights.items()}
-    said = "\n".join(line for line in asked.splitlines() if not _CHOICE.match(line))
-    own = about(said)
-    given = quantities(said)
-    told: list[tuple[float, bool]] = []
-    for hit, text in _said(hits):
-        words = stems(text)
-        if len(words) < _FEWEST or len(words & own) < max(
-            _REPEATED * len(words), _ABOUT * len(own)
-        ):
-            continue
-        besides = {s for s in own - _held(hit) if rarity.get(s)}
-        numbers = {(q.value, q.unit) for q in quantities(hit.item.text)}
-        other = quantities(text) and any((q.value, q.unit) not in numbers for q in given)
-        told.append((len(words & own) / len(own), bool(besides or other)))
-    return bool(told) and max(told, key=lambda t: (t[0], not t[1]))[1]
+    cosines = _channel_scores("text", hits)
+    weights = {stem(word): score for word, score in rarity.items()}
+    unknown = [word for word, weight in weights.items() if not weight]
+    rarest = max(weights.values(), default=0.0) or 1.0
+    weights |= dict.fromkeys(unknown, rarest)
+    total = sum(weights.values()) or 1.0
+    covered = max(
+        sum(weights[word] for word in weights.keys() & _hit_words(hit)) for hit in hits[:_BEST_HITS]
+    )
+    lower_half = sorted(cosines, reverse=True)[len(cosines) // 2 :]
+    margin = max(cosines) - sum(lower_half) / len(lower_half)
+    agreement = float(_first_hit("text", hits) == _first_hit("bm25", hits))
+    unknown_share = sum(weights[word] for word in unknown) / total
+    return max(cosines), covered / total, margin, agreement, unknown_share
 
 
 def picture_features(hits: Sequence[Hit]) -> tuple[float, float]:
-    """Best cosine in the `image` channel, and its margin over the second best."""
-    ranked = sorted(_scores("image", hits), reverse=True)
+    """Return the best cosine in the `image` channel and its margin over the second best."""
+    ranked = sorted(_channel_scores("image", hits), reverse=True)
     return ranked[0], ranked[0] - ranked[1] if len(ranked) > 1 else 0.0
 
 
-def _said(hits: Sequence[Hit]) -> Iterator[tuple[Hit, str]]:
-    """Every sentence of the hits; that of a glossary without the term that it explains."""
+def has_false_premise(
+    question: str,
+    hits: Sequence[Hit],
+    rarity: Mapping[str, float],
+    settings: AnswerabilitySettings,
+) -> bool:
+    """Return whether the question repeats a sentence of a hit, but changes a word or a number.
+
+    A changed word is one that other items hold and this hit does not. A changed number is a
+    quantity that the hit does not hold where the sentence has another. The hit that the question
+    repeats best decides. Multiple-choice options are ignored.
+    """
+    statement = "\n".join(line for line in question.splitlines() if not _CHOICE.match(line))
+    topic = topic_words(statement)
+    numbers = [(q.value, q.unit) for q in quantities(statement)]
+    indexed_words = {stem(word) for word, score in rarity.items() if score}
+    repeated: list[tuple[float, bool]] = []  # share of the question, and whether it differs
+    for hit, sentence in _hit_sentences(hits):
+        words = stems(sentence)
+        overlap = len(words & topic)
+        if len(words) < settings.premise_words or overlap < max(
+            settings.premise_overlap * len(words), settings.premise_share * len(topic)
+        ):
+            continue
+        changed_word = bool((topic & indexed_words) - _hit_words(hit))
+        changed_number = bool(quantities(sentence)) and not _holds(hit, numbers)
+        repeated.append((overlap / len(topic), changed_word or changed_number))
+    return bool(repeated) and max(repeated, key=lambda r: (r[0], not r[1]))[1]
+
+
+def _holds(hit: Hit, numbers: Sequence[tuple[float, str]]) -> bool:
+    """Return whether a hit holds all of these quantities, each a value with its unit."""
+    of_hit = {(q.value, q.unit) for q in quantities(hit.item.text)}
+    return all(number in of_hit for number in numbers)
+
+
+def _hit_sentences(hits: Sequence[Hit]) -> Iterator[tuple[Hit, str]]:
+    """Yield every sentence of the hits; a glossary entry without the term that it defines."""
     for hit in hits:
         text = hit.item.text
         if hit.item.role == "term":
@@ -124,19 +140,20 @@ def _said(hits: Sequence[Hit]) -> Iterator[tuple[Hit, str]]:
                 yield hit, sentence
 
 
-def _held(hit: Hit) -> frozenset[str]:
+def _hit_words(hit: Hit) -> frozenset[str]:
     item = hit.item
     return stems(f"{item.title} {item.text} {item.labels} {' '.join(item.section)}")
 
 
-def _scores(channel: Channel, hits: Sequence[Hit]) -> list[float]:
+def _channel_scores(channel: Channel, hits: Sequence[Hit]) -> list[float]:
     return [h.channels[channel] for h in hits if channel in h.channels] or [0.0]
 
 
-def _first(channel: Channel, hits: Sequence[Hit]) -> str:
+def _first_hit(channel: Channel, hits: Sequence[Hit]) -> str:
     return max(hits, key=lambda h: h.channels.get(channel, -1.0)).item.id
 
 
 def _logistic(weights: Sequence[float], features: Sequence[float]) -> float:
-    z = weights[0] + sum(w * f for w, f in zip(weights[1:], features, strict=True))
+    bias, *factors = weights
+    z = bias + sum(w * f for w, f in zip(factors, features, strict=True))
     return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, z))))

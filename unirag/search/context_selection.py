@@ -1,137 +1,172 @@
-"""What an answer is made from: the best of the hits, and what belongs with them.
+"""Chooses the evidence of an answer: the best hits, and what belongs with them.
 
-A section that several of the nearest items speak for is more likely the one that was asked about
-than any single item; its objectives and exercises have a say, though neither explains.
+A section that several of the nearest items belong to is more likely the topic of the question than
+any single item. Objectives and exercises vote for their section too, though neither explains.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from data.records import Hit, Item, Task
 from generation.tasks import TaskRequest
-from generation.words import content, repeats
+from generation.words import content_words, repeats
 from retrieval.store import Where
-from unirag.search.searcher import EXPLAINING, Searcher, SearchResult
+from unirag.search.result import SearchResult
+from unirag.search.searcher import EXPLAINING_ROLES, Searcher
+from unirag.settings.search import ContextSettings
 
-__all__ = ["POOL", "Sources", "choose"]
+__all__ = ["Context", "select_context"]
 
-POOL = 10  # hits from which the sources are chosen
-_SOLVING: tuple[Task, ...] = ("steps", "feedback")  # these want an exercise solved
-_THE_SAME = 0.6  # share of an exercise's words in a question whose solution is not to be told
-_ITSELF = 0.9  # share of words, either way, of a question that is an exercise of the corpus
-_FEWEST = 4  # content words of such an exercise
-_NEAR = 2  # passages that are taken along with the figures that they refer to
-_SHARE = 0.3  # what the section is worth where a first place is worth 1/2
+_SOLVING_TASKS: tuple[Task, ...] = ("steps", "feedback")  # they need an exercise solved
+_SECTION_DEPTH = 3  # the third level of titles is a section of a book
+_RANK_OFFSET = 2  # a hit at rank n, from 0, scores 1 / (n + 2)
+
+Section = tuple[str, ...]  # corpus, source and titles
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
-    """`hits` in order. `shares` in [0, 1], by item id: how much was found in its section."""
+class Context:
+    """The hits that an answer is made from, best first.
+
+    `section_shares`, by item id, are in [0, 1]: the votes of the item's section, relative to the
+    section with the most.
+    """
 
     hits: tuple[Hit, ...]
-    shares: Mapping[str, float] = field(default_factory=dict)
+    section_shares: Mapping[str, float] = field(default_factory=dict)
 
 
-def choose(
+def select_context(
     searcher: Searcher,
-    found: SearchResult,
-    wanted: TaskRequest,
+    result: SearchResult,
+    task: TaskRequest,
     where: Where,
     *,
     limit: int,
-    items: int,
-) -> Sources:
-    """About `limit` hits, of which an answer reads the first `items`.
+    evidence_items: int,
+) -> Context:
+    """Return about `limit` hits, of which an answer reads the first `evidence_items`.
 
-    The solution of the very exercise that was asked is left out, unless the task asks for it; an
-    exercise of the corpus is answered from its own section first. Figures bring the passages that
-    refer to them. Pictures are asked about themselves, not about a section.
+    Hold back the solution of the exercise that the question repeats, unless the task needs it.
+    Answer an exercise of the corpus from its own section first. Add the passages that refer to a
+    figure. Rank hits by their section only for a question in words: a picture is about itself.
     """
-    kept = [
-        h
-        for h in found.hits
-        if wanted.task in _SOLVING or not _solves(searcher, h.item, found.words)
-    ]
+    selection = _Selection(searcher, result, where, evidence_items)
+    hits: Sequence[Hit] = result.hits
+    if task.task not in _SOLVING_TASKS:
+        hits = selection.without_solutions(hits)
     shares: dict[str, float] = {}
-    if found.words and not found.query.images:
-        kept, shares = _by_section(searcher, kept, found.words, where, items)
-    return Sources(tuple(_with_passages(searcher, kept[:limit], where, items)), shares)
+    if result.question and not result.query.images:
+        hits, shares = selection.by_section(hits)
+    return Context(tuple(selection.with_passages(hits[:limit])), shares)
 
 
-def _by_section(
-    searcher: Searcher, hits: Sequence[Hit], question: str, where: Where, items: int
-) -> tuple[list[Hit], dict[str, float]]:
-    near = [s.item for s in searcher.nearest(question, POOL, replace(where, roles=(), kinds=()))]
-    votes: defaultdict[tuple[str, ...], float] = defaultdict(float)
-    for place, item in enumerate(near):
-        votes[_section(item)] += 1 / (2 + place)
-    exercise = next((i for i in near if _is(i, question)), None)
-    if exercise is not None:
-        votes = defaultdict(float, {_section(exercise): 1.0})
-        known = {h.item.id for h in hits}
-        its = [h for h in _of(searcher, exercise, question, where, items) if h.item.id not in known]
-        hits = [*hits, *its]
-    most = max(votes.values(), default=1.0)
-    shares = {h.item.id: votes[_section(h.item)] / most for h in hits}
-    # where the section is known, its items come before all others
-    worth = _SHARE if exercise is None else 1.0
-    order = sorted(range(len(hits)), key=lambda n: -(1 / (2 + n) + worth * shares[hits[n].item.id]))
-    return [hits[n] for n in order], shares
+@dataclass
+class _Selection:
+    """The steps of `select_context` for one question."""
+
+    searcher: Searcher
+    result: SearchResult
+    where: Where
+    evidence_items: int
+
+    @property
+    def settings(self) -> ContextSettings:
+        return self.searcher.settings.context
+
+    @property
+    def question(self) -> str:
+        return self.result.question
+
+    def by_section(self, hits: Sequence[Hit]) -> tuple[list[Hit], dict[str, float]]:
+        """Move hits of much-voted sections up; return them with the shares of their sections."""
+        candidates = self.nearest(self.settings.candidates, replace(self.where, roles=(), kinds=()))
+        votes = _votes(hit.item for hit in candidates)
+        exercise = next((h.item for h in candidates if self.is_same_exercise(h.item)), None)
+        weight = self.settings.section_weight
+        if exercise is not None:
+            votes = {_section(exercise): 1.0}
+            weight = 1.0  # the section is certain, so its hits come first
+            ids = {hit.item.id for hit in hits}
+            hits = [*hits, *(h for h in self.explanations_of(exercise) if h.item.id not in ids)]
+        most = max(votes.values(), default=1.0)
+        shares = {h.item.id: votes.get(_section(h.item), 0.0) / most for h in hits}
+        scores = [
+            1 / (rank + _RANK_OFFSET) + weight * shares[hit.item.id]
+            for rank, hit in enumerate(hits)
+        ]
+        order = sorted(range(len(hits)), key=lambda rank: -scores[rank])
+        return [hits[rank] for rank in order], shares
+
+    def explanations_of(self, exercise: Item) -> list[Hit]:
+        """Return the hits that explain in the section of an exercise, without its solution."""
+        where = replace(
+            self.where,
+            roles=self.where.roles or EXPLAINING_ROLES,
+            corpora=(exercise.corpus,),
+            sources=(exercise.source,),
+            sections=self.where.sections or exercise.section[:_SECTION_DEPTH][-1:],
+        )
+        hits = self.nearest(self.evidence_items, where)
+        in_section = [h for h in hits if _section(h.item) == _section(exercise)]
+        return self.without_solutions(in_section)
+
+    def nearest(self, limit: int, where: Where) -> list[Hit]:
+        scored = self.searcher.nearest(self.question, self.result.embedder, limit, where)
+        return [Hit(s.item, s.score, s.channels) for s in scored]
+
+    def is_same_exercise(self, item: Item) -> bool:
+        """Return whether the question is this exercise of the corpus, word for word or nearly."""
+        overlap = self.settings.same_exercise_overlap
+        return (
+            item.role == "exercise"
+            and len(content_words(item.text)) >= self.settings.exercise_words
+            and repeats(item.text, self.question, overlap)
+            and repeats(self.question, item.text, overlap)
+        )
+
+    def without_solutions(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Drop solutions of an exercise that the question repeats."""
+        solutions = [hit.item for hit in hits if hit.item.role == "solution"]
+        neighbours = dict.fromkeys(i for solution in solutions for i in solution.neighbours)
+        repeated = {
+            item.id
+            for item in self.searcher.store.get(list(neighbours))
+            if item.role == "exercise"
+            and repeats(item.text, self.question, self.settings.solved_exercise_overlap)
+        }
+        solved = {s.id for s in solutions if repeated.intersection(s.neighbours)}
+        return [hit for hit in hits if hit.item.id not in solved]
+
+    def with_passages(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Add the passages that refer to the figures among the first `evidence_items` hits."""
+        evidence = hits[: self.evidence_items]
+        figures = [hit.item for hit in evidence if hit.item.kind == "figure"]
+        neighbours = dict.fromkeys(i for figure in figures for i in figure.neighbours)
+        for hit in hits:
+            neighbours.pop(hit.item.id, None)
+        nearest = list(neighbours)[: self.settings.passages_per_answer]
+        audiences = self.where.audiences or ("student",)
+        passages = [
+            Hit(item, 0.0, {})
+            for item in self.searcher.store.get(nearest)
+            if item.role in EXPLAINING_ROLES and item.audience in audiences
+        ]
+        rank = self.evidence_items - len(passages)
+        return [*hits[:rank], *passages, *hits[rank:]]
 
 
-def _of(searcher: Searcher, exercise: Item, question: str, where: Where, items: int) -> list[Hit]:
-    """What explains in the section of an exercise."""
-    its = replace(
-        where,
-        roles=where.roles or EXPLAINING,
-        corpora=(exercise.corpus,),
-        sources=(exercise.source,),
-        sections=where.sections or exercise.section[:3][-1:],
-    )
-    return [
-        Hit(s.item, s.score, s.channels)
-        for s in searcher.nearest(question, items, its)
-        if _section(s.item) == _section(exercise) and not _solves(searcher, s.item, question)
-    ]
+def _votes(items: Iterable[Item]) -> dict[Section, float]:
+    """Return the votes of each section: 1 / (rank + 2) for each of its items."""
+    votes: defaultdict[Section, float] = defaultdict(float)
+    for rank, item in enumerate(items):
+        votes[_section(item)] += 1 / (rank + _RANK_OFFSET)
+    return votes
 
 
-def _section(item: Item) -> tuple[str, ...]:
-    """The third level of titles is a section of a book; where there are fewer, the document is."""
-    return (item.corpus, item.source, *item.section[:3])
-
-
-def _is(item: Item, question: str) -> bool:
-    return (
-        item.role == "exercise"
-        and len(content(item.text)) >= _FEWEST
-        and repeats(item.text, question, _ITSELF)
-        and repeats(question, item.text, _ITSELF)
-    )
-
-
-def _solves(searcher: Searcher, item: Item, question: str) -> bool:
-    """Whether an item is the solution of the exercise that the question is."""
-    if item.role != "solution":
-        return False
-    return any(
-        i.role == "exercise" and repeats(i.text, question, _THE_SAME)
-        for i in searcher.store.get(item.neighbours)
-    )
-
-
-def _with_passages(searcher: Searcher, hits: Sequence[Hit], where: Where, items: int) -> list[Hit]:
-    """The hits, and among the first `items` the passages that refer to their figures."""
-    best = [h.item for h in hits[:items] if h.item.kind == "figure"]
-    near = dict.fromkeys(name for item in best for name in item.neighbours)
-    for hit in hits:
-        near.pop(hit.item.id, None)
-    told = [
-        i
-        for i in searcher.store.get(list(near)[:_NEAR])
-        if i.role in EXPLAINING and i.audience in (where.audiences or ("student",))
-    ]
-    place = items - len(told)
-    return [*hits[:place], *(Hit(item, 0.0, {}) for item in told), *hits[place:]]
+def _section(item: Item) -> Section:
+    """Return the section of an item; a document with fewer levels of titles is one section."""
+    return (item.corpus, item.source, *item.section[:_SECTION_DEPTH])

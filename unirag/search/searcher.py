@@ -1,95 +1,81 @@
-"""Hybrid search: each part of a query asks its channels, the engine fuses, a judge weighs the hits.
+"""Hybrid search: embed a query once, ask every channel in one call, decide whether hits answer it.
 
-Words ask `text`, `bm25` and `image`. A picture asks `image`;
-what OCR reads in it joins as words. Speech is transcribed and asks as words do: it is heard twice,
-the second time by a model that has been told the words of what the first hearing found.
+Words ask the channels `text`, `bm25` and `image`. A picture asks `image`; the labels that OCR reads
+in it ask `bm25`, and a photographed page asks like typed words. Speech is transcribed, then asks
+like typed words.
 """
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from PIL import Image
 
 from data.errors import BadInput
 from data.pictures import open_picture
-from data.records import Hit, Query, Role, WeightedAudio, WeightedImage
-from retrieval.bm25 import Bm25, plain
-from retrieval.encoder import ImageEncoder, Seen, TextRetriever
-from retrieval.store import ChannelQuery, Scored, VectorStore, Where
-from unirag.search.answerability import asked_words, confidence
+from data.records import Hit, Query, QueryAudio, QueryImage, Role
+from retrieval.bm25 import Bm25
+from retrieval.encoder import ImageEncoder, StyleDetection, TextRetriever
+from retrieval.store import ChannelQuery, ScoredItem, VectorStore, Where
+from unirag.search.answerability import confidence, question_words
+from unirag.search.picture_ranking import normalised, rank_by_likeness
+from unirag.search.result import QuestionEmbedder, SearchResult
+from unirag.search.speech import Transcribe, transcribe_again
 from unirag.settings.search import SearchSettings
 
-__all__ = ["EXPLAINING", "SearchResult", "Searcher", "check"]
+__all__ = ["EXPLAINING_ROLES", "Searcher", "check_query"]
 
-# What explains. Exercises would win every search with their own wording, and answer nothing; they
-# and the objectives of a section are found by asking for their role.
-EXPLAINING: tuple[Role, ...] = (
+# Items of these roles explain. Exercises and objectives would win every search with their own
+# wording and explain nothing; a search finds them if it asks for their role.
+EXPLAINING_ROLES: tuple[Role, ...] = (
     "text", "term", "example", "solution", "summary", "table", "note",
 )  # fmt: skip
-_TERM = re.compile(r"[^\W\d_][\w'-]{3,}")
+_MAX_LIMIT = 1000
+_MAX_WEIGHT = 1000.0
 
 
-class Hears(Protocol):
-    """Transcribes a recording in which `terms` may well be said (data/speech.py)."""
+class PictureText(Protocol):
+    """Reads the words in a picture (data/ocr.py)."""
 
-    def __call__(self, path: Path, terms: Sequence[str] = ()) -> str: ...
+    def read(self, picture: Image.Image) -> str:
+        """Return the labels of a figure."""
+        ...
 
-
-class LabelSource(Protocol):
-    """Reads words in a picture (data/ocr.py)."""
-
-    def read(self, picture: Image.Image) -> str: ...
-
-    def read_page(self, picture: Image.Image) -> str: ...
+    def read_page(self, picture: Image.Image) -> str:
+        """Return the text of a photographed page in reading order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class SearchResult:
-    """What a search gives. `words` is all text that was asked: typed, spoken and read by OCR.
+class _WeightedText:
+    """Words of a query. `semantic` words ask every channel, others ask BM25 alone."""
 
-    `confidence` in [0, 1] is the judge's estimate that the best hit answers the query. `rarity` is
-    the best BM25 score of each content word alone, 0 where nothing has it. `styles` and
-    `experts` are shares of sum 1: what the query's pictures were taken for, and which of the
-    encoder's experts adapted it to them; both are empty for a query without pictures.
-    """
-
-    query: Query
-    words: str
-    hits: tuple[Hit, ...]
-    confidence: float
-    no_good_match: bool
-    rarity: Mapping[str, float] = field(default_factory=dict)
-    timings_ms: Mapping[str, float] = field(default_factory=dict)
-    styles: Mapping[str, float] = field(default_factory=dict)
-    experts: tuple[float, ...] = ()
+    text: str
+    weight: float
+    semantic: bool = True
 
 
-def check(query: Query, limit: int) -> None:
-    """Refuse what cannot be asked, before any model is loaded for it."""
+def check_query(query: Query, limit: int) -> None:
+    """Refuse a query that cannot be searched for, before any model is loaded for it."""
     if not query:
         raise BadInput("the query is empty; expected words, a picture or a sound file")
-    if not 1 <= limit <= 1000:
-        raise BadInput(f"limit: got {limit}; expected 1 to 1000")
-    parts: tuple[WeightedImage | WeightedAudio, ...] = (*query.images, *query.audio)
-    for given in parts:
-        if not given.path.is_file():
-            raise BadInput(f"{given.path}: no such file; check the path")
-        if not 0 < given.weight <= 1000:
-            raise BadInput(f"{given.path}: got weight {given.weight}; expected more than 0")
+    if not 1 <= limit <= _MAX_LIMIT:
+        raise BadInput(f"limit: got {limit}; expected 1 to {_MAX_LIMIT}")
+    parts: tuple[QueryImage | QueryAudio, ...] = (*query.images, *query.audio)
+    for part in parts:
+        if not 0 < part.weight <= _MAX_WEIGHT:
+            raise BadInput(f"{part.name}: got weight {part.weight}; expected more than 0")
 
 
 @dataclass
 class Searcher:
-    """Collaborators are injected; `ocr` and `transcribe` are None where they are off.
+    """Searches one store. `ocr` and `transcribe` are None where they are switched off.
 
-    `decode` opens a query picture, which may come from anybody.
+    `decode` opens the bytes of a query picture, which may come from a stranger.
     """
 
     store: VectorStore
@@ -97,184 +83,179 @@ class Searcher:
     text: TextRetriever
     bm25: Bm25
     settings: SearchSettings
-    ocr: LabelSource | None = None
-    transcribe: Hears | None = None
-    decode: Callable[[Path], Image.Image] = open_picture
+    ocr: PictureText | None = None
+    transcribe: Transcribe | None = None
+    decode: Callable[[bytes, str], Image.Image] = open_picture
 
     def search(self, query: Query, limit: int = 10, where: Where = Where()) -> SearchResult:
-        """The best `limit` items.
+        """Return the best `limit` items.
 
-        Teachers' material, exercises and objectives are left out unless `where` asks for them.
+        Leave out teachers' material, exercises and objectives unless `where` asks for them.
         """
-        where = replace(
-            where,
-            audiences=where.audiences or ("student",),
-            # the photo of a worksheet may well show an exercise
-            roles=where.roles or (*EXPLAINING, *(("exercise",) if query.images else ())),
-        )
+        where = _default_filter(where, has_pictures=bool(query.images))
+        embedder = QuestionEmbedder(self.encoder, self.text)
         timings: dict[str, float] = {}
-        words: list[tuple[str, float]] = []
-        if query.text.strip():
-            words.append((query.text.strip(), query.text_weight))
         with _timed(timings, "transcribe", bool(query.audio)):
-            words += [(self._spoken(a.path, where), a.weight) for a in query.audio]
+            texts = [*_typed(query), *self._transcripts(query, embedder, where)]
         with _timed(timings, "decode", bool(query.images)):
-            pictures = [self.decode(i.path) for i in query.images]
+            pictures = tuple(self.decode(image.data, image.name) for image in query.images)
         with _timed(timings, "ocr", bool(pictures and self.ocr)):
-            read = [self._read(p) for p in pictures]
+            texts += self._picture_texts(query, pictures)
         with _timed(timings, "encode"):
-            # Among figures alone a picture's vector counts in full; where passages compete, which
-            # have none, it would push them down.
-            cross = 1.0 if where.kinds == ("figure",) else self.settings.cross_modal
-            queries = [q for text, weight in words for q in self._ask_words(text, weight, cross)]
-            taken: list[Seen] = []
-            shown: list[ChannelQuery] = []
-            for given, picture, (labels, is_page) in zip(query.images, pictures, read, strict=True):
-                vector_BD, (seen,) = self.encoder.see([picture], style=given.style)
-                taken.append(seen)
-                weight = self.settings.image * given.weight
-                shown.append(ChannelQuery("image", vector_BD[0], weight))
-                if labels:
-                    share = given.weight * (1.0 if is_page else self.settings.picture_words)
-                    queries += self._ask_words(labels, share, cross if is_page else None)
-                    words.append((labels, share))
+            word_queries = self._word_queries(texts, embedder, _cross_modal(where, self.settings))
+            picture_queries, detections = self._picture_queries(query, pictures)
         with _timed(timings, "search"):
-            scored = self.store.search(_normalised([*queries, *shown]), limit, where)
-            if queries and shown:
-                scored = self._by_likeness(scored, queries, shown, where)
-        styles, experts = _mean(taken)
+            scored = self._rank(word_queries, picture_queries, limit, where)
+        question = " ".join(part.text for part in texts)
+        styles, experts = _mean_shares(detections)
         hits = tuple(Hit(s.item, s.score, s.channels, styles) for s in scored)
-        asked = " ".join(text for text, _ in words)
-        with _timed(timings, "judge"):
-            rarity = self._rarity(asked, where)
-            judge = self.settings.answerability
-            sure = confidence(asked, hits, rarity, has_picture=bool(pictures), settings=judge)
+        with _timed(timings, "answerability"):
+            rarity = self._rarity(question, where)
+            settings = self.settings.answerability
+            sure = confidence(question, hits, rarity, has_picture=bool(pictures), settings=settings)
         timings["total"] = sum(timings.values())
         return SearchResult(
-            query, asked, hits, sure, sure < judge.threshold, rarity, timings, styles, experts
+            query=query,
+            question=question,
+            hits=hits,
+            confidence=sure,
+            no_good_match=sure < settings.threshold,
+            embedder=embedder,
+            rarity=rarity,
+            timings_ms=timings,
+            styles=styles,
+            experts=experts,
+            pictures=pictures,
         )
 
-    def nearest(self, text: str, limit: int, where: Where) -> list[Scored]:
-        """By words alone, and of any role that `where` lets through."""
+    def nearest(
+        self, text: str, embedder: QuestionEmbedder, limit: int, where: Where
+    ) -> list[ScoredItem]:
+        """Return the items nearest to words alone, of any role that `where` lets through."""
         where = replace(where, audiences=where.audiences or ("student",))
-        vector_D = self.text.encode_queries([text])[0]
-        queries = [*self._ask_words(text, 1.0, None), ChannelQuery("text", vector_D)]
-        return self.store.search(_normalised(queries), limit, where)
+        queries = [*self._bm25_query(text, 1.0), _text_query(embedder, text, 1.0)]
+        return self.store.search(normalised(queries), limit, where)
 
-    def _by_likeness(
-        self,
-        scored: list[Scored],
-        words: Sequence[ChannelQuery],
-        shown: Sequence[ChannelQuery],
-        where: Where,
-    ) -> list[Scored]:
-        """The figures among `scored`, in the order of their likeness to the query's pictures.
-
-        Reciprocal ranks know that a figure leads its list, but not by how much. Passages keep their
-        places, unless a figure is the one that a picture shows beyond doubt. The fused scores stay
-        with the places.
-        """
-        figures = replace(where, kinds=("figure",))
-        likeness: dict[str, float] = {}
-        first = ""
-        near = [
-            self.store.search([replace(q, weight=1.0)], self.settings.picture_candidates, figures)
-            for q in shown
-        ]
-        seen = {s.item.id for found in [scored, *near] for s in found if s.item.kind == "figure"}
-        for asked, found in zip(shown, near, strict=True):
-            cosines = {s.item.id: s.channels["image"] for s in found}
-            best = list(cosines.values())
-            if len(best) > 1 and best[0] - best[1] >= self.settings.picture_lead:
-                first = found[0].item.id
-            share = asked.weight / sum(q.weight for q in shown)
-            for name in seen:  # no nearer than the last, where it is not among the nearest
-                cosine = cosines.get(name, min(best, default=0.0))
-                likeness[name] = likeness.get(name, 0.0) + share * cosine
-        for s in self.store.search(_normalised(words), self.settings.picture_candidates, figures):
-            if s.item.id in likeness:
-                likeness[s.item.id] += self.settings.words_beside_picture * s.score
-        order = iter(sorted(likeness, key=lambda name: -likeness[name]))
-        names = [next(order) if s.item.kind == "figure" else s.item.id for s in scored]
-        if first:
-            names = [first, *(name for name in names if name != first)][: len(scored)]
-        known = {s.item.id: s for s in scored}
-        if new := tuple(name for name in names if name not in known):
-            every = _normalised([*words, *shown])
-            added = self.store.search(every, len(new), replace(figures, ids=new))
-            known |= {s.item.id: s for s in added}
+    def _transcripts(
+        self, query: Query, embedder: QuestionEmbedder, where: Where
+    ) -> list[_WeightedText]:
         return [
-            replace(known[name], score=place.score)
-            for name, place in zip(names, scored, strict=True)
+            _WeightedText(self._transcript(audio, embedder, where), audio.weight)
+            for audio in query.audio
         ]
 
-    def _rarity(self, text: str, where: Where) -> dict[str, float]:
-        """The best BM25 score of each content word alone; 0 where nothing has it."""
-        best: dict[str, float] = {}
-        for word in asked_words(text):
-            sparse = self.bm25.query(word)
-            top = sparse.indices and self.store.search([ChannelQuery("bm25", sparse)], 1, where)
-            best[word] = top[0].channels["bm25"] if top else 0.0
-        return best
-
-    def _ask_words(self, text: str, weight: float, cross: float | None) -> Iterator[ChannelQuery]:
-        """`cross` is the weight of the `image` channel; None asks for the words as they are."""
-        sparse = self.bm25.query(text)
-        if sparse.indices:
-            yield ChannelQuery("bm25", sparse, self.settings.bm25 * weight)
-        if cross is None:
-            return
-        yield ChannelQuery("text", self.text.encode_queries([text])[0], self.settings.text * weight)
-        vector_BD = self.encoder.encode_text([text])
-        yield ChannelQuery("image", vector_BD[0], cross * weight)
-
-    def _read(self, picture: Image.Image) -> tuple[str, bool]:
-        """Words in the picture, and whether it is a page of text."""
-        if self.ocr is None:
-            return "", False
-        labels = self.ocr.read(picture)
-        if len(labels.split()) < self.settings.page_words:
-            return labels, False
-        return self.ocr.read_page(picture), True
-
-    def _spoken(self, path: Path, where: Where) -> str:
-        """What was said. Terms that a corpus has and a speech model seldom met are misheard first;
-        the words around them find the items that hold them (contextual biasing, with retrieval).
-        """
+    def _transcript(self, audio: QueryAudio, embedder: QuestionEmbedder, where: Where) -> str:
+        """Transcribe twice: the hits of the first transcript give the second its terms."""
         if self.transcribe is None:
-            raise BadInput(f"{path}: speech is off here; type the question instead")
-        heard = self.transcribe(path)
-        found = self.store.search(
-            _normalised([*self._ask_words(heard, 1.0, 1.0)]), self.settings.speech_items, where
+            raise BadInput(f"{audio.name}: speech is switched off; type the question instead")
+        first = self.transcribe(audio.data, name=audio.name)
+        queries = self._word_queries([_WeightedText(first, 1.0)], embedder, 1.0)
+        found = self.store.search(normalised(queries), self.settings.speech_items, where)
+        return transcribe_again(self.transcribe, audio, first, [s.item for s in found])
+
+    def _picture_texts(self, query: Query, pictures: Sequence[Image.Image]) -> list[_WeightedText]:
+        """Return the words in each picture that holds any; a page of text asks like typed words."""
+        if self.ocr is None:
+            return []
+        texts = []
+        for image, picture in zip(query.images, pictures, strict=True):
+            labels = self.ocr.read(picture)
+            if len(labels.split()) >= self.settings.page_words:
+                texts.append(_WeightedText(self.ocr.read_page(picture), image.weight))
+            else:
+                weight = image.weight * self.settings.picture_words
+                texts.append(_WeightedText(labels, weight, semantic=False))
+        return [part for part in texts if part.text]
+
+    def _word_queries(
+        self, texts: Sequence[_WeightedText], embedder: QuestionEmbedder, cross_modal: float
+    ) -> list[ChannelQuery]:
+        queries: list[ChannelQuery] = []
+        for part in texts:
+            queries += self._bm25_query(part.text, self.settings.bm25 * part.weight)
+            if part.semantic:
+                queries.append(_text_query(embedder, part.text, self.settings.text * part.weight))
+                vector_W = embedder.encoder_vector(part.text)
+                queries.append(ChannelQuery("image", vector_W, cross_modal * part.weight))
+        return queries
+
+    def _bm25_query(self, text: str, weight: float) -> list[ChannelQuery]:
+        sparse = self.bm25.encode_query(text)
+        return [ChannelQuery("bm25", sparse, weight)] if sparse.indices else []
+
+    def _picture_queries(
+        self, query: Query, pictures: Sequence[Image.Image]
+    ) -> tuple[list[ChannelQuery], list[StyleDetection]]:
+        queries, detections = [], []
+        for image, picture in zip(query.images, pictures, strict=True):
+            vectors_1W, (detection,) = self.encoder.encode_with_styles([picture], style=image.style)
+            weight = self.settings.image * image.weight
+            queries.append(ChannelQuery("image", vectors_1W[0], weight))
+            detections.append(detection)
+        return queries, detections
+
+    def _rank(
+        self,
+        word_queries: Sequence[ChannelQuery],
+        picture_queries: Sequence[ChannelQuery],
+        limit: int,
+        where: Where,
+    ) -> list[ScoredItem]:
+        """Fuse the channels in the store; figures beside query pictures go by likeness."""
+        fused = self.store.search(normalised([*word_queries, *picture_queries]), limit, where)
+        if not (word_queries and picture_queries):
+            return fused
+        return rank_by_likeness(
+            self.store, fused, word_queries, picture_queries, where, self.settings
         )
-        shares: dict[str, float] = {}
-        for place, scored in enumerate(found):
-            text = plain(f"{scored.item.labels} {scored.item.text}").lower()
-            for term in dict.fromkeys(_TERM.findall(text)):
-                shares[term] = shares.get(term, 0.0) + 1 / (place + 2)
-        try:
-            return self.transcribe(path, sorted(shares, key=lambda term: -shares[term]))
-        except BadInput:  # a model that was told too much may hear nothing
-            return heard
+
+    def _rarity(self, question: str, where: Where) -> dict[str, float]:
+        """Return the best BM25 score that each content word gets on its own, in one store call."""
+        words = question_words(question, self.settings.answerability.question_words)
+        if not words:
+            return {}
+        queries = [ChannelQuery("bm25", self.bm25.encode_query(word)) for word in words]
+        return dict(zip(words, self.store.best_scores(queries, where), strict=True))
 
 
-def _mean(taken: Sequence[Seen]) -> tuple[dict[str, float], tuple[float, ...]]:
-    """Shares of styles and of experts over the pictures of a query."""
-    names = dict.fromkeys(name for seen in taken for name in seen.styles)
-    styles = {n: sum(s.styles.get(n, 0.0) for s in taken) / len(taken) for n in names}
-    columns = zip(*(seen.experts for seen in taken), strict=True)
-    return styles, tuple(sum(shares) / len(taken) for shares in columns)
+def _default_filter(where: Where, *, has_pictures: bool) -> Where:
+    """Fill in what `where` leaves open. The photo of a worksheet may well show an exercise."""
+    roles = (*EXPLAINING_ROLES, "exercise") if has_pictures else EXPLAINING_ROLES
+    return replace(where, audiences=where.audiences or ("student",), roles=where.roles or roles)
 
 
-def _normalised(queries: Sequence[ChannelQuery]) -> list[ChannelQuery]:
-    """Weights scaled so that the largest is 1: the engine's fusion flattens ranks above it."""
-    top = max(q.weight for q in queries)
-    return [replace(q, weight=q.weight / top) for q in queries]
+def _cross_modal(where: Where, settings: SearchSettings) -> float:
+    """Return the weight of words in the `image` channel.
+
+    It counts in full among figures. Passages have no picture vector, so beside them it counts less.
+    """
+    return 1.0 if where.kinds == ("figure",) else settings.cross_modal
+
+
+def _typed(query: Query) -> list[_WeightedText]:
+    text = query.text.strip()
+    return [_WeightedText(text, query.text_weight)] if text else []
+
+
+def _text_query(embedder: QuestionEmbedder, text: str, weight: float) -> ChannelQuery:
+    return ChannelQuery("text", embedder.retriever_vector(text), weight)
+
+
+def _mean_shares(
+    detections: Sequence[StyleDetection],
+) -> tuple[dict[str, float], tuple[float, ...]]:
+    """Return the mean shares of styles and of experts over the pictures of a query."""
+    count = len(detections)
+    names = dict.fromkeys(name for d in detections for name in d.styles)
+    styles = {name: sum(d.styles.get(name, 0.0) for d in detections) / count for name in names}
+    by_expert = zip(*(d.experts for d in detections), strict=True)
+    return styles, tuple(sum(shares) / count for shares in by_expert)
 
 
 @contextmanager
-def _timed(timings: dict[str, float], name: str, wanted: bool = True) -> Iterator[None]:
+def _timed(timings: dict[str, float], step: str, happens: bool = True) -> Iterator[None]:
+    """Record the milliseconds of a step, if the query has it."""
     began = time.perf_counter()
     yield
-    if wanted:
-        timings[name] = round((time.perf_counter() - began) * 1000, 2)
+    if happens:
+        timings[step] = round((time.perf_counter() - began) * 1000, 2)

@@ -1,7 +1,6 @@
-"""Settings: arguments, then `UNIRAG_*`, then `unirag.yaml`, then these defaults.
+"""Loads the settings: arguments, then `UNIRAG_*`, then `unirag.yaml`, then the defaults.
 
-The only file that reads the environment. Sections live beside their owners and are passed in.
-Unknown keys are errors in every source.
+Nothing else reads the environment. Unknown keys are errors in every source.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from pydantic_settings import (
 
 from data.errors import BadInput, BadSetting
 from data.reading_settings import ReadingSettings
-from generation.answer import AnswerSettings
+from generation.settings import AnswerSettings
 from retrieval.server_settings import ServerSettings
 from retrieval.store import Quantization
 from unirag.settings.cluster import ClusterSettings
@@ -40,22 +39,26 @@ _TEST_PREFIX = "UNIRAG_TEST_"  # read by the tests only
 
 
 class ChatSettings(BaseModel):
-    """Where the language model is; with `url` an OpenAI-compatible endpoint is used instead."""
+    """The language model: that of the profile, or one behind an OpenAI-compatible endpoint."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: str | None = None
-    model: str | None = None
-    api_key: SecretStr | None = None
+    url: str | None = Field(
+        None,
+        description="OpenAI-compatible endpoint (vLLM, llama-server, Ollama), such as "
+        "http://127.0.0.1:8000/v1; it replaces the profile's model.",
+    )
+    model: str | None = Field(
+        None, description="Name of the model at `url`; without `url`, a model source."
+    )
+    api_key: SecretStr | None = Field(None, description="Key of the endpoint.")
 
 
-# auto: bf16 where the hardware computes in it. Then results depend a little on the machine, and on
-# what was encoded together.
 Dtype = Literal["auto", "float32", "bfloat16"]
 
 
 class Settings(BaseSettings):
-    """All settings of a run. `home` holds what was indexed; `models` is shared between homes."""
+    """All settings of a run."""
 
     model_config = SettingsConfigDict(
         frozen=True,
@@ -64,28 +67,61 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
     )
 
-    home: Path = Field(default_factory=lambda: user_data_path("unirag") / "home")
-    models: Path = Field(default_factory=lambda: user_data_path("unirag") / "models")
-    profile: Literal["mini", "base", "paper"] = "mini"
-    image_model: str | None = None
-    encoder: Path | None = None  # a folder that `unirag train` wrote; else what is shipped
-    follow_styles: float = Field(0.0, ge=0, le=0.5)  # keys of enrolled styles follow queries
-    text_model: str | None = None
-    speech_model: str | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    dtype: Dtype = "auto"  # of the text, OpenCLIP and chat models
-    ocr: bool = True
-    engine: Literal["local", "ray"] = "local"  # which machines read and encode
+    home: Path = Field(
+        default_factory=lambda: user_data_path("unirag") / "home",
+        description="Workspace folder: everything that is indexed.",
+    )
+    models: Path = Field(
+        default_factory=lambda: user_data_path("unirag") / "models",
+        description="Folder of the models, shared by all workspaces.",
+    )
+    profile: Literal["mini", "base", "paper"] = Field("mini", description="Choice of models.")
+    image_model: str | None = Field(
+        None, description="OpenCLIP model in place of the profile's (hub:org/name, path:/folder)."
+    )
+    encoder: Path | None = Field(
+        None, description="Folder of an encoder that `unirag train` wrote, in place of the shipped."
+    )
+    follow_styles: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Rate at which confident queries move the key of their enrolled style.",
+    )
+    text_model: str | None = Field(
+        None, description="Text retriever in place of the profile's (hub:org/name, path:/folder)."
+    )
+    speech_model: str | None = Field(
+        None, description="Whisper model in place of the profile's (hub:org/name, path:/folder)."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models run.")
+    dtype: Dtype = Field(
+        "auto",
+        description="Number format of the text, OpenCLIP and chat models. auto: bfloat16 where the "
+        "hardware computes in it; vectors then depend a little on the machine and the batch.",
+    )
+    ocr: bool = Field(True, description="Read the words in figures and query pictures.")
+    engine: Literal["local", "ray"] = Field(
+        "local", description="Index on this machine, or on a Ray cluster."
+    )
     reading: ReadingSettings = ReadingSettings()
     cluster: ClusterSettings = ClusterSettings()
-    quantization: Quantization | None = None  # of dense vectors; None leaves a collection as it is
-    qdrant_url: str | None = None
-    qdrant_api_key: SecretStr | None = None
+    quantization: Quantization | None = Field(
+        None,
+        description="Dense vectors in memory: whole, as bytes (scalar) or as bits (binary). none "
+        "leaves a collection as it is.",
+    )
+    qdrant_url: str | None = Field(
+        None, description="Qdrant server; without one, the embedded engine stores the vectors."
+    )
+    qdrant_api_key: SecretStr | None = Field(None, description="Key of the Qdrant server.")
     qdrant: ServerSettings = ServerSettings()
     chat: ChatSettings = ChatSettings()
     search: SearchSettings = SearchSettings()
     answer: AnswerSettings = AnswerSettings()
-    api_keys: ApiKeys = ()
+    api_keys: ApiKeys = Field(
+        (), description="Keys of the service: KEY,teacher:KEY or JSON (docs/service.md)."
+    )
     service: ServiceSettings = ServiceSettings()
 
     @classmethod
@@ -103,12 +139,12 @@ class Settings(BaseSettings):
         return tuple(sources)
 
 
-# pydantic-settings builds its sources in a class method, so the file's path cannot be an argument.
+# The file's path: pydantic-settings builds its sources in a class method, which takes no argument.
 _file: Path | None = None
 
 
 @contextmanager
-def _reading(path: Path | None) -> Iterator[None]:
+def _settings_file(path: Path | None) -> Iterator[None]:
     global _file
     _file = path
     try:
@@ -117,29 +153,22 @@ def _reading(path: Path | None) -> Iterator[None]:
         _file = None
 
 
-def load_settings(config: Path | None = None, **given: Any) -> Settings:
-    """Settings from all sources; `given` values that are None are left to the others.
+def load_settings(config: Path | None = None, **arguments: Any) -> Settings:
+    """Load the settings from all sources; an argument of None is left to the other sources.
 
-    `config` defaults to `unirag.yaml` in the working folder, if there is one. Raises `BadSetting`
-    naming the key, what came and what was expected.
+    `config` defaults to `unirag.yaml` in the working folder, if there is one. Raise `BadSetting`
+    with the key, its value and what was expected.
     """
     if config is not None and not config.is_file():
         raise BadInput(f"{config}: no such file; expected a settings file in YAML")
     path = config or Path("unirag.yaml")
-    values = {name: value for name, value in given.items() if value is not None}
+    values = {name: value for name, value in arguments.items() if value is not None}
     _check_environment()
     try:
-        with _reading(path if path.is_file() else None):
+        with _settings_file(path if path.is_file() else None):
             return Settings(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            variable = _PREFIX + key.replace(".", "__").upper()
-            given_as = {name.upper(): name for name in os.environ}.get(variable)
-            where = f"(environment variable {given_as})" if given_as else f"in {path}"
-            raise BadSetting(_unknown(key, where)) from None
-        raise BadSetting(f"setting {key}: {first['msg']}; got {first['input']!r}") from None
+        raise _bad_setting(error, path) from None
     except SettingsError as error:
         raise BadSetting(
             f"{error}; in the environment each key of a section is a variable of its own, such as "
@@ -152,16 +181,30 @@ def load_settings(config: Path | None = None, **given: Any) -> Settings:
         ) from None
 
 
+def _bad_setting(error: ValidationError, path: Path) -> BadSetting:
+    """Return the first finding of pydantic as an error of ours."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return BadSetting(f"setting {key}: {first['msg']}; got {first['input']!r}")
+    expected_variable = _PREFIX + key.replace(".", "__").upper()
+    variable = {name.upper(): name for name in os.environ}.get(expected_variable)
+    place = f"(environment variable {variable})" if variable else f"in {path}"
+    return BadSetting(_unknown_key(key, place))
+
+
 def _check_environment() -> None:
+    """Raise `BadSetting` for a variable with our prefix that is not a setting."""
     for name in os.environ:
         if not name.startswith(_PREFIX) or name.startswith(_TEST_PREFIX):
             continue
         key = name.removeprefix(_PREFIX).lower().split("__")[0]
         if key not in Settings.model_fields:
-            raise BadSetting(_unknown(key, f"(environment variable {name})"))
+            raise BadSetting(_unknown_key(key, f"(environment variable {name})"))
 
 
-def _unknown(key: str, where: str) -> str:
-    near = difflib.get_close_matches(key, Settings.model_fields, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "known: " + ", ".join(Settings.model_fields)
-    return f"unknown setting {key!r} {where}; {hint}"
+def _unknown_key(key: str, place: str) -> str:
+    similar = difflib.get_close_matches(key, Settings.model_fields, n=1)
+    known = "known: " + ", ".join(Settings.model_fields)
+    hint = f"did you mean {similar[0]!r}?" if similar else known
+    return f"unknown setting {key!r} {place}; {hint}"

@@ -67,7 +67,7 @@ class ContextSettings(BaseModel):
     section_weight: float = Field(
         0.3,
         ge=0,
-        description="Score of the section that most hits speak for, where a first place scores 0.5.",
+        description="Score of the section with the most votes, where a first place scores 0.5.",
     )
     solved_exercise_overlap: float = Field(
         0.6,

@@ -1,4 +1,4 @@
-"""Is it up, is it ready, what has it done."""
+"""Health, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from data.errors import Missing
-from unirag.api.schemas import HealthOut
-from unirag.api.service import Here, Who
+from unirag.api.service import CurrentCaller, CurrentService
+from unirag.schemas import HealthOut
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", response_model=HealthOut)
-async def health() -> dict[str, str]:
+@router.get("/healthz")
+async def health() -> HealthOut:
     """The process answers."""
-    return {"status": "ok"}
+    return HealthOut(status="ok")
 
 
-@router.get("/readyz", response_model=HealthOut)
-def ready(here: Here) -> dict[str, str]:
-    """Models are loaded and the store answers; 503 until then."""
-    if not here.ready:
-        raise Missing("models are being loaded; try again in a moment")
-    here.unirag.store.count()
-    return {"status": "ok"}
+@router.get("/readyz")
+def ready(service: CurrentService) -> HealthOut:
+    """The models are loaded and the store answers; 503 until then."""
+    if not service.ready:
+        raise Missing("the models are still loading; try again in a moment")
+    service.app.components.store.count()
+    return HealthOut(status="ok")
 
 
 @router.get(
@@ -34,6 +34,6 @@ def ready(here: Here) -> dict[str, str]:
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
-def metrics(who: Who, here: Here) -> Response:
-    """For Prometheus."""
-    return Response(generate_latest(here.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+def metrics(caller: CurrentCaller, service: CurrentService) -> Response:
+    """Metrics for Prometheus."""
+    return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,7 +1,7 @@
-"""An OpenAI-compatible endpoint: chat clients and learning platforms talk to it unchanged.
+"""An OpenAI-compatible endpoint, so that chat clients and learning platforms work unchanged.
 
-The last user message is the question, the ones before it are what a follow-up leans on; what the
-client says as `system` or `assistant` changes nothing, for every sentence comes from the sources.
+The last user message is the question. The user messages before it are the history of a follow-up.
+`system` and `assistant` messages change nothing: every sentence comes from the corpora.
 """
 
 from __future__ import annotations
@@ -19,57 +19,89 @@ from pydantic import BaseModel, ConfigDict, Field
 from data.errors import BadInput
 from data.records import Sentence
 from unirag.api.access import Caller
-from unirag.api.events import EventStream, event
-from unirag.api.limits import within
-from unirag.api.schemas import PICTURES, SOUNDS, TEXT, AskIn, HitOut, PictureIn, SoundIn
-from unirag.api.service import Here, Service, Who
-from unirag.search.searcher import SearchResult
-from unirag.serialization import Numbers, answer_json, sentence_json
+from unirag.api.events import EventStream, encode_event
+from unirag.api.limits import run_within
+from unirag.api.requests import (
+    MAX_IMAGES,
+    MAX_RECORDINGS,
+    MAX_TEXT_CHARACTERS,
+    AskIn,
+    ImageIn,
+    RecordingIn,
+)
+from unirag.api.service import CurrentCaller, CurrentService, Service
+from unirag.schemas import AnswerOut, HitOut
+from unirag.search.result import SearchResult
+from unirag.serialization import answer_out
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["OpenAI-compatible"])
-MODEL = "unirag"
+MODEL_NAME = "unirag"
 
 
 class TextPart(BaseModel):
+    """Words of a message."""
+
     type: Literal["text"]
     text: str
 
 
 class ImageUrl(BaseModel):
-    url: str = Field(description="A data URL: nothing is fetched for a client.")
+    """The picture of a message as a data URL."""
+
+    url: str = Field(description="A data URL; the service fetches nothing for a client.")
 
 
 class ImagePart(BaseModel):
+    """A picture of a message."""
+
     type: Literal["image_url"]
     image_url: ImageUrl
 
 
 class InputAudio(BaseModel):
+    """A recording in base64."""
+
     data: str
     format: str = "wav"
 
 
 class AudioPart(BaseModel):
+    """A recording of a message."""
+
     type: Literal["input_audio"]
     input_audio: InputAudio
 
 
-class Message(BaseModel):
+class ChatMessageIn(BaseModel):
+    """A message of the conversation."""
+
     model_config = ConfigDict(extra="ignore")
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[TextPart | ImagePart | AudioPart] | None = None
 
+    @property
+    def parts(self) -> list[TextPart | ImagePart | AudioPart]:
+        """The parts of a message that is made of parts."""
+        return self.content if isinstance(self.content, list) else []
+
+    @property
+    def text(self) -> str:
+        """The words of the message."""
+        if isinstance(self.content, str):
+            return self.content.strip()
+        return "\n".join(p.text for p in self.parts if isinstance(p, TextPart)).strip()
+
 
 class ChatIn(BaseModel):
-    """Sampling settings are taken and left aside: answers are checked, not sampled."""
+    """A request for a completion. Sampling settings are accepted and ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
-    model: str = MODEL
-    messages: list[Message] = Field(
+    model: str = MODEL_NAME
+    messages: list[ChatMessageIn] = Field(
         min_length=1,
         max_length=200,
         examples=[[{"role": "user", "content": "What sets the period of a pendulum?"}]],
@@ -77,19 +109,23 @@ class ChatIn(BaseModel):
     stream: bool = False
 
 
-class Reply(BaseModel):
+class ReplyMessage(BaseModel):
+    """The message of the reply."""
+
     role: Literal["assistant"] = "assistant"
     content: str
 
 
 class Choice(BaseModel):
+    """The only choice of a reply."""
+
     index: int = 0
-    message: Reply
+    message: ReplyMessage
     finish_reason: Literal["stop"] = "stop"
 
 
-class Usage(BaseModel):
-    """Tokens of the compact model, which are nobody's bill: always zero."""
+class TokenUsage(BaseModel):
+    """Always zero: nobody is billed for the tokens of the compact model."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -97,19 +133,21 @@ class Usage(BaseModel):
 
 
 class ChatOut(BaseModel):
-    """`references` are the items that the numbers in the text stand for, in their order."""
+    """A cited answer. `references` are the items behind the numbers in its text, [1] first."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
     created: int
     model: str
     choices: list[Choice]
-    usage: Usage = Usage()
+    usage: TokenUsage = TokenUsage()
     references: list[HitOut]
     refused: bool
 
 
-class Model(BaseModel):
+class ModelOut(BaseModel):
+    """A model that clients can choose."""
+
     id: str
     object: Literal["model"] = "model"
     created: int = 0
@@ -117,13 +155,16 @@ class Model(BaseModel):
 
 
 class ModelsOut(BaseModel):
+    """The models that clients can choose."""
+
     object: Literal["list"] = "list"
-    data: list[Model]
+    data: list[ModelOut]
 
 
-@router.get("/models", response_model=ModelsOut)
-def models(who: Who) -> ModelsOut:
-    return ModelsOut(data=[Model(id=MODEL)])
+@router.get("/models")
+def list_models(caller: CurrentCaller) -> ModelsOut:
+    """List the one model."""
+    return ModelsOut(data=[ModelOut(id=MODEL_NAME)])
 
 
 @router.post(
@@ -131,116 +172,112 @@ def models(who: Who) -> ModelsOut:
     response_model=ChatOut,
     responses={200: {"content": {"text/event-stream": {}}}},
 )
-async def chat(request: Request, given: ChatIn, who: Who, here: Here) -> Response:
-    """A cited answer in the shape of OpenAI's chat completions."""
-    asked, earlier = _question(given)
+async def create_completion(
+    request: Request, chat: ChatIn, caller: CurrentCaller, service: CurrentService
+) -> Response:
+    """Return a cited answer in the shape of OpenAI's chat completions."""
+    body, history = _question(chat)
+    pieces = _pieces(service, caller, body, history)
     head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time())}
-    if given.stream:
-        return EventStream(
-            _chunks(here, who, asked, earlier, {**head, "object": "chat.completion.chunk"}),
-            here.settings.seconds,
-        )
-
-    async def whole() -> ChatOut:
-        async with aclosing(_pieces(here, who, asked, earlier)) as pieces:
-            async for piece in pieces:
-                last = piece
-        text, made = last
-        assert made is not None
-        return ChatOut(
-            **head,
-            model=MODEL,
-            choices=[Choice(message=Reply(content=text))],
-            references=made["references"],
-            refused=made["refused"],
-        )
-
-    reply = await within(request, here.settings.seconds, whole())
+    if chat.stream:
+        chunk_head = {**head, "object": "chat.completion.chunk", "model": MODEL_NAME}
+        return EventStream(_chunks(pieces, chunk_head), service.settings.seconds)
+    text, answer = await run_within(request, service.settings.seconds, _whole_reply(pieces))
+    reply = ChatOut(
+        **head,
+        model=MODEL_NAME,
+        choices=[Choice(message=ReplyMessage(content=text))],
+        references=answer.cited_hits,
+        refused=answer.refused,
+    )
     return JSONResponse(reply.model_dump(mode="json"))
 
 
-async def _pieces(
-    here: Service, who: Caller, asked: AskIn, earlier: list[str]
-) -> AsyncGenerator[tuple[str, dict[str, Any] | None]]:
-    """The text so far, and at the end what it stands on."""
-    numbers, text = Numbers(), ""
-    async with aclosing(here.stream(who, asked, earlier)) as events:
-        async for step in events:
-            if isinstance(step, SearchResult):
-                found = step
-            elif isinstance(step, Sentence):
-                text = f"{text} {numbers.behind(sentence_json(step))}".strip()
-                yield text, None
+Piece = str | AnswerOut
+Pieces = AsyncGenerator[Piece]
+
+
+async def _pieces(service: Service, caller: Caller, body: AskIn, history: list[str]) -> Pieces:
+    """Yield the reply piece by piece, then the answer that it stands for."""
+    written = False
+    async with aclosing(service.stream(caller, body, history)) as events:
+        async for event in events:
+            if isinstance(event, SearchResult):
+                result = event
+            elif isinstance(event, Sentence):
+                yield f" {event.cited_text}" if written else event.cited_text
+                written = True
             else:
-                made = answer_json(step, found, here.address)
-                hits = {h["id"]: h for h in made["hits"]}
-                names = numbers.order
-                if step.refused:
-                    text = "There is no evidence for this in what is indexed."
-                    names = list(hits)[:3]
-                elif names:
-                    listed = [
-                        f"[{i}] {hits[n]['title']} ({hits[n]['source']})"
-                        for i, n in enumerate(names, 1)
-                    ]
-                    text = "\n".join([text, "", *listed])
-                yield text, {"references": [hits[n] for n in names], "refused": step.refused}
+                answer = answer_out(event, result, service.address)
+                if answer.refused:
+                    yield answer.answer
+                elif answer.references:
+                    yield "\n\n" + _reference_list(answer)
+                yield answer
 
 
-async def _chunks(
-    here: Service, who: Caller, asked: AskIn, earlier: list[str], head: dict[str, Any]
-) -> AsyncGenerator[bytes]:
-    def chunk(delta: dict[str, str], end: str | None, **extra: Any) -> bytes:
-        choice = {"index": 0, "delta": delta, "finish_reason": end}
-        return event({**head, "model": MODEL, "choices": [choice], **extra})
+def _reference_list(answer: AnswerOut) -> str:
+    lines = [f"[{n}] {hit.title} ({hit.source})" for n, hit in enumerate(answer.cited_hits, 1)]
+    return "\n".join(lines)
 
-    sent = ""
-    async with aclosing(_pieces(here, who, asked, earlier)) as pieces:
-        async for text, made in pieces:
-            delta = {"content": text[len(sent) :]} | ({} if sent else {"role": "assistant"})
-            sent = text
-            if text:
-                yield chunk(delta, None)
-            if made is not None:
-                yield chunk({}, "stop", **made)
+
+async def _whole_reply(pieces: Pieces) -> tuple[str, AnswerOut]:
+    text = ""
+    async with aclosing(pieces) as stream:
+        async for piece in stream:
+            if isinstance(piece, AnswerOut):
+                return text, piece
+            text += piece
+    raise AssertionError("the stream ended without an answer")
+
+
+async def _chunks(pieces: Pieces, head: dict[str, Any]) -> AsyncGenerator[bytes]:
+    """Encode the reply as OpenAI's chunks; the last one carries the references."""
+
+    def chunk(delta: dict[str, str], finish_reason: str | None, **extra: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+        return encode_event({**head, "choices": [choice], **extra})
+
+    role = {"role": "assistant"}
+    async with aclosing(pieces) as stream:
+        async for piece in stream:
+            if isinstance(piece, AnswerOut):
+                references = [hit.model_dump(mode="json") for hit in piece.cited_hits]
+                yield chunk({}, "stop", references=references, refused=piece.refused)
+            else:
+                yield chunk({"content": piece, **role}, None)
+                role = {}
     yield b"data: [DONE]\n\n"
 
 
-def _question(given: ChatIn) -> tuple[AskIn, list[str]]:
-    said = [m for m in given.messages if m.role == "user"]
-    if not said:
+def _question(chat: ChatIn) -> tuple[AskIn, list[str]]:
+    """Return the last user message as a question, and the earlier ones as its history."""
+    messages = [m for m in chat.messages if m.role == "user"]
+    if not messages:
         raise BadInput("messages: none has role `user`; expected the question in one")
-    *before, last = said
-    parts = last.content if isinstance(last.content, list) else []
-    images = [_data(p.image_url.url) for p in parts if isinstance(p, ImagePart)]
-    audio = [p.input_audio.data for p in parts if isinstance(p, AudioPart)]
-    text = _text(last)
-    for what, count, most in (
-        ("characters", len(text), TEXT),
-        ("pictures", len(images), PICTURES),
-        ("recordings", len(audio), SOUNDS),
+    *earlier, last = messages
+    images = [_base64_data(p.image_url.url) for p in last.parts if isinstance(p, ImagePart)]
+    recordings = [p.input_audio.data for p in last.parts if isinstance(p, AudioPart)]
+    for noun, count, limit in (
+        ("characters", len(last.text), MAX_TEXT_CHARACTERS),
+        ("pictures", len(images), MAX_IMAGES),
+        ("recordings", len(recordings), MAX_RECORDINGS),
     ):
-        if count > most:
-            raise BadInput(f"messages: {count} {what} in the last one; expected at most {most}")
-    asked = AskIn(
-        text=text,
-        images=[PictureIn(data=d) for d in images],
-        audio=[SoundIn(data=d) for d in audio],
+        if count > limit:
+            raise BadInput(f"messages: {count} {noun} in the last one; expected at most {limit}")
+    body = AskIn(
+        text=last.text,
+        images=[ImageIn(data=data) for data in images],
+        audio=[RecordingIn(data=data) for data in recordings],
     )
-    return asked, [text for m in before if (text := _text(m))]
+    return body, [message.text for message in earlier if message.text]
 
 
-def _text(message: Message) -> str:
-    if isinstance(message.content, list):
-        return "\n".join(p.text for p in message.content if isinstance(p, TextPart)).strip()
-    return (message.content or "").strip()
-
-
-def _data(url: str) -> str:
+def _base64_data(url: str) -> str:
     head, comma, data = url.partition(",")
     if not (head.startswith("data:") and head.endswith(";base64") and comma):
         raise BadInput(
-            "image_url: expected a data URL (data:image/png;base64,...); nothing is fetched for a "
-            "client"
+            "image_url: expected a data URL (data:image/png;base64,...); the service fetches "
+            "nothing for a client"
         )
     return data

@@ -1,111 +1,131 @@
-"""Search, ask, and the conversations that answers are kept in."""
+"""Search, ask, and the conversations that keep the answers."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from unirag.api.access import Caller
-from unirag.api.bodies import documented, read
 from unirag.api.errors import NotFound
-from unirag.api.events import EventStream, event
-from unirag.api.limits import within
-from unirag.api.schemas import (
-    AnswerOut,
-    AskIn,
+from unirag.api.events import EventStream, encode_event
+from unirag.api.limits import run_within
+from unirag.api.request_bodies import openapi_body, read_body
+from unirag.api.requests import AskIn, SearchIn
+from unirag.api.service import CurrentCaller, CurrentService, Service
+from unirag.schemas import (
+    AnswerTurnOut,
     ConversationOut,
     ConversationsOut,
-    FoundOut,
-    SearchIn,
+    ConversationSummary,
+    SearchOut,
+    SearchTurnOut,
 )
-from unirag.api.service import Here, Service, Who
-from unirag.serialization import conversation_json, conversation_markdown, found_json
+from unirag.serialization import conversation_markdown, conversation_out, search_out
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["questions"])
 
 
-@router.post("/search", response_model=FoundOut, openapi_extra=documented(SearchIn))
-async def search(request: Request, who: Who, here: Here) -> dict[str, Any]:
-    """The figures and passages that answer a question."""
-    asked = await read(request, SearchIn)
-    return found_json(await here.search(request, who, asked), here.address)
+@router.post("/search", openapi_extra=openapi_body(SearchIn))
+async def search(request: Request, caller: CurrentCaller, service: CurrentService) -> SearchOut:
+    """Find the figures and passages that answer a question."""
+    body = await read_body(request, SearchIn)
+    return search_out(await service.search(request, caller, body), service.address)
 
 
 @router.post(
     "/ask",
-    response_model=AnswerOut,
-    openapi_extra=documented(AskIn),
+    response_model=AnswerTurnOut,
+    openapi_extra=openapi_body(AskIn),
     responses={200: {"content": {"text/event-stream": {}}}},
 )
-async def ask(request: Request, who: Who, here: Here) -> Response:
-    """The explanation, every sentence cited, as JSON or, with `stream`, as events.
+async def ask(request: Request, caller: CurrentCaller, service: CurrentService) -> Response:
+    """Explain the answer, every sentence cited: as JSON or, with `stream`, as events.
 
-    Events: `found` (as from a search), a `sentence` each, `answer` (the whole), or `error`.
+    The events are `found` (a search result), one `sentence` each, `answer` (the whole), or `error`.
     """
-    asked = await read(request, AskIn)
-    wants_events = "text/event-stream" in request.headers.get("accept", "")
-    if asked.stream or wants_events:
-        return EventStream(_events(here, who, asked), here.settings.seconds)
-
-    async def whole() -> dict[str, Any]:
-        async with aclosing(here.answer(who, asked)) as turn:
-            async for _, made in turn:
-                last = made
-        return last
-
-    return JSONResponse(await within(request, here.settings.seconds, whole()))
+    body = await read_body(request, AskIn)
+    accepts_events = "text/event-stream" in request.headers.get("accept", "")
+    if body.stream or accepts_events:
+        return EventStream(_events(service, caller, body), service.settings.seconds)
+    answer = await run_within(
+        request, service.settings.seconds, _whole_answer(service, caller, body)
+    )
+    return JSONResponse(answer.model_dump(mode="json"))
 
 
-async def _events(here: Service, who: Caller, asked: AskIn) -> AsyncGenerator[bytes]:
-    async with aclosing(here.answer(who, asked)) as turn:
-        async for kind, data in turn:
-            yield event(data, kind)
+async def _whole_answer(service: Service, caller: Caller, body: AskIn) -> AnswerTurnOut:
+    async with aclosing(service.answer(caller, body)) as events:
+        async for event in events:
+            last = event
+    assert isinstance(last, AnswerTurnOut)
+    return last
 
 
-@router.get("/conversations", response_model=ConversationsOut)
-def conversations(who: Who, here: Here) -> dict[str, Any]:
-    """Yours, the newest first."""
-    kept = here.conversations.of(who.name)
-    return {"conversations": [{"id": c.id, "title": c.title, "created": c.created} for c in kept]}
+async def _events(service: Service, caller: Caller, body: AskIn) -> AsyncGenerator[bytes]:
+    async with aclosing(service.answer(caller, body)) as events:
+        async for event in events:
+            if isinstance(event, SearchTurnOut):
+                name = "found"
+            else:
+                name = "answer" if isinstance(event, AnswerTurnOut) else "sentence"
+            yield encode_event(event.model_dump(mode="json"), name)
 
 
-@router.get("/conversations/{name}", response_model=ConversationOut)
-def conversation(name: str, who: Who, here: Here) -> dict[str, Any]:
-    return conversation_json(here.conversation(who, name))
+@router.get("/conversations")
+def list_conversations(caller: CurrentCaller, service: CurrentService) -> ConversationsOut:
+    """List the caller's conversations, newest first."""
+    summaries = [
+        ConversationSummary(id=c.id, title=c.title, created=c.created)
+        for c in service.conversations.of_owner(caller.name)
+    ]
+    return ConversationsOut(conversations=summaries)
+
+
+@router.get("/conversations/{conversation_id}")
+def get_conversation(
+    conversation_id: str, caller: CurrentCaller, service: CurrentService
+) -> ConversationOut:
+    """Return a conversation with its turns."""
+    return conversation_out(service.conversation(caller, conversation_id))
 
 
 @router.get(
-    "/conversations/{name}/markdown",
+    "/conversations/{conversation_id}/markdown",
     response_class=Response,
     responses={200: {"content": {"text/markdown": {"schema": {"type": "string"}}}}},
 )
-def markdown(name: str, who: Who, here: Here) -> Response:
-    """The conversation as Markdown, with the sources' licences and attributions."""
-    kept = here.conversation(who, name)
-    return Response(conversation_markdown(kept), media_type="text/markdown; charset=utf-8")
+def get_markdown(conversation_id: str, caller: CurrentCaller, service: CurrentService) -> Response:
+    """Return a conversation as Markdown, with the licences and attributions of its sources."""
+    conversation = service.conversation(caller, conversation_id)
+    markdown = conversation_markdown(conversation)
+    return Response(markdown, media_type="text/markdown; charset=utf-8")
 
 
 @router.get(
-    "/conversations/{name}/pictures/{digest}",
+    "/conversations/{conversation_id}/pictures/{digest}",
     response_class=FileResponse,
     responses={200: {"content": {"image/*": {"schema": {"type": "string", "format": "binary"}}}}},
 )
-def picture(name: str, digest: str, who: Who, here: Here) -> FileResponse:
-    """A picture that was asked with."""
-    kept = here.conversation(who, name)
-    path = here.uploads.path(digest) if any(digest in t.pictures for t in kept.turns) else None
+def get_query_picture(
+    conversation_id: str, digest: str, caller: CurrentCaller, service: CurrentService
+) -> FileResponse:
+    """Return a query picture of a conversation."""
+    conversation = service.conversation(caller, conversation_id)
+    in_conversation = any(digest in turn.pictures for turn in conversation.turns)
+    path = service.uploads.path(digest) if in_conversation else None
     if path is None:
-        raise NotFound("no picture of this digest in this conversation")
+        raise NotFound("no picture of this conversation has this digest")
     return FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
 
 
-@router.delete("/conversations/{name}", status_code=204)
-def forget(name: str, who: Who, here: Here) -> None:
-    """Delete a conversation and the pictures that were asked with."""
-    here.forget(who, name)
+@router.delete("/conversations/{conversation_id}", status_code=204)
+def delete_conversation(
+    conversation_id: str, caller: CurrentCaller, service: CurrentService
+) -> None:
+    """Delete a conversation and its query pictures."""
+    service.delete_conversation(caller, conversation_id)

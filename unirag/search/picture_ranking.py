@@ -1,0 +1,92 @@
+"""Ranks figures by their likeness to the query pictures where a query also has words.
+
+Reciprocal rank fusion knows that a figure leads its list, but not by how much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from retrieval.store import ChannelQuery, ScoredItem, VectorStore, Where
+from unirag.settings.search import SearchSettings
+
+__all__ = ["normalised", "rank_by_likeness"]
+
+
+def rank_by_likeness(
+    store: VectorStore,
+    fused: Sequence[ScoredItem],
+    word_queries: Sequence[ChannelQuery],
+    picture_queries: Sequence[ChannelQuery],
+    where: Where,
+    settings: SearchSettings,
+) -> list[ScoredItem]:
+    """Return `fused` with its figures sorted by their likeness to the query pictures.
+
+    Passages keep their ranks. A figure that leads every other one by `settings.picture_lead` comes
+    first of all. The fused scores stay with the ranks.
+    """
+    figures = replace(where, kinds=("figure",))
+    candidates = settings.picture_candidates
+    nearest = [
+        store.search([replace(query, weight=1.0)], candidates, figures) for query in picture_queries
+    ]
+    likeness = _likeness(fused, nearest, picture_queries)
+    for scored in store.search(normalised(word_queries), candidates, figures):
+        if scored.item.id in likeness:
+            likeness[scored.item.id] += settings.words_beside_picture * scored.score
+    ids = _order(fused, likeness, _clear_winner(nearest, settings.picture_lead))
+    items = {s.item.id: s for s in fused}
+    if missing := tuple(item_id for item_id in ids if item_id not in items):
+        queries = normalised([*word_queries, *picture_queries])
+        found = store.search(queries, len(missing), replace(figures, ids=missing))
+        items |= {s.item.id: s for s in found}
+    return [replace(items[i], score=rank.score) for i, rank in zip(ids, fused, strict=True)]
+
+
+def normalised(queries: Sequence[ChannelQuery]) -> list[ChannelQuery]:
+    """Scale the weights so that the largest is 1: the engine's fusion flattens ranks above it."""
+    largest = max(query.weight for query in queries)
+    return [replace(query, weight=query.weight / largest) for query in queries]
+
+
+def _likeness(
+    fused: Sequence[ScoredItem],
+    nearest: Sequence[Sequence[ScoredItem]],
+    picture_queries: Sequence[ChannelQuery],
+) -> dict[str, float]:
+    """Return each figure's mean cosine to the query pictures, weighted, by item id.
+
+    A figure that is not among the nearest of a picture gets the cosine of the last one.
+    """
+    every = [fused, *nearest]
+    ids = {s.item.id for scored in every for s in scored if s.item.kind == "figure"}
+    total_weight = sum(query.weight for query in picture_queries)
+    likeness = dict.fromkeys(ids, 0.0)
+    for query, scored in zip(picture_queries, nearest, strict=True):
+        cosines = {s.item.id: s.channels["image"] for s in scored}
+        lowest = min(cosines.values(), default=0.0)
+        for item_id in ids:
+            likeness[item_id] += query.weight / total_weight * cosines.get(item_id, lowest)
+    return likeness
+
+
+def _clear_winner(nearest: Sequence[Sequence[ScoredItem]], lead: float) -> str:
+    """Return the id of a figure whose cosine to a picture leads the next one by `lead`, or ""."""
+    winner = ""
+    for scored in nearest:
+        if len(scored) > 1:
+            first, second = (s.channels["image"] for s in scored[:2])
+            if first - second >= lead:
+                winner = scored[0].item.id
+    return winner
+
+
+def _order(fused: Sequence[ScoredItem], likeness: Mapping[str, float], winner: str) -> list[str]:
+    """Return item ids: figures by likeness in the ranks of figures, the winner before all."""
+    by_likeness = iter(sorted(likeness, key=lambda item_id: -likeness[item_id]))
+    ids = [next(by_likeness) if s.item.kind == "figure" else s.item.id for s in fused]
+    if winner:
+        ids = [winner, *(item_id for item_id in ids if item_id != winner)][: len(fused)]
+    return ids
