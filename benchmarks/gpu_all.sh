@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Everything of the kernels that needs a GPU, in one call of under 8 minutes on an H100: the tests on
-# CUDA, gradients and a training run beside the reference, then every time. Needs python3 with torch,
-# Triton and pytest (hypothesis too for the property tests), nothing from outside. Results go to $OUT
-# or benchmarks/results, row by row: what a time limit cuts off is missing there. Without a GPU it runs the same code in Triton's interpreter at tiny sizes,
-# and measures nothing. PYTHON names another interpreter.
+# Run every check and measurement of the kernels that needs a GPU, in under 8 minutes on an H100: the
+# tests on CUDA, gradients and a training run against the reference, then all times.
+#
+# Needs python3 with torch, Triton and pytest (and hypothesis for the property tests), and no network.
+# Results go to $OUT or benchmarks/results, row by row; a time limit only loses the rows after it.
+# Without a GPU, the same code runs at tiny sizes in Triton's interpreter and measures nothing.
+# Set PYTHON to use another interpreter.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -14,35 +16,35 @@ smoke=
 if "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then
   nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem --format=csv,noheader || true
 else
-  echo "No CUDA device: this run shows that the code works in Triton's interpreter, and no time."
+  echo "No CUDA device: this run shows that the code works in Triton's interpreter. It measures nothing."
   smoke=--smoke
   export TRITON_INTERPRET=1
 fi
 
 failed=0
 step() { # seconds, title, command
-  local limit=$1 title=$2 began=$SECONDS status=0
+  local limit=$1 title=$2 start=$SECONDS status=0
   shift 2
   echo "== $title"
   timeout "$limit" "$@" || status=$?
-  echo "== $title: exit status $status after $((SECONDS - began)) s"
+  echo "== $title: exit status $status after $((SECONDS - start)) s"
   [ "$status" = 0 ] || failed=1
 }
 
 tests=(tests/kernels/test_moe_lora.py tests/kernels/test_routing.py tests/kernels/test_dispatch.py
   tests/kernels/test_reference.py)
 if "$python" -c 'import pytest, hypothesis' 2>/dev/null; then
-  # side by side where pytest-xdist is there: most of their time Triton compiles
-  many=
-  "$python" -c 'import xdist' 2>/dev/null && many="-n 8"
-  # tests/conftest.py serves the whole project and needs more than torch
+  # Run them in parallel if pytest-xdist is installed: Triton compiles for most of the time.
+  parallel=
+  "$python" -c 'import xdist' 2>/dev/null && parallel="-n 8"
+  # tests/conftest.py serves the whole project and needs more than torch.
   # shellcheck disable=SC2086
-  step 120 "tests" "$python" -m pytest -q $many --confcutdir=tests/kernels -p no:cacheprovider \
+  step 120 "tests" "$python" -m pytest -q $parallel --confcutdir=tests/kernels -p no:cacheprovider \
     "${tests[@]}"
 else
-  echo "== tests: pytest or hypothesis is missing; gradients are compared below all the same"
+  echo "== tests: skipped, because pytest or hypothesis is missing; the next step compares gradients"
 fi
-step 90 "gradients and training beside the reference" "$python" -m benchmarks.kernels_check $smoke
+step 90 "gradients and training against the reference" "$python" -m benchmarks.kernels_check $smoke
 step 70 "whole encodes and training steps" "$python" -m benchmarks.kernels_encoder $smoke
-step 200 "every design beside the plain layer" "$python" -m benchmarks.kernels $smoke
+step 200 "every design against the plain layer" "$python" -m benchmarks.kernels $smoke
 exit $failed

@@ -1,6 +1,6 @@
-"""Timing on a GPU by three clocks, and what every such result names.
+"""Time functions on a GPU with three clocks, and describe the machine for the results.
 
-Needs torch and Triton alone: machines with a GPU may have nothing else.
+Imports only torch and Triton, because a machine with a GPU may have nothing else.
 """
 
 from __future__ import annotations
@@ -19,36 +19,38 @@ import torch
 
 CUDA = torch.cuda.is_available()
 if not CUDA:
-    os.environ.setdefault("TRITON_INTERPRET", "1")  # before Triton: its kernels run on the CPU
+    # Triton reads this when it is imported; its kernels then run on the CPU.
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
-__all__ = ["CUDA", "DEVICE", "OUT", "Arm", "about", "ratios", "smoke_asked", "timed"]
+__all__ = ["CUDA", "DEVICE", "OUT", "Arm", "add_ratios", "environment", "parse_smoke", "time_arms"]
 
 DEVICE = "cuda" if CUDA else "cpu"
 HERE = Path(__file__).resolve().parent
 OUT = Path(os.environ.get("OUT") or HERE / "results")
-CALLS = 10  # of an arm at a turn
-Arm = Callable[[], object]
+CALLS_PER_ROUND = 10
+Arm = Callable[[], object]  # one way to compute a result, without arguments
 
 
-def smoke_asked(module: str, doc: str) -> bool:
-    """Whether the command line says `--smoke`; without it and without a GPU the program ends."""
+def parse_smoke(module: str, doc: str) -> bool:
+    """Return whether the command line says `--smoke`; exit if it does not and there is no GPU."""
     parser = argparse.ArgumentParser(prog=f"python -m {module}", description=doc.splitlines()[0])
-    parser.add_argument("--smoke", action="store_true", help="tiny sizes; nothing is written")
+    parser.add_argument("--smoke", action="store_true", help="use tiny sizes and write nothing")
     smoke = bool(parser.parse_args().smoke)
     if not CUDA:
-        print("No CUDA device is here: this shows that the code runs, and no time means anything.")
+        print("No CUDA device found: this run shows that the code works. Its times mean nothing.")
         if not smoke:
-            sys.exit(f"python -m {module} needs a GPU; --smoke runs its code anywhere")
+            sys.exit(f"python -m {module} needs a GPU; pass --smoke to run its code without one")
     return smoke
 
 
-def spread(values: list[float]) -> list[float]:
-    """Median and quartiles in microseconds."""
-    low, middle, high = statistics.quantiles(values, n=4)
-    return [round(v * 1e6, 2) for v in (middle, low, high)]
+def quartiles_us(seconds: list[float]) -> list[float]:
+    """Return the median, the lower and the upper quartile in microseconds."""
+    lower, median, upper = statistics.quantiles(seconds, n=4)
+    return [round(s * 1e6, 2) for s in (median, lower, upper)]
 
 
-def graphed(run: Arm) -> torch.cuda.CUDAGraph:
+def capture_graph(run: Arm) -> torch.cuda.CUDAGraph:
+    """Capture `CALLS_PER_ROUND` calls in a CUDA graph, after a warm-up."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -57,17 +59,17 @@ def graphed(run: Arm) -> torch.cuda.CUDAGraph:
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        for _ in range(CALLS):
+        for _ in range(CALLS_PER_ROUND):
             run()
     return graph
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """By the GPU's own clock, or by the CPU's where there is none."""
+def gpu_seconds(work: Callable[[], object]) -> float:
+    """Time one call with the GPU's clock, or with the CPU's clock if there is no GPU."""
     if not CUDA:
-        began = time.perf_counter()
+        start_time = time.perf_counter()
         work()
-        return time.perf_counter() - began
+        return time.perf_counter() - start_time
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     start.record()
     work()
@@ -76,48 +78,53 @@ def seconds(work: Callable[[], object]) -> float:
     return start.elapsed_time(end) / 1e3
 
 
-def wall(run: Arm) -> float:
+def wall_seconds(run: Arm) -> float:
+    """Return the mean wall time of one call over `CALLS_PER_ROUND` calls, launches included."""
     if CUDA:
         torch.cuda.synchronize()
-    began = time.perf_counter()
-    for _ in range(CALLS):
+    start_time = time.perf_counter()
+    for _ in range(CALLS_PER_ROUND):
         run()
     if CUDA:
         torch.cuda.synchronize()
-    return (time.perf_counter() - began) / CALLS
+    return (time.perf_counter() - start_time) / CALLS_PER_ROUND
 
 
-def timed(arms: dict[str, Arm], turns: int) -> dict[str, dict[str, Any]]:
-    """By turns: graph, wall and do_bench of every arm, each [median, lower, upper] in µs."""
-    found: dict[str, dict[str, Any]] = {name: {} for name in arms}
+def time_arms(arms: dict[str, Arm], rounds: int) -> dict[str, dict[str, Any]]:
+    """Time every arm with CUDA graphs, the wall clock and `do_bench`, in interleaved rounds.
+
+    Each clock gives [median, lower quartile, upper quartile] in microseconds.
+    """
+    times: dict[str, dict[str, Any]] = {name: {} for name in arms}
     graphs: dict[str, torch.cuda.CUDAGraph] = {}
     for name, run in arms.items():
         run()
         if CUDA:
             try:
-                graphs[name] = graphed(run)
+                graphs[name] = capture_graph(run)
             except RuntimeError as error:
-                found[name]["graph_error"] = str(error)[:200]
+                times[name]["graph_error"] = str(error)[:200]
     samples: dict[str, dict[str, list[float]]] = {n: {"wall": [], "graph": []} for n in arms}
-    for _ in range(turns):
+    for _ in range(rounds):
         for name, run in arms.items():
-            samples[name]["wall"].append(wall(run))
+            samples[name]["wall"].append(wall_seconds(run))
             if name in graphs:
-                samples[name]["graph"].append(seconds(graphs[name].replay) / CALLS)
+                seconds = gpu_seconds(graphs[name].replay) / CALLS_PER_ROUND
+                samples[name]["graph"].append(seconds)
     for name, run in arms.items():
         for clock, values in samples[name].items():
             if values:
-                found[name][clock] = spread(values)
+                times[name][clock] = quartiles_us(values)
         if CUDA:
             from triton.testing import do_bench
 
             quartiles = do_bench(run, warmup=5, rep=40, quantiles=[0.5, 0.25, 0.75])
-            found[name]["do_bench"] = [round(1e3 * q, 2) for q in quartiles]
-    return found
+            times[name]["do_bench"] = [round(1e3 * q, 2) for q in quartiles]
+    return times
 
 
-def ratios(times: dict[str, dict[str, Any]], base: str = "plain") -> None:
-    """Add to every arm the ratio of its medians to those of `base`, clock by clock."""
+def add_ratios(times: dict[str, dict[str, Any]], base: str = "plain") -> None:
+    """Add to every arm and clock the ratio of its median to the median of `base`."""
     for clocks in times.values():
         for clock in ("graph", "wall", "do_bench"):
             if clock in clocks and clock in times[base]:
@@ -125,10 +132,10 @@ def ratios(times: dict[str, dict[str, Any]], base: str = "plain") -> None:
                 clocks[f"ratio_{clock}"] = round(ratio, 3)
 
 
-def about() -> dict[str, Any]:
-    """Device, versions, clocks and commit: what a figure means nothing without."""
+def environment() -> dict[str, Any]:
+    """Return the device, versions, clocks and commit that belong to every figure."""
 
-    def said(*command: str) -> str:
+    def output(*command: str) -> str:
         try:
             run = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True)
         except (OSError, subprocess.CalledProcessError):
@@ -140,14 +147,14 @@ def about() -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if CUDA else "no GPU",
         "python": sys.version.split()[0],
         "torch": torch.__version__,
-        "triton": _triton(),
+        "triton": _triton_version(),
         "cuda": torch.version.cuda,
-        fields: said("nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"),
-        "commit": said("git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"),
+        fields: output("nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"),
+        "commit": output("git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"),
     }
 
 
-def _triton() -> str:
+def _triton_version() -> str:
     try:
         import triton
     except ImportError:

@@ -1,13 +1,13 @@
-"""How near is a layer with experts to the plain layer, and which design is nearest where?
+"""Measure the time of a layer with experts, by every design, against the plain layer.
 
     python -m benchmarks.kernels           # needs a CUDA device
     python -m benchmarks.kernels --smoke   # tiny sizes, anywhere: do all arms run and agree?
 
-All arms on the same inputs in one run, by turns; every ratio is to the plain layer of the same row
-(with its norm and GELU, where the row has them). Before an arm is timed its result is compared with
-the reference in fp32: what is wrong has no time. Three clocks: CUDA graphs, the wall (launches
-included), and `do_bench` of Triton, which empties L2 between calls. Writes kernels.json and
-kernels.md into $OUT, or else into results/; a smoke run writes nothing.
+All arms take the same inputs and run in interleaved rounds. Every ratio is to the plain layer of
+the same row, with the same norm and GELU. An arm is timed only if its result matches the fp32
+reference. There are three clocks: CUDA graphs, wall time (launches included), and Triton's
+`do_bench`, which empties L2 between calls. Writes kernels.json and kernels.md into $OUT, or into
+results/. A smoke run writes nothing.
 """
 
 from __future__ import annotations
@@ -21,18 +21,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.gpu_clock import CUDA, DEVICE, OUT, Arm, about, ratios, smoke_asked, timed
+from benchmarks.gpu_clock import (
+    CUDA,
+    DEVICE,
+    OUT,
+    Arm,
+    add_ratios,
+    environment,
+    parse_smoke,
+    time_arms,
+)
 from kernels import reference
-from kernels.dispatch import Problem as Layer
-from kernels.dispatch import choose, tile
+from kernels.dispatch import Workload, choose_design, choose_tile
 from kernels.moe_lora import Norm, moe_lora_linear
 
-FAR = 3e-2  # from the reference in fp32, relative: twice what bf16 results are apart
-TURNS = 15
+TOLERANCE = 3e-2  # relative to the fp32 reference: twice the error of correct bf16 results
+ROUNDS = 15
 
 
-class Row(NamedTuple):
-    """Sizes of a layer; `compiled`: with arms of torch.compile, which take long to make."""
+class LayerCase(NamedTuple):
+    """The sizes and options of one layer; `compiled` adds the arms that torch.compile builds."""
 
     samples: int
     tokens: int
@@ -47,237 +55,248 @@ class Row(NamedTuple):
 
     @property
     def name(self) -> str:
-        kind = "token" if self.per_token else "sample"
-        around = "".join([", norm" * self.norm, ", GELU" * self.gelu])
+        """The label of the row in the table."""
+        unit = "token" if self.per_token else "sample"
+        options = "".join([", norm" * self.norm, ", GELU" * self.gelu])
         sizes = f"{self.samples * self.tokens}, {self.inputs}, {self.outputs}"
-        return f"{sizes}, ER {self.experts * self.rank}, gates per {kind}{around}"
+        return f"{sizes}, ER {self.experts * self.rank}, gates per {unit}{options}"
 
 
-ROWS = (
-    Row(1, 50, 1024, 1024),
-    Row(32, 50, 384, 384, compiled=True),
-    Row(32, 50, 384, 1536, norm=True, gelu=True),
-    Row(64, 261, 1024, 1024, compiled=True),
-    Row(64, 261, 1024, 1024, per_token=True),
-    Row(64, 261, 1024, 1024, experts=8),
-    Row(64, 261, 1024, 1024, experts=16),
-    Row(64, 261, 1024, 3072, norm=True),
-    Row(64, 261, 1024, 4096),
-    Row(64, 261, 1024, 4096, norm=True, gelu=True),
-    Row(64, 261, 4096, 1024),
-    Row(256, 77, 768, 3072),
-    Row(384, 261, 1024, 1024),
+CASES = (
+    LayerCase(1, 50, 1024, 1024),
+    LayerCase(32, 50, 384, 384, compiled=True),
+    LayerCase(32, 50, 384, 1536, norm=True, gelu=True),
+    LayerCase(64, 261, 1024, 1024, compiled=True),
+    LayerCase(64, 261, 1024, 1024, per_token=True),
+    LayerCase(64, 261, 1024, 1024, experts=8),
+    LayerCase(64, 261, 1024, 1024, experts=16),
+    LayerCase(64, 261, 1024, 3072, norm=True),
+    LayerCase(64, 261, 1024, 4096),
+    LayerCase(64, 261, 1024, 4096, norm=True, gelu=True),
+    LayerCase(64, 261, 4096, 1024),
+    LayerCase(256, 77, 768, 3072),
+    LayerCase(384, 261, 1024, 1024),
 )
-TINY = (Row(2, 7, 24, 20), Row(1, 5, 24, 20, per_token=True, norm=True, gelu=True))
+TINY_CASES = (
+    LayerCase(2, 7, 24, 20),
+    LayerCase(1, 5, 24, 20, per_token=True, norm=True, gelu=True),
+)
 
 
-class Inputs:
-    """One row's tensors, and the ways to compute it."""
+class LayerArms:
+    """The tensors of one layer, and the ways to compute it."""
 
-    def __init__(self, row: Row, dtype: torch.dtype, *, gradients: bool) -> None:
-        self.row = row
+    def __init__(self, case: LayerCase, dtype: torch.dtype, *, gradients: bool) -> None:
+        self.case = c = case
         torch.manual_seed(0)
 
-        def draw(*shape: int, spread: float = 1.0) -> Tensor:
-            return (torch.randn(*shape, device=DEVICE) * spread).to(dtype)
+        def draw(*shape: int, std: float = 1.0) -> Tensor:
+            return (torch.randn(*shape, device=DEVICE) * std).to(dtype)
 
-        r = row
-        self.x = draw(r.samples, r.tokens, r.inputs).requires_grad_(gradients)
-        self.weight = draw(r.outputs, r.inputs, spread=r.inputs**-0.5)
-        self.bias = draw(r.outputs)
-        self.a = draw(r.experts, r.rank, r.inputs, spread=r.inputs**-0.5).requires_grad_(gradients)
-        self.b = draw(r.experts, r.outputs, r.rank, spread=0.3).requires_grad_(gradients)
-        rows = (r.samples, r.tokens) if r.per_token else (r.samples,)
-        gates = torch.rand(*rows, r.experts, device=DEVICE).softmax(-1)
+        self.x = draw(c.samples, c.tokens, c.inputs).requires_grad_(gradients)
+        self.weight = draw(c.outputs, c.inputs, std=c.inputs**-0.5)
+        self.bias = draw(c.outputs)
+        self.a = draw(c.experts, c.rank, c.inputs, std=c.inputs**-0.5).requires_grad_(gradients)
+        self.b = draw(c.experts, c.outputs, c.rank, std=0.3).requires_grad_(gradients)
+        rows = (c.samples, c.tokens) if c.per_token else (c.samples,)
+        gates = torch.rand(*rows, c.experts, device=DEVICE).softmax(-1)
         self.gates = gates.requires_grad_(gradients)
-        self.norm = Norm(1 + draw(r.inputs, spread=0.1), draw(r.inputs, spread=0.1))
-        self.seed = draw(r.samples, r.tokens, r.outputs)
+        self.norm = Norm(1 + draw(c.inputs, std=0.1), draw(c.inputs, std=0.1))
+        self.dy = draw(c.samples, c.tokens, c.outputs)
         with torch.no_grad():
             mean = self.gates.flatten(0, -2).mean(0)
-            self.even = mean.expand(r.samples, -1)
+            self.mean_gates = mean.expand(c.samples, -1)
             self.merged_NK = self.weight + torch.einsum(
                 "e,enr,erk->nk", mean.to(dtype), self.b, self.a
             )
-            self.augmented_NC = torch.cat((self.weight, self._columns()), 1)
-            self.idle_b = torch.zeros(2, r.outputs, 8, device=DEVICE, dtype=dtype)
-            self.idle_low = torch.zeros(r.samples * r.tokens, 16, device=DEVICE, dtype=dtype)
+            self.augmented_NC = torch.cat((self.weight, self._joined_b()), 1)
+            self.zero_b = torch.zeros(2, c.outputs, 8, device=DEVICE, dtype=dtype)
+            self.zero_low = torch.zeros(c.samples * c.tokens, 16, device=DEVICE, dtype=dtype)
 
-    def _columns(self) -> Tensor:
+    def _joined_b(self) -> Tensor:
         return self.b.transpose(0, 1).flatten(1)
 
-    def _before(self) -> Tensor:
-        if not self.row.norm:
+    def _apply_norm(self) -> Tensor:
+        if not self.case.norm:
             return self.x
         return F.layer_norm(self.x, self.x.shape[-1:], self.norm.weight_K, self.norm.bias_K)
 
-    def _after(self, y: Tensor) -> Tensor:
-        return F.gelu(y) if self.row.gelu else y
+    def _apply_gelu(self, y: Tensor) -> Tensor:
+        return F.gelu(y) if self.case.gelu else y
 
-    def _gated(self, x: Tensor) -> Tensor:
-        low = F.linear(x, self.a.flatten(0, 1)).unflatten(-1, (self.row.experts, -1))
-        gates = self.gates if self.row.per_token else self.gates[:, None]
+    def _gated_ranks(self, x: Tensor) -> Tensor:
+        low = F.linear(x, self.a.flatten(0, 1)).unflatten(-1, (self.case.experts, -1))
+        gates = self.gates if self.case.per_token else self.gates[:, None]
         return (low * gates[..., None].to(low.dtype)).flatten(-2)
 
     def plain(self) -> Tensor:
-        return self._after(F.linear(self._before(), self.weight, self.bias))
+        """The layer without experts, the denominator of every ratio."""
+        return self._apply_gelu(F.linear(self._apply_norm(), self.weight, self.bias))
 
     def merged(self) -> Tensor:
-        return self._after(F.linear(self._before(), self.merged_NK, self.bias))
+        """The plain layer with the experts added to W beforehand, by their mean gates."""
+        return self._apply_gelu(F.linear(self._apply_norm(), self.merged_NK, self.bias))
 
     def loop(self) -> Tensor:
-        """Expert by expert, as PEFT's layers add their adapters."""
-        x = self._before()
+        """Expert by expert, as PEFT adds its adapters."""
+        x = self._apply_norm()
         y = F.linear(x, self.weight, self.bias)
-        gates = self.gates if self.row.per_token else self.gates[:, None]
-        for e in range(self.row.experts):
+        gates = self.gates if self.case.per_token else self.gates[:, None]
+        for e in range(self.case.experts):
             y = y + gates[..., e, None].to(y.dtype) * F.linear(F.linear(x, self.a[e]), self.b[e])
-        return self._after(y)
+        return self._apply_gelu(y)
 
     def grouped(self) -> Tensor:
-        norm = self.norm if self.row.norm else None
+        """The reference: two thin GEMMs beside the plain layer."""
+        norm = self.norm if self.case.norm else None
         tensors = (self.x, self.weight, self.bias, self.a, self.b, self.gates)
-        return reference.moe_lora_linear(*tensors, 1.0, norm=norm, gelu=self.row.gelu)
+        return reference.moe_lora_linear(*tensors, 1.0, norm=norm, gelu=self.case.gelu)
 
-    def joined(self) -> Tensor:
-        """[x | S] [W | B]^T in torch; only the copy of x and S is paid for, W | B is there."""
-        x = self._before()
-        both = torch.cat((x, self._gated(x)), -1)
-        return self._after(F.linear(both, self.augmented_NC, self.bias))
+    def cat_k(self) -> Tensor:
+        """[x | S] [W | B]^T in torch. The time includes the copy of x and S, not of W and B."""
+        x = self._apply_norm()
+        augmented = torch.cat((x, self._gated_ranks(x)), -1)
+        return self._apply_gelu(F.linear(augmented, self.augmented_NC, self.bias))
 
-    def joined_with_gradients(self) -> Tensor:
-        x = self._before()
-        both = torch.cat((x, self._gated(x)), -1)
-        weight = torch.cat((self.weight, self._columns()), 1)
-        return self._after(F.linear(both, weight, self.bias))
+    def cat_k_with_gradients(self) -> Tensor:
+        """`cat_k` with a fresh copy of W and B, so that B gets its gradient."""
+        x = self._apply_norm()
+        augmented = torch.cat((x, self._gated_ranks(x)), -1)
+        weight = torch.cat((self.weight, self._joined_b()), 1)
+        return self._apply_gelu(F.linear(augmented, weight, self.bias))
 
-    def added(self) -> Tensor:
-        """The base, a shrink kernel, and an expand into the result: as vLLM serves LoRA."""
+    def shrink_expand(self) -> Tensor:
+        """The base, a shrink kernel, and an expand added to the result, as vLLM serves LoRA."""
         from kernels.gpu.shrink import shrink
 
-        x = self._before().flatten(0, 1)
+        x = self._apply_norm().flatten(0, 1)
         y = F.linear(x, self.weight, self.bias)
         gates = self.gates.flatten(0, -2)
-        s = shrink(x, None, self.a, gates, 1.0, None, tile("shrink", self.problem()), copy=False)
-        y.addmm_(s[:, : self.row.experts * self.row.rank], self._columns().T)
-        return self._after(y).view(*self.x.shape[:-1], -1)
+        tile = choose_tile("shrink", self.workload())
+        gated = shrink(x, None, self.a, gates, 1.0, None, tile, copy=False)
+        y.addmm_(gated[:, : self.case.experts * self.case.rank], self._joined_b().T)
+        return self._apply_gelu(y).view(*self.x.shape[:-1], -1)
 
     def triton_gemm(self) -> Tensor:
-        """Our GEMM with 16 ranks of zeros: what Triton costs beside cuBLAS, without experts."""
+        """Our GEMM with 16 zero ranks: the cost of Triton against cuBLAS, without experts."""
         from kernels.gpu.split import split
 
-        x = self._before().flatten(0, 1)
-        at = tile("split", self.problem())
-        ranks = (self.idle_low, self.idle_b, None, at)
-        y = split(x, self.weight, self.bias, *ranks, gelu=self.row.gelu)
+        x = self._apply_norm().flatten(0, 1)
+        tile = choose_tile("split", self.workload())
+        rank_space = (self.zero_low, self.zero_b, None, tile)
+        y = split(x, self.weight, self.bias, *rank_space, gelu=self.case.gelu)
         return y.view(*self.x.shape[:-1], -1)
 
     def ours(self, design: Any = None) -> Tensor:
-        norm = self.norm if self.row.norm else None
+        """The fused layer, by `design` or by the dispatcher's choice."""
+        norm = self.norm if self.case.norm else None
         tensors = (self.x, self.weight, self.bias, self.a, self.b, self.gates)
-        # without CUDA the dispatcher would take the reference
-        design = design or (None if CUDA else choose(self.problem()))
-        return moe_lora_linear(*tensors, 1.0, norm=norm, gelu=self.row.gelu, design=design)
+        # without CUDA, no design would mean the reference
+        design = design or (None if CUDA else choose_design(self.workload()))
+        return moe_lora_linear(*tensors, 1.0, norm=norm, gelu=self.case.gelu, design=design)
 
-    def problem(self) -> Layer:
-        r = self.row
+    def workload(self) -> Workload:
+        """Describe the layer to the dispatcher."""
+        c = self.case
         arch = 10 * torch.cuda.get_device_capability()[0] if CUDA else 90
-        ranks, rows = r.experts * r.rank, r.samples * r.tokens
-        kind = (self.x.dtype, arch, r.norm, r.gelu, True, self.x.requires_grad)
-        return Layer(rows, r.inputs, r.outputs, ranks, *kind)
+        ranks, rows = c.experts * c.rank, c.samples * c.tokens
+        options = (self.x.dtype, arch, c.norm, c.gelu, True, self.x.requires_grad)
+        return Workload(rows, c.inputs, c.outputs, ranks, *options)
 
-    def backward(self, run: Callable[[], Tensor]) -> Arm:
+    def with_backward(self, run: Callable[[], Tensor]) -> Arm:
+        """Return an arm that runs forward and backward."""
         leaves = [self.x, self.a, self.b, self.gates]
 
-        def both() -> object:
-            return torch.autograd.grad(run(), leaves, self.seed, allow_unused=True)
+        def forward_and_backward() -> object:
+            return torch.autograd.grad(run(), leaves, self.dy, allow_unused=True)
 
-        return both
+        return forward_and_backward
 
 
-def forward_arms(i: Inputs) -> dict[str, Callable[[], Tensor]]:
+def forward_arms(layer: LayerArms) -> dict[str, Callable[[], Tensor]]:
+    """Return every way to compute the forward pass."""
     arms: dict[str, Callable[[], Tensor]] = {
-        "plain": i.plain,
-        "ours": i.ours,
-        "one_pass": lambda: i.ours("one_pass"),
-        "split": lambda: i.ours("split"),
-        "augmented": lambda: i.ours("augmented"),
-        "loop (PEFT)": i.loop,
-        "grouped": i.grouped,
-        "cat-K": i.joined,
-        "shrink + expand": i.added,
-        "Triton GEMM alone": i.triton_gemm,
-        "merged before": i.merged,
+        "plain": layer.plain,
+        "ours": layer.ours,
+        "one_pass": lambda: layer.ours("one_pass"),
+        "split": lambda: layer.ours("split"),
+        "augmented": lambda: layer.ours("augmented"),
+        "loop (PEFT)": layer.loop,
+        "grouped": layer.grouped,
+        "cat-K": layer.cat_k,
+        "shrink + expand": layer.shrink_expand,
+        "Triton GEMM alone": layer.triton_gemm,
+        "merged before": layer.merged,
     }
-    if i.row.compiled:
-        arms["grouped, compiled"] = torch.compile(i.grouped, dynamic=False)
-        arms["cat-K, compiled"] = torch.compile(i.joined, dynamic=False)
+    if layer.case.compiled:
+        arms["grouped, compiled"] = torch.compile(layer.grouped, dynamic=False)
+        arms["cat-K, compiled"] = torch.compile(layer.cat_k, dynamic=False)
     return arms
 
 
-def training_arms(i: Inputs) -> dict[str, Callable[[], Tensor]]:
+def training_arms(layer: LayerArms) -> dict[str, Callable[[], Tensor]]:
+    """Return the ways to compute the layer that also have gradients."""
     arms: dict[str, Callable[[], Tensor]] = {
-        "plain": i.plain,
-        "ours": i.ours,
-        "loop (PEFT)": i.loop,
-        "grouped": i.grouped,
-        "cat-K": i.joined_with_gradients,
+        "plain": layer.plain,
+        "ours": layer.ours,
+        "loop (PEFT)": layer.loop,
+        "grouped": layer.grouped,
+        "cat-K": layer.cat_k_with_gradients,
     }
-    if i.row.compiled:
-        arms["grouped, compiled"] = torch.compile(i.grouped, dynamic=False)
+    if layer.case.compiled:
+        arms["grouped, compiled"] = torch.compile(layer.grouped, dynamic=False)
     return arms
 
 
-EXPECTED = {"plain": "plain", "Triton GEMM alone": "plain"}  # others: the layer with its experts
-EXPECTED |= {"merged before": "merged"}
+def expected_gates(layer: LayerArms, name: str) -> Tensor:
+    """Return the gates with which the reference gives the result of an arm."""
+    if name in ("plain", "Triton GEMM alone"):
+        return torch.zeros_like(layer.mean_gates)
+    return layer.mean_gates if name == "merged before" else layer.gates
 
 
-def wrong(inputs: Inputs, name: str, run: Callable[[], Tensor]) -> str | None:
-    """Why an arm has no time: what it raised, or how far it is from the reference in fp32."""
-    i, r = inputs, inputs.row
-    kind = EXPECTED.get(name, "experts")
-    gates = {"plain": torch.zeros_like(i.even), "merged": i.even, "experts": i.gates}[kind]
-    norm = Norm(i.norm.weight_K.float(), i.norm.bias_K.float()) if r.norm else None
-    tensors = (t.float() for t in (i.x, i.weight, i.bias, i.a, i.b, gates))
+def find_error(layer: LayerArms, name: str, run: Callable[[], Tensor]) -> str | None:
+    """Return the exception of an arm or its distance from the fp32 reference; None if correct."""
+    c, gates = layer.case, expected_gates(layer, name)
+    norm = Norm(layer.norm.weight_K.float(), layer.norm.bias_K.float()) if c.norm else None
+    tensors = (t.float() for t in (layer.x, layer.weight, layer.bias, layer.a, layer.b, gates))
     try:
         with torch.no_grad():
-            got = run().float()
-            expected = reference.moe_lora_linear(*tensors, 1.0, norm=norm, gelu=r.gelu)
-        far = ((got - expected).norm() / expected.norm()).item()
-    except Exception as error:  # noqa: BLE001 - one arm's failure is a result, not the end
+            y = run().float()
+            expected = reference.moe_lora_linear(*tensors, 1.0, norm=norm, gelu=c.gelu)
+        distance = ((y - expected).norm() / expected.norm()).item()
+    except Exception as error:  # noqa: BLE001 - the failure of one arm is a result
         return f"{type(error).__name__}: {str(error)[:200]}"
-    return None if far < FAR else f"{far:.3f} from the reference"
+    return None if distance < TOLERANCE else f"{distance:.3f} from the reference"
 
 
-def measure(row: Row, dtype: torch.dtype, turns: int) -> Iterator[dict[str, Any]]:
-    """Forward, and forward with backward."""
-    for what, of in (("forward", forward_arms), ("forward and backward", training_arms)):
-        inputs = Inputs(row, dtype, gradients=of is training_arms)
-        arms = of(inputs)
-        errors = {name: e for name, run in arms.items() if (e := wrong(inputs, name, run))}
-        sound = {name: run for name, run in arms.items() if name not in errors}
-        runs: dict[str, Arm] = dict(sound)
-        if of is training_arms:
-            runs = {name: inputs.backward(run) for name, run in sound.items()}
-        with torch.set_grad_enabled(of is training_arms):
-            times = timed(runs, turns)
-        ratios(times)
-        design = choose(inputs.problem())
-        head = {"row": row.name, "what": what, "design": design}
-        yield {**head, "arms": times, "errors": errors}
+def measure(case: LayerCase, dtype: torch.dtype, rounds: int) -> Iterator[dict[str, Any]]:
+    """Yield the times of forward, then of forward and backward."""
+    for task, training in (("forward", False), ("forward and backward", True)):
+        layer = LayerArms(case, dtype, gradients=training)
+        arms = training_arms(layer) if training else forward_arms(layer)
+        errors = {name: e for name, run in arms.items() if (e := find_error(layer, name, run))}
+        correct = {name: run for name, run in arms.items() if name not in errors}
+        timed: dict[str, Arm] = dict(correct)
+        if training:
+            timed = {name: layer.with_backward(run) for name, run in correct.items()}
+        with torch.set_grad_enabled(training):
+            times = time_arms(timed, rounds)
+        add_ratios(times)
+        design = choose_design(layer.workload())
+        header = {"row": case.name, "task": task, "design": design}
+        yield {**header, "arms": times, "errors": errors}
 
 
 def table(results: dict[str, Any]) -> str:
-    """Ratios to the plain layer under CUDA graphs, or by do_bench where a capture failed."""
-    lines = ["# The layer with experts beside the plain layer", ""]
-    lines += [
-        "`python -m benchmarks.kernels`, ratios of medians under CUDA graphs.",
-        "",
-    ]
-    lines += [f"{key}: {value}  " for key, value in results["about"].items()]
-    for what in ("forward", "forward and backward"):
-        rows = [r for r in results["rows"] if r["what"] == what]
+    """Format the ratios to the plain layer, with CUDA graphs or with `do_bench` without a graph."""
+    lines = ["# The layer with experts against the plain layer", ""]
+    lines += ["Made by `python -m benchmarks.kernels`: ratios of medians with CUDA graphs.", ""]
+    lines += [f"{key}: {value}  " for key, value in results["environment"].items()]
+    for task in ("forward", "forward and backward"):
+        rows = [r for r in results["rows"] if r["task"] == task]
         names = list(dict.fromkeys(name for r in rows for name in r["arms"]))
-        lines += ["", f"## {what}", "", "| M, K, N | plain, µs | chosen | " + " | ".join(names[1:])]
+        lines += ["", f"## {task}", "", "| M, K, N | plain, µs | chosen | " + " | ".join(names[1:])]
         lines[-1] += " |"
         lines.append("|---" * (len(names) + 2) + "|")
         for r in rows:
@@ -288,33 +307,32 @@ def table(results: dict[str, Any]) -> str:
                 arm = r["arms"].get(name, {})
                 cells.append(str(arm.get(f"ratio_{clock}", arm.get("ratio_do_bench", "–"))))
             lines.append(f"| {r['row']} | " + " | ".join(cells) + " |")
-    errors = {e for r in results["rows"] for e in ({f"{k}: {v}" for k, v in r["errors"].items()})}
+    errors = {f"{name}: {e}" for r in results["rows"] for name, e in r["errors"].items()}
     if errors:
-        lines += [
-            "",
-            "Not timed, because wrong or failed:",
-            "",
-            *(f"- {e}" for e in sorted(errors)),
-        ]
+        lines += ["", "Not timed, because the arm failed or its result is wrong:", ""]
+        lines += [f"- {error}" for error in sorted(errors)]
     return "\n".join(lines) + "\n"
 
 
 def main() -> None:
-    smoke = smoke_asked("benchmarks.kernels", __doc__)
-    rows, turns, dtype = (TINY, 2, torch.float32) if smoke else (ROWS, TURNS, torch.bfloat16)
-    results: dict[str, Any] = {"about": {**about(), "dtype": str(dtype)}, "rows": []}
-    for row in rows:
-        for found in measure(row, dtype, turns):
-            results["rows"].append(found)
-            print(found["row"], found["what"], found["design"], found["errors"] or "", flush=True)
+    """Measure every case, write the results after each, and print the table."""
+    smoke = parse_smoke("benchmarks.kernels", __doc__)
+    cases, rounds, dtype = CASES, ROUNDS, torch.bfloat16
+    if smoke:
+        cases, rounds, dtype = TINY_CASES, 2, torch.float32
+    results: dict[str, Any] = {"environment": {**environment(), "dtype": str(dtype)}, "rows": []}
+    for case in cases:
+        for row in measure(case, dtype, rounds):
+            results["rows"].append(row)
+            print(row["row"], row["task"], row["design"], row["errors"] or "", flush=True)
         torch._dynamo.reset()
-        if not smoke:  # as far as it got, should time run out
+        if not smoke:  # keep partial results in case a time limit ends the run
             OUT.mkdir(parents=True, exist_ok=True)
             (OUT / "kernels.json").write_text(json.dumps(results, indent=1) + "\n")
             (OUT / "kernels.md").write_text(table(results))
     print(table(results))
     if smoke and any(r["errors"] for r in results["rows"]):
-        sys.exit("an arm is wrong or failed")
+        sys.exit("an arm failed or gave a wrong result")
 
 
 if __name__ == "__main__":

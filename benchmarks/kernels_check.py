@@ -1,97 +1,127 @@
-"""Are gradients on the GPU those of the reference, and is training with them the same training?
+"""Compare fused gradients and a fused training run with the reference on the GPU.
 
     python -m benchmarks.kernels_check           # needs a CUDA device
     python -m benchmarks.kernels_check --smoke   # tiny sizes, anywhere
 
-First every gradient of every design in three dtypes against the reference in float64, beside how
-far the reference itself is in that dtype: ours may be twice as far. Then 500 steps of the same
-training, fused and in plain torch from the same start: the loss curves, smoothed over 20 steps,
-may differ by 3 % at most. Writes kernels_check.json into $OUT or results/, and exits with 1 if
-either fails.
+First, every gradient of every design in three dtypes is compared with the float64 reference. Its
+error may be at most twice the error of the reference in the same dtype. Then the same training
+runs for 500 steps, fused and in plain torch, from the same start. The loss curves, smoothed over
+20 steps, may differ by at most 3 %. Writes kernels_check.json into $OUT or results/, and exits
+with 1 if either check fails.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.gpu_clock import CUDA, DEVICE, OUT, about, smoke_asked
+from benchmarks.gpu_clock import CUDA, DEVICE, OUT, environment, parse_smoke
 from kernels import reference
 from kernels.dispatch import Design
 from kernels.moe_lora import Norm, moe_lora_linear
 
 DESIGNS: tuple[Design, ...] = ("one_pass", "split", "augmented", "grouped")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
-# samples, tokens, K, N, experts, rank, gates per token, norm and GELU
-SIZES = (
-    (4, 261, 768, 1024, 4, 8, False, True),
-    (2, 77, 384, 1536, 8, 16, True, False),
-    (64, 77, 512, 512, 3, 5, False, False),
+# An error below this always passes, however small the error of the reference is.
+ACCEPTED_ERROR = {torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.5e-2}
+STEPS, MAX_CURVE_DIFFERENCE = 500, 0.03
+
+
+class GradientCase(NamedTuple):
+    """The sizes of one layer; `norm_and_gelu` adds both."""
+
+    samples: int
+    tokens: int
+    inputs: int
+    outputs: int
+    experts: int
+    rank: int
+    per_token: bool
+    norm_and_gelu: bool
+
+
+CASES = (
+    GradientCase(4, 261, 768, 1024, 4, 8, per_token=False, norm_and_gelu=True),
+    GradientCase(2, 77, 384, 1536, 8, 16, per_token=True, norm_and_gelu=False),
+    GradientCase(64, 77, 512, 512, 3, 5, per_token=False, norm_and_gelu=False),
 )
-TINY = ((2, 5, 24, 20, 3, 4, True, True),)
-LIKE = {torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.5e-2}  # as near as is needed
-STEPS, NEAR = 500, 0.03
+TINY_CASES = (GradientCase(2, 5, 24, 20, 3, 4, per_token=True, norm_and_gelu=True),)
 
 
-def gradients(sizes: tuple[Any, ...], dtype: torch.dtype, design: Design) -> dict[str, Any]:
-    """By name, relative distances from float64: [ours, the reference's in this dtype]."""
-    samples, tokens, k, n, experts, rank, per_token, around = sizes
+def compare_gradients(case: GradientCase, dtype: torch.dtype, design: Design) -> dict[str, Any]:
+    """Return the relative errors from float64 by name: [ours, the reference's in this dtype]."""
+    c = case
     torch.manual_seed(0)
-    rows = (samples, tokens) if per_token else (samples,)
+    rows = (c.samples, c.tokens) if c.per_token else (c.samples,)
     shapes = {
-        "x": (samples, tokens, k),
-        "weight": (n, k),
-        "bias": (n,),
-        "a": (experts, rank, k),
-        "b": (experts, n, rank),
-        "gates": (*rows, experts),
-        "gamma": (k,),
-        "beta": (k,),
+        "x": (c.samples, c.tokens, c.inputs),
+        "weight": (c.outputs, c.inputs),
+        "bias": (c.outputs,),
+        "a": (c.experts, c.rank, c.inputs),
+        "b": (c.experts, c.outputs, c.rank),
+        "gates": (*rows, c.experts),
+        "gamma": (c.inputs,),
+        "beta": (c.inputs,),
     }
-    leaves = {}
-    for name, shape in shapes.items():
-        size = k**-0.5 if name in ("weight", "a") else rank**-0.5 if name == "b" else 1
-        leaves[name] = (torch.randn(shape, device=DEVICE) * size).to(dtype)
-    seed = torch.randn(samples, tokens, n, device=DEVICE).to(dtype)
-    used = [name for name in leaves if around or name not in ("gamma", "beta")]
+    std = {"weight": c.inputs**-0.5, "a": c.inputs**-0.5, "b": c.rank**-0.5}
+    tensors = {
+        name: (torch.randn(shape, device=DEVICE) * std.get(name, 1)).to(dtype)
+        for name, shape in shapes.items()
+    }
+    dy = torch.randn(c.samples, c.tokens, c.outputs, device=DEVICE).to(dtype)
+    differentiated = [n for n in tensors if c.norm_and_gelu or n not in ("gamma", "beta")]
 
-    def run(how: Design | None, wide: torch.dtype) -> list[Tensor]:
-        own = {name: t.detach().to(wide).requires_grad_() for name, t in leaves.items()}
-        args = [own[name] for name in ("x", "weight", "bias", "a", "b", "gates")]
-        norm = Norm(own["gamma"], own["beta"]) if around else None
-        if how is None:
-            y = reference.moe_lora_linear(*args, 0.5, norm=norm, gelu=around)
+    def run(design: Design | None, run_dtype: torch.dtype) -> list[Tensor]:
+        """Return the output and the gradients, by a design or by the reference."""
+        leaves = {name: t.detach().to(run_dtype).requires_grad_() for name, t in tensors.items()}
+        args = [leaves[name] for name in ("x", "weight", "bias", "a", "b", "gates")]
+        norm = Norm(leaves["gamma"], leaves["beta"]) if c.norm_and_gelu else None
+        if design is None:
+            y = reference.moe_lora_linear(*args, 0.5, norm=norm, gelu=c.norm_and_gelu)
         else:
-            y = moe_lora_linear(*args, 0.5, norm=norm, gelu=around, design=how)
-        return [y, *torch.autograd.grad(y, [own[name] for name in used], seed.to(wide))]
+            y = moe_lora_linear(*args, 0.5, norm=norm, gelu=c.norm_and_gelu, design=design)
+        inputs = [leaves[name] for name in differentiated]
+        return [y, *torch.autograd.grad(y, inputs, dy.to(run_dtype))]
 
     exact = run(None, torch.float64)
 
-    def far(results: list[Tensor]) -> list[float]:
+    def relative_errors(results: list[Tensor]) -> list[float]:
         pairs = zip(results, exact, strict=True)
         return [((r.double() - e).norm() / e.norm()).item() for r, e in pairs]
 
-    ours, torchs = far(run(design, dtype)), far(run(None, dtype))
-    names = ["y", *used]
-    bad = [
+    errors, reference_errors = (
+        relative_errors(run(design, dtype)),
+        relative_errors(run(None, dtype)),
+    )
+    names = ["y", *differentiated]
+    failed = [
         name
-        for name, mine, theirs in zip(names, ours, torchs, strict=True)
-        if not mine <= max(2 * theirs, LIKE[dtype])
+        for name, error, reference_error in zip(names, errors, reference_errors, strict=True)
+        if not error <= max(2 * reference_error, ACCEPTED_ERROR[dtype])
     ]
     rounded = {
-        name: [float(f"{mine:.2e}"), float(f"{theirs:.2e}")]
-        for name, mine, theirs in zip(names, ours, torchs, strict=True)
+        name: [float(f"{error:.2e}"), float(f"{reference_error:.2e}")]
+        for name, error, reference_error in zip(names, errors, reference_errors, strict=True)
     }
-    return {"sizes": sizes, "dtype": str(dtype), "design": design, "far": rounded, "bad": bad}
+    return {
+        "case": case._asdict(),
+        "dtype": str(dtype),
+        "design": design,
+        "errors": rounded,
+        "failed": failed,
+    }
 
 
-class Net(nn.Module):
-    """Two frozen layers with norm, GELU, experts and a router each: `fused` or not."""
+class TwoLayerNetwork(nn.Module):
+    """Two frozen layers, each with a norm, experts and a router; `fused` or by the reference.
+
+    The first layer ends in GELU.
+    """
 
     def __init__(self, width: int, hidden: int, fused: bool, dtype: torch.dtype) -> None:
         super().__init__()
@@ -113,33 +143,33 @@ class Net(nn.Module):
 
     def forward(self, x_BTK: Tensor) -> Tensor:
         mean_BK = x_BTK.mean(1)
-        x, how = x_BTK.to(self.dtype), moe_lora_linear if self.fused else None
+        x = x_BTK.to(self.dtype)
         for i, layer in enumerate(self.layers):
             gates = F.linear(mean_BK, layer.router).softmax(-1)
             frozen = (layer.weight.to(self.dtype), layer.bias.to(self.dtype))
             norm = Norm(layer.gamma.to(self.dtype), layer.beta.to(self.dtype))
             args = (x, *frozen, layer.a, layer.b, gates, 1.0)
-            if how is not None and CUDA:
-                x = how(*args, norm=norm, gelu=i == 0)
-            elif how is not None:  # else a CPU would take the reference
-                x = how(*args, norm=norm, gelu=i == 0, design="one_pass")
-            else:
+            if not self.fused:
                 x = reference.moe_lora_linear(*args, norm=norm, gelu=i == 0)
+            elif CUDA:
+                x = moe_lora_linear(*args, norm=norm, gelu=i == 0)
+            else:  # without a design, a CPU would run the reference
+                x = moe_lora_linear(*args, norm=norm, gelu=i == 0, design="one_pass")
         return x
 
 
-def curve(fused: bool, steps: int, width: int, hidden: int, batch: int) -> list[float]:
-    """The loss of each step, while experts learn another random layer's outputs."""
+def loss_curve(fused: bool, steps: int, width: int, hidden: int, batch: int) -> list[float]:
+    """Return the loss of each step while the experts learn the outputs of a random layer."""
     dtype = torch.bfloat16 if CUDA else torch.float32
-    net = Net(width, hidden, fused, dtype)
+    network = TwoLayerNetwork(width, hidden, fused, dtype)
     torch.manual_seed(2)
     teacher = torch.randn(width, width, device=DEVICE) * width**-0.5
-    learned = [p for p in net.parameters() if p.requires_grad]
-    optimiser = torch.optim.AdamW(learned, lr=2e-3)
+    trainable = [p for p in network.parameters() if p.requires_grad]
+    optimiser = torch.optim.AdamW(trainable, lr=2e-3)
     losses = []
     for _ in range(steps):
         x = torch.randn(batch, 50, width, device=DEVICE)
-        loss = (net(x).float() - x @ teacher.T).square().mean()
+        loss = (network(x).float() - x @ teacher.T).square().mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -147,36 +177,49 @@ def curve(fused: bool, steps: int, width: int, hidden: int, batch: int) -> list[
     return torch.stack(losses).tolist()
 
 
-def smooth(losses: list[float], over: int = 20) -> list[float]:
-    return [
-        sum(part) / len(part) for i in range(0, len(losses), over) if (part := losses[i : i + over])
-    ]
+def smooth(losses: list[float], window: int = 20) -> list[float]:
+    """Return the mean loss of each window of steps."""
+    starts = range(0, len(losses), window)
+    windows = [losses[start : start + window] for start in starts]
+    return [sum(values) / len(values) for values in windows]
 
 
 def main() -> None:
-    smoke = smoke_asked("benchmarks.kernels_check", __doc__)
-    rows = []
-    for sizes in TINY if smoke else SIZES:
+    """Compare gradients and training, write the results, and exit with 1 on a failure."""
+    smoke = parse_smoke("benchmarks.kernels_check", __doc__)
+    gradients = []
+    for case in TINY_CASES if smoke else CASES:
         for dtype in DTYPES:
             for design in DESIGNS:
-                rows.append(gradients(sizes, dtype, design))
-                print(json.dumps(rows[-1]), flush=True)
+                gradients.append(compare_gradients(case, dtype, design))
+                print(json.dumps(gradients[-1]), flush=True)
     plan = (6, 16, 24, 2) if smoke else (STEPS, 384, 1536, 32)
-    fused, plain = curve(True, *plan), curve(False, *plan)
-    apart = max(abs(f - p) / p for f, p in zip(smooth(fused), smooth(plain), strict=True))
+    fused, plain = loss_curve(True, *plan), loss_curve(False, *plan)
+    difference = max(abs(f - p) / p for f, p in zip(smooth(fused), smooth(plain), strict=True))
     results = {
-        "about": about(),
-        "gradients": rows,
-        "training": {"steps": plan[0], "apart": apart, "fused": fused, "reference": plain},
+        "environment": environment(),
+        "gradients": gradients,
+        "training": {
+            "steps": plan[0],
+            "difference": difference,
+            "fused": fused,
+            "reference": plain,
+        },
     }
     first, last = smooth(fused)[0], smooth(fused)[-1]
-    print(f"loss {first:.4f} to {last:.4f} in {plan[0]} steps; curves {100 * apart:.2f} % apart")
+    print(
+        f"loss {first:.4f} to {last:.4f} in {plan[0]} steps; "
+        f"the curves differ by {100 * difference:.2f} %"
+    )
     if not smoke:
         OUT.mkdir(parents=True, exist_ok=True)
         (OUT / "kernels_check.json").write_text(json.dumps(results, indent=1) + "\n")
-    bad = [r for r in rows if r["bad"]]
-    if bad or not apart <= NEAR:
-        sys.exit(f"{len(bad)} sets of gradients are too far, curves {apart:.4f} apart")
+    failures = sum(bool(row["failed"]) for row in gradients)
+    if failures or not difference <= MAX_CURVE_DIFFERENCE:
+        sys.exit(
+            f"{failures} sets of gradients exceed the allowed error; "
+            f"the loss curves differ by {difference:.4f}"
+        )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """Fused MoE-LoRA operations."""
 
-# transformers probes for a package of this name from the Hugging Face Hub; a version below the one
-# it asks for tells it that this is not that package.
+# transformers probes for Hugging Face's package `kernels`. A version below its minimum tells it
+# that this is a different package.
 __version__ = "0.0.0"

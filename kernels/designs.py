@@ -1,6 +1,6 @@
-"""Every design of the layer, forward and backward, on flat and checked tensors.
+"""Run the layer by any of its designs, forward and backward, on flat and checked tensors.
 
-M rows, G gate rows (each for M / G rows), K in, N out, E experts, R rank, C = E x R.
+M rows, G gate rows (each serves M / G rows), K in, N out, E experts, R rank, C = E x R.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from kernels.dispatch import Design, Problem, choose, tile
+from kernels.dispatch import Design, Workload, choose_design, choose_tile
 from kernels.reference import Norm
 
-__all__ = ["Layer", "Saved", "backward", "forward"]
+__all__ = ["Layer", "SavedTensors", "backward", "forward"]
 
 
 class Layer(NamedTuple):
-    """What stays the same from forward to backward; matrices in one dtype, x in its own if normed.
+    """The parameters of one call, shared by forward and backward.
 
-    Without a weight it is only what the experts add.
+    All matrices have one dtype. x has the same dtype, unless a norm comes first. Without
+    `weight_NK` the layer is only the sum of its experts.
     """
 
     weight_NK: Tensor | None
@@ -32,10 +33,11 @@ class Layer(NamedTuple):
     norm: Norm | None
     gelu: bool
 
-    def problem(self, x_MK: Tensor, *, gradient: bool) -> Problem:
+    def workload(self, x_MK: Tensor, *, gradient: bool) -> Workload:
+        """Describe this call to the dispatcher."""
         experts, rank, inputs = self.a_ERK.shape
         major, minor = torch.cuda.get_device_capability(x_MK.device) if x_MK.is_cuda else (9, 0)
-        return Problem(
+        return Workload(
             len(x_MK),
             inputs,
             self.b_ENR.shape[1],
@@ -49,42 +51,51 @@ class Layer(NamedTuple):
         )
 
 
-class Saved(NamedTuple):
-    """For backward: x A^T (M, C), the rows' statistics (M,) if normed, what GELU was given."""
+class SavedTensors(NamedTuple):
+    """The tensors that forward saves for backward.
+
+    `low_MC` is x A^T. `mean_M` and `rstd_M` are the row statistics of the norm, `pre_gelu_MN` the
+    input of GELU; they are empty without a norm or GELU.
+    """
 
     low_MC: Tensor
     mean_M: Tensor
     rstd_M: Tensor
-    before_MN: Tensor
+    pre_gelu_MN: Tensor
 
     @classmethod
-    def like(cls, x_MK: Tensor, layer: Layer) -> Saved:
-        """Unwritten; empty where there is no norm or GELU."""
+    def empty(cls, x_MK: Tensor, layer: Layer) -> SavedTensors:
+        """Allocate tensors for `forward` to fill."""
         rows, (experts, rank), outputs = len(x_MK), layer.a_ERK.shape[:2], layer.b_ENR.shape[1]
-        normed, bent = rows * (layer.norm is not None), rows * layer.gelu
+        norm_rows, gelu_rows = rows * (layer.norm is not None), rows * layer.gelu
         return cls(
             x_MK.new_empty(rows, experts * rank, dtype=torch.float32),
-            x_MK.new_empty(normed, dtype=torch.float32),
-            x_MK.new_empty(normed, dtype=torch.float32),
-            x_MK.new_empty(bent, outputs, dtype=layer.a_ERK.dtype),
+            x_MK.new_empty(norm_rows, dtype=torch.float32),
+            x_MK.new_empty(norm_rows, dtype=torch.float32),
+            x_MK.new_empty(gelu_rows, outputs, dtype=layer.a_ERK.dtype),
         )
 
 
 def forward(
-    design: Design | None, x_MK: Tensor, bias_N: Tensor | None, layer: Layer, saved: Saved | None
+    design: Design | None,
+    x_MK: Tensor,
+    bias_N: Tensor | None,
+    layer: Layer,
+    saved: SavedTensors | None,
 ) -> Tensor:
-    """The layer (M, N), by the design that is asked for or the one that suits; fills `saved`.
+    """Return the layer's output (M, N) and fill `saved` for backward.
 
-    `ValueError` for a design that cannot do what is asked.
+    `None` as the design lets the dispatcher choose. Raises `ValueError` if the design needs a
+    weight and there is none.
     """
-    problem = layer.problem(x_MK, gradient=saved is not None)
-    design = design or choose(problem)
+    workload = layer.workload(x_MK, gradient=saved is not None)
+    design = design or choose_design(workload)
     if layer.weight_NK is None and design not in ("one_pass", "grouped"):
         raise ValueError(f"design {design} without a weight; expected one_pass or grouped")
     if design == "grouped":
-        return _grouped(x_MK, bias_N, layer, saved)
+        return _grouped_forward(x_MK, bias_N, layer, saved)
     statistics = saved and saved[:3]
-    before = saved.before_MN if saved and layer.gelu else None
+    pre_gelu = saved.pre_gelu_MN if saved and layer.gelu else None
     if design == "one_pass":
         from kernels.gpu.one_pass import one_pass
 
@@ -98,41 +109,42 @@ def forward(
             layer.gates_GE,
             layer.scale,
             statistics,
-            before,
-            tile("one_pass", problem),
+            pre_gelu,
+            choose_tile("one_pass", workload),
             gelu=layer.gelu,
         )
     from kernels.gpu.shrink import shrink
 
     assert layer.weight_NK is not None
     copy = layer.norm is not None or design == "augmented"
-    made = shrink(
+    shrunk = shrink(
         x_MK,
         layer.norm,
         layer.a_ERK,
         layer.gates_GE,
         layer.scale,
         statistics,
-        tile("shrink", problem),
+        choose_tile("shrink", workload),
         copy=copy,
     )
     if design == "augmented":
-        width = made.shape[1] - problem.inputs
-        y_MN = F.linear(made, _augmented(layer.weight_NK, layer.b_ENR, width), bias_N)
-        if before is not None:
-            before.copy_(y_MN)
+        width = shrunk.shape[1] - workload.inputs
+        y_MN = F.linear(shrunk, _augmented_weight(layer.weight_NK, layer.b_ENR, width), bias_N)
+        if pre_gelu is not None:
+            pre_gelu.copy_(y_MN)
         return F.gelu(y_MN) if layer.gelu else y_MN
     from kernels.gpu.split import split
 
-    ready, gated = (made[:, : problem.inputs], made[:, problem.inputs :]) if copy else (x_MK, made)
+    inputs = workload.inputs
+    normed, gated = (shrunk[:, :inputs], shrunk[:, inputs:]) if copy else (x_MK, shrunk)
     return split(
-        ready,
+        normed,
         layer.weight_NK,
         bias_N,
         gated,
         layer.b_ENR,
-        before,
-        tile("split", problem),
+        pre_gelu,
+        choose_tile("split", workload),
         gelu=layer.gelu,
     )
 
@@ -142,20 +154,21 @@ def backward(
     dy_MN: Tensor,
     x_MK: Tensor,
     layer: Layer,
-    saved: Saved,
+    saved: SavedTensors,
     *,
-    inputs: bool,
-    weight: bool,
+    input_gradient: bool,
+    weight_gradient: bool,
 ) -> dict[str, Tensor]:
-    """Gradients by name: x, a, b, gates, bias, with a norm gamma and beta; x, weight if asked.
+    """Return the gradients of a, b, gates and bias by name, with gamma and beta if there is a norm.
 
-    x's is dz W + ((dz B) * scale * gates) A, the layer itself with its matrices turned; those of A
-    and B are sums over rows in the rank space, in fp32.
+    `input_gradient` adds x (a norm always does) and `weight_gradient` adds weight. The gradient of
+    x is dz W + ((dz B) * scale * gates) A, which is the layer with transposed matrices. The
+    gradients of A and B are sums over rows in the rank space, in fp32.
     """
     dz_MN = dy_MN
     if layer.gelu:
-        dz_MN = torch.ops.aten.gelu_backward(dy_MN, saved.before_MN)
-    turned = Layer(
+        dz_MN = torch.ops.aten.gelu_backward(dy_MN, saved.pre_gelu_MN)
+    transposed = Layer(
         None if layer.weight_NK is None else layer.weight_NK.T,
         layer.b_ENR.transpose(1, 2),
         layer.a_ERK.transpose(1, 2),
@@ -164,60 +177,65 @@ def backward(
         None,
         False,
     )
-    problem = turned.problem(dz_MN, gradient=True)
+    workload = transposed.workload(dz_MN, gradient=True)
     if design not in ("one_pass", "split", "grouped"):
-        design = choose(problem)
-        # A copy of [W | B] turned would cost more memory than the pass over dx that it saves.
+        design = choose_design(workload)
+        # A transposed copy of [W | B] would cost more memory than the pass over dx that it saves.
         design = "grouped" if design == "augmented" else design
-    back = Saved.like(dz_MN, turned)
+    back = SavedTensors.empty(dz_MN, transposed)
     grads: dict[str, Tensor] = {}
-    if inputs or layer.norm is not None:
-        grads["x"] = forward(design, dz_MN, None, turned, back)
+    if input_gradient or layer.norm is not None:
+        grads["x"] = forward(design, dz_MN, None, transposed, back)
     elif design == "grouped":
-        back.low_MC.copy_(dz_MN @ _columns(layer.b_ENR))
+        back.low_MC.copy_(dz_MN @ _joined_columns(layer.b_ENR))
     else:
         from kernels.gpu.shrink import shrink
 
         shrink(
             dz_MN,
             None,
-            turned.a_ERK,
+            transposed.a_ERK,
             layer.gates_GE,
             layer.scale,
             back[:3],
-            tile("shrink", problem),
+            choose_tile("shrink", workload),
             copy=False,
         )
-    grads |= _rank_space(design, dz_MN, x_MK, layer, saved, back.low_MC)
-    if weight:
-        grads["weight"] = dz_MN.T @ _normed(x_MK, layer)
+    grads |= _rank_space_gradients(design, dz_MN, x_MK, layer, saved, back.low_MC)
+    if weight_gradient:
+        grads["weight"] = dz_MN.T @ _apply_norm(x_MK, layer)
     grads["bias"] = dz_MN.sum(0)
     if layer.norm is not None:
         grads |= _norm_gradients(grads["x"], x_MK, layer.norm, saved)
     return grads
 
 
-def _rank_space(
-    design: Design, dz_MN: Tensor, x_MK: Tensor, layer: Layer, saved: Saved, back_MC: Tensor
+def _rank_space_gradients(
+    design: Design,
+    dz_MN: Tensor,
+    x_MK: Tensor,
+    layer: Layer,
+    saved: SavedTensors,
+    back_MC: Tensor,
 ) -> dict[str, Tensor]:
-    """Gradients of a, b and gates, in fp32."""
+    """Return the gradients of a, b and gates in fp32, from `back_MC`, which is dz B."""
     experts, rank, inputs = layer.a_ERK.shape
     dtype, norm, rows = layer.a_ERK.dtype, layer.norm, len(x_MK)
     if design == "grouped":
-        scaled_MC = _over_ranks(layer, rows)
-        a_CK = (back_MC * scaled_MC).to(dtype).T @ _normed(x_MK, layer)
+        scaled_MC = _scaled_gates(layer, rows)
+        a_CK = (back_MC * scaled_MC).to(dtype).T @ _apply_norm(x_MK, layer)
         b_CN = (saved.low_MC * scaled_MC).to(dtype).T @ dz_MN
-        each_MER = (saved.low_MC * back_MC).unflatten(1, (experts, rank))
-        count = len(layer.gates_GE)
-        each_GTE = each_MER.sum(2).unflatten(0, (count, rows // max(1, count)))
-        gates_GE = each_GTE.sum(1) * layer.scale
+        product_MER = (saved.low_MC * back_MC).unflatten(1, (experts, rank))
+        gate_rows = len(layer.gates_GE)
+        product_GTE = product_MER.sum(2).unflatten(0, (gate_rows, rows // max(1, gate_rows)))
+        gates_GE = product_GTE.sum(1) * layer.scale
     else:
         from kernels.gpu.reduce import gate_gradient, matrix_gradient
 
-        problem = layer.problem(x_MK, gradient=True)
-        shared = (layer.scale, dtype, tile("matrix_gradient", problem))
-        known = norm and (norm.weight_K, norm.bias_K, saved.mean_M, saved.rstd_M)
-        a_CK = matrix_gradient(back_MC, layer.gates_GE, x_MK, known, *shared)
+        workload = layer.workload(x_MK, gradient=True)
+        shared = (layer.scale, dtype, choose_tile("matrix_gradient", workload))
+        norm_tensors = norm and (norm.weight_K, norm.bias_K, saved.mean_M, saved.rstd_M)
+        a_CK = matrix_gradient(back_MC, layer.gates_GE, x_MK, norm_tensors, *shared)
         b_CN = matrix_gradient(saved.low_MC, layer.gates_GE, dz_MN, None, *shared)
         gates_GE = gate_gradient(
             saved.low_MC,
@@ -225,7 +243,7 @@ def _rank_space(
             len(layer.gates_GE),
             experts,
             layer.scale,
-            tile("gate_gradient", problem),
+            choose_tile("gate_gradient", workload),
         )
     return {
         "a": a_CK.view(experts, rank, inputs),
@@ -234,51 +252,56 @@ def _rank_space(
     }
 
 
-def _norm_gradients(dn_MK: Tensor, x_MK: Tensor, norm: Norm, saved: Saved) -> dict[str, Tensor]:
-    wide = torch.promote_types(x_MK.dtype, norm.weight_K.dtype)
+def _norm_gradients(
+    dn_MK: Tensor, x_MK: Tensor, norm: Norm, saved: SavedTensors
+) -> dict[str, Tensor]:
+    dtype = torch.promote_types(x_MK.dtype, norm.weight_K.dtype)
     if not x_MK.is_cuda:
-        wide = torch.float32  # there torch wants the statistics in x's dtype
+        dtype = torch.float32  # on a CPU, torch wants the statistics in x's dtype
     dx_MK, gamma_K, beta_K = torch.ops.aten.native_layer_norm_backward(
-        dn_MK.to(wide),
-        x_MK.to(wide),
+        dn_MK.to(dtype),
+        x_MK.to(dtype),
         x_MK.shape[1:],
         saved.mean_M[:, None],
         saved.rstd_M[:, None],
-        norm.weight_K.to(wide),
-        norm.bias_K.to(wide),
+        norm.weight_K.to(dtype),
+        norm.bias_K.to(dtype),
         [True, True, True],
     )
     return {"x": dx_MK, "gamma": gamma_K, "beta": beta_K}
 
 
-def _normed(x_MK: Tensor, layer: Layer) -> Tensor:
-    """x after the norm, in the matrices' dtype."""
-    norm, dtype = layer.norm, layer.a_ERK.dtype
+def _apply_norm(x_MK: Tensor, layer: Layer) -> Tensor:
+    """Return x after the norm, in the dtype of the matrices."""
+    norm = layer.norm
     if norm is None:
         return x_MK
-    wide = torch.promote_types(x_MK.dtype, norm.weight_K.dtype)
-    weight_K, bias_K = norm.weight_K.to(wide), norm.bias_K.to(wide)
-    return F.layer_norm(x_MK.to(wide), x_MK.shape[1:], weight_K, bias_K, norm.eps).to(dtype)
+    norm_dtype = torch.promote_types(x_MK.dtype, norm.weight_K.dtype)
+    weight_K, bias_K = norm.weight_K.to(norm_dtype), norm.bias_K.to(norm_dtype)
+    y_MK = F.layer_norm(x_MK.to(norm_dtype), x_MK.shape[1:], weight_K, bias_K, norm.eps)
+    return y_MK.to(layer.a_ERK.dtype)
 
 
-def _over_ranks(layer: Layer, rows: int) -> Tensor:
-    """scale * gates, for each row and rank: (M, C) in fp32."""
+def _scaled_gates(layer: Layer, rows: int) -> Tensor:
+    """Return scale * gates for each row and rank: (M, C) in fp32."""
     gates_GC = (layer.gates_GE.float() * layer.scale).repeat_interleave(layer.a_ERK.shape[1], 1)
     return gates_GC.repeat_interleave(rows // len(gates_GC), 0) if rows else gates_GC[:0]
 
 
-def _columns(b_ENR: Tensor) -> Tensor:
-    """(N, C): the experts side by side."""
+def _joined_columns(b_ENR: Tensor) -> Tensor:
+    """Put the experts side by side: (N, C)."""
     return b_ENR.transpose(0, 1).flatten(1)
 
 
-def _grouped(x_MK: Tensor, bias_N: Tensor | None, layer: Layer, saved: Saved | None) -> Tensor:
-    ready_MK = _normed(x_MK, layer)
-    low_MC = F.linear(ready_MK, layer.a_ERK.flatten(0, 1))
-    gated_MC = (low_MC * _over_ranks(layer, len(x_MK))).to(low_MC.dtype)
-    y_MN = F.linear(gated_MC, _columns(layer.b_ENR))
+def _grouped_forward(
+    x_MK: Tensor, bias_N: Tensor | None, layer: Layer, saved: SavedTensors | None
+) -> Tensor:
+    normed_MK = _apply_norm(x_MK, layer)
+    low_MC = F.linear(normed_MK, layer.a_ERK.flatten(0, 1))
+    gated_MC = (low_MC * _scaled_gates(layer, len(x_MK))).to(low_MC.dtype)
+    y_MN = F.linear(gated_MC, _joined_columns(layer.b_ENR))
     if layer.weight_NK is not None:
-        y_MN = F.linear(ready_MK, layer.weight_NK, bias_N) + y_MN
+        y_MN = F.linear(normed_MK, layer.weight_NK, bias_N) + y_MN
     elif bias_N is not None:
         y_MN = y_MN + bias_N
     if saved is not None:
@@ -288,38 +311,39 @@ def _grouped(x_MK: Tensor, bias_N: Tensor | None, layer: Layer, saved: Saved | N
             saved.mean_M.copy_(mean_M)
             saved.rstd_M.copy_((variance_M + layer.norm.eps).rsqrt())
         if layer.gelu:
-            saved.before_MN.copy_(y_MN)
+            saved.pre_gelu_MN.copy_(y_MN)
     return F.gelu(y_MN) if layer.gelu else y_MN
 
 
-# A frozen weight's copies with room for B behind each row, by that room's width. They live as long
-# as the weight. Filled on one stream at a time.
-_copies: Any = WeakTensorKeyDictionary()
+# Copies of each frozen weight with room for B behind every row, keyed by the width of that room.
+# They live as long as the weight. Only one stream at a time may fill them.
+_weight_copies: Any = WeakTensorKeyDictionary()
 
 
-def _augmented(weight_NK: Tensor, b_ENR: Tensor, width: int) -> Tensor:
-    """[W | B | 0], (N, K + width). W is copied once, and again when it was changed; B every time.
+def _augmented_weight(weight_NK: Tensor, b_ENR: Tensor, width: int) -> Tensor:
+    """Return [W | B | 0], (N, K + width).
 
-    A CUDA graph keeps the W that it was captured with until a call outside it sees a change.
+    W is copied once, and again after it changes. B is copied at every call. A CUDA graph keeps the
+    W that it captured until a call outside the graph sees a change.
     """
     outputs, inputs = weight_NK.shape
-    # What is made during a capture belongs to the graph, and an inference tensor cannot tell
-    # whether it was changed: neither is kept.
+    # Memory allocated during a capture belongs to the graph, and an inference tensor does not
+    # record changes. Keep no copy in either case.
     capturing = weight_NK.is_cuda and torch.cuda.is_current_stream_capturing()
-    held = {} if weight_NK.is_inference() else _copies.setdefault(weight_NK, {})
+    copies = {} if weight_NK.is_inference() else _weight_copies.setdefault(weight_NK, {})
     version = None if weight_NK.is_inference() else (weight_NK._version, weight_NK.data_ptr())
-    found = held.get(width)
-    if found is None:
-        with torch.inference_mode(False):  # a copy made while serving may be filled in training
+    cached = copies.get(width)
+    if cached is None:
+        with torch.inference_mode(False):  # training may fill a copy that serving allocated
             copy = weight_NK.new_zeros(outputs, inputs + width)
         copy[:, :inputs] = weight_NK
         if not capturing:
-            held[width] = (version, copy)
+            copies[width] = (version, copy)
     else:
-        copy = found[1]
-        if found[0] != version:
+        cached_version, copy = cached
+        if cached_version != version:
             copy[:, :inputs] = weight_NK
-            held[width] = (version, copy)
+            copies[width] = (version, copy)
     experts, _, rank = b_ENR.shape
     block = copy[:, inputs : inputs + experts * rank].unflatten(1, (experts, rank))
     block.copy_(b_ENR.transpose(0, 1))

@@ -1,7 +1,7 @@
-"""A linear layer and its LoRA experts, fused on CUDA; elsewhere the reference.
+"""A linear layer with its LoRA experts: fused on CUDA, the reference on other devices.
 
-B batch, T tokens, M rows, G gate rows, K in, N out, E experts, R rank, C = E x R.
 The operators are registered with torch.library, so torch.compile and CUDA graphs capture them.
+B batch, T tokens, M rows, G gate rows, K in, N out, E experts, R rank, C = E x R.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from kernels import reference
-from kernels.designs import Layer, Saved, backward, forward
+from kernels.designs import Layer, SavedTensors, backward, forward
 from kernels.dispatch import DESIGNS, Design
 from kernels.reference import Norm, check_shapes
 
 __all__ = ["Norm", "moe_lora_delta", "moe_lora_linear"]
 
-_FUSED = (torch.float16, torch.bfloat16, torch.float32)
-_PLACES = ("x", "weight", "bias", "a", "b", "gates", "gamma", "beta")
+_FUSED_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
+_TENSOR_NAMES = ("x", "weight", "bias", "a", "b", "gates", "gamma", "beta")
 
 
 def moe_lora_linear(
@@ -36,16 +36,18 @@ def moe_lora_linear(
     gelu: bool = False,
     design: Design | None = None,
 ) -> Tensor:
-    """x W^T + bias + scale * sum_e g_e (x A_e^T) B_e^T, of x's shape with N for K.
+    """Return x W^T + bias + scale * sum_e g_e (x A_e^T) B_e^T.
 
-    x is (B, T, K) with gates per sample (B, E) or per token (B, T, E), or (M, K) with gates (M, E).
-    x, W, bias share a dtype, to which A and B are cast. `norm` (K,) comes before, the exact GELU
-    after. Under autocast all but a normed x are cast to its dtype, and the norm is taken in fp32.
+    x is (B, T, K) with gates per sample (B, E) or per token (B, T, E), or x is (M, K) with gates
+    (M, E). The result has x's shape with N in place of K. x, W and bias share a dtype; A and B are
+    cast to it. `norm` (K,) is applied to x before the layer, the exact GELU to the result. Under
+    autocast, x, W, bias, A and B are cast to its dtype; with a norm, x is not cast and the norm is
+    computed in fp32.
 
-    On CUDA fp16, bf16 and fp32 are fused, with sums in fp32; `design` of `kernels.dispatch` is
-    chosen by size unless it is given. Every gradient is there, W's included, and is the same every
-    time; not the gradient of a gradient, which raises. Elsewhere it is `kernels.reference`.
-    `ValueError` for shapes, dtypes and devices that do not go together.
+    On CUDA, fp16, bf16 and fp32 are fused, with sums in fp32. The dispatcher chooses the `design`
+    unless one is passed (`kernels.dispatch`). All gradients exist, W's included, and are
+    reproducible. Second derivatives raise an error. Other devices run `kernels.reference`. Raises
+    `ValueError` if shapes, dtypes or devices do not fit together.
     """
     check_shapes(x, a_ERK, b_ENR, gates)
     outputs, inputs = b_ENR.shape[1], x.shape[-1]
@@ -60,7 +62,7 @@ def moe_lora_linear(
             f"norm {tuple(norm.weight_K.shape)} and {tuple(norm.bias_K.shape)}; "
             f"expected ({inputs},) as in x"
         )
-    if _plain(x, design):
+    if _uses_reference(x, design):
         return reference.moe_lora_linear(
             x, weight_NK, bias_N, a_ERK, b_ENR, gates, scale, norm=norm, gelu=gelu
         )
@@ -76,14 +78,14 @@ def moe_lora_delta(
     *,
     design: Design | None = None,
 ) -> Tensor:
-    """What the experts of `moe_lora_linear` add, without the layer; shapes and errors as there."""
+    """Return the sum of the experts alone, with the shapes and errors of `moe_lora_linear`."""
     check_shapes(x, a_ERK, b_ENR, gates)
-    if _plain(x, design):
+    if _uses_reference(x, design):
         return reference.moe_lora_delta(x, a_ERK, b_ENR, gates, scale)
     return _fused(x, None, None, a_ERK, b_ENR, gates, scale, None, False, design)
 
 
-def _plain(x: Tensor, design: str | None) -> bool:
+def _uses_reference(x: Tensor, design: str | None) -> bool:
     if design is None:
         return not x.is_cuda or x.dtype == torch.float64
     if design not in DESIGNS:
@@ -105,12 +107,12 @@ def _fused(
 ) -> Tensor:
     gamma_K, beta_K = (norm.weight_K, norm.bias_K) if norm is not None else (None, None)
     tensors = (x, weight_NK, bias_N, a_ERK, b_ENR, gates, gamma_K, beta_K)
-    for name, tensor in zip(_PLACES, tensors, strict=True):
+    for name, tensor in zip(_TENSOR_NAMES, tensors, strict=True):
         if tensor is None:
             continue
         if tensor.device != x.device:
-            raise ValueError(f"{name} on {tensor.device}; expected {x.device}, where x is")
-        if tensor.dtype not in _FUSED:
+            raise ValueError(f"{name} on {tensor.device}; expected {x.device}, x's device")
+        if tensor.dtype not in _FUSED_DTYPES:
             raise ValueError(f"{name} {tensor.dtype}; expected float16, bfloat16 or float32")
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
@@ -122,7 +124,7 @@ def _fused(
         for name, tensor in (("weight", weight_NK), ("bias", bias_N)):
             if tensor is not None and tensor.dtype != dtype:
                 raise ValueError(f"{name} {tensor.dtype}, x {dtype}; expected the same dtype")
-    # Gates per token are one row each; per sample, one row serves the tokens of its sample.
+    # Per token, each gate row serves one token. Per sample, it serves all tokens of the sample.
     gates_GE = gates.flatten(0, -2) if gates.ndim == x.ndim else gates
     needed = [t is not None and t.requires_grad for t in tensors]
     y_MN, *_ = _forward(
@@ -160,13 +162,13 @@ def _layer(
     return Layer(weight_NK, a_ERK.to(dtype), b_ENR.to(dtype), gates_GE, scale, norm, gelu)
 
 
-def _rows(x: Tensor) -> Tensor:
-    """With neighbours in a row next to each other, as the kernels read them."""
+def _unit_stride_rows(x: Tensor) -> Tensor:
+    """Return x with adjacent columns adjacent in memory, as the kernels read it."""
     return x if x.stride(1) == 1 else x.contiguous()
 
 
-def _on(x: Tensor) -> Any:
-    """Launches go to x's device, and nothing inside is cast again."""
+def _launch_context(x: Tensor) -> Any:
+    """Launch on x's device, with autocast off."""
     stack = contextlib.ExitStack()
     stack.enter_context(torch.autocast(x.device.type, enabled=False))
     if x.is_cuda:
@@ -191,11 +193,11 @@ def _forward(
     design: str,
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The layer (M, N), and what `Saved` holds, empty unless `save`."""
-    with _on(x):
+    """Return the layer's output (M, N) and the `SavedTensors`, which are empty unless `save`."""
+    with _launch_context(x):
         layer = _layer(weight, a, b, gates, gamma, beta, scale, eps, gelu, dtype)
-        saved = Saved.like(x, layer) if save else None
-        y = forward(design or None, _rows(x), bias, layer, saved)  # type: ignore[arg-type]
+        saved = SavedTensors.empty(x, layer) if save else None
+        y = forward(design or None, _unit_stride_rows(x), bias, layer, saved)  # type: ignore[arg-type]
         return (y, *(saved or (y.new_empty(0) for _ in range(4))))
 
 
@@ -203,7 +205,7 @@ def _forward(
 def _(x, weight, _bias, a, b, gates, gamma, beta, scale, eps, gelu, save, _design, dtype):  # type: ignore[no-untyped-def]
     layer = _layer(weight, a, b, gates, gamma, beta, scale, eps, gelu, dtype)
     y = x.new_empty(x.shape[0], b.shape[1], dtype=dtype)
-    return (y, *(Saved.like(x, layer) if save else (y.new_empty(0) for _ in range(4))))
+    return (y, *(SavedTensors.empty(x, layer) if save else (y.new_empty(0) for _ in range(4))))
 
 
 @torch.library.custom_op("unirag::moe_lora_backward", mutates_args=())
@@ -220,7 +222,7 @@ def _backward(
     low: Tensor,
     mean: Tensor,
     rstd: Tensor,
-    before: Tensor,
+    pre_gelu: Tensor,
     scale: float,
     eps: float,
     gelu: bool,
@@ -228,24 +230,24 @@ def _backward(
     dtype: torch.dtype,
     needed: list[bool],
 ) -> list[Tensor]:
-    """Gradients in the order of `_PLACES`; empty where none is needed."""
-    with _on(x):
+    """Return the gradients in the order of `_TENSOR_NAMES`, empty where none is needed."""
+    with _launch_context(x):
         layer = _layer(weight, a, b, gates, gamma, beta, scale, eps, gelu, dtype)
         grads = backward(
             design or None,  # type: ignore[arg-type]
             dy.contiguous(),
-            _rows(x),
+            _unit_stride_rows(x),
             layer,
-            Saved(low, mean, rstd, before),
-            inputs=needed[0],
-            weight=needed[1],
+            SavedTensors(low, mean, rstd, pre_gelu),
+            input_gradient=needed[0],
+            weight_gradient=needed[1],
         )
     tensors = (x, weight, bias, a, b, gates, gamma, beta)
     return [
         grads[name].to(tensor.dtype).contiguous()
-        if wanted and tensor is not None
+        if is_needed and tensor is not None
         else x.new_empty(0)
-        for name, tensor, wanted in zip(_PLACES, tensors, needed, strict=True)
+        for name, tensor, is_needed in zip(_TENSOR_NAMES, tensors, needed, strict=True)
     ]
 
 
@@ -254,9 +256,9 @@ def _(_dy, x, weight, bias, a, b, gates, gamma, beta, *rest):  # type: ignore[no
     tensors, needed = (x, weight, bias, a, b, gates, gamma, beta), rest[-1]
     return [
         torch.empty_like(tensor, memory_format=torch.contiguous_format)
-        if wanted and tensor is not None
+        if is_needed and tensor is not None
         else x.new_empty(0)
-        for tensor, wanted in zip(tensors, needed, strict=True)
+        for tensor, is_needed in zip(tensors, needed, strict=True)
     ]
 
 
@@ -269,12 +271,12 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 
 
 def _gradients(ctx: Any, dy: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
-    needed = list(ctx.needs_input_grad[: len(_PLACES)])
+    needed = list(ctx.needs_input_grad[: len(_TENSOR_NAMES)])
     if dy is None:
         return (None,) * len(ctx.needs_input_grad)
     grads = _backward(dy, *ctx.saved_tensors, *ctx.settings, needed)
-    given = [g if wanted else None for g, wanted in zip(grads, needed, strict=True)]
-    return (*given, *[None] * (len(ctx.needs_input_grad) - len(given)))
+    tensor_grads = [g if is_needed else None for g, is_needed in zip(grads, needed, strict=True)]
+    return (*tensor_grads, *[None] * (len(ctx.needs_input_grad) - len(tensor_grads)))
 
 
 _forward.register_autograd(_gradients, setup_context=_setup)

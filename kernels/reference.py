@@ -1,8 +1,8 @@
-"""MoE-LoRA, routing and prompt mixing in plain PyTorch: the CPU path, and the kernels' oracle.
+"""MoE-LoRA, routing and prompt mixing in plain PyTorch: the CPU path and the test oracle.
 
-B batch, T tokens, M rows, K in, N out, E experts, R rank, C = E x R the joined rank space;
-X any leading dimensions, and a router reads D numbers and has F candidates;
-in `mix_prompts` N entries, D prototype width, P prompts per entry, W tower width.
+B batch, T tokens, M rows, K in, N out, E experts, R rank, C = E x R the joined rank space.
+Routing: X any leading dimensions, D router inputs, F candidates.
+`mix_prompts`: N entries, D prototype width, P prompts per entry, W tower width.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ __all__ = [
     "top_p_gates",
 ]
 
-# What rounding may add to or take from a cumulative sum of float32 probabilities.
+# The largest rounding error of a cumulative sum of float32 probabilities.
 ROUNDING = 1e-6
 
 
 class Norm(NamedTuple):
-    """A LayerNorm over K, before a layer."""
+    """The parameters of a LayerNorm over K that comes before a layer."""
 
     weight_K: Tensor
     bias_K: Tensor
@@ -39,16 +39,17 @@ class Norm(NamedTuple):
 
 
 def moe_lora_delta(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor, scale: float) -> Tensor:
-    """scale * sum_e g_e (x A_e^T) B_e^T, of x's shape with N for K (Uni-RAG, arXiv 2507.03868).
+    """Return scale * sum_e g_e (x A_e^T) B_e^T (Uni-RAG, arXiv 2507.03868).
 
     x is (B, T, K) with gates per sample (B, E) or per token (B, T, E), or x is (M, K) with gates
-    (M, E). Computed in x's dtype, to which the others are cast. `ValueError` on other shapes.
+    (M, E). The result has x's shape with N in place of K, and x's dtype: the other tensors are
+    cast to it. Raises `ValueError` on other shapes.
     """
     check_shapes(x, a_ERK, b_ENR, gates)
     experts, rank = a_ERK.shape[:2]
     if gates.ndim < x.ndim:
         gates = gates[:, None]  # one row of gates for all tokens of a sample
-    # The gates act on the rank space, where they are small; the experts are then one long matrix.
+    # Gates act on the rank space, which is narrow. All experts then form one long matrix.
     a_CK = a_ERK.flatten(0, 1).to(x.dtype)
     b_NC = b_ENR.transpose(0, 1).flatten(1).to(x.dtype)
     low = linear(x, a_CK).unflatten(-1, (experts, rank))
@@ -68,9 +69,9 @@ def moe_lora_linear(
     norm: Norm | None = None,
     gelu: bool = False,
 ) -> Tensor:
-    """x W^T + bias + `moe_lora_delta`: a linear layer and its experts.
+    """Return x W^T + bias + `moe_lora_delta`: a linear layer with its experts.
 
-    `norm` is applied to x before both, the exact GELU to their sum.
+    `norm` is applied to x before the layer and its experts, the exact GELU to their sum.
     """
     if norm is not None:
         x = F.layer_norm(x, x.shape[-1:], norm.weight_K, norm.bias_K, norm.eps)
@@ -79,27 +80,33 @@ def moe_lora_linear(
 
 
 def probabilities(h_XD: Tensor, weight_FD: Tensor, temperature: float) -> Tensor:
-    """(X, F): softmax of h W^T / temperature, in float32 or wider as routing is exact."""
+    """Return the softmax (X, F) of h W^T / temperature, in float32 or wider."""
     logits_XF = linear(h_XD.to(weight_FD.dtype), weight_FD)
-    wide = torch.promote_types(logits_XF.dtype, torch.float32)
-    return (logits_XF / temperature).softmax(-1, dtype=wide)
+    softmax_dtype = torch.promote_types(logits_XF.dtype, torch.float32)
+    return (logits_XF / temperature).softmax(-1, dtype=softmax_dtype)
 
 
 def top_k_gates(probs_XF: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row, scaled to sum 1 among zeros; and where they are (boolean)."""
-    assert k <= probs_XF.shape[-1], "the settings and the allocation see to it"
+    """Keep the k largest probabilities of each row and scale them to sum to 1.
+
+    Returns the gates (X, F), zero elsewhere, and a boolean mask of the chosen candidates.
+    """
+    assert k <= probs_XF.shape[-1], "the settings and the allocation bound k"
     best_Xk = probs_XF.topk(k, dim=-1).indices
     chosen_XF = torch.zeros_like(probs_XF, dtype=torch.bool).scatter(-1, best_Xk, True)
     kept_XF = probs_XF * chosen_XF
     total_X1 = kept_XF.sum(-1, keepdim=True)
     if k == 1:
-        # p / p is constant: its gradient would tell the router nothing of the task.
+        # p / p is constant, so the router would get no gradient from the task.
         total_X1 = total_X1.detach()
     return kept_XF / total_X1, chosen_XF
 
 
 def top_p_gates(probs_XF: Tensor, p: float) -> tuple[Tensor, Tensor]:
-    """The fewest probabilities of each row that reach p, among zeros; and where they are."""
+    """Keep the fewest probabilities of each row whose sum reaches p, unscaled.
+
+    Returns the gates (X, F), zero elsewhere, and a boolean mask of the chosen candidates.
+    """
     sorted_XF, order_XF = probs_XF.sort(dim=-1, descending=True)
     before_XF = sorted_XF.cumsum(-1) - sorted_XF
     needed_XF = before_XF < p - ROUNDING
@@ -114,11 +121,12 @@ def mix_prompts(
     temperature: float,
     top_k: int | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The bank's prompts (B, P, W) for each prototype, and the weights (B, N) that mixed them.
+    """Mix the bank's prompts for each prototype.
 
-    Weights are a softmax of cosine / temperature over all entries, or over the `top_k` nearest; the
-    others weigh exactly 0. Rows sum to 1. Prototypes and keys may have any length. `ValueError` if
-    shapes do not fit.
+    Returns the mixed prompts (B, P, W) and the weights (B, N) of the entries. Weights are a softmax
+    of cosine / temperature over all entries, or over the `top_k` nearest. The other entries weigh
+    exactly 0, and each row sums to 1. Prototypes and keys need no unit length. Raises `ValueError`
+    if the shapes do not fit.
     """
     entries = keys_ND.shape[0]
     if keys_ND.shape[1:] != prototype_BD.shape[1:] or prompts_NPW.shape[0] != entries:
@@ -139,15 +147,15 @@ def mix_prompts(
 
 
 def check_shapes(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor) -> None:
-    """`ValueError` unless they fit as `moe_lora_delta` says."""
+    """Raise `ValueError` unless the shapes fit together as in `moe_lora_delta`."""
     if x.ndim not in (2, 3):
         raise ValueError(f"x {tuple(x.shape)}; expected (B, T, K) or (M, K)")
     if a_ERK.ndim != 3 or a_ERK.shape[-1] != x.shape[-1]:
         raise ValueError(f"a {tuple(a_ERK.shape)}; expected (E, R, K) with K {x.shape[-1]} as in x")
     experts, rank = a_ERK.shape[:2]
     if b_ENR.ndim != 3 or (b_ENR.shape[0], b_ENR.shape[2]) != (experts, rank):
-        raise ValueError(f"b {tuple(b_ENR.shape)}; expected ({experts}, N, {rank}) to go with a")
-    shapes = {(x.shape[0], experts), (*x.shape[:-1], experts)}
-    if gates.shape not in shapes:
-        expected = " or ".join(str(shape) for shape in sorted(shapes, key=len))
-        raise ValueError(f"gates {tuple(gates.shape)}; expected {expected} to go with x and a")
+        raise ValueError(f"b {tuple(b_ENR.shape)}; expected ({experts}, N, {rank}) to match a")
+    gate_shapes = {(x.shape[0], experts), (*x.shape[:-1], experts)}
+    if gates.shape not in gate_shapes:
+        expected = " or ".join(str(shape) for shape in sorted(gate_shapes, key=len))
+        raise ValueError(f"gates {tuple(gates.shape)}; expected {expected} to match x and a")

@@ -1,7 +1,8 @@
-"""Gates of a router and prompts of a bank, one launch each on CUDA where no gradient is asked for.
+"""Compute a router's gates or mix a bank's prompts in one launch each, on CUDA without gradients.
 
-X any leading dimensions, D what is read, F candidates, N entries, P prompts per entry, W tower
-width. With gradients, on other devices, and beyond 64 candidates it is the reference.
+With gradients, on other devices, and for more than 64 candidates the reference does the work.
+X any leading dimensions, D router inputs or key width, F candidates, N entries, P prompts per
+entry, W tower width.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from kernels import reference
 
 __all__ = ["mix_prompts", "route"]
 
-_MOST = 64  # candidates that one program orders in its registers
+_MAX_CANDIDATES = 64  # one program orders them in its registers
 
 
 def route(
@@ -25,11 +26,12 @@ def route(
     p: float | None = None,
     fused: bool | None = None,
 ) -> Tensor:
-    """Gates (X, F), float32 or wider: a softmax of h W^T / temperature.
+    """Return the gates (X, F), a softmax of h W^T / temperature in float32 or wider.
 
-    With `k` the k largest of each row, scaled to sum 1 (GShard, arXiv 2006.16668); with `p` the
-    fewest that reach p, as they are (arXiv 2403.07652). `fused` overrules the choice of path.
-    `ValueError` for shapes, k, p or a temperature that do not fit.
+    `k` keeps the k largest of each row and scales them to sum to 1 (GShard, arXiv 2006.16668). `p`
+    keeps the fewest whose sum reaches p, unscaled (arXiv 2403.07652). `fused` forces the kernel
+    (True) or the reference (False). Raises `ValueError` if shapes, k, p or the temperature do not
+    fit.
     """
     candidates = len(weight_FD)
     if weight_FD.ndim != 2 or weight_FD.shape[1:] != h_XD.shape[-1:]:
@@ -42,9 +44,9 @@ def route(
         raise ValueError(f"k {k}, p {p}; expected k from 1 to {candidates}, or p, not both")
     if p is not None and not 0 < p <= 1:
         raise ValueError(f"p {p}; expected more than 0, at most 1")
-    if fused if fused is not None else _fits(candidates, h_XD, weight_FD):
-        below = 0.0 if p is None else p - reference.ROUNDING
-        gates_MF = _route(h_XD.reshape(-1, h_XD.shape[-1]), weight_FD, temperature, k or 0, below)
+    if fused if fused is not None else _can_fuse(candidates, h_XD, weight_FD):
+        p_limit = 0.0 if p is None else p - reference.ROUNDING
+        gates_MF = _route(h_XD.reshape(-1, h_XD.shape[-1]), weight_FD, temperature, k or 0, p_limit)
         return gates_MF.view(*h_XD.shape[:-1], candidates)
     probs_XF = reference.probabilities(h_XD, weight_FD, temperature)
     if k is not None:
@@ -61,14 +63,17 @@ def mix_prompts(
     *,
     fused: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """`kernels.reference.mix_prompts`; `fused` overrules the choice of path."""
+    """Mix the bank's prompts for each prototype, as `kernels.reference.mix_prompts` does.
+
+    `fused` forces the kernel (True) or the reference (False).
+    """
     entries = len(keys_ND)
     if fused is None:
-        exact = prototype_BD.dtype == torch.float32
-        fused = exact and _fits(entries, prototype_BD, keys_ND, prompts_NPW)
-    checked = keys_ND.shape[1:] == prototype_BD.shape[1:] and len(prompts_NPW) == entries
-    checked = checked and temperature > 0 and (top_k is None or 1 <= top_k <= entries)
-    if not fused or not checked:  # the reference says what does not fit
+        full_precision = prototype_BD.dtype == torch.float32
+        fused = full_precision and _can_fuse(entries, prototype_BD, keys_ND, prompts_NPW)
+    valid = keys_ND.shape[1:] == prototype_BD.shape[1:] and len(prompts_NPW) == entries
+    valid = valid and temperature > 0 and (top_k is None or 1 <= top_k <= entries)
+    if not fused or not valid:  # the reference raises the error
         return reference.mix_prompts(prototype_BD, keys_ND, prompts_NPW, temperature, top_k)
     mixed_BJ, weights_BN = _mix(
         prototype_BD, keys_ND, prompts_NPW.flatten(1), temperature, top_k or 0
@@ -76,23 +81,24 @@ def mix_prompts(
     return mixed_BJ.unflatten(1, prompts_NPW.shape[1:]), weights_BN
 
 
-def _fits(candidates: int, read: Tensor, *others: Tensor) -> bool:
-    """On CUDA, without gradients, few enough, and in fp32, as routing is exact."""
-    grad = torch.is_grad_enabled() and any(t.requires_grad for t in (read, *others))
-    same = all(t.device == read.device and t.dtype == torch.float32 for t in others)
-    return read.is_cuda and same and not grad and candidates <= _MOST and read.numel() > 0
+def _can_fuse(candidates: int, inputs: Tensor, *weights: Tensor) -> bool:
+    """Whether the kernel applies: on CUDA, without gradients, fp32 weights, few candidates."""
+    gradient = torch.is_grad_enabled() and any(t.requires_grad for t in (inputs, *weights))
+    matching = all(t.device == inputs.device and t.dtype == torch.float32 for t in weights)
+    small = candidates <= _MAX_CANDIDATES
+    return inputs.is_cuda and matching and not gradient and small and inputs.numel() > 0
 
 
 @torch.library.custom_op("unirag::route", mutates_args=())
-def _route(h: Tensor, weight: Tensor, temperature: float, k: int, below: float) -> Tensor:
-    from kernels.gpu.choice import route
+def _route(h: Tensor, weight: Tensor, temperature: float, k: int, p_limit: float) -> Tensor:
+    from kernels.gpu.routing import route
 
     with torch.autocast(h.device.type, enabled=False):
-        return route(_rows(h), weight, temperature, k, below)
+        return route(_unit_stride_rows(h), weight, temperature, k, p_limit)
 
 
 @_route.register_fake
-def _(h, weight, _temperature, _k, _below):  # type: ignore[no-untyped-def]
+def _(h, weight, _temperature, _k, _p_limit):  # type: ignore[no-untyped-def]
     return h.new_empty(len(h), len(weight), dtype=torch.float32)
 
 
@@ -100,9 +106,9 @@ def _(h, weight, _temperature, _k, _below):  # type: ignore[no-untyped-def]
 def _mix(
     prototype: Tensor, keys: Tensor, prompts: Tensor, temperature: float, k: int
 ) -> tuple[Tensor, Tensor]:
-    from kernels.gpu.choice import mix
+    from kernels.gpu.routing import mix
 
-    return mix(_rows(prototype), keys, prompts, temperature, k)
+    return mix(_unit_stride_rows(prototype), keys, prompts, temperature, k)
 
 
 @_mix.register_fake
@@ -114,6 +120,6 @@ def _(prototype, keys, prompts, _temperature, _k):  # type: ignore[no-untyped-de
     )
 
 
-def _rows(x: Tensor) -> Tensor:
-    """With neighbours in a row next to each other, as the kernels read them."""
+def _unit_stride_rows(x: Tensor) -> Tensor:
+    """Return x with adjacent columns adjacent in memory, as the kernels read it."""
     return x if x.stride(1) == 1 else x.contiguous()

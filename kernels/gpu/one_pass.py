@@ -1,4 +1,6 @@
-"""Norm, base, experts and GELU in one launch: x W^T and x A^T grow in the same loop over K.
+"""Compute norm, base, experts and GELU in one launch.
+
+x W^T and x A^T accumulate in the same loop over K.
 
 M rows, K in, N out, E experts, R rank, C = E x R.
 """
@@ -12,12 +14,12 @@ from torch import Tensor
 
 from kernels.dispatch import Tile
 from kernels.gpu.common import (
-    gate_strides,
-    gated,
+    apply_gates,
+    apply_norm,
     gelu,
-    normed,
-    numerics,
-    product,
+    multiply_add,
+    precision_options,
+    rank_space_sizes,
     row_statistics,
 )
 from kernels.reference import Norm
@@ -36,7 +38,7 @@ def one_pass_kernel(
     b,  # (E, N, R), any strides
     gates,  # (M / T, E), any strides
     out,  # (M, N)
-    before,  # (M, N) before GELU, written if SAVE and GELU
+    pre_gelu,  # (M, N), the input of GELU, written if SAVE and GELU
     low_out,  # (M, C) fp32, written if SAVE
     mean_out,  # (M,) fp32, written if SAVE and NORM
     rstd_out,  # (M,) fp32, written if SAVE and NORM
@@ -71,12 +73,13 @@ def one_pass_kernel(
     UPCAST: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    # Column tiles of the same rows run side by side: they share x, which is read once from memory.
+    """Write one tile (BLOCK_M, BLOCK_N) of the output, and what backward needs if SAVE."""
+    # Column tiles of the same rows run side by side, so x is read from memory only once.
     tiles_n = tl.cdiv(N, BLOCK_N)
     rows = tl.program_id(0) // tiles_n * BLOCK_M + tl.arange(0, BLOCK_M)
-    outs = tl.program_id(0) % tiles_n * BLOCK_N + tl.arange(0, BLOCK_N)
+    columns_n = tl.program_id(0) % tiles_n * BLOCK_N + tl.arange(0, BLOCK_N)
     ranks = tl.arange(0, BLOCK_C)
-    inside_M1, inside_1N = (rows < M)[:, None], (outs < N)[None, :]
+    inside_M1, inside_1N = (rows < M)[:, None], (columns_n < N)[None, :]
     inside_1C = (ranks < C)[None, :]
     x_M1 = rows.to(tl.int64)[:, None] * stride_xm
     if NORM:
@@ -84,46 +87,46 @@ def one_pass_kernel(
 
     columns = tl.arange(0, BLOCK_K)
     x_at = x + x_M1 + columns[None, :]
-    w_at = (
-        weight + outs.to(tl.int64)[None, :] * stride_wn + columns.to(tl.int64)[:, None] * stride_wk
-    )
+    w_1N = columns_n.to(tl.int64)[None, :] * stride_wn
+    w_at = weight + w_1N + columns.to(tl.int64)[:, None] * stride_wk
     a_1C = ((ranks // R).to(tl.int64) * stride_ae + (ranks % R) * stride_ar)[None, :]
     a_at = a + a_1C + columns.to(tl.int64)[:, None] * stride_ak
     acc_MN = tl.full((BLOCK_M, BLOCK_N), 0.0, tl.float32)
     low_MC = tl.full((BLOCK_M, BLOCK_C), 0.0, tl.float32)
     for k in range(0, K, BLOCK_K):
-        left = K - k
-        x_MK = tl.load(x_at, mask=inside_M1 & (columns < left)[None, :], other=0.0)
+        remaining = K - k
+        x_MK = tl.load(x_at, mask=inside_M1 & (columns < remaining)[None, :], other=0.0)
         if NORM:
-            x_MK = normed(x_MK, gamma, beta, k + columns, K, mean_M, rstd_M).to(a.dtype.element_ty)
+            x_MK = apply_norm(x_MK, gamma, beta, k + columns, K, mean_M, rstd_M)
+            x_MK = x_MK.to(a.dtype.element_ty)
         if BASE:
-            w_KN = tl.load(w_at, mask=(columns < left)[:, None] & inside_1N, other=0.0)
-            acc_MN = product(x_MK, w_KN, acc_MN, UPCAST, PRECISION)
-        a_KC = tl.load(a_at, mask=(columns < left)[:, None] & inside_1C, other=0.0)
-        low_MC = product(x_MK, a_KC, low_MC, UPCAST, PRECISION)
+            w_KN = tl.load(w_at, mask=(columns < remaining)[:, None] & inside_1N, other=0.0)
+            acc_MN = multiply_add(x_MK, w_KN, acc_MN, UPCAST, PRECISION)
+        a_KC = tl.load(a_at, mask=(columns < remaining)[:, None] & inside_1C, other=0.0)
+        low_MC = multiply_add(x_MK, a_KC, low_MC, UPCAST, PRECISION)
         x_at += BLOCK_K
         w_at += BLOCK_K * stride_wk
         a_at += BLOCK_K * stride_ak
 
-    gated_MC = gated(low_MC, gates, rows, ranks, M, T, scale, stride_g, stride_e, C, R)
+    gated_MC = apply_gates(low_MC, gates, rows, ranks, M, T, scale, stride_g, stride_e, C, R)
     b_C1 = ((ranks // R).to(tl.int64) * stride_be + (ranks % R) * stride_br)[:, None]
     b_CN = tl.load(
-        b + b_C1 + outs.to(tl.int64)[None, :] * stride_bn,
+        b + b_C1 + columns_n.to(tl.int64)[None, :] * stride_bn,
         mask=(ranks < C)[:, None] & inside_1N,
         other=0.0,
     )
-    acc_MN = product(gated_MC.to(b.dtype.element_ty), b_CN, acc_MN, UPCAST, PRECISION)
+    acc_MN = multiply_add(gated_MC.to(b.dtype.element_ty), b_CN, acc_MN, UPCAST, PRECISION)
     if BIAS:
-        acc_MN += tl.load(bias + outs, mask=outs < N, other=0.0).to(tl.float32)[None, :]
-    at = rows.to(tl.int64)[:, None] * N + outs[None, :]
+        acc_MN += tl.load(bias + columns_n, mask=columns_n < N, other=0.0).to(tl.float32)[None, :]
+    at = rows.to(tl.int64)[:, None] * N + columns_n[None, :]
     if GELU:
         if SAVE:
-            tl.store(before + at, acc_MN.to(out.dtype.element_ty), mask=inside_M1 & inside_1N)
+            tl.store(pre_gelu + at, acc_MN.to(out.dtype.element_ty), mask=inside_M1 & inside_1N)
         acc_MN = gelu(acc_MN)
     tl.store(out + at, acc_MN.to(out.dtype.element_ty), mask=inside_M1 & inside_1N)
     if SAVE:
         column = tl.program_id(0) % tiles_n
-        if column == 0:  # what belongs to rows is written once
+        if column == 0:  # only one column tile writes the per-row results
             low_at = low_out + rows.to(tl.int64)[:, None] * C + ranks[None, :]
             tl.store(low_at, low_MC, mask=inside_M1 & inside_1C)
             if NORM:
@@ -141,15 +144,15 @@ def one_pass(
     gates_GE: Tensor,
     scale: float,
     saved: tuple[Tensor, Tensor, Tensor] | None,
-    before_MN: Tensor | None,
+    pre_gelu_MN: Tensor | None,
     tile: Tile,
     *,
     gelu: bool,
 ) -> Tensor:
-    """The whole layer (M, N); without a weight, only what the experts add.
+    """Return the whole layer (M, N), or only the sum of the experts if there is no weight.
 
-    `saved` takes x A^T (M, C), and the mean and 1 / deviation (M,) of the rows if there is a norm;
-    `before_MN` takes what GELU was given.
+    Fills `saved` with x A^T (M, C) and, if there is a norm, the mean and 1 / deviation (M,) of the
+    rows. Fills `pre_gelu_MN` with the input of GELU.
     """
     rows, inputs = x_MK.shape
     outputs = b_ENR.shape[1]
@@ -167,7 +170,7 @@ def one_pass(
         b_ENR,
         gates_GE,
         out,
-        out if before_MN is None else before_MN,
+        out if pre_gelu_MN is None else pre_gelu_MN,
         low,
         mean,
         rstd,
@@ -182,7 +185,7 @@ def one_pass(
         *a_ERK.stride(),
         *b_ENR.stride(),
         *gates_GE.stride(),
-        **gate_strides(gates_GE, ranks),
+        **rank_space_sizes(gates_GE, ranks),
         BLOCK_M=tile.block_m,
         BLOCK_N=tile.block_n,
         BLOCK_K=tile.block_k,
@@ -191,7 +194,7 @@ def one_pass(
         BIAS=bias_N is not None,
         GELU=gelu,
         SAVE=saved is not None,
-        **numerics(a_ERK.dtype, x_MK.device),
+        **precision_options(a_ERK.dtype, x_MK.device),
         num_warps=tile.warps,
         num_stages=tile.stages,
     )

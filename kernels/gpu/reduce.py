@@ -1,6 +1,6 @@
-"""Gradients that sum over rows, in rank space; no atomics, so they are the same every time.
+"""Sum gradients over rows in the rank space, without atomics, so that results are reproducible.
 
-M rows, T rows of a gate row, G gate rows, J columns, E experts, R rank, C = E x R, S splits.
+M rows, T rows per gate row, G gate rows, J columns, E experts, R rank, C = E x R, S splits.
 """
 
 from __future__ import annotations
@@ -11,11 +11,17 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.dispatch import Tile
-from kernels.gpu.common import gate_strides, gated, normed, numerics, product
+from kernels.gpu.common import (
+    apply_gates,
+    apply_norm,
+    multiply_add,
+    precision_options,
+    rank_space_sizes,
+)
 
 __all__ = ["gate_gradient", "gate_gradient_kernel", "matrix_gradient", "matrix_gradient_kernel"]
 
-_PROGRAMS = 512  # about four for every multiprocessor of a large GPU
+_MAX_PROGRAMS = 512  # about four per multiprocessor of a large GPU
 
 
 @triton.jit
@@ -31,7 +37,7 @@ def matrix_gradient_kernel(
     M,
     J,
     T,
-    rows_of_split,
+    rows_per_split,
     scale,
     stride_rm,
     stride_g,
@@ -46,26 +52,27 @@ def matrix_gradient_kernel(
     UPCAST: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
+    """Write the sum over one split of rows for BLOCK_J columns."""
     columns = tl.program_id(0) * BLOCK_J + tl.arange(0, BLOCK_J)
     split = tl.program_id(1)
     ranks = tl.arange(0, BLOCK_C)
     inside_1J, inside_1C = (columns < J)[None, :], (ranks < C)[None, :]
-    # The long side comes first: tensor cores of Hopper take 64 rows at least, C can be 16.
+    # The long side comes first: Hopper's tensor cores need at least 64 rows, and C can be 16.
     acc_JC = tl.full((BLOCK_J, BLOCK_C), 0.0, tl.float32)
-    for m in range(0, rows_of_split, BLOCK_M):
-        rows = split * rows_of_split + m + tl.arange(0, BLOCK_M)
+    for m in range(0, rows_per_split, BLOCK_M):
+        rows = split * rows_per_split + m + tl.arange(0, BLOCK_M)
         inside_M1 = (rows < M)[:, None]
         low_at = low + rows.to(tl.int64)[:, None] * C + ranks[None, :]
         low_MC = tl.load(low_at, mask=inside_M1 & inside_1C, other=0.0)
-        left_MC = gated(low_MC, gates, rows, ranks, M, T, scale, stride_g, stride_e, C, R)
+        left_MC = apply_gates(low_MC, gates, rows, ranks, M, T, scale, stride_g, stride_e, C, R)
         right_at = right + rows.to(tl.int64)[:, None] * stride_rm + columns[None, :]
         right_MJ = tl.load(right_at, mask=inside_M1 & inside_1J, other=0.0)
         if NORM:
             mean_M = tl.load(mean + rows, mask=rows < M, other=0.0)
             rstd_M = tl.load(rstd + rows, mask=rows < M, other=0.0)
-            right_MJ = normed(right_MJ, gamma, beta, columns, J, mean_M, rstd_M).to(NARROW)
+            right_MJ = apply_norm(right_MJ, gamma, beta, columns, J, mean_M, rstd_M).to(NARROW)
         left_MC = left_MC.to(right_MJ.dtype)
-        acc_JC = product(tl.trans(right_MJ), left_MC, acc_JC, UPCAST, PRECISION)
+        acc_JC = multiply_add(tl.trans(right_MJ), left_MC, acc_JC, UPCAST, PRECISION)
     at = (split * C + ranks).to(tl.int64)[None, :] * J + columns[:, None]
     tl.store(out + at, acc_JC, mask=(columns < J)[:, None] & inside_1C)
 
@@ -79,21 +86,25 @@ def matrix_gradient(
     dtype: torch.dtype,
     tile: Tile,
 ) -> Tensor:
-    """(scale * gates * low)^T right: (C, J) in fp32; multiplied in `dtype`.
+    """Return (scale * gates * low)^T right, (C, J) in fp32, multiplied in `dtype`.
 
-    `norm` is gamma, beta (J,), mean and 1 / deviation (M,) if the right side is yet to be normed.
-    The rows are cut into splits by their number alone, each is summed by one program, and the sums
-    are added in order.
+    `norm` holds gamma and beta (J,), and mean and 1 / deviation (M,), if the right side still needs
+    its norm. The number of rows alone decides how they are split. One program sums each split, and
+    the sums are added in order.
     """
     rows, width = right_MJ.shape
     ranks = low_MC.shape[1]
     tiles = triton.cdiv(width, tile.block_n)
-    splits = max(1, min(triton.cdiv(rows, 4 * tile.block_m), _PROGRAMS // tiles))
-    per = triton.cdiv(triton.cdiv(rows, splits), tile.block_m) * tile.block_m
-    splits = triton.cdiv(rows, per)
+    splits = max(1, min(triton.cdiv(rows, 4 * tile.block_m), _MAX_PROGRAMS // tiles))
+    rows_per_split = triton.cdiv(triton.cdiv(rows, splits), tile.block_m) * tile.block_m
+    splits = triton.cdiv(rows, rows_per_split)
     out = torch.empty(splits, ranks, width, dtype=torch.float32, device=right_MJ.device)
     gamma, beta, mean, rstd = norm or (out, out, out, out)
-    narrow = {torch.float16: tl.float16, torch.bfloat16: tl.bfloat16, torch.float32: tl.float32}
+    triton_dtypes = {
+        torch.float16: tl.float16,
+        torch.bfloat16: tl.bfloat16,
+        torch.float32: tl.float32,
+    }
     matrix_gradient_kernel[(tiles, splits)](
         low_MC,
         gates_GE,
@@ -106,16 +117,16 @@ def matrix_gradient(
         rows,
         width,
         rows // gates_GE.shape[0],
-        per,
+        rows_per_split,
         scale,
         right_MJ.stride(0),
         *gates_GE.stride(),
-        **gate_strides(gates_GE, ranks),
+        **rank_space_sizes(gates_GE, ranks),
         BLOCK_M=tile.block_m,
         BLOCK_J=tile.block_n,
         NORM=norm is not None,
-        NARROW=narrow[dtype],
-        **numerics(dtype, right_MJ.device),
+        NARROW=triton_dtypes[dtype],
+        **precision_options(dtype, right_MJ.device),
         num_warps=tile.warps,
         num_stages=tile.stages,
     )
@@ -137,6 +148,7 @@ def gate_gradient_kernel(
     BLOCK_R: tl.constexpr,
     PER_TOKEN: tl.constexpr,
 ):
+    """Write the gradients of BLOCK_M gate rows if PER_TOKEN, else of one gate row."""
     experts, ranks = tl.arange(0, BLOCK_E), tl.arange(0, BLOCK_R)
     at_ER = (experts[:, None] * R + ranks[None, :])[None]
     inside_ER = ((experts < E)[:, None] & (ranks < R)[None, :])[None]
@@ -165,7 +177,10 @@ def gate_gradient_kernel(
 def gate_gradient(
     low_MC: Tensor, back_MC: Tensor, gate_rows: int, experts: int, scale: float, tile: Tile
 ) -> Tensor:
-    """scale * the sum of low * back over each expert's ranks and each gate row's rows: (G, E)."""
+    """Return scale * the sum of low * back over the ranks of each expert and the rows of each gate.
+
+    The result is (G, E) in fp32.
+    """
     rows, ranks = low_MC.shape
     rank = ranks // experts
     out = torch.empty(gate_rows, experts, dtype=torch.float32, device=low_MC.device)

@@ -1,4 +1,4 @@
-"""LayerNorm, shrink and gates in one kernel: what comes before a GEMM with experts.
+"""Compute LayerNorm, shrink and gates in one kernel, ahead of a GEMM with experts.
 
 M rows, K in, E experts, R rank, C = E x R.
 """
@@ -11,7 +11,14 @@ import triton.language as tl
 from torch import Tensor
 
 from kernels.dispatch import Tile
-from kernels.gpu.common import gate_strides, gated, normed, numerics, product, row_statistics
+from kernels.gpu.common import (
+    apply_gates,
+    apply_norm,
+    multiply_add,
+    precision_options,
+    rank_space_sizes,
+    row_statistics,
+)
 from kernels.reference import Norm
 
 __all__ = ["shrink", "shrink_kernel"]
@@ -53,6 +60,7 @@ def shrink_kernel(
     UPCAST: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
+    """Write the gated rank space of BLOCK_M rows, and a copy of their (normed) x if COPY."""
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     ranks = tl.arange(0, BLOCK_C)
     inside_M1 = (rows < M)[:, None]
@@ -68,7 +76,8 @@ def shrink_kernel(
         inside = inside_M1 & (columns < K)[None, :]
         x_MK = tl.load(x + at_M1 + columns[None, :], mask=inside, other=0.0)
         if NORM:
-            x_MK = normed(x_MK, gamma, beta, columns, K, mean_M, rstd_M).to(a.dtype.element_ty)
+            x_MK = apply_norm(x_MK, gamma, beta, columns, K, mean_M, rstd_M)
+            x_MK = x_MK.to(a.dtype.element_ty)
         if COPY:
             tl.store(copy_out + to_M1 + columns[None, :], x_MK, mask=inside)
         a_KC = tl.load(
@@ -76,8 +85,8 @@ def shrink_kernel(
             mask=(columns < K)[:, None] & inside_1C,
             other=0.0,
         )
-        low_MC = product(x_MK, a_KC, low_MC, UPCAST, PRECISION)
-    gated_MC = gated(low_MC, gates, rows, ranks, M, T, scale, stride_g, stride_e, C, R)
+        low_MC = multiply_add(x_MK, a_KC, low_MC, UPCAST, PRECISION)
+    gated_MC = apply_gates(low_MC, gates, rows, ranks, M, T, scale, stride_g, stride_e, C, R)
     tl.store(
         gated_out + to_M1 + ranks[None, :],
         gated_MC.to(gated_out.dtype.element_ty),
@@ -102,10 +111,11 @@ def shrink(
     *,
     copy: bool,
 ) -> Tensor:
-    """(M, K + W) `[LayerNorm(x) | S]` if `copy`, else S (M, W), in a's dtype.
+    """Return `[LayerNorm(x) | S]` (M, K + W) if `copy`, else S (M, W), in a's dtype.
 
-    S is scale * gates * (x A^T), with W the multiple of 16 from C on and zeros behind C. `saved`
-    takes x A^T (M, C), and the mean and 1 / deviation (M,) of the rows if there is a norm.
+    S is scale * gates * (x A^T). W is C rounded up to a multiple of 16; columns behind C are zero.
+    Fills `saved` with x A^T (M, C) and, if there is a norm, the mean and 1 / deviation (M,) of the
+    rows.
     """
     rows, inputs = x_MK.shape
     ranks = a_ERK.shape[0] * a_ERK.shape[1]
@@ -134,14 +144,14 @@ def shrink(
         *a_ERK.stride(),
         *gates_GE.stride(),
         out.stride(0),
-        **gate_strides(gates_GE, ranks),
+        **rank_space_sizes(gates_GE, ranks),
         WIDTH=width,
         BLOCK_M=tile.block_m,
         BLOCK_K=tile.block_k,
         NORM=norm is not None,
         COPY=copy,
         SAVE=saved is not None,
-        **numerics(a_ERK.dtype, x_MK.device),
+        **precision_options(a_ERK.dtype, x_MK.device),
         num_warps=tile.warps,
         num_stages=tile.stages,
     )

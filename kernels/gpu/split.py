@@ -1,4 +1,4 @@
-"""The GEMM behind `shrink`: its accumulator starts from what the experts add.
+"""The GEMM that follows `shrink`: its accumulator starts from the sum of the experts.
 
 M rows, K in, N out, E experts, R rank, C = E x R.
 """
@@ -10,12 +10,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.dispatch import Tile, padded
-from kernels.gpu.common import gelu, numerics, product
+from kernels.dispatch import Tile, padded_ranks
+from kernels.gpu.common import gelu, multiply_add, precision_options
 
 __all__ = ["split", "split_kernel"]
 
-_GROUP = 8  # row tiles that run side by side, so that they find their columns of W in L2
+_GROUPED_ROW_TILES = 8  # they run side by side and find their columns of W in L2
 
 
 @triton.jit
@@ -23,10 +23,10 @@ def split_kernel(
     x,  # (M, K), rows stride_xm apart
     weight,  # (N, K), any strides
     bias,  # (N,), read if BIAS
-    low,  # (M, C) gated, rows stride_lm apart
+    low,  # (M, C), gated, rows stride_lm apart
     b,  # (E, N, R), any strides
     out,  # (M, N)
-    before,  # (M, N) before GELU, written if SAVE
+    pre_gelu,  # (M, N), the input of GELU, written if SAVE and GELU
     M,
     N,
     K,
@@ -50,15 +50,16 @@ def split_kernel(
     UPCAST: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
+    """Write one tile (BLOCK_M, BLOCK_N) of the output, and the input of GELU if SAVE."""
     tiles_m, tiles_n = tl.cdiv(M, BLOCK_M), tl.cdiv(N, BLOCK_N)
-    pid = tl.program_id(0)
-    first = pid // (GROUP * tiles_n) * GROUP
-    height = tl.minimum(tiles_m - first, GROUP)
-    inner = pid % (GROUP * tiles_n)
-    rows = (first + inner % height) * BLOCK_M + tl.arange(0, BLOCK_M)
-    outs = (inner // height) * BLOCK_N + tl.arange(0, BLOCK_N)
+    program = tl.program_id(0)
+    first_tile = program // (GROUP * tiles_n) * GROUP
+    height = tl.minimum(tiles_m - first_tile, GROUP)
+    inner = program % (GROUP * tiles_n)
+    rows = (first_tile + inner % height) * BLOCK_M + tl.arange(0, BLOCK_M)
+    columns_n = (inner // height) * BLOCK_N + tl.arange(0, BLOCK_N)
     ranks = tl.arange(0, BLOCK_C)
-    inside_M1, inside_1N = (rows < M)[:, None], (outs < N)[None, :]
+    inside_M1, inside_1N = (rows < M)[:, None], (columns_n < N)[None, :]
 
     low_MC = tl.load(
         low + rows.to(tl.int64)[:, None] * stride_lm + ranks[None, :],
@@ -67,32 +68,31 @@ def split_kernel(
     )
     b_C1 = ((ranks // R).to(tl.int64) * stride_be + (ranks % R) * stride_br)[:, None]
     b_CN = tl.load(
-        b + b_C1 + outs.to(tl.int64)[None, :] * stride_bn,
+        b + b_C1 + columns_n.to(tl.int64)[None, :] * stride_bn,
         mask=(ranks < C)[:, None] & inside_1N,
         other=0.0,
     )
     acc_MN = tl.full((BLOCK_M, BLOCK_N), 0.0, tl.float32)
-    acc_MN = product(low_MC, b_CN, acc_MN, UPCAST, PRECISION)
+    acc_MN = multiply_add(low_MC, b_CN, acc_MN, UPCAST, PRECISION)
 
     columns = tl.arange(0, BLOCK_K)
     x_at = x + rows.to(tl.int64)[:, None] * stride_xm + columns[None, :]
-    w_at = (
-        weight + outs.to(tl.int64)[None, :] * stride_wn + columns.to(tl.int64)[:, None] * stride_wk
-    )
+    w_1N = columns_n.to(tl.int64)[None, :] * stride_wn
+    w_at = weight + w_1N + columns.to(tl.int64)[:, None] * stride_wk
     for k in range(0, K, BLOCK_K):
-        left = K - k
-        x_MK = tl.load(x_at, mask=inside_M1 & (columns < left)[None, :], other=0.0)
-        w_KN = tl.load(w_at, mask=(columns < left)[:, None] & inside_1N, other=0.0)
-        acc_MN = product(x_MK, w_KN, acc_MN, UPCAST, PRECISION)
+        remaining = K - k
+        x_MK = tl.load(x_at, mask=inside_M1 & (columns < remaining)[None, :], other=0.0)
+        w_KN = tl.load(w_at, mask=(columns < remaining)[:, None] & inside_1N, other=0.0)
+        acc_MN = multiply_add(x_MK, w_KN, acc_MN, UPCAST, PRECISION)
         x_at += BLOCK_K
         w_at += BLOCK_K * stride_wk
 
     if BIAS:
-        acc_MN += tl.load(bias + outs, mask=outs < N, other=0.0).to(tl.float32)[None, :]
-    at = rows.to(tl.int64)[:, None] * N + outs[None, :]
+        acc_MN += tl.load(bias + columns_n, mask=columns_n < N, other=0.0).to(tl.float32)[None, :]
+    at = rows.to(tl.int64)[:, None] * N + columns_n[None, :]
     if GELU:
         if SAVE:
-            tl.store(before + at, acc_MN.to(out.dtype.element_ty), mask=inside_M1 & inside_1N)
+            tl.store(pre_gelu + at, acc_MN.to(out.dtype.element_ty), mask=inside_M1 & inside_1N)
         acc_MN = gelu(acc_MN)
     tl.store(out + at, acc_MN.to(out.dtype.element_ty), mask=inside_M1 & inside_1N)
 
@@ -103,14 +103,14 @@ def split(
     bias_N: Tensor | None,
     gated_MC: Tensor,
     b_ENR: Tensor,
-    before_MN: Tensor | None,
+    pre_gelu_MN: Tensor | None,
     tile: Tile,
     *,
     gelu: bool,
 ) -> Tensor:
-    """x W^T + bias + S B^T, (M, N), then GELU if asked; `before_MN` takes what GELU was given.
+    """Return x W^T + bias + S B^T, (M, N), followed by GELU if `gelu`.
 
-    `gated_MC` may be wider than C.
+    `gated_MC` is S; it may be wider than C. Fills `pre_gelu_MN` with the input of GELU.
     """
     (rows, inputs), outputs = x_MK.shape, weight_NK.shape[0]
     experts, _, rank = b_ENR.shape
@@ -122,7 +122,7 @@ def split(
         gated_MC,
         b_ENR,
         out,
-        out if before_MN is None else before_MN,
+        out if pre_gelu_MN is None else pre_gelu_MN,
         rows,
         outputs,
         inputs,
@@ -132,15 +132,15 @@ def split(
         *b_ENR.stride(),
         C=experts * rank,
         R=rank,
-        BLOCK_C=padded(experts * rank),
+        BLOCK_C=padded_ranks(experts * rank),
         BLOCK_M=tile.block_m,
         BLOCK_N=tile.block_n,
         BLOCK_K=tile.block_k,
-        GROUP=_GROUP,
+        GROUP=_GROUPED_ROW_TILES,
         BIAS=bias_N is not None,
         GELU=gelu,
-        SAVE=before_MN is not None,
-        **numerics(x_MK.dtype, x_MK.device),
+        SAVE=pre_gelu_MN is not None,
+        **precision_options(x_MK.dtype, x_MK.device),
         num_warps=tile.warps,
         num_stages=tile.stages,
     )

@@ -1,4 +1,4 @@
-"""Where Triton's kernels run: on the GPU if there is one, else in Triton's interpreter."""
+"""Run Triton's kernels on the GPU if there is one, else in Triton's interpreter."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @pytest.fixture(scope="session")
 def device() -> str:
-    """`cuda`, or `cpu` where the interpreter takes its place; skips where neither is there."""
+    """Return `cuda`, or `cpu` if the interpreter replaces it; skip if neither is available."""
     if torch.cuda.is_available():
         return "cuda"
     pytest.importorskip("triton")
@@ -20,15 +20,15 @@ def device() -> str:
 
 
 @pytest.fixture
-def _poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory comes full of NaN, so that what a kernel leaves unwritten is seen."""
+def _nan_filled_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fill new memory with NaN, so that an element which a kernel does not write fails the test."""
 
-    def full(make):
-        def made(*args, **kwargs):
-            tensor = make(*args, **kwargs)
+    def nan_filled(allocate):
+        def allocate_nan(*args, **kwargs):
+            tensor = allocate(*args, **kwargs)
             return tensor.fill_(torch.nan) if tensor.is_floating_point() else tensor
 
-        return made
+        return allocate_nan
 
-    monkeypatch.setattr(torch, "empty", full(torch.empty))
-    monkeypatch.setattr(torch.Tensor, "new_empty", full(torch.Tensor.new_empty))
+    monkeypatch.setattr(torch, "empty", nan_filled(torch.empty))
+    monkeypatch.setattr(torch.Tensor, "new_empty", nan_filled(torch.Tensor.new_empty))

@@ -1,4 +1,4 @@
-"""The fused layer against the reference in float64: values, every gradient, and what it refuses."""
+"""The fused layer matches the float64 reference in values and gradients, and refuses bad input."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ from torch import Tensor
 
 from kernels import reference
 from kernels.moe_lora import Norm, moe_lora_delta, moe_lora_linear
-from tests.kernels.problems import FAR, Inputs, Sizes, check, distance, make
+from tests.kernels.layer_inputs import (
+    TOLERANCE,
+    LayerInputs,
+    LayerSizes,
+    assert_matches_reference,
+    make_inputs,
+    relative_error,
+)
 
-pytestmark = pytest.mark.usefixtures("_poisoned")
+pytestmark = pytest.mark.usefixtures("_nan_filled_memory")
 
 ROOT = Path(__file__).resolve().parents[2]
 DESIGNS = ["one_pass", "split", "augmented", "grouped"]
-ONE = Sizes(1, 1, 33, 20, 2, 3)
-FIFTY = Sizes(1, 50, 70, 35, 3, 7)
-ODD = Sizes(1, 77, 65, 67, 5, 8)
-LARGE = Sizes(3, 87, 40, 66, 4, 4)
+ONE = LayerSizes(1, 1, 33, 20, 2, 3)
+FIFTY = LayerSizes(1, 50, 70, 35, 3, 7)
+ODD = LayerSizes(1, 77, 65, 67, 5, 8)
+LARGE = LayerSizes(3, 87, 40, 66, 4, 4)
 
 
 @pytest.mark.parametrize(
@@ -33,27 +40,29 @@ LARGE = Sizes(3, 87, 40, 66, 4, 4)
 )
 @pytest.mark.parametrize("sizes", [ONE, FIFTY, ODD, LARGE], ids=["M1", "M50", "M77", "M261"])
 @pytest.mark.parametrize("design", DESIGNS)
-def test_values_and_all_gradients_are_the_reference_s(design, sizes, options, device):
-    check(make(sizes, **options), design, torch.float32, device)
+def test_values_and_all_gradients_match_the_reference(design, sizes, options, device):
+    assert_matches_reference(make_inputs(sizes, **options), design, torch.float32, device)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("design", DESIGNS)
-def test_sixteen_bits_are_as_near_as_they_can_be(design, dtype, device):
-    check(make(ODD, norm=True, gelu=True), design, dtype, device)
-    check(make(LARGE, per_token=True), design, dtype, device)
+def test_sixteen_bit_dtypes_stay_within_their_tolerance(design, dtype, device):
+    assert_matches_reference(make_inputs(ODD, norm=True, gelu=True), design, dtype, device)
+    assert_matches_reference(make_inputs(LARGE, per_token=True), design, dtype, device)
 
 
 @pytest.mark.parametrize("load", ["idle", "one", "none"])
 @pytest.mark.parametrize("design", DESIGNS)
-def test_experts_without_work_and_with_all_of_it(design, load, device):
-    check(make(FIFTY, per_token=True, load=load), design, torch.float32, device)
+def test_idle_and_overloaded_experts_match_the_reference(design, load, device):
+    assert_matches_reference(
+        make_inputs(FIFTY, per_token=True, load=load), design, torch.float32, device
+    )
 
 
 @settings(max_examples=8, deadline=None)
 @given(
     sizes=st.builds(
-        Sizes,
+        LayerSizes,
         st.integers(1, 3),
         st.integers(1, 80),
         st.integers(1, 80),
@@ -66,76 +75,81 @@ def test_experts_without_work_and_with_all_of_it(design, load, device):
     norm=st.booleans(),
     gelu=st.booleans(),
 )
-def test_any_sizes(device, sizes, design, per_token, norm, gelu):
-    # a norm over one or two numbers has gradients that are nothing but rounding
+def test_random_sizes_match_the_reference(device, sizes, design, per_token, norm, gelu):
+    # the gradients of a norm over one or two numbers are only rounding errors
     norm = norm and sizes.inputs > 4
-    check(make(sizes, per_token=per_token, norm=norm, gelu=gelu), design, torch.float32, device)
+    assert_matches_reference(
+        make_inputs(sizes, per_token=per_token, norm=norm, gelu=gelu), design, torch.float32, device
+    )
 
 
 @settings(max_examples=5, deadline=None)
 @given(order=st.permutations(range(5)), factor=st.floats(0.1, 4))
-def test_order_of_experts_and_where_a_factor_stands_do_not_matter(device, order, factor):
-    inputs = make(ODD)
+def test_expert_order_and_the_split_between_gates_and_scale_do_not_matter(device, order, factor):
+    inputs = make_inputs(ODD)
     low, _ = inputs.cast(torch.float32, device)
-    before = inputs.run(low, "one_pass")
-    turned = low | {
+    expected = inputs.run(low, "one_pass")
+    reordered = low | {
         "a": low["a"][order],
         "b": low["b"][order],
         "gates": low["gates"][:, order] * factor,
     }
-    after = Inputs(inputs.tensors, scale=inputs.scale / factor).run(turned, "one_pass")
-    assert distance(after, before.double()) < FAR[torch.float32]
+    rescaled = LayerInputs(inputs.tensors, scale=inputs.scale / factor)
+    y = rescaled.run(reordered, "one_pass")
+    assert relative_error(y, expected.double()) < TOLERANCE[torch.float32]
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-def test_no_gates_leave_the_plain_layer(design, device):
-    inputs = make(FIFTY, load="none")
+def test_zero_gates_leave_the_plain_layer(design, device):
+    inputs = make_inputs(FIFTY, load="none")
     low, _ = inputs.cast(torch.float32, device)
     plain = torch.nn.functional.linear(
         low["x"].double(), low["weight"].double(), low["bias"].double()
     )
-    assert distance(inputs.run(low, design), plain) < FAR[torch.float32]
+    assert relative_error(inputs.run(low, design), plain) < TOLERANCE[torch.float32]
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-def test_memory_need_not_be_in_order(design, device):
-    inputs = make(FIFTY)
+def test_strided_tensors_match_the_reference(design, device):
+    inputs = make_inputs(FIFTY)
     low, high = inputs.cast(torch.float32, device)
     x, a, b = low["x"], low["a"], low["b"]
-    strange = low | {
+    strided = low | {
         "x": x.detach().repeat_interleave(2, 2)[..., ::2].requires_grad_(),
         "a": a.detach().permute(2, 0, 1).contiguous().permute(1, 2, 0).requires_grad_(),
         "b": b.detach().transpose(0, 1).contiguous().transpose(0, 1).requires_grad_(),
         "weight": low["weight"].detach().T.contiguous().T.requires_grad_(),
     }
-    y, expected = inputs.run(strange, design), inputs.run(high)
-    assert distance(y, expected) < FAR[torch.float32]
-    seed = torch.randn_like(expected).mT.contiguous().mT
-    got = torch.autograd.grad(y, list(strange.values()), seed.float())
-    wanted = torch.autograd.grad(expected, list(high.values()), seed.float().double())
-    for mine, theirs in zip(got, wanted, strict=True):
-        assert distance(mine, theirs) < FAR[torch.float32]
+    y, expected = inputs.run(strided, design), inputs.run(high)
+    assert relative_error(y, expected) < TOLERANCE[torch.float32]
+    dy = torch.randn_like(expected).mT.contiguous().mT
+    grads = torch.autograd.grad(y, list(strided.values()), dy.float())
+    expected_grads = torch.autograd.grad(expected, list(high.values()), dy.float().double())
+    for grad, expected_grad in zip(grads, expected_grads, strict=True):
+        assert relative_error(grad, expected_grad) < TOLERANCE[torch.float32]
 
 
 @pytest.mark.parametrize("design", ["one_pass", "split", "grouped"])
 @pytest.mark.parametrize("per_token", [False, True])
-def test_what_experts_add_without_the_layer(design, per_token, device):
+def test_the_delta_alone_matches_the_reference(design, per_token, device):
     if design == "split":
-        design = None if device == "cuda" else "one_pass"  # what the dispatcher takes
-    low, high = make(Sizes(3, 4, 40, 40, 4, 8), per_token=per_token).cast(torch.float32, device)
+        design = None if device == "cuda" else "one_pass"  # the dispatcher chooses
+    low, high = make_inputs(LayerSizes(3, 4, 40, 40, 4, 8), per_token=per_token).cast(
+        torch.float32, device
+    )
     names = ("x", "a", "b", "gates")
     y = moe_lora_delta(*(low[n] for n in names), 0.5, design=design)
     expected = reference.moe_lora_delta(*(high[n] for n in names), 0.5)
-    assert distance(y, expected) < FAR[torch.float32]
-    got = torch.autograd.grad(y.square().sum(), [low[n] for n in names])
-    wanted = torch.autograd.grad(expected.square().sum(), [high[n] for n in names])
-    for mine, theirs in zip(got, wanted, strict=True):
-        assert distance(mine, theirs) < 4 * FAR[torch.float32]
+    assert relative_error(y, expected) < TOLERANCE[torch.float32]
+    grads = torch.autograd.grad(y.square().sum(), [low[n] for n in names])
+    expected_grads = torch.autograd.grad(expected.square().sum(), [high[n] for n in names])
+    for grad, expected_grad in zip(grads, expected_grads, strict=True):
+        assert relative_error(grad, expected_grad) < 4 * TOLERANCE[torch.float32]
 
 
 @pytest.mark.parametrize("design", ["one_pass", "split"])
-def test_gradients_are_the_same_every_time(design, device):
-    inputs = make(Sizes(2, 300, 24, 40, 4, 8))
+def test_gradients_are_reproducible(design, device):
+    inputs = make_inputs(LayerSizes(2, 300, 24, 40, 4, 8))
     runs = []
     for _ in range(2):
         low, _ = inputs.cast(torch.float32, device)
@@ -145,8 +159,8 @@ def test_gradients_are_the_same_every_time(design, device):
 
 
 @pytest.mark.parametrize("design", DESIGNS)
-def test_only_what_is_asked_for_has_a_gradient(design, device):
-    inputs = make(FIFTY)
+def test_only_tensors_that_require_a_gradient_get_one(design, device):
+    inputs = make_inputs(FIFTY)
     low, high = inputs.cast(torch.float32, device)
     for name in ("x", "weight", "bias"):
         low[name].requires_grad_(False)
@@ -154,19 +168,19 @@ def test_only_what_is_asked_for_has_a_gradient(design, device):
     inputs.run(high).sum().backward()
     assert low["x"].grad is low["weight"].grad is low["bias"].grad is None
     for name in ("a", "b", "gates"):
-        assert distance(low[name].grad, high[name].grad) < FAR[torch.float32]
+        assert relative_error(low[name].grad, high[name].grad) < TOLERANCE[torch.float32]
 
 
-def test_the_gradient_of_a_gradient_raises(device):
-    inputs = make(ONE)
+def test_second_derivatives_raise(device):
+    inputs = make_inputs(ONE)
     low, _ = inputs.cast(torch.float32, device)
     (grad,) = torch.autograd.grad(inputs.run(low, "one_pass").sum(), low["a"], create_graph=True)
     with pytest.raises(RuntimeError, match="moe_lora_backward"):
         grad.sum().backward()
 
 
-def test_experts_in_fp32_beside_a_tower_in_bf16_keep_their_dtype(device):
-    inputs = make(ODD)
+def test_fp32_experts_in_a_bf16_tower_get_fp32_gradients(device):
+    inputs = make_inputs(ODD)
     low, high = inputs.cast(torch.bfloat16, device)
     for name in ("a", "b", "gates"):
         low[name] = inputs.tensors[name].float().to(device).requires_grad_()
@@ -176,27 +190,27 @@ def test_experts_in_fp32_beside_a_tower_in_bf16_keep_their_dtype(device):
     expected.sum().backward()
     for name in ("a", "b", "gates"):
         assert low[name].grad.dtype == torch.float32
-        assert distance(low[name].grad, high[name].grad) < FAR[torch.bfloat16]
+        assert relative_error(low[name].grad, high[name].grad) < TOLERANCE[torch.bfloat16]
 
 
 @pytest.mark.parametrize("norm", [False, True])
-def test_autocast_multiplies_in_its_dtype_and_norms_in_fp32(norm, device):
-    inputs = make(ODD, norm=norm)
+def test_autocast_multiplies_in_its_dtype_and_normalises_in_fp32(norm, device):
+    inputs = make_inputs(ODD, norm=norm)
     low, high = inputs.cast(torch.float32, device)
     with torch.autocast(device, torch.bfloat16):
         y = inputs.run(low, "one_pass")
     expected = inputs.run(high)
     assert y.dtype == torch.bfloat16
-    assert distance(y, expected) < FAR[torch.bfloat16]
+    assert relative_error(y, expected) < TOLERANCE[torch.bfloat16]
     y.sum().backward()
     expected.sum().backward()
     for name, leaf in low.items():
         assert leaf.grad.dtype == torch.float32
-        assert distance(leaf.grad, high[name].grad) < FAR[torch.bfloat16], name
+        assert relative_error(leaf.grad, high[name].grad) < TOLERANCE[torch.bfloat16], name
 
 
-def test_a_changed_weight_is_seen_by_the_copy_of_it(device):
-    inputs = make(FIFTY)
+def test_a_changed_weight_updates_its_copy(device):
+    inputs = make_inputs(FIFTY)
     low, high = inputs.cast(torch.float32, device)
     inputs.run(low, "augmented")
     with torch.no_grad():
@@ -204,29 +218,29 @@ def test_a_changed_weight_is_seen_by_the_copy_of_it(device):
         high["weight"] *= 2
         low["b"] -= 1
         high["b"] -= 1
-    assert distance(inputs.run(low, "augmented"), inputs.run(high)) < FAR[torch.float32]
+    assert relative_error(inputs.run(low, "augmented"), inputs.run(high)) < TOLERANCE[torch.float32]
 
 
-def test_weights_made_in_inference_mode_serve_too(device):
-    inputs = make(FIFTY)
+def test_inference_mode_weights_work(device):
+    inputs = make_inputs(FIFTY)
     with torch.inference_mode():
         low = {k: t.to(device, torch.float32) for k, t in inputs.tensors.items()}
         expected = inputs.run({k: t.double() for k, t in low.items()})
         for design in DESIGNS:
-            assert distance(inputs.run(low, design), expected) < FAR[torch.float32]
+            assert relative_error(inputs.run(low, design), expected) < TOLERANCE[torch.float32]
 
 
-def test_training_goes_on_after_serving(device):
-    inputs = make(FIFTY)
+def test_training_works_after_inference(device):
+    inputs = make_inputs(FIFTY)
     low, high = inputs.cast(torch.float32, device)
     with torch.inference_mode():
         inputs.run(low, "augmented")
     y = inputs.run(low, "augmented")
     y.sum().backward()
-    assert distance(y, inputs.run(high)) < FAR[torch.float32]
+    assert relative_error(y, inputs.run(high)) < TOLERANCE[torch.float32]
 
 
-def test_nothing_in_nothing_out(device):
+def test_an_empty_batch_gives_an_empty_result(device):
     x = torch.zeros(0, 5, 8, device=device, requires_grad=True)
     w, a, b = (torch.ones(shape, device=device) for shape in ((6, 8), (2, 3, 8), (2, 6, 3)))
     y = moe_lora_linear(x, w, None, a, b, torch.ones(0, 2, device=device), 1.0, design="grouped")
@@ -236,35 +250,28 @@ def test_nothing_in_nothing_out(device):
 
 
 @pytest.mark.parametrize("design", ["one_pass", "augmented"])
-def test_compiled_without_a_break_it_is_the_same(design, device):
-    inputs = make(FIFTY, norm=True, gelu=True)
+def test_torch_compile_gives_the_same_result_without_graph_breaks(design, device):
+    inputs = make_inputs(FIFTY, norm=True, gelu=True)
     low, _ = inputs.cast(torch.float32, device)
     compiled = torch.compile(inputs.run, fullgraph=True, backend="aot_eager")
     leaves = list(low.values())
-    eager, same = inputs.run(low, design), compiled(low, design)
-    assert torch.equal(eager, same)
+    eager_y, compiled_y = inputs.run(low, design), compiled(low, design)
+    assert torch.equal(eager_y, compiled_y)
     for one, other in zip(
-        torch.autograd.grad(eager.sum(), leaves),
-        torch.autograd.grad(same.sum(), leaves),
+        torch.autograd.grad(eager_y.sum(), leaves),
+        torch.autograd.grad(compiled_y.sum(), leaves),
         strict=True,
     ):
         assert torch.equal(one, other)
 
 
-def test_the_operator_is_registered_as_it_behaves(device, monkeypatch):
-    monkeypatch.undo()  # the check itself compares what was never written
-    low, _ = make(ONE, norm=True, gelu=True).cast(torch.float32, device)
+def test_the_operator_passes_opcheck(device, monkeypatch):
+    monkeypatch.undo()  # opcheck itself compares unwritten memory
+    low, _ = make_inputs(ONE, norm=True, gelu=True).cast(torch.float32, device)
     x, gates = low["x"].flatten(0, 1), low["gates"]
     args = (x, low["weight"], low["bias"], low["a"], low["b"], gates, low["gamma"], low["beta"])
     settings = (0.7, 1e-5, True, True, "one_pass", torch.float32)
     torch.library.opcheck(torch.ops.unirag.moe_lora, (*args, *settings))
-
-
-def _refused(change: dict[str, Tensor], expected: str, device: str, **options: object) -> None:
-    inputs = make(ODD, norm=True)
-    low, _ = inputs.cast(torch.float32, device)
-    with pytest.raises(ValueError, match=expected):
-        inputs.run(low | {k: t.to(device) for k, t in change.items()}, "one_pass")
 
 
 @pytest.mark.parametrize(
@@ -280,12 +287,15 @@ def _refused(change: dict[str, Tensor], expected: str, device: str, **options: o
         ({"a": torch.zeros(5, 8, 65, dtype=torch.float64)}, "a torch.float64; expected float16"),
     ],
 )
-def test_what_does_not_fit_is_refused(change, expected, device):
-    _refused(change, expected, device)
+def test_mismatched_shapes_and_dtypes_are_refused(change, expected, device):
+    inputs = make_inputs(ODD, norm=True)
+    low, _ = inputs.cast(torch.float32, device)
+    with pytest.raises(ValueError, match=expected):
+        inputs.run(low | {k: t.to(device) for k, t in change.items()}, "one_pass")
 
 
-def test_other_devices_and_designs_are_refused(device):
-    inputs = make(ODD)
+def test_other_devices_and_unknown_designs_are_refused(device):
+    inputs = make_inputs(ODD)
     low, _ = inputs.cast(torch.float32, device)
     with pytest.raises(ValueError, match="b on meta; expected"):
         inputs.run(low | {"b": low["b"].to("meta")}, "one_pass")
@@ -295,8 +305,8 @@ def test_other_devices_and_designs_are_refused(device):
         moe_lora_delta(low["x"], low["a"], low["b"], low["gates"], 1.0, design="augmented")
 
 
-def test_on_a_cpu_it_is_the_reference_to_the_bit():
-    inputs = make(ODD, norm=True, gelu=True)
+def test_a_cpu_runs_the_reference_bit_for_bit():
+    inputs = make_inputs(ODD, norm=True, gelu=True)
     low, _ = inputs.cast(torch.float32, "cpu")
     x, weight, bias, a, b, gates = (low[k] for k in ("x", "weight", "bias", "a", "b", "gates"))
     norm = Norm(low["gamma"], low["beta"])
@@ -322,8 +332,8 @@ assert "kernels.gpu" not in sys.modules
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("design", [*DESIGNS, None])
-def test_a_cuda_graph_replays_it(design):
-    inputs = make(Sizes(4, 50, 128, 192, 4, 8), norm=True, gelu=True)
+def test_a_cuda_graph_replays_the_layer(design):
+    inputs = make_inputs(LayerSizes(4, 50, 128, 192, 4, 8), norm=True, gelu=True)
     low, high = inputs.cast(torch.bfloat16, "cuda")
     norm = Norm(low["gamma"], low["beta"])
     args = [low[k] for k in ("x", "weight", "bias", "a", "b", "gates")]
@@ -339,4 +349,4 @@ def test_a_cuda_graph_replays_it(design):
         low["x"].mul_(0.5)
         high["x"].mul_(0.5)
         graph.replay()
-        assert distance(y, inputs.run(high)) < FAR[torch.bfloat16]
+        assert relative_error(y, inputs.run(high)) < TOLERANCE[torch.bfloat16]

@@ -1,4 +1,4 @@
-"""The specification against a plain loop over experts, and its own defining properties."""
+"""The reference matches a plain loop over experts and has its defining properties."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ KINDS = ["spread", "idle expert", "all on one", "none"]
 
 
 def _loop(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor, scale: float) -> Tensor:
-    parts = []
+    outputs = []
     for e in range(a_ERK.shape[0]):
         gate = gates[..., e]
         while gate.ndim < x.ndim:
             gate = gate.unsqueeze(-1) if gate.ndim == x.ndim - 1 else gate.unsqueeze(1)
-        parts.append(gate * (x @ a_ERK[e].T @ b_ENR[e].T))
-    return scale * torch.stack(parts).sum(0)
+        outputs.append(gate * (x @ a_ERK[e].T @ b_ENR[e].T))
+    return scale * torch.stack(outputs).sum(0)
 
 
 def _inputs(size, per_token: bool, kind: str = "spread") -> list[Tensor]:
@@ -46,21 +46,21 @@ def _inputs(size, per_token: bool, kind: str = "spread") -> list[Tensor]:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("per_token", [False, True])
 @pytest.mark.parametrize("size", SIZES)
-def test_delta_is_the_loop_over_experts_with_all_gradients(size, per_token, kind) -> None:
+def test_delta_and_all_gradients_match_a_loop_over_experts(size, per_token, kind) -> None:
     leaves = [t.requires_grad_() for t in _inputs(size, per_token, kind)]
-    ours, loop = moe_lora_delta(*leaves, 0.7), _loop(*leaves, 0.7)
-    torch.testing.assert_close(ours, loop)
-    seed = torch.randn_like(loop)
-    for got, expected in zip(
-        torch.autograd.grad(ours, leaves, seed),
-        torch.autograd.grad(loop, leaves, seed),
+    delta, expected = moe_lora_delta(*leaves, 0.7), _loop(*leaves, 0.7)
+    torch.testing.assert_close(delta, expected)
+    dy = torch.randn_like(expected)
+    for grad, expected_grad in zip(
+        torch.autograd.grad(delta, leaves, dy),
+        torch.autograd.grad(expected, leaves, dy),
         strict=True,
     ):
-        torch.testing.assert_close(got, expected)
+        torch.testing.assert_close(grad, expected_grad)
 
 
 @pytest.mark.parametrize("per_token", [False, True])
-def test_gradients_agree_with_finite_differences(per_token) -> None:
+def test_gradients_match_finite_differences(per_token) -> None:
     leaves = [t.requires_grad_() for t in _inputs((2, 3, 5, 3, 2, 2), per_token)]
     assert torch.autograd.gradcheck(lambda *args: moe_lora_delta(*args, 1.3), leaves)
 
@@ -79,12 +79,12 @@ def test_delta_keeps_the_dtype_of_x() -> None:
     low = moe_lora_delta(x.bfloat16(), a.float(), b.float(), gates.float(), 1.0)
     assert low.dtype == torch.bfloat16
     expected = _loop(x, a, b, gates, 1.0)
-    # bfloat16 has 8 bits; sums of 13 and 6 products lose a few of them
+    # bfloat16 has 8 bits, and sums of 13 and 6 products lose a few of them
     assert (low.double() - expected).norm() < 0.02 * expected.norm()
 
 
 @pytest.mark.parametrize(
-    ("which", "shape", "expected"),
+    ("position", "shape", "expected"),
     [
         (0, (2, 3, 4, 13), r"x \(2, 3, 4, 13\); expected \(B, T, K\) or \(M, K\)"),
         (1, (3, 2, 12), r"a \(3, 2, 12\).*K 13"),
@@ -97,9 +97,9 @@ def test_delta_keeps_the_dtype_of_x() -> None:
         (3, (2, 1, 3), r"gates \(2, 1, 3\)"),
     ],
 )
-def test_wrong_shapes_are_refused(which, shape, expected) -> None:
+def test_wrong_shapes_are_refused(position, shape, expected) -> None:
     args = _inputs((2, 7, 13, 11, 3, 2), per_token=False)
-    args[which] = torch.zeros(shape, dtype=torch.float64)
+    args[position] = torch.zeros(shape, dtype=torch.float64)
     with pytest.raises(ValueError, match=expected):
         moe_lora_delta(*args, 1.0)
 
@@ -116,31 +116,31 @@ def test_prompts_are_mixed_by_the_softmax_of_cosines() -> None:
     expected = torch.exp(cosine / 0.1) / torch.exp(cosine / 0.1).sum(1, keepdim=True)
     torch.testing.assert_close(weights, expected)
     for b in range(3):
-        by_hand = sum(expected[b, n] * prompts[n] for n in range(5))
-        torch.testing.assert_close(mixed[b], by_hand)
+        weighted_sum = sum(expected[b, n] * prompts[n] for n in range(5))
+        torch.testing.assert_close(mixed[b], weighted_sum)
 
 
-def test_lengths_of_keys_and_prototypes_do_not_matter() -> None:
+def test_only_the_direction_of_keys_and_prototypes_matters() -> None:
     prototype, keys, prompts = _bank()
     _, weights = mix_prompts(prototype, keys, prompts, 0.1)
-    stretch = torch.tensor([1.0, 3.0, 0.2, 50.0, 7.0])[:, None]
-    _, again = mix_prompts(prototype * 9, keys * stretch, prompts, 0.1)
-    torch.testing.assert_close(weights, again)
+    lengths = torch.tensor([1.0, 3.0, 0.2, 50.0, 7.0])[:, None]
+    _, scaled_weights = mix_prompts(prototype * 9, keys * lengths, prompts, 0.1)
+    torch.testing.assert_close(weights, scaled_weights)
 
 
 @pytest.mark.parametrize("top_k", [1, 2, 5])
-def test_only_the_top_k_entries_weigh(top_k) -> None:
+def test_only_the_top_k_entries_have_weight(top_k) -> None:
     prototype, keys, prompts = _bank()
     _, dense = mix_prompts(prototype, keys, prompts, 0.1)
     _, weights = mix_prompts(prototype, keys, prompts, 0.1, top_k=top_k)
     assert ((weights > 0).sum(1) == top_k).all()
     torch.testing.assert_close(weights.sum(1), torch.ones(3))
-    kept = dense * (weights > 0)
-    torch.testing.assert_close(weights, kept / kept.sum(1, keepdim=True))
-    assert (kept.amax(1) == dense.amax(1)).all()
+    chosen = dense * (weights > 0)
+    torch.testing.assert_close(weights, chosen / chosen.sum(1, keepdim=True))
+    assert (chosen.amax(1) == dense.amax(1)).all()
 
 
-def test_one_entry_has_all_the_weight() -> None:
+def test_a_single_entry_has_all_the_weight() -> None:
     prototype, keys, prompts = _bank(1)
     mixed, weights = mix_prompts(prototype, keys, prompts, 0.1)
     assert (weights == 1).all()
@@ -157,7 +157,7 @@ def test_one_entry_has_all_the_weight() -> None:
         ({"prompts_NPW": torch.zeros(4, 2, 11)}, r"prompts \(4, 2, 11\)"),
     ],
 )
-def test_a_bank_that_does_not_fit_is_refused(change, expected) -> None:
+def test_mismatched_banks_are_refused(change, expected) -> None:
     prototype, keys, prompts = _bank()
     args = {"keys_ND": keys, "prompts_NPW": prompts, "temperature": 0.1} | change
     with pytest.raises(ValueError, match=expected):

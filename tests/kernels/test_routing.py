@@ -1,4 +1,4 @@
-"""A router's gates and a bank's prompts in one launch, against the reference."""
+"""The fused gates of a router and prompts of a bank match the reference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kernels import reference
 from kernels.routing import mix_prompts, route
 
-pytestmark = pytest.mark.usefixtures("_poisoned")
+pytestmark = pytest.mark.usefixtures("_nan_filled_memory")
 
 KINDS = [{}, {"k": 1}, {"k": 3}, {"k": 5}, {"p": 0.3}, {"p": 0.9}, {"p": 1.0}]
 
@@ -22,38 +22,38 @@ def _router(device, rows=(21,), width=70, candidates=5, spread=0.3):
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
-def test_gates_are_the_reference_s(kind, device):
+def test_gates_match_the_reference(kind, device):
     h, weight = _router(device)
-    got = route(h, weight, 0.5, **kind, fused=True)
+    gates = route(h, weight, 0.5, **kind, fused=True)
     expected = route(h.double(), weight.double(), 0.5, **kind, fused=False)
-    assert got.dtype == torch.float32
-    torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=1e-6)
-    assert ((got > 0) == (expected > 0)).all()
+    assert gates.dtype == torch.float32
+    torch.testing.assert_close(gates.double(), expected, rtol=1e-5, atol=1e-6)
+    assert ((gates > 0) == (expected > 0)).all()
 
 
 @pytest.mark.parametrize(("rows", "candidates"), [((1,), 1), ((2, 17), 4), ((3,), 100)])
-def test_gates_of_tokens_and_of_many_candidates(rows, candidates, device):
+def test_gates_per_token_and_with_many_candidates_match_the_reference(rows, candidates, device):
     h, weight = _router(device, rows, 33, candidates)
     k = min(3, candidates)
-    got = route(h, weight, 1.0, k=k, fused=True)
+    gates = route(h, weight, 1.0, k=k, fused=True)
     expected = route(h.double(), weight.double(), 1.0, k=k, fused=False)
-    torch.testing.assert_close(got.double(), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(gates.double(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_equal_candidates_are_taken_in_order_and_never_more_than_k(device):
+def test_equal_candidates_are_chosen_in_order_and_never_more_than_k(device):
     h, weight = torch.ones(2, 8, device=device), torch.ones(6, 8, device=device)
     gates = route(h, weight, 1.0, k=2, fused=True)
     expected = torch.tensor([[0.5, 0.5, 0, 0, 0, 0]] * 2, device=device)
     torch.testing.assert_close(gates, expected)
-    enough = route(h, weight, 1.0, p=0.5, fused=True)
-    assert (enough > 0).sum(1).tolist() == [3, 3]
+    top_p_gates = route(h, weight, 1.0, p=0.5, fused=True)
+    assert (top_p_gates > 0).sum(1).tolist() == [3, 3]
 
 
-def test_tokens_in_sixteen_bits_are_routed_in_fp32(device):
+def test_sixteen_bit_tokens_are_routed_in_fp32(device):
     h, weight = _router(device)
     low = h.bfloat16()
-    got = route(low, weight, 0.5, fused=True)
-    torch.testing.assert_close(got, route(low, weight, 0.5, fused=False), rtol=1e-5, atol=1e-6)
+    gates = route(low, weight, 0.5, fused=True)
+    torch.testing.assert_close(gates, route(low, weight, 0.5, fused=False), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_tokens_in_sixteen_bits_are_routed_in_fp32(device):
         ({"weight_FD": torch.ones(5, 69)}, r"weight \(5, 69\); expected \(\.\.\., D\), \(F, D\)"),
     ],
 )
-def test_what_does_not_fit_is_refused(change, expected):
+def test_bad_routing_arguments_are_refused(change, expected):
     h, weight = _router("cpu")
     with pytest.raises(ValueError, match=expected):
         route(h, **({"weight_FD": weight, "temperature": 1.0} | change))
@@ -86,7 +86,7 @@ def _bank(device, rows=3, width=70, entries=5, prompts=2, tower=77):
     top_k=st.none() | st.integers(1, 20),
     prompts=st.integers(1, 4),
 )
-def test_prompts_are_mixed_as_in_the_reference(device, rows, entries, top_k, prompts):
+def test_mixed_prompts_match_the_reference(device, rows, entries, top_k, prompts):
     top_k = top_k and min(top_k, entries)
     bank = _bank(device, rows=rows, entries=entries, prompts=prompts)
     mixed, weights = mix_prompts(*bank, 0.1, top_k, fused=True)
@@ -95,17 +95,17 @@ def test_prompts_are_mixed_as_in_the_reference(device, rows, entries, top_k, pro
     torch.testing.assert_close(mixed.double(), expected[0], rtol=1e-4, atol=1e-5)
 
 
-def test_a_bank_without_length_and_out_of_order_is_mixed_too(device):
+def test_a_zero_prototype_and_a_strided_bank_match_the_reference(device):
     prototype, keys, prompts = _bank(device)
     prototype[1] = 0
-    strange = keys.T.contiguous().T, prompts.transpose(1, 2).contiguous().transpose(1, 2)
-    mixed, weights = mix_prompts(prototype, *strange, 0.1, fused=True)
+    strided = keys.T.contiguous().T, prompts.transpose(1, 2).contiguous().transpose(1, 2)
+    mixed, weights = mix_prompts(prototype, *strided, 0.1, fused=True)
     expected = reference.mix_prompts(prototype, keys, prompts, 0.1)
     torch.testing.assert_close(weights, expected[1], rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(mixed, expected[0], rtol=1e-4, atol=1e-5)
 
 
-def test_a_bank_that_does_not_fit_is_refused_fused_or_not(device):
+def test_mismatched_banks_are_refused_by_the_fused_path_too(device):
     prototype, keys, prompts = _bank(device)
     with pytest.raises(ValueError, match="top_k 6"):
         mix_prompts(prototype, keys, prompts, 0.1, 6, fused=True)
@@ -113,7 +113,7 @@ def test_a_bank_that_does_not_fit_is_refused_fused_or_not(device):
         mix_prompts(prototype, keys, prompts[:4], 0.1, fused=True)
 
 
-def test_compiled_without_a_break_they_are_the_same(device):
+def test_torch_compile_gives_the_same_results_without_graph_breaks(device):
     h, weight = _router(device)
     bank = _bank(device)
 
@@ -126,7 +126,7 @@ def test_compiled_without_a_break_they_are_the_same(device):
             assert torch.equal(one, other)
 
 
-def test_with_gradients_and_on_a_cpu_it_is_the_reference():
+def test_a_cpu_runs_the_reference_with_gradients():
     bank = _bank("cpu")
     for one, other in zip(
         mix_prompts(*bank, 0.1, 2), reference.mix_prompts(*bank, 0.1, 2), strict=True
@@ -139,7 +139,7 @@ def test_with_gradients_and_on_a_cpu_it_is_the_reference():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_gradients_on_cuda_are_not_lost():
+def test_gradients_on_cuda_reach_the_router():
     h, weight = _router("cuda")
     weight.requires_grad_()
     route(h, weight, 0.5, k=2).square().sum().backward()

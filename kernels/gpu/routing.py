@@ -1,6 +1,7 @@
-"""A router's gates in one launch, and a bank's prompts in one launch.
+"""Compute a router's gates in one launch, and mix a bank's prompts in one launch.
 
-M rows, D what a router or a key reads, F candidates, N entries, J numbers of an entry's prompts.
+M rows, D inputs of a router or width of a key, F candidates, N entries, J numbers in the prompts of
+an entry.
 """
 
 from __future__ import annotations
@@ -10,33 +11,37 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.dispatch import Tile, padded
+from kernels.dispatch import Tile, padded_ranks
 
 __all__ = ["TILE", "mix", "mix_kernel", "route", "route_kernel"]
 
-# 16 rows are what a product takes at least; D is read in steps of `block_k`, and a program mixes
-# `block_n` numbers of the prompts.
+# A product needs at least 16 rows. D is read in steps of `block_k`, and one program mixes `block_n`
+# numbers of the prompts.
 TILE = Tile(16, 64, 32, 8, 2)
 
 
 @triton.jit
-def standing(value_MF, columns, F, BLOCK_M: tl.constexpr, BLOCK_F: tl.constexpr):
-    """How many of its row stand before each, by size and then by number; and what these sum to."""
-    place_MF = tl.full((BLOCK_M, BLOCK_F), 0, tl.int32)
-    before_MF = tl.full((BLOCK_M, BLOCK_F), 0.0, tl.float32)
+def positions_in_row(value_MF, columns, F, BLOCK_M: tl.constexpr, BLOCK_F: tl.constexpr):
+    """Rank each value within its row, largest first and by column among equals.
+
+    Returns the position of each value in that order, and the sum of the values before it.
+    """
+    position_MF = tl.full((BLOCK_M, BLOCK_F), 0, tl.int32)
+    preceding_sum_MF = tl.full((BLOCK_M, BLOCK_F), 0.0, tl.float32)
     for f in range(0, F):
-        this_M1 = tl.sum(tl.where((columns == f)[None, :], value_MF, 0.0), 1)[:, None]
-        equal_MF = (this_M1 == value_MF) & (f < columns)[None, :]
-        ahead_MF = (this_M1 > value_MF) | equal_MF
-        place_MF += ahead_MF.to(tl.int32)
-        before_MF += tl.where(ahead_MF, this_M1, 0.0)
-    return place_MF, before_MF
+        value_M1 = tl.sum(tl.where((columns == f)[None, :], value_MF, 0.0), 1)[:, None]
+        equal_MF = (value_M1 == value_MF) & (f < columns)[None, :]
+        precedes_MF = (value_M1 > value_MF) | equal_MF
+        position_MF += precedes_MF.to(tl.int32)
+        preceding_sum_MF += tl.where(precedes_MF, value_M1, 0.0)
+    return position_MF, preceding_sum_MF
 
 
 @triton.jit
 def softmax(logits_MF):
-    apart_MF = tl.exp(logits_MF - tl.max(logits_MF, 1)[:, None])
-    return apart_MF / tl.sum(apart_MF, 1)[:, None]
+    """Return the softmax of each row."""
+    exp_MF = tl.exp(logits_MF - tl.max(logits_MF, 1)[:, None])
+    return exp_MF / tl.sum(exp_MF, 1)[:, None]
 
 
 @triton.jit
@@ -57,31 +62,35 @@ def route_kernel(
     TOP_K: tl.constexpr,
     TOP_P: tl.constexpr,
 ):
+    """Write the gates of BLOCK_M rows."""
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     columns = tl.arange(0, BLOCK_F)
     inside_M1, inside_1F = (rows < M)[:, None], (columns < F)[None, :]
     logits_MF = tl.full((BLOCK_M, BLOCK_F), 0.0, tl.float32)
     for d in range(0, D, BLOCK_D):
-        read = d + tl.arange(0, BLOCK_D)
-        h_at = h + rows.to(tl.int64)[:, None] * stride_hm + read[None, :]
-        h_MD = tl.load(h_at, mask=inside_M1 & (read < D)[None, :], other=0.0).to(tl.float32)
-        w_at = weight + columns.to(tl.int64)[None, :] * D + read[:, None]
-        w_DF = tl.load(w_at, mask=(read < D)[:, None] & inside_1F, other=0.0).to(tl.float32)
+        offsets = d + tl.arange(0, BLOCK_D)
+        h_at = h + rows.to(tl.int64)[:, None] * stride_hm + offsets[None, :]
+        h_MD = tl.load(h_at, mask=inside_M1 & (offsets < D)[None, :], other=0.0).to(tl.float32)
+        w_at = weight + columns.to(tl.int64)[None, :] * D + offsets[:, None]
+        w_DF = tl.load(w_at, mask=(offsets < D)[:, None] & inside_1F, other=0.0).to(tl.float32)
         logits_MF = tl.dot(h_MD, w_DF, logits_MF, input_precision="ieee")
     probs_MF = softmax(tl.where(inside_1F, logits_MF / temperature, float("-inf")))
     if TOP_K or TOP_P:
-        place_MF, before_MF = standing(probs_MF, columns, F, BLOCK_M, BLOCK_F)
+        position_MF, preceding_sum_MF = positions_in_row(probs_MF, columns, F, BLOCK_M, BLOCK_F)
         if TOP_K:
-            probs_MF = tl.where(place_MF < k, probs_MF, 0.0)
+            probs_MF = tl.where(position_MF < k, probs_MF, 0.0)
             probs_MF = probs_MF / tl.sum(probs_MF, 1)[:, None]
         else:
-            probs_MF = tl.where(before_MF < p, probs_MF, 0.0)
+            probs_MF = tl.where(preceding_sum_MF < p, probs_MF, 0.0)
     at = rows.to(tl.int64)[:, None] * F + columns[None, :]
     tl.store(out + at, probs_MF, mask=inside_M1 & inside_1F)
 
 
 def route(h_MD: Tensor, weight_FD: Tensor, temperature: float, k: int, p: float) -> Tensor:
-    """(M, F) fp32; the `k` largest of each row if k > 0, those that reach p if p > 0, or all."""
+    """Return the gates (M, F) in fp32.
+
+    Keeps the `k` largest of each row if k > 0, the fewest that reach `p` if p > 0, otherwise all.
+    """
     (rows, width), candidates = h_MD.shape, weight_FD.shape[0]
     out = torch.empty(rows, candidates, dtype=torch.float32, device=h_MD.device)
     route_kernel[(triton.cdiv(rows, TILE.block_m),)](
@@ -96,7 +105,7 @@ def route(h_MD: Tensor, weight_FD: Tensor, temperature: float, k: int, p: float)
         float(temperature),
         h_MD.stride(0),
         BLOCK_M=TILE.block_m,
-        BLOCK_F=padded(candidates),
+        BLOCK_F=padded_ranks(candidates),
         BLOCK_D=TILE.block_k,
         TOP_K=k > 0,
         TOP_P=p > 0,
@@ -126,29 +135,30 @@ def mix_kernel(
     BLOCK_J: tl.constexpr,
     TOP_K: tl.constexpr,
 ):
+    """Write BLOCK_J numbers of the mixed prompts for BLOCK_M rows, and their weights once."""
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     entries = tl.arange(0, BLOCK_N)
     inside_M1, inside_1N = (rows < M)[:, None], (entries < N)[None, :]
-    match_MN = tl.full((BLOCK_M, BLOCK_N), 0.0, tl.float32)
-    long_M = tl.full((BLOCK_M,), 0.0, tl.float32)
-    long_N = tl.full((BLOCK_N,), 0.0, tl.float32)
+    logits_MN = tl.full((BLOCK_M, BLOCK_N), 0.0, tl.float32)
+    length_M = tl.full((BLOCK_M,), 0.0, tl.float32)
+    length_N = tl.full((BLOCK_N,), 0.0, tl.float32)
     for d in range(0, D, BLOCK_D):
-        read = d + tl.arange(0, BLOCK_D)
-        p_at = prototype + rows.to(tl.int64)[:, None] * stride_pm + read[None, :]
-        p_MD = tl.load(p_at, mask=inside_M1 & (read < D)[None, :], other=0.0).to(tl.float32)
-        k_at = keys + entries.to(tl.int64)[None, :] * D + read[:, None]
-        k_DN = tl.load(k_at, mask=(read < D)[:, None] & inside_1N, other=0.0).to(tl.float32)
-        match_MN = tl.dot(p_MD, k_DN, match_MN, input_precision="ieee")
-        long_M += tl.sum(p_MD * p_MD, 1)
-        long_N += tl.sum(k_DN * k_DN, 0)
-    # lengths below 1e-12 count as that, as in torch's normalize
-    long_M, long_N = tl.maximum(tl.sqrt(long_M), 1e-12), tl.maximum(tl.sqrt(long_N), 1e-12)
-    match_MN = match_MN / (long_M[:, None] * long_N[None, :]) / temperature
-    match_MN = tl.where(inside_1N, match_MN, float("-inf"))
+        offsets = d + tl.arange(0, BLOCK_D)
+        p_at = prototype + rows.to(tl.int64)[:, None] * stride_pm + offsets[None, :]
+        p_MD = tl.load(p_at, mask=inside_M1 & (offsets < D)[None, :], other=0.0).to(tl.float32)
+        k_at = keys + entries.to(tl.int64)[None, :] * D + offsets[:, None]
+        k_DN = tl.load(k_at, mask=(offsets < D)[:, None] & inside_1N, other=0.0).to(tl.float32)
+        logits_MN = tl.dot(p_MD, k_DN, logits_MN, input_precision="ieee")
+        length_M += tl.sum(p_MD * p_MD, 1)
+        length_N += tl.sum(k_DN * k_DN, 0)
+    # clamp lengths to 1e-12, as torch's normalize does
+    length_M, length_N = tl.maximum(tl.sqrt(length_M), 1e-12), tl.maximum(tl.sqrt(length_N), 1e-12)
+    logits_MN = logits_MN / (length_M[:, None] * length_N[None, :]) / temperature
+    logits_MN = tl.where(inside_1N, logits_MN, float("-inf"))
     if TOP_K:
-        place_MN, _ = standing(match_MN, entries, N, BLOCK_M, BLOCK_N)
-        match_MN = tl.where(place_MN < k, match_MN, float("-inf"))
-    weights_MN = softmax(match_MN)
+        position_MN, _ = positions_in_row(logits_MN, entries, N, BLOCK_M, BLOCK_N)
+        logits_MN = tl.where(position_MN < k, logits_MN, float("-inf"))
+    weights_MN = softmax(logits_MN)
     columns = tl.program_id(1) * BLOCK_J + tl.arange(0, BLOCK_J)
     inside_1J = (columns < J)[None, :]
     at_NJ = prompts + entries.to(tl.int64)[:, None] * J + columns[None, :]
@@ -156,8 +166,8 @@ def mix_kernel(
     mixed_MJ = tl.dot(weights_MN, prompts_NJ, input_precision="ieee")
     at_MJ = out + rows.to(tl.int64)[:, None] * J + columns[None, :]
     tl.store(at_MJ, mixed_MJ, mask=inside_M1 & inside_1J)
-    part = tl.program_id(1)
-    if part == 0:
+    column_tile = tl.program_id(1)
+    if column_tile == 0:  # only one column tile writes the weights
         at_MN = weights + rows.to(tl.int64)[:, None] * N + entries[None, :]
         tl.store(at_MN, weights_MN, mask=inside_M1 & inside_1N)
 
@@ -165,7 +175,10 @@ def mix_kernel(
 def mix(
     prototype_MD: Tensor, keys_ND: Tensor, prompts_NJ: Tensor, temperature: float, k: int
 ) -> tuple[Tensor, Tensor]:
-    """(M, J) and the weights (M, N), in fp32; of the `k` nearest entries if k > 0, or of all."""
+    """Return the mixed prompts (M, J) and the weights of the entries (M, N), in fp32.
+
+    Mixes the `k` nearest entries if k > 0, otherwise all.
+    """
     (rows, width), (entries, numbers) = prototype_MD.shape, prompts_NJ.shape
     out = torch.empty(rows, numbers, dtype=torch.float32, device=prototype_MD.device)
     weights = torch.empty(rows, entries, dtype=torch.float32, device=prototype_MD.device)
@@ -183,7 +196,7 @@ def mix(
         float(temperature),
         prototype_MD.stride(0),
         BLOCK_M=TILE.block_m,
-        BLOCK_N=padded(entries),
+        BLOCK_N=padded_ranks(entries),
         BLOCK_D=TILE.block_k,
         BLOCK_J=TILE.block_n,
         TOP_K=k > 0,

@@ -1,4 +1,4 @@
-"""Inputs of a layer with experts, and how far results may be from the reference in float64."""
+"""Random inputs of a layer with experts, and the allowed error against the float64 reference."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from torch import Tensor
 from kernels import reference
 from kernels.moe_lora import Norm, moe_lora_linear
 
-# Relative to the norm of the whole: sums are fp32, results and rank space are rounded to the dtype.
-# The interpreter cuts bits of bf16 off instead of rounding, and rounding S costs as much again.
-FAR = {torch.float32: 2e-6, torch.float16: 3e-3, torch.bfloat16: 2e-2}
+# Relative to the norm of the whole tensor. Sums are fp32; results and rank space are rounded to the
+# dtype. The interpreter truncates bf16 instead of rounding it, and rounding S doubles the error.
+TOLERANCE = {torch.float32: 2e-6, torch.float16: 3e-3, torch.bfloat16: 2e-2}
 
 
 @dataclass(frozen=True)
-class Sizes:
+class LayerSizes:
+    """The dimensions of one layer call."""
+
     batch: int
     tokens: int
     inputs: int
@@ -26,20 +28,21 @@ class Sizes:
 
 
 @dataclass
-class Inputs:
-    """Leaves in float64; `cast` gives what a kernel is given and what the reference is given."""
+class LayerInputs:
+    """Float64 inputs of a layer by name: x, weight, bias, a, b, gates, and gamma and beta."""
 
     tensors: dict[str, Tensor]
     scale: float = 0.7
     gelu: bool = False
 
     def cast(self, dtype: torch.dtype, device: str) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return leaves for the kernel in `dtype`, and the same values in float64."""
         low = {k: t.to(device, dtype) for k, t in self.tensors.items()}
         high = {k: t.double().requires_grad_() for k, t in low.items()}
         return {k: t.requires_grad_() for k, t in low.items()}, high
 
     def run(self, leaves: dict[str, Tensor], design: str | None = None) -> Tensor:
-        """By a design, or by the reference."""
+        """Run the layer by a design, or by the reference if there is none."""
         x, weight, bias, a, b, gates = (
             leaves.get(k) for k in ("x", "weight", "bias", "a", "b", "gates")
         )
@@ -50,8 +53,8 @@ class Inputs:
         return moe_lora_linear(*args, norm=norm, gelu=self.gelu, design=design)
 
 
-def make(
-    sizes: Sizes,
+def make_inputs(
+    sizes: LayerSizes,
     *,
     per_token: bool = False,
     load: str = "spread",
@@ -59,8 +62,12 @@ def make(
     norm: bool = False,
     gelu: bool = False,
     seed: int = 3,
-) -> Inputs:
-    """`load` is spread, idle (expert 0 has nothing to do), all on one, or none."""
+) -> LayerInputs:
+    """Draw the inputs of a layer.
+
+    `load` sets the gates: spread over all experts, "idle" (expert 0 gets nothing), "one" (expert 0
+    gets everything) or "none" (all are zero).
+    """
     torch.manual_seed(seed)
     s = sizes
 
@@ -87,25 +94,27 @@ def make(
     if norm:
         tensors |= {"gamma": 1 + 0.3 * draw(s.inputs), "beta": 0.3 * draw(s.inputs)}
         tensors["x"] = 3 + 2 * tensors["x"]
-    return Inputs(tensors, gelu=gelu)
+    return LayerInputs(tensors, gelu=gelu)
 
 
-def distance(got: Tensor, expected: Tensor) -> float:
-    """Relative to the expected norm, or absolute where that is 0."""
-    assert got.shape == expected.shape
+def relative_error(actual: Tensor, expected: Tensor) -> float:
+    """Return the error relative to the expected norm, or the absolute error where that is 0."""
+    assert actual.shape == expected.shape
     size = expected.norm().item()
-    return (got.double() - expected).norm().item() / (size or 1)
+    return (actual.double() - expected).norm().item() / (size or 1)
 
 
-def check(inputs: Inputs, design: str, dtype: torch.dtype, device: str) -> None:
-    """The values and every gradient are those of the reference in float64."""
+def assert_matches_reference(
+    inputs: LayerInputs, design: str, dtype: torch.dtype, device: str
+) -> None:
+    """Compare the values and every gradient of a design with the float64 reference."""
     low, high = inputs.cast(dtype, device)
     y, expected = inputs.run(low, design), inputs.run(high)
     assert y.dtype == dtype
-    assert distance(y, expected) < FAR[dtype]
-    seed = torch.randn_like(expected).to(dtype)
-    got = torch.autograd.grad(y, list(low.values()), seed)
-    wanted = torch.autograd.grad(expected, list(high.values()), seed.double())
-    for name, mine, theirs in zip(low, got, wanted, strict=True):
-        assert mine.dtype == dtype, name
-        assert distance(mine, theirs) < FAR[dtype], name
+    assert relative_error(y, expected) < TOLERANCE[dtype]
+    dy = torch.randn_like(expected).to(dtype)
+    grads = torch.autograd.grad(y, list(low.values()), dy)
+    expected_grads = torch.autograd.grad(expected, list(high.values()), dy.double())
+    for name, grad, expected_grad in zip(low, grads, expected_grads, strict=True):
+        assert grad.dtype == dtype, name
+        assert relative_error(grad, expected_grad) < TOLERANCE[dtype], name
