@@ -13,7 +13,7 @@ from data.errors import BadInput, Mismatch
 from retrieval.enrolment import Enrolment
 from retrieval.serving import UniEncoder
 from tests.retrieval.tiny import tiny_encoder
-from unirag.training.styles import StyleShelf, learn, read_examples
+from unirag.training.styles import EnrolledStyles, learn_style, read_examples
 
 
 def entry(name: str = "chalk", version: int = 1) -> Enrolment:
@@ -24,7 +24,7 @@ def entry(name: str = "chalk", version: int = 1) -> Enrolment:
 
 
 def test_the_newest_version_is_in_use_and_removing_it_brings_back_the_one_before(tmp_path):
-    shelf = StyleShelf(tmp_path / "styles")
+    shelf = EnrolledStyles(tmp_path / "styles")
     assert shelf.all() == []
     assert shelf.next_version("chalk") == 1
     for version in (1, 2):
@@ -39,14 +39,14 @@ def test_the_newest_version_is_in_use_and_removing_it_brings_back_the_one_before
 
 
 def test_ten_versions_are_counted_as_numbers(tmp_path):
-    shelf = StyleShelf(tmp_path)
+    shelf = EnrolledStyles(tmp_path)
     for version in range(1, 11):
         shelf.add(entry(version=version))
     assert shelf.in_use("tiny-1")[0].version == 10
 
 
 def test_two_that_learn_a_name_at_once_make_two_versions(tmp_path):
-    first, second = StyleShelf(tmp_path / "styles"), StyleShelf(tmp_path / "styles")
+    first, second = EnrolledStyles(tmp_path / "styles"), EnrolledStyles(tmp_path / "styles")
     assert first.listing() == ()
     made = [shelf.add(entry(version=1)) for shelf in (first, second)]
     assert [e.version for e in made] == [e.version for e in first.all()] == [1, 2]
@@ -61,7 +61,7 @@ def test_two_that_learn_a_name_at_once_make_two_versions(tmp_path):
 
 
 def test_what_a_kill_left_half_written_is_no_style(tmp_path):
-    shelf = StyleShelf(tmp_path)
+    shelf = EnrolledStyles(tmp_path)
     (tmp_path / "chalk-v1.part").write_bytes(b"half of it")
     assert shelf.all() == []
     shelf.add(entry())
@@ -72,7 +72,7 @@ def test_what_a_kill_left_half_written_is_no_style(tmp_path):
 
 
 def test_what_is_removed_while_it_is_looked_at_is_left_out(tmp_path, monkeypatch):
-    shelf, load = StyleShelf(tmp_path), Enrolment.load
+    shelf, load = EnrolledStyles(tmp_path), Enrolment.load
     shelf.add(entry())
     shelf.add(entry("ink"))
 
@@ -86,7 +86,7 @@ def test_what_is_removed_while_it_is_looked_at_is_left_out(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("name", ["mosaic", "../chalk", "*", ""])
 def test_what_is_not_enrolled_cannot_be_removed(tmp_path, name):
-    shelf = StyleShelf(tmp_path / "styles")
+    shelf = EnrolledStyles(tmp_path / "styles")
     shelf.add(entry())
     (tmp_path / "chalk-v1.safetensors").write_bytes(b"of somebody else")
     with pytest.raises(BadInput, match="is not enrolled here; enrolled: chalk v1"):
@@ -96,7 +96,7 @@ def test_what_is_not_enrolled_cannot_be_removed(tmp_path, name):
 
 
 def test_a_style_of_other_weights_is_refused_with_the_way_out(tmp_path):
-    shelf = StyleShelf(tmp_path)
+    shelf = EnrolledStyles(tmp_path)
     shelf.add(replace(entry(), encoder="tiny-0"))
     with pytest.raises(Mismatch, match="unirag styles remove chalk"):
         shelf.in_use("tiny-1")
@@ -134,14 +134,14 @@ def test_bad_examples_are_refused(tmp_path):
 
 def test_learning_takes_a_name_of_ones_own(tmp_path):
     inner = tiny_encoder()
-    inner.name_styles({"sketch": torch.ones(8)})
+    inner.set_styles({"sketch": torch.ones(8)})
     encoder = UniEncoder("tiny-1", inner)
     read = read_examples(pictures(tmp_path / "shown", 8))
     others = read.pictures[:3]
     for wrong, said in (("sketch", "was trained on"), ("Chalk!", "expected lower-case")):
         with pytest.raises(BadInput, match=said):
-            learn(encoder, wrong, 1, read, others)
-    made = learn(encoder, "chalk", 3, read, others)
+            learn_style(encoder, wrong, 1, read, others)
+    made = learn_style(encoder, "chalk", 3, read, others)
     assert (made.name, made.version, made.encoder) == ("chalk", 3, "tiny-1")
     assert (made.examples, made.paired) == (8, False)
 
@@ -150,4 +150,4 @@ def test_without_figures_to_compare_with_nothing_can_be_learned(tmp_path):
     encoder = UniEncoder("tiny-1", tiny_encoder())
     read = read_examples(pictures(tmp_path / "shown", 8))
     with pytest.raises(BadInput, match="unirag index"):
-        learn(encoder, "chalk", 1, read, [])
+        learn_style(encoder, "chalk", 1, read, [])

@@ -55,8 +55,11 @@ def settings(folder: Path, **changes: object) -> Path:
         ({"name": "Not A Name"}, "name: String should match"),
         ({"books": []}, "books: .*at least 1"),
         ({"bookz": []}, "bookz: Extra inputs"),
-        ({"styles": ["fresco"]}, "'fresco' is none to train on; expected some of original, sketch"),
-        ({"styles": ["mosaic"]}, "'mosaic' is none to train on"),
+        (
+            {"styles": ["fresco"]},
+            "'fresco' cannot be trained on; expected some of original, sketch",
+        ),
+        ({"styles": ["mosaic"]}, "'mosaic' cannot be trained on"),
         ({"train": {"method": "magic"}}, "'magic' is not known; expected one of tower, plain"),
         ({"train": {"lr": -1}}, "train.lr: "),
     ],

@@ -1,1 +1,1 @@
-"""Trains an encoder and learns query styles from examples."""
+"""Training: image encoders from corpora, and query styles from examples."""

@@ -1,4 +1,7 @@
-"""Training of an encoder from corpora: `unirag train CONFIG`."""
+"""Train an image encoder on corpora: `unirag train CONFIG`.
+
+B pictures, C channels, F figures, G Gram features.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from data.errors import BadInput
 from data.ser import SerFigure, figures_of, sample
 from data.styles import SEEN
-from retrieval.checkpoint import Card, load, read_card, save
+from retrieval.checkpoint import ModelCard, load_checkpoint, read_card, save_checkpoint
 from retrieval.efficientnet import TAPS, EfficientNetLite0
 from retrieval.encoder import ORIGINAL, TextRetriever, Vectors
 from retrieval.mini import MiniConfig, MiniTower
-from retrieval.tower import Looked, Tower
+from retrieval.tower import Tower, TowerInputs
 from retrieval.training.config import TrainConfig
-from retrieval.training.loop import Report, train
+from retrieval.training.loop import StepCallback, train
 from retrieval.training.methods import METHODS, build
 from retrieval.training.pairs import (
     TEXT,
@@ -29,20 +32,20 @@ from retrieval.training.pairs import (
     CachedPairs,
     Pairs,
     PicturePairs,
-    deep,
+    pooled_features,
 )
-from retrieval.training.views import View, Views, make_views
-from retrieval.training.words import make_words
+from retrieval.training.views import View, Views, compute_views
+from retrieval.training.words import encode_words
 from retrieval.uni import UniRetrieval
 from unirag.models.devices import choose_device
-from unirag.models.encoders import mini_tower
+from unirag.models.encoders import build_mini_tower
 from unirag.models.profiles import profile_of
 from unirag.models.store import ModelStore
 from unirag.settings import Settings
 
 __all__ = ["TRAINING_VIEWS", "RunConfig", "Trainer", "read_config", "run_training"]
 
-Counted = Callable[[int, int], None]  # how many of how many
+ProgressCallback = Callable[[int, int], None]  # receives the finished and the total number
 TRAINING_VIEWS: tuple[View, ...] = (
     (ORIGINAL, 0),
     ("sketch", 0),
@@ -54,13 +57,14 @@ TRAINING_VIEWS: tuple[View, ...] = (
     ("screenshot", 0),
     ("photocopy", 0),
 )
-_COPY = 0.97  # cosine of pooled features at which two figures are taken for one
-_MEASURED = 1000  # views on which the features' means and deviations are taken
-_MEASURED_PICTURES = 200  # fewer where each has to be decoded and restyled for it
+_ORIGINAL_VIEW: tuple[View, ...] = ((ORIGINAL, 0),)
+_COPY_COSINE = 0.97  # of pooled features, above which two figures count as copies
+_SAMPLE_VIEWS = 1000  # to measure means and deviations of the features
+_SAMPLE_PICTURES = 200  # the same if each picture must be decoded and restyled for it
 
 
-class Book(BaseModel):
-    """A corpus to learn from, and at most how many of its figures."""
+class TrainingBook(BaseModel):
+    """A corpus to train on. `figures` is the largest number of figures to draw from it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -69,16 +73,17 @@ class Book(BaseModel):
 
 
 class RunConfig(BaseModel):
-    """What `unirag train` reads. Figures that also stand in a `held_out` book are not learned from.
+    """The configuration file of `unirag train`.
 
-    Queries are made in `styles`; `original` is a figure as it is. `start` is a checkpoint whose
-    tower training begins with; without it the mini tower is new.
+    Figures that also occur in a `held_out` book are left out. Training queries are restyled figures
+    in `styles`; `original` is an unchanged figure. `start` is a checkpoint whose tower is the
+    starting point; without it the mini tower starts from random weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9]+([-.][a-z0-9]+)*$")
-    books: tuple[Book, ...] = Field(min_length=1)
+    books: tuple[TrainingBook, ...] = Field(min_length=1)
     held_out: tuple[Path, ...] = ()
     styles: tuple[str, ...] = Field(SEEN, min_length=1)
     start: Path | None = None
@@ -88,7 +93,7 @@ class RunConfig(BaseModel):
 
 
 def read_config(path: Path) -> RunConfig:
-    """Paths in the file are relative to it. Raises `BadInput` naming the wrong key."""
+    """Read a configuration, whose paths are relative to it. Raise `BadInput` with the wrong key."""
     try:
         values = yaml.safe_load(path.read_text())
         config = RunConfig.model_validate(values)
@@ -98,189 +103,222 @@ def read_config(path: Path) -> RunConfig:
         raise BadInput(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"{path}: {where}: {first['msg']}; see docs/training.md") from None
+        field = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise BadInput(f"{path}: {field}: {first['msg']}; see docs/training.md") from None
     if config.train.method not in METHODS:
         raise BadInput(
             f"{path}: train.method: {config.train.method!r} is not known; expected one of "
             + ", ".join(METHODS)
         )
-    here = path.resolve().parent
+    folder = path.resolve().parent
     if unknown := set(config.styles) - {ORIGINAL, *SEEN}:
         raise BadInput(
-            f"{path}: styles: {min(unknown)!r} is none to train on; expected some of "
+            f"{path}: styles: {min(unknown)!r} cannot be trained on; expected some of "
             + ", ".join((ORIGINAL, *SEEN))
         )
     return config.model_copy(
         update={
-            "books": tuple(b.model_copy(update={"path": here / b.path}) for b in config.books),
-            "held_out": tuple(here / p for p in config.held_out),
-            "start": here / config.start if config.start else None,
+            "books": tuple(b.model_copy(update={"path": folder / b.path}) for b in config.books),
+            "held_out": tuple(folder / p for p in config.held_out),
+            "start": folder / config.start if config.start else None,
         }
     )
 
 
 class Trainer:
-    """Views and words are kept in `cache` and shared by runs on the same books."""
+    """Prepares training data and trains mini towers.
+
+    `cnn` is the folder of the frozen CNN, `sentences` the frozen text retriever. Views and words
+    are cached in the folder `cache`, and shared by runs on the same books.
+    """
 
     def __init__(self, cnn: Path, sentences: TextRetriever, cache: Path, workers: int = 2) -> None:
         self.cnn, self.sentences, self.cache, self.workers = cnn, sentences, cache, workers
 
-    def views(
+    def compute_views(
         self,
         figures: list[SerFigure],
         kinds: tuple[View, ...],
         seed: int,
-        progress: Counted = lambda *_: None,
+        progress: ProgressCallback = lambda *_: None,
     ) -> Views:
-        return make_views(
+        """Return the CNN features of each figure in each kind of view."""
+        return compute_views(
             figures, kinds, seed, self.cnn, self.cache / "views", self.workers, progress
         )
 
-    def words(self, figures: list[SerFigure]) -> NDArray[np.float32]:
-        return make_words(figures, self.sentences, self.cache / "words")
+    def encode_words(self, figures: list[SerFigure]) -> NDArray[np.float32]:
+        """Return the sentence vectors of the texts of each figure."""
+        return encode_words(figures, self.sentences, self.cache / "words")
 
-    def pairs(self, config: RunConfig, progress: Counted = lambda *_: None) -> CachedPairs:
-        """What `config.books` have to learn from, for the mini towers."""
-        books, words, kept = [], [], []
-        shown = self._shown(config, progress)
+    def cached_pairs(
+        self, config: RunConfig, progress: ProgressCallback = lambda *_: None
+    ) -> CachedPairs:
+        """Return the training pairs of `config.books` as cached features, for the mini towers."""
+        books, words, usable = [], [], []
+        held_out_FC = self._held_out_features(config, progress)
         for book in config.books:
             figures = sample(figures_of(book.path), book.figures, config.views_seed)
-            views = self.views(figures, TRAINING_VIEWS, config.views_seed, progress)
-            said = self.words(figures)
+            views = self.compute_views(figures, TRAINING_VIEWS, config.views_seed, progress)
+            book_words = self.encode_words(figures)
+            has_words = ~np.isnan(book_words[:, :, 0]).all(1)
             books.append(views)
-            words.append(said)
-            kept.append(~np.isnan(said[:, :, 0]).all(1) & self._new(views, shown))
-        return CachedPairs(books, words, kept, config.styles)
+            words.append(book_words)
+            usable.append(has_words & _without_copies(views, held_out_FC))
+        return CachedPairs(books, words, usable, config.styles)
 
-    def pictures(
-        self, config: RunConfig, tower: Tower, progress: Counted = lambda *_: None
+    def picture_pairs(
+        self, config: RunConfig, tower: Tower, progress: ProgressCallback = lambda *_: None
     ) -> PicturePairs:
-        """The same for towers that take pixels."""
-        kept: list[SerFigure] = []
-        shown = self._shown(config, progress)
+        """Return the training pairs of `config.books` as pictures, for towers that need pixels."""
+        usable: list[SerFigure] = []
+        held_out_FC = self._held_out_features(config, progress)
         for book in config.books:
             figures = sample(figures_of(book.path), book.figures, config.views_seed)
-            if len(shown):
-                views = self.views(figures, ((ORIGINAL, 0),), config.views_seed, progress)
-                new_F = self._new(views, shown)
-                figures = [f for f, new in zip(figures, new_F, strict=True) if new]
-            kept += figures
-        return PicturePairs(kept, tower, config.views_seed, config.styles)
+            if len(held_out_FC):
+                views = self.compute_views(figures, _ORIGINAL_VIEW, config.views_seed, progress)
+                is_new_F = _without_copies(views, held_out_FC)
+                figures = [f for f, is_new in zip(figures, is_new_F, strict=True) if is_new]
+            usable += figures
+        return PicturePairs(usable, tower, config.views_seed, config.styles)
 
-    def _shown(self, config: RunConfig, progress: Counted) -> Vectors:
-        """Pooled features of the figures that must not be learned from, without copies of them."""
-        held = [
-            deep(self.views(figures_of(path), ((ORIGINAL, 0),), config.views_seed, progress))
+    def _held_out_features(self, config: RunConfig, progress: ProgressCallback) -> Vectors:
+        """Return the pooled features (F, C) of the figures in the held-out books."""
+        features = [
+            pooled_features(
+                self.compute_views(figures_of(path), _ORIGINAL_VIEW, config.views_seed, progress)
+            )
             for path in config.held_out
         ]
-        return np.concatenate([np.empty((0, TAPS[0]), np.float32), *held])
+        return np.concatenate([np.empty((0, TAPS[0]), np.float32), *features])
 
-    def _new(self, views: Views, shown_FC: Vectors) -> NDArray[np.bool_]:
-        if not len(shown_FC):
-            return np.ones(len(views), bool)
-        return np.asarray((deep(views) @ shown_FC.T).max(1) <= _COPY)
-
-    def run(
-        self, config: RunConfig, pairs: CachedPairs, folder: Path, report: Report = lambda *_: None
+    def train_and_save(
+        self,
+        config: RunConfig,
+        pairs: CachedPairs,
+        folder: Path,
+        report: StepCallback = lambda *_: None,
     ) -> Path:
-        """Train around a mini tower and save the encoder in `folder`; resumes after a kill."""
-        _savable(config, whole_tower=True)
-        encoder = self.fit(config, pairs, folder, report)
+        """Train an encoder with a mini tower and save it in `folder`. Resume after a kill."""
+        _check_savable(config, is_mini=True)
+        encoder = self.train(config, pairs, folder, report)
         assert isinstance(encoder.tower, MiniTower)
-        return _write(config, encoder, encoder.tower.config, folder)
+        return _save(config, encoder, encoder.tower.config, folder)
 
-    def fit(
-        self, config: RunConfig, pairs: CachedPairs, folder: Path, report: Report = lambda *_: None
+    def train(
+        self,
+        config: RunConfig,
+        pairs: CachedPairs,
+        folder: Path,
+        report: StepCallback = lambda *_: None,
     ) -> UniRetrieval:
-        """The trained encoder; `folder` keeps checkpoints and logs of the run."""
+        """Train an encoder with a mini tower. Checkpoints and logs of the run go to `folder`."""
 
-        def tower(measured: Looked) -> Tower:
+        def build_tower(sample_inputs: TowerInputs) -> Tower:
             if config.start is not None:
-                return load(config.start, mini_tower).tower
-            made = MiniTower(config.tower, None, None)
-            made.fit(measured.inputs)
-            return made
+                return load_checkpoint(config.start, build_mini_tower).tower
+            tower = MiniTower(config.tower, None, None)
+            tower.fit(sample_inputs.inputs)
+            return tower
 
-        return _fit(config, tower, pairs, _MEASURED, folder, report)
+        return _train(config, build_tower, pairs, _SAMPLE_VIEWS, folder, report)
 
 
 def run_training(
     config: RunConfig,
     settings: Settings,
     folder: Path,
-    views: Counted = lambda *_: None,
-    report: Report = lambda *_: None,
-) -> Card:
-    """Train with the models of the settings' profile; the encoder is written to `folder`."""
+    view_progress: ProgressCallback = lambda *_: None,
+    report: StepCallback = lambda *_: None,
+) -> ModelCard:
+    """Train with the models of the settings' profile and save the encoder in `folder`.
+
+    `view_progress` follows the computation of views, `report` the training steps. Raise `BadInput`
+    if the profile cannot be trained as `config` says.
+    """
     from retrieval.text import SentenceRetriever
 
     profile, models = profile_of(settings), ModelStore(settings.models, settings.profile)
     sentences = SentenceRetriever(profile.text.name, models.locate(profile.text))
-    cnn = models.locate(profile.cnn)
-    trainer = Trainer(cnn, sentences, user_cache_path("unirag"))
+    cnn_folder = models.locate(profile.cnn)
+    trainer = Trainer(cnn_folder, sentences, user_cache_path("unirag"))
     if profile.encoder == "mini":
-        trainer.run(config, trainer.pairs(config, views), folder, report)
+        pairs = trainer.cached_pairs(config, view_progress)
+        trainer.train_and_save(config, pairs, folder, report)
         return read_card(folder)
     from retrieval.openclip import OpenClipTower
 
-    _savable(config, whole_tower=False)
+    _check_savable(config, is_mini=False)
     device = choose_device(settings.device)
-    eye = EfficientNetLite0(cnn, device)
     tower = OpenClipTower(
-        profile.image.name, models.locate(profile.image), eye, sentences, device, torch.float32
+        profile.image.name,
+        models.locate(profile.image),
+        EfficientNetLite0(cnn_folder, device),
+        sentences,
+        device,
+        torch.float32,
     )
-    pairs = trainer.pictures(config, tower, views)
-    encoder = _fit(config, lambda _: tower, pairs, _MEASURED_PICTURES, folder, report)
-    _write(config, encoder, tower.name, folder)
+    picture_pairs = trainer.picture_pairs(config, tower, view_progress)
+    encoder = _train(config, lambda _: tower, picture_pairs, _SAMPLE_PICTURES, folder, report)
+    _save(config, encoder, tower.name, folder)
     return read_card(folder)
 
 
-def _savable(config: RunConfig, *, whole_tower: bool) -> None:
+def _without_copies(views: Views, held_out_FC: Vectors) -> NDArray[np.bool_]:
+    """Return which figures have no copy among the held-out ones."""
+    if not len(held_out_FC):
+        return np.ones(len(views), bool)
+    return np.asarray((pooled_features(views) @ held_out_FC.T).max(1) <= _COPY_COSINE)
+
+
+def _check_savable(config: RunConfig, *, is_mini: bool) -> None:
     method = METHODS[config.train.method]
-    if method.lora:
+    if method.lora_rank:
         raise BadInput(
             f"method {config.train.method!r} is a baseline of the benchmark and cannot be saved; "
             "train bank, bank-moe or depth"
         )
-    if not whole_tower and (method.tower or config.start is not None):
+    if not is_mini and (method.train_tower or config.start is not None):
         raise BadInput(
-            "an OpenCLIP tower is not trained itself, and brings its own weights; leave `start` "
+            "an OpenCLIP tower is not trained itself and brings its own weights; leave `start` "
             "out and train bank, bank-moe or depth around it"
         )
 
 
-def _fit(
+def _train(
     config: RunConfig,
-    tower: Callable[[Looked], Tower],
+    build_tower: Callable[[TowerInputs], Tower],
     pairs: Pairs,
-    measured: int,
+    sample_size: int,
     folder: Path,
-    report: Report,
+    report: StepCallback,
 ) -> UniRetrieval:
-    """`tower` makes it, given a sample of what it will see."""
+    """Train an encoder. `build_tower` receives a sample of the inputs, to measure their scale."""
     torch.manual_seed(config.train.seed)
     rng = np.random.default_rng(config.train.seed)
-    seen = pairs.sample(measured, rng)
-    encoder = build(METHODS[config.train.method], tower(seen))
-    encoder.prototypes.fit(seen.features_BG)
+    sample_inputs = pairs.sample(sample_size, rng)
+    encoder = build(METHODS[config.train.method], build_tower(sample_inputs))
+    encoder.prototypes.fit(sample_inputs.features_BG)
     train(encoder, pairs, config.train, folder / "run", None, report)
-    name_styles(encoder, pairs, measured // 5, rng)
+    _set_style_centres(encoder, pairs, sample_size // 5, rng)
     return encoder
 
 
-def _write(config: RunConfig, encoder: UniRetrieval, tower: MiniConfig | str, folder: Path) -> Path:
-    card = Card(name=config.name, tower=tower, encoder=encoder.config, styles=encoder.styles)
-    save(encoder, card, folder)
+def _save(config: RunConfig, encoder: UniRetrieval, tower: MiniConfig | str, folder: Path) -> Path:
+    card = ModelCard(name=config.name, tower=tower, encoder=encoder.config, styles=encoder.styles)
+    save_checkpoint(encoder, card, folder)
     return folder
 
 
 @torch.no_grad()
-def name_styles(encoder: UniRetrieval, pairs: Pairs, count: int, rng: np.random.Generator) -> None:
-    """Give the encoder the mean prototype, of `count` each, of every style it was trained on."""
+def _set_style_centres(
+    encoder: UniRetrieval, pairs: Pairs, count: int, rng: np.random.Generator
+) -> None:
+    """Set the centre of each trained style: the mean prototype of `count` examples."""
     centres = {}
     for style in TRAINED_STYLES:
-        features = pairs.styled(style, count, rng).features_BG.to(encoder.centroids_SK.device)
-        of = encoder.prototypes.of_words if style == TEXT else encoder.prototypes.of_picture
-        centres[style] = of(features).mean(0)
-    encoder.name_styles(centres)
+        features_BG = pairs.sample_style(style, count, rng).features_BG
+        prototypes = encoder.prototypes
+        to_prototype = prototypes.from_sentence if style == TEXT else prototypes.from_gram
+        centres[style] = to_prototype(features_BG.to(encoder.centroids_SK.device)).mean(0)
+    encoder.set_styles(centres)
