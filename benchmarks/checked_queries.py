@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import yaml
 
 from benchmarks.query_pictures import WAYS
-from data.chunking import Draft, chunk
+from data.chunking import ItemDraft, chunk
 from data.errors import BadInput, Missing
 from data.pictures import digest_of
 from data.readers.cnxml import CnxmlReader
@@ -65,7 +65,7 @@ def read_items(book: Path, corpus: str) -> Items:
     found = {}
     for document in CnxmlReader().documents(book, book):
         for event in chunk(document, corpus):
-            if isinstance(event, Draft):
+            if isinstance(event, ItemDraft):
                 path, digest = event.picture, ""
                 if isinstance(path, Path) and path.is_file():
                     digest = digest_of(path.read_bytes())

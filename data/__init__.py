@@ -1,1 +1,1 @@
-"""What comes in: records, corpus readers, chunking, pictures, OCR, speech and the sample corpus."""
+"""The input side: records, document readers, chunking, pictures, OCR, speech, the sample corpus."""

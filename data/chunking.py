@@ -1,8 +1,8 @@
-"""From a document's blocks to items: structure first, size second.
+"""Turn the blocks of a document into items: by structure first, by size second.
 
-A passage never crosses a heading, a change of role or of audience. Only text longer than
-`MAX_CHARS` is split, between sentences, and its pieces share one sentence. Figures, terms,
-examples, exercises and solutions are items of their own.
+A passage never crosses a heading, a change of role or of audience. Text longer than `MAX_CHARS` is
+split between sentences, and neighbouring pieces share one sentence. Figures, terms, examples,
+exercises and solutions are items of their own.
 """
 
 from __future__ import annotations
@@ -12,21 +12,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data.documents import Block, Document, Figure, Problem
-from data.records import Item, Role, item_id
-from data.sentences import sentences
+from data.records import Item, Kind, Role, item_id
+from data.sentences import split_sentences
 
-__all__ = ["MAX_CHARS", "Draft", "chunk", "link"]
+__all__ = ["MAX_CHARS", "ItemDraft", "chunk", "link_neighbours", "split_text"]
 
-# About 180 words: what a text retriever with a window of 256 word pieces sees whole.
+# About 180 words, which fit into a text retriever's window of 256 word pieces.
 MAX_CHARS = 1_100
-# Neighbouring blocks of these roles read on from one another.
-_FLOWING: frozenset[Role] = frozenset({"text", "summary", "objective", "note", "table"})
+_MERGED_TAIL_FACTOR = 1.25  # a last piece that is merged may exceed the limit by this factor
 _TITLE_CHARS = 90
+# Neighbouring blocks of these roles are continuous text and join into one passage.
+_CONTINUOUS: frozenset[Role] = frozenset({"text", "summary", "objective", "note", "table"})
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """An item before its picture has a digest; `neighbours` hold what the text itself names."""
+class ItemDraft:
+    """An item whose picture is not stored yet, so that it has no digest.
+
+    The item's `neighbours` are the ids that its text refers to; `link_neighbours` adds the rest.
+    """
 
     item: Item
     picture: Path | bytes | None = None
@@ -34,16 +38,15 @@ class Draft:
 
 @dataclass
 class _Run:
-    """Blocks that become one passage or, when too long, several."""
+    """Consecutive blocks that become one passage or, if they are too long, several."""
 
     first: Block
     lines: list[str] = field(default_factory=list)
     refs: list[str] = field(default_factory=list)
-    size: int = 0
 
-    def takes(self, block: Block) -> bool:
+    def continues_with(self, block: Block) -> bool:
         return (
-            block.role in _FLOWING
+            block.role in _CONTINUOUS
             and block.role == self.first.role
             and block.section == self.first.section
             and block.audience == self.first.audience
@@ -53,57 +56,52 @@ class _Run:
     def add(self, block: Block) -> None:
         self.lines += block.text.splitlines()
         self.refs += block.refs
-        self.size += len(block.text)
 
 
-def chunk(document: Document, corpus: str) -> Iterator[Draft | Problem]:
-    """Stream a document's items in reading order; memory holds one section's text."""
-    maker = _Maker(document, corpus)
+def chunk(document: Document, corpus: str) -> Iterator[ItemDraft | Problem]:
+    """Yield the items of a document in reading order. Memory holds the text of one section."""
+    drafts = _DraftFactory(document, corpus)
     run: _Run | None = None
     for event in document.read():
         if isinstance(event, Block):
             if not event.text.strip():
                 continue
-            if run and not run.takes(event):
-                yield from maker.passages(run)
+            if run and not run.continues_with(event):
+                yield from drafts.passages(run)
                 run = None
             run = run or _Run(event)
             run.add(event)
         elif isinstance(event, Figure):
-            # A figure does not break the running text around it, but follows a finished exercise.
-            if run and run.first.role not in _FLOWING:
-                yield from maker.passages(run)
+            # A figure does not interrupt the text around it, but it comes after its exercise.
+            if run and run.first.role not in _CONTINUOUS:
+                yield from drafts.passages(run)
                 run = None
-            yield maker.figure(event)
+            yield drafts.figure(event)
         else:
             yield event
     if run:
-        yield from maker.passages(run)
+        yield from drafts.passages(run)
 
 
-class _Maker:
+class _DraftFactory:
+    """Make the items of a document: count them and give each a locator of its own."""
+
     def __init__(self, document: Document, corpus: str) -> None:
-        self.document = document
-        self.corpus = corpus
-        self.order = 0
-        self.used: set[str] = set()
+        self._document = document
+        self._corpus = corpus
+        self._order = 0
+        self._anchors: set[str] = set()
 
-    def figure(self, figure: Figure) -> Draft:
+    def figure(self, figure: Figure) -> ItemDraft:
         caption, alt = figure.caption.strip(), figure.alt.strip()
-        text = "\n".join(part for part in (caption, alt if alt not in caption else "") if part)
-        name = f"Figure {figure.number}" if figure.number else ""
-        gist = _first_sentence(caption or alt)
-        if name and gist.startswith(name):
-            title = gist
-        else:
-            title = ". ".join(part for part in (name, gist) if part)
+        texts = (caption, alt if alt not in caption else "")
         item = self._item(
             "figure",
             figure.anchor or "figure",
-            title or (figure.section[-1] if figure.section else self.document.title),
-            text,
+            _figure_title(figure) or self._section_title(figure.section),
+            "\n".join(text for text in texts if text),
         )
-        return Draft(
+        return ItemDraft(
             replace(
                 item,
                 role=figure.role,
@@ -115,105 +113,132 @@ class _Maker:
             figure.picture,
         )
 
-    def passages(self, run: _Run) -> Iterator[Draft]:
+    def passages(self, run: _Run) -> Iterator[ItemDraft]:
         block = run.first
-        title = block.title or (block.section[-1] if block.section else self.document.title)
+        title = block.title or self._section_title(block.section)
         linked = [*dict.fromkeys(run.refs), *([block.partner] if block.partner else [])]
-        for text in split(run.lines, self.document.language):
+        for text in split_text(run.lines, self._document.language):
             item = self._item("passage", block.anchor or "passage", title, text)
-            yield Draft(
+            yield ItemDraft(
                 replace(
                     item,
                     role=block.role,
                     audience=block.audience,
                     section=block.section,
                     page=block.page,
-                    neighbours=tuple(self._id(anchor) for anchor in linked),
+                    neighbours=tuple(self._item_id(anchor) for anchor in linked),
                 )
             )
 
-    def _item(self, kind: str, anchor: str, title: str, text: str) -> Item:
-        unique, n = anchor, 1
-        while unique in self.used:
-            n += 1
-            unique = f"{anchor}~{n}"
-        self.used.add(unique)
-        self.order += 1
-        locator = f"{self.document.source}#{unique}"
+    def _section_title(self, section: tuple[str, ...]) -> str:
+        return section[-1] if section else self._document.title
+
+    def _item(self, kind: Kind, anchor: str, title: str, text: str) -> Item:
+        self._order += 1
+        locator = f"{self._document.source}#{self._unique(anchor)}"
         return Item(
-            id=item_id(self.corpus, locator),
-            kind=kind,  # type: ignore[arg-type]
-            corpus=self.corpus,
+            id=item_id(self._corpus, locator),
+            kind=kind,
+            corpus=self._corpus,
             locator=locator,
             title=title,
             text=text,
-            order=self.order,
-            source=self.document.source,
-            licence=self.document.licence,
-            attribution=self.document.attribution,
+            order=self._order,
+            source=self._document.source,
+            licence=self._document.licence,
+            attribution=self._document.attribution,
         )
 
-    def _id(self, anchor: str) -> str:
-        locator = anchor if "#" in anchor else f"{self.document.source}#{anchor}"
-        return item_id(self.corpus, locator)
+    def _unique(self, anchor: str) -> str:
+        """Return the anchor, with a number if an earlier item of the document has it."""
+        unique, count = anchor, 1
+        while unique in self._anchors:
+            count += 1
+            unique = f"{anchor}~{count}"
+        self._anchors.add(unique)
+        return unique
+
+    def _item_id(self, anchor: str) -> str:
+        locator = anchor if "#" in anchor else f"{self._document.source}#{anchor}"
+        return item_id(self._corpus, locator)
 
 
-def split(lines: Iterable[str], language: str = "en", limit: int = MAX_CHARS) -> list[str]:
-    """Lines into pieces of at most `limit` characters, cut between sentences, sharing one.
+def split_text(lines: Iterable[str], language: str = "en", limit: int = MAX_CHARS) -> list[str]:
+    """Split lines into pieces of at most `limit` characters, between sentences.
 
-    A sentence longer than `limit` stays whole and alone. A last piece that would be short is merged
-    into the one before it where both together stay within a quarter over the limit.
+    Neighbouring pieces share one sentence, unless it is longer than a quarter of the limit. A
+    sentence longer than `limit` is a piece of its own. A short last piece is merged into the one
+    before it if both together exceed the limit by at most a quarter.
     """
-    units = [
-        (s, "\n" if n == 0 else " ")
+    sentences = [
+        _Sentence(text, "\n" if n == 0 else " ")
         for line in lines
-        for n, s in enumerate(sentences(line, language))
+        for n, text in enumerate(split_sentences(line, language))
     ]
-    pieces: list[list[tuple[str, str]]] = []
-    current: list[tuple[str, str]] = []
+    pieces: list[list[_Sentence]] = []
+    piece: list[_Sentence] = []
     size = 0
-    for unit in units:
-        if current and size + len(unit[0]) > limit:
-            pieces.append(current)
-            shared = current[-1]
-            keep = len(current) > 1 and len(shared[0]) < limit // 4
-            current, size = ([shared], len(shared[0])) if keep else ([], 0)
-        current = [*current, unit]
-        size += len(unit[0]) + 1
-    if current:
-        pieces.append(current)
+    for sentence in sentences:
+        if piece and size + len(sentence.text) > limit:
+            pieces.append(piece)
+            last = piece[-1]
+            is_shared = len(piece) > 1 and len(last.text) < limit // 4
+            piece, size = ([last], len(last.text)) if is_shared else ([], 0)
+        piece = [*piece, sentence]
+        size += len(sentence.text) + 1
+    if piece:
+        pieces.append(piece)
     if len(pieces) > 1 and _length(pieces[-1]) < limit // 4:
         tail = pieces[-1][1:] if pieces[-1][0] == pieces[-2][-1] else pieces[-1]
-        if _length(pieces[-2]) + _length(tail) <= limit * 1.25:
+        if _length(pieces[-2]) + _length(tail) <= limit * _MERGED_TAIL_FACTOR:
             pieces[-2:] = [pieces[-2] + tail]
-    return ["".join(joint + s for s, joint in piece).strip() for piece in pieces]
+    return ["".join(s.separator + s.text for s in piece).strip() for piece in pieces]
 
 
-def link(items: Iterable[Item]) -> list[Item]:
-    """Make neighbours mutual; a figure that no text names gets the passage before it, or after."""
-    ordered = sorted(items, key=lambda i: i.order)
-    partners: dict[str, list[str]] = {i.id: list(i.neighbours) for i in ordered}
+def link_neighbours(items: Iterable[Item]) -> list[Item]:
+    """Make the neighbours of items mutual and return the items in reading order.
+
+    A figure without a neighbour gets the passage before it in its section, or else the one after.
+    """
+    ordered = sorted(items, key=lambda item: item.order)
+    neighbours: dict[str, list[str]] = {item.id: list(item.neighbours) for item in ordered}
     for item in ordered:
         for other in item.neighbours:
-            if other in partners and item.id not in partners[other]:
-                partners[other].append(item.id)
+            if other in neighbours and item.id not in neighbours[other]:
+                neighbours[other].append(item.id)
     for direction in (ordered, ordered[::-1]):
-        nearest: dict[tuple[str, ...], str] = {}
+        nearest_passage: dict[tuple[str, ...], str] = {}
         for item in direction:
             if item.kind == "passage":
-                nearest[item.section] = item.id
-            elif not partners[item.id] and item.section in nearest:
-                partners[item.id].append(nearest[item.section])
-                partners[nearest[item.section]].append(item.id)
-    return [replace(i, neighbours=tuple(partners[i.id])) for i in ordered]
+                nearest_passage[item.section] = item.id
+            elif not neighbours[item.id] and item.section in nearest_passage:
+                passage = nearest_passage[item.section]
+                neighbours[item.id].append(passage)
+                neighbours[passage].append(item.id)
+    return [replace(item, neighbours=tuple(neighbours[item.id])) for item in ordered]
 
 
-def _length(piece: list[tuple[str, str]]) -> int:
-    return sum(len(s) + 1 for s, _ in piece)
+@dataclass(frozen=True, slots=True)
+class _Sentence:
+    text: str
+    separator: str  # a line break before the first sentence of a line, else a space
+
+
+def _length(piece: list[_Sentence]) -> int:
+    return sum(len(sentence.text) + 1 for sentence in piece)
+
+
+def _figure_title(figure: Figure) -> str:
+    name = f"Figure {figure.number}" if figure.number else ""
+    summary = _first_sentence(figure.caption.strip() or figure.alt.strip())
+    if name and summary.startswith(name):
+        return summary
+    return ". ".join(text for text in (name, summary) if text)
 
 
 def _first_sentence(text: str) -> str:
-    first = next(iter(sentences(text)), "")
+    """Return the first sentence, cut to the length of a title."""
+    first = next(iter(split_sentences(text)), "")
     if len(first) <= _TITLE_CHARS:
         return first
     return first[:_TITLE_CHARS].rsplit(" ", 1)[0] + " …"

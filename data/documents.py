@@ -1,7 +1,7 @@
-"""What a reader gives: documents, and the stream of blocks inside each.
+"""The output of readers: documents, and the stream of blocks and figures in each.
 
-A reader only turns a file format into this stream; `data/chunking.py` alone decides what becomes an
-item. So a new format is one file in `data/readers/`.
+A reader turns a file format into this stream; `data/chunking.py` decides which items it becomes.
+So a new format is one file in `data/readers/`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ __all__ = ["Block", "Document", "Figure", "Problem", "Reader"]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of text that its author kept together: a paragraph, a term, an exercise.
+    """A unit of text by its author: a paragraph, a term, an exercise.
 
-    `section` is the path of headings above it, book first. `anchor` is unique in the document where
-    the format has one, else empty. `refs` are anchors of figures that the text refers to (written
-    `other-source#anchor` when they lie in another document of the corpus). `partner` is the anchor
-    of the block that belongs to this one (a solution's exercise).
+    `section` is the path of headings above the block, book first. `anchor` is unique in the
+    document, or empty if the format has no anchors. `refs` are the anchors of the figures that the
+    text refers to (`other-source#anchor` for a figure of another document). `partner` is the anchor
+    of the block that belongs to this one: the exercise of a solution.
     """
 
     text: str
@@ -39,9 +39,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture with its words. `picture` is None where it is missing; its text is kept then.
+    """A picture with its caption and alt text. `picture` is None if the file is missing.
 
-    `role` is "text", or that of the exercise or solution which the figure is drawn for.
+    `number` is the printed number, such as "3.1". `role` is "text", or "exercise" or "solution" for
+    a figure that belongs to one. `bbox` is (left, top, right, bottom) as fractions of the page.
     """
 
     anchor: str
@@ -58,7 +59,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that was left out, and why; the document goes on."""
+    """A part of a document that cannot be read; the rest of the document is read on."""
 
     anchor: str
     message: str
@@ -66,11 +67,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class Document:
-    """One unit of change: re-read as a whole when `fingerprint` changes.
+    """A document of a corpus. It is read again as a whole if its `fingerprint` changes.
 
     `source` is the path below the corpus root, with forward slashes, the same on every machine.
-    `fingerprint` is a SHA-256 over every byte that the items depend on. `read` streams the blocks
-    in reading order and raises `BadInput` where the file cannot be read at all.
+    `fingerprint` is a SHA-256 of every byte that the items depend on. `read` streams the blocks in
+    reading order and raises `BadInput` if the file cannot be read at all. `language` is ISO 639-1.
     """
 
     source: str
@@ -84,14 +85,18 @@ class Document:
 
 
 class Reader(Protocol):
-    """A format. `claims` must be cheap: it sees every file and folder of a corpus once.
-
-    A reader that claims a folder (an OpenStax repository) takes everything in it. `documents`
-    yields in reading order and does no heavy work: parsing waits for `Document.read`.
-    """
+    """The reader of a document format."""
 
     name: str
 
-    def claims(self, path: Path) -> bool: ...
+    def claims(self, path: Path) -> bool:
+        """Whether the file or folder has this format.
 
-    def documents(self, path: Path, root: Path) -> Iterable[Document]: ...
+        Called once for every file and folder of a corpus, so it must be cheap. A reader that claims
+        a folder, such as an OpenStax repository, reads everything in it.
+        """
+        ...
+
+    def documents(self, path: Path, root: Path) -> Iterable[Document]:
+        """Yield the documents of a file or folder in reading order; leave parsing to `read`."""
+        ...

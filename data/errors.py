@@ -1,14 +1,14 @@
-"""Every error that unirag raises on purpose.
+"""The exceptions that unirag raises on purpose.
 
     UniragError
-    ├── BadInput          what came from outside cannot be used        exit 2, HTTP 400
+    ├── BadInput          a file, field or argument cannot be used     exit 2, HTTP 400
     │   └── BadSetting    a setting is unknown or out of its bounds    exit 2, HTTP 400
-    ├── Missing           a model, extra or file has to be put there   exit 3, HTTP 503
-    ├── Busy              another process or request holds it          exit 2, HTTP 409
+    ├── Missing           a model, extra or file is not installed      exit 3, HTTP 503
+    ├── Busy              another process or request holds a resource  exit 2, HTTP 409
     └── Mismatch          stored data was made by another encoder      exit 2, HTTP 409
 
-A message says what came, what was expected and what to do, in that order, on one line where it
-fits. Exit codes and HTTP statuses are mapped from these classes once, at each boundary.
+A message says what came, what was expected and what to do, in that order, on one line if it fits.
+Each boundary (command line, HTTP) maps these classes to exit codes and statuses in one place.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ __all__ = ["BadInput", "BadSetting", "Busy", "Mismatch", "Missing", "UniragError
 
 
 class UniragError(Exception):
-    """Root of the tree: catch this to catch everything that unirag raises on purpose."""
+    """The base class: catch it to catch every error that unirag raises on purpose."""
 
     exit_code = 1
 
 
 class BadInput(UniragError):
-    """What came from outside (a file, a field, an argument) cannot be used."""
+    """A file, field or argument from outside cannot be used."""
 
     exit_code = 2
 
@@ -33,18 +33,18 @@ class BadSetting(BadInput):
 
 
 class Missing(UniragError):
-    """Something has to be fetched, installed or made first; the message holds the command."""
+    """A model, extra or file is missing; the message holds the command that gets it."""
 
     exit_code = 3
 
 
 class Busy(UniragError):
-    """Another process holds the home folder, or indexes in it; the message says which one."""
+    """Another process uses the workspace or indexes in it; the message says which one."""
 
     exit_code = 2
 
 
 class Mismatch(UniragError):
-    """A collection was written by another encoder; the message holds the command that mends it."""
+    """Another encoder wrote the collection; the message holds the command that repairs it."""
 
     exit_code = 2

@@ -28,7 +28,7 @@ from typing import Any
 
 from PIL import Image
 
-from data.chunking import Draft, chunk
+from data.chunking import ItemDraft, chunk
 from data.documents import Block, Document, Figure, Problem
 from data.errors import BadInput
 from data.pictures import Assets, digest_of, open_picture
@@ -127,7 +127,7 @@ class _UnitReader:
             raise _Skipped
         watched = replace(document, read=partial(self._with_signs_of_life, document))
         for event in chunk(watched, corpus):
-            if isinstance(event, Draft):
+            if isinstance(event, ItemDraft):
                 self._send_item(event, is_document=event.picture == document.path)
             else:
                 self._send_problem(event.anchor, event.message)
@@ -147,7 +147,7 @@ class _UnitReader:
     def _send_problem(self, anchor: str, message: str) -> None:
         self._parent.send({"problem": message, "anchor": anchor})
 
-    def _send_item(self, draft: Draft, is_document: bool) -> None:
+    def _send_item(self, draft: ItemDraft, is_document: bool) -> None:
         """Send an item with its picture.
 
         If the picture is broken, report it and send the text alone; raise `BadInput` if the

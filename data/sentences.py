@@ -1,4 +1,4 @@
-"""Sentence boundaries, by Wikimedia's `sentencex`; formulas between `\\(` and `\\)` stay whole."""
+"""Split text into sentences with Wikimedia's `sentencex`."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import re
 
 from sentencex import segment
 
-__all__ = ["sentences"]
+__all__ = ["split_sentences"]
 
-_OPEN = re.compile(r"\\[(\[]")
-_CLOSE = re.compile(r"\\[)\]]")
+_FORMULA_START = re.compile(r"\\[(\[]")
+_FORMULA_END = re.compile(r"\\[)\]]")
 
 
-def sentences(text: str, language: str = "en") -> list[str]:
-    """Split `text` into its sentences, stripped, in order; nothing but white space is lost."""
-    parts: list[str] = []
+def split_sentences(text: str, language: str = "en") -> list[str]:
+    """Split `text` into stripped sentences, in order.
+
+    Formulas between `\\(` and `\\)` or `\\[` and `\\]` stay whole. Only white space is lost.
+    """
+    sentences: list[str] = []
     pending = ""
-    for part in segment(language, text):
-        pending += part
-        if len(_OPEN.findall(pending)) > len(_CLOSE.findall(pending)):
-            continue  # a full stop inside a formula is no end of a sentence
+    for segment_text in segment(language, text):
+        pending += segment_text
+        if len(_FORMULA_START.findall(pending)) > len(_FORMULA_END.findall(pending)):
+            continue  # a full stop inside a formula does not end a sentence
         if pending.strip():
-            parts.append(pending.strip())
+            sentences.append(pending.strip())
         pending = ""
     if pending.strip():
-        parts.append(pending.strip())
-    return parts
+        sentences.append(pending.strip())
+    return sentences

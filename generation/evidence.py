@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.records import Hit, Item
-from data.sentences import sentences as split_sentences
+from data.sentences import split_sentences
 from generation.embedding import Embed, Vector
 
 __all__ = ["LABELS_PREFIX", "Evidence", "assemble"]

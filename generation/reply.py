@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from data.sentences import sentences
+from data.sentences import split_sentences
 
 __all__ = ["reply_sentences", "split", "split_list_number"]
 
@@ -41,7 +41,7 @@ def split(text: str) -> list[str]:
     """
     parts: list[str] = []
     for line in text.splitlines():
-        for part in sentences(line):
+        for part in split_sentences(line):
             label = part[: part.rfind("]") + 1] if part.lstrip().startswith("[") else ""
             if parts and label and not label.strip("[]0123456789, "):
                 parts[-1] += " " + label

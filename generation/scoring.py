@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from data.sentences import sentences
+from data.sentences import split_sentences
 from generation.expressions import results, same
 from generation.quantities import quantities
 from generation.words import content_words, longest_common_subsequence
@@ -68,7 +68,7 @@ def short_answer(text: str, solution: str) -> bool | None:
 @lru_cache(maxsize=4096)
 def _places(source: str) -> tuple[tuple[str, ...], ...]:
     """Return the content words of every two neighbouring sentences."""
-    words = [content_words(s) for line in source.splitlines() for s in sentences(line)]
+    words = [content_words(s) for line in source.splitlines() for s in split_sentences(line)]
     return tuple(a + b for a, b in zip(words, [*words[1:], ()], strict=True))
 
 

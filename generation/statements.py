@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.records import Item, Role, Sentence
-from data.sentences import sentences
+from data.sentences import split_sentences
 from generation.embedding import Vector
 from generation.evidence import Evidence
 from generation.settings import StatementSettings
@@ -96,7 +96,7 @@ def find_statements(
 def _sentence_count(item: Item) -> int:
     """Return the number of sentences of a passage or caption, without alt text and labels."""
     lines = item.text.splitlines()[: 1 if item.kind == "figure" else None]
-    return sum(len(sentences(line)) for line in lines)
+    return sum(len(split_sentences(line)) for line in lines)
 
 
 def stands_alone(text: str, settings: StatementSettings = _DEFAULTS) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 import data.sample
-from data.chunking import Draft, chunk
+from data.chunking import ItemDraft, chunk
 from data.pictures import open_picture
 from data.readers.scan import Rejected, scan
 from data.records import Item
@@ -199,7 +199,7 @@ def sample_corpus() -> tuple[list[Item], list[Path]]:
         if isinstance(document, Rejected):
             continue
         for draft in chunk(document, "sample"):
-            if isinstance(draft, Draft):
+            if isinstance(draft, ItemDraft):
                 shown = draft.picture.name if isinstance(draft.picture, Path) else ""
                 items.append(Item.from_json({**draft.item.to_json(), "image": shown}))
     return items, sorted((root / "figures").glob("*.png"))

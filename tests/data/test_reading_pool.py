@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-from data.chunking import Draft, chunk
+from data.chunking import ItemDraft, chunk
 from data.documents import Document
 from data.errors import UniragError
 from data.readers import Rejected, scan
@@ -127,7 +127,7 @@ def test_the_events_are_those_of_the_readers_in_their_order(
 
 def _texts(document: Document) -> list[object]:
     try:
-        drafts = [d for d in chunk(document, "c") if isinstance(d, Draft)]
+        drafts = [d for d in chunk(document, "c") if isinstance(d, ItemDraft)]
     except UniragError:
         return []
     return [(d.item.locator, d.item.text, d.picture is not None) for d in drafts]

@@ -11,7 +11,7 @@ import yaml
 from PIL import Image
 
 import data.sample
-from data.chunking import Draft, chunk
+from data.chunking import ItemDraft, chunk
 from data.documents import Document
 from data.readers.scan import scan
 
@@ -80,7 +80,7 @@ def test_the_readers_take_all_of_it() -> None:
     for document in scan(SAMPLE):
         assert isinstance(document, Document), document
         for draft in chunk(document, "sample"):
-            assert isinstance(draft, Draft), draft
+            assert isinstance(draft, ItemDraft), draft
             items.append(draft.item)
     assert sum(i.kind == "figure" for i in items) >= len(CARDS)
     assert {"term", "example", "text"} <= {i.role for i in items}

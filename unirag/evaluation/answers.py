@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 
 from data.errors import BadInput
 from data.records import Item, Sentence
-from data.sentences import sentences
+from data.sentences import split_sentences
 from generation.chat import ChatModel, Message
 from generation.reply import split_list_number
 from generation.rubric import MARKS, marks
@@ -253,7 +253,7 @@ def _written(app: App, messages: Sequence[Message], began: float) -> tuple[str, 
 
 def _said(text: str) -> list[str]:
     """The whole sentences; one that the limit cut off claims nothing yet."""
-    every = [s for line in text.splitlines() for s in sentences(line)]
+    every = [s for line in text.splitlines() for s in split_sentences(line)]
     return [s for s in every if s[-1] in '.!?])"”' and len(s.split()) > 1]
 
 

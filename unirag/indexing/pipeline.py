@@ -16,7 +16,7 @@ from typing import Protocol
 
 from PIL import Image
 
-from data.chunking import link
+from data.chunking import link_neighbours
 from data.records import Item
 from retrieval.bm25 import Bm25
 from retrieval.store import Point, Vector, VectorStore, Where
@@ -228,7 +228,7 @@ class IndexWriter:
                     f"{' '.join(item.section)}\n{searchable_text(item) or item.title}"
                 ),
             )
-            for item in link(document.items)
+            for item in link_neighbours(document.items)
         ]
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from data.records import Channel, Hit
-from data.sentences import sentences
+from data.sentences import split_sentences
 from generation.quantities import quantities
 from generation.words import stem, stems, topic_words
 from unirag.settings.search import AnswerabilitySettings
@@ -136,7 +136,7 @@ def _hit_sentences(hits: Sequence[Hit]) -> Iterator[tuple[Hit, str]]:
         if hit.item.role == "term":
             text = text.removeprefix(f"{hit.item.title}: ")
         for line in text.splitlines():
-            for sentence in sentences(line):
+            for sentence in split_sentences(line):
                 yield hit, sentence
 
 
