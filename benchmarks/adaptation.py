@@ -23,15 +23,15 @@ import torch
 from benchmarks.encoder import DEVELOPMENT, HELD_OUT, SEEDS, TestBook, looked, test_book, trainer
 from benchmarks.environment import HERE, describe
 from data.styles import SEEN, STYLES, UNSEEN
-from retrieval.card import SHIPPED
-from retrieval.checkpoint import load
+from retrieval.card import SHIPPED_ENCODER
+from retrieval.checkpoint import load_checkpoint
 from retrieval.encoder import ORIGINAL
 from retrieval.enrolment import Enrolment, enrol
-from retrieval.evaluation import ranks
+from retrieval.evaluation import rank_answers
 from retrieval.serving import UniEncoder
 from retrieval.training.views import Views
-from retrieval.uni import Encoded, UniRetrieval
-from unirag.models.encoders import mini_tower
+from retrieval.uni import EncodedBatch, UniRetrieval
+from unirag.models.encoders import build_mini_tower
 
 EXAMPLES, OTHERS = 16, 256
 
@@ -43,24 +43,26 @@ class Seen:
     book: TestBook
     encoder: UniRetrieval
     gallery_FD: torch.Tensor
-    styles: dict[str, Encoded]
+    styles: dict[str, EncodedBatch]
 
     def r1(self, served: UniEncoder, style: str, rows: Sequence[int]) -> float:
         encoded = self.styles[style]
-        vectors, _ = served.settle(encoded.vectors_BD[rows], encoded.prototypes_BK[rows])
-        place = ranks((vectors @ self.gallery_FD.T).numpy(), [self.book.rows[r] for r in rows])
+        vectors, _ = served.apply_enrolments(encoded.vectors_BD[rows], encoded.prototypes_BK[rows])
+        place = rank_answers(
+            (vectors @ self.gallery_FD.T).numpy(), [self.book.rows[r] for r in rows]
+        )
         return 100 * float((place <= 1).mean())
 
 
 @torch.no_grad()
 def see(encoder: UniRetrieval, book: TestBook) -> Seen:
-    def whole(views: Views, style: str) -> Encoded:
+    def whole(views: Views, style: str) -> EncodedBatch:
         total = len(views)
         parts = [
-            encoder.image(looked(views, style, range(i, min(i + 64, total))))
+            encoder.forward_image(looked(views, style, range(i, min(i + 64, total))))
             for i in range(0, total, 64)
         ]
-        return Encoded(
+        return EncodedBatch(
             torch.cat([p.vectors_BD for p in parts]), torch.cat([p.prototypes_BK for p in parts])
         )
 
@@ -156,7 +158,7 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 
 def main() -> None:
-    maker, encoder = trainer(), load(SHIPPED, mini_tower)
+    maker, encoder = trainer(), load_checkpoint(SHIPPED_ENCODER, build_mini_tower)
     books = [see(encoder, test_book(maker, name)) for name in (DEVELOPMENT, *HELD_OUT)]
     rows = [
         measure(book, seed, paired) for book in books for paired in (True, False) for seed in SEEDS

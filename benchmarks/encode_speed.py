@@ -20,10 +20,10 @@ import torch
 from benchmarks.encoder import MODELS
 from benchmarks.environment import CORPORA, HERE, describe
 from data.ser import figures_of, sample
-from retrieval.card import SHIPPED
-from retrieval.checkpoint import load
+from retrieval.card import SHIPPED_ENCODER
+from retrieval.checkpoint import load_checkpoint
 from retrieval.efficientnet import EfficientNetLite0
-from unirag.models.encoders import mini_tower
+from unirag.models.encoders import build_mini_tower
 
 BOOK, TURNS = "openstax-physics", {1: 60, 64: 7}
 
@@ -36,20 +36,24 @@ def timed(work: Callable[[], object]) -> float:
 
 def main() -> None:
     cnn = EfficientNetLite0(MODELS / "efficientnet-lite0")
-    ours = load(SHIPPED, lambda card: mini_tower(card, cnn))
+    ours = load_checkpoint(SHIPPED_ENCODER, lambda card: build_mini_tower(card, cnn))
     # The same weights with nothing around them. Called directly, adapted layers are their base.
-    plain_tower = load(SHIPPED, lambda card: mini_tower(card, cnn)).tower
+    plain_tower = load_checkpoint(SHIPPED_ENCODER, lambda card: build_mini_tower(card, cnn)).tower
     pictures = [f.open() for f in sample(figures_of(CORPORA / BOOK), 64, 0)]
     rows: list[dict[str, Any]] = []
     with torch.inference_mode():
         for batch, turns in TURNS.items():
             some = pictures[:batch]
-            looked = ours.tower.look(some)
+            looked = ours.tower.prepare_images(some)
             arms: dict[str, Callable[[], object]] = {
-                "plain, whole": lambda some=some: plain_tower.image(plain_tower.look(some).inputs),
-                "ours, whole": lambda some=some: ours.image(ours.tower.look(some)),
-                "plain, tower": lambda x=looked: plain_tower.image(x.inputs),
-                "ours, tower": lambda x=looked: ours.image(x),
+                "plain, whole": lambda some=some: plain_tower.forward_image(
+                    plain_tower.prepare_images(some).inputs
+                ),
+                "ours, whole": lambda some=some: ours.forward_image(
+                    ours.tower.prepare_images(some)
+                ),
+                "plain, tower": lambda x=looked: plain_tower.forward_image(x.inputs),
+                "ours, tower": lambda x=looked: ours.forward_image(x),
             }
             seconds: dict[str, list[float]] = {name: [] for name in arms}
             for turn in range(turns + 1):

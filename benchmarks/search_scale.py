@@ -88,7 +88,7 @@ class Made:
             text=text,
             source=f"document-{number // 100}",
         )
-        return Point(item, image_D if drawn else None, words_D, self.bm25.document(text))
+        return Point(item, image_D if drawn else None, words_D, self.bm25.encode_document(text))
 
 
 def milliseconds(values: list[float]) -> dict[str, float]:
@@ -146,7 +146,7 @@ def ask(folder: Path, items: int, queries: int) -> dict[str, Any]:
         "image": [ChannelQuery("image", made.vectors("image", s, 1, 0.1)[0]) for s in some],
         "text": [ChannelQuery("text", made.vectors("text", s, 1, 0.1)[0]) for s in some],
         "bm25": [
-            ChannelQuery("bm25", made.bm25.query(words), 0.5)
+            ChannelQuery("bm25", made.bm25.encode_query(words), 0.5)
             for start in some
             for words in made.words(start, 1, 8)
         ],

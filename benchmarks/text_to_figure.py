@@ -28,7 +28,7 @@ from benchmarks.environment import CORPORA, HERE, describe
 from data.records import Item, QueryAudio
 from data.ser import SerFigure, figures_of, sample
 from data.styles import restyle
-from retrieval.evaluation import scores
+from retrieval.evaluation import score_ranks
 from retrieval.store import ChannelQuery, Where
 from unirag.app import App
 from unirag.evaluation.retrieval import spoken
@@ -57,7 +57,7 @@ def rank(items: Sequence[Item], wanted: int) -> int:
 
 
 def measure(ask: Ask, queries: Sequence[tuple[int, SerFigure]]) -> dict[str, Any]:
-    return scores(np.array([rank(ask(i, f), i) for i, f in queries])).to_json()
+    return score_ranks(np.array([rank(ask(i, f), i) for i, f in queries])).to_json()
 
 
 def book(name: str, root: Path, only: Sequence[str]) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def book(name: str, root: Path, only: Sequence[str]) -> dict[str, Any]:
                 s = app.settings.search
                 queries = [
                     ChannelQuery("text", app.text.encode_queries([figure.words])[0], s.text),
-                    ChannelQuery("bm25", app.bm25.query(figure.words), s.bm25),
+                    ChannelQuery("bm25", app.bm25.encode_query(figure.words), s.bm25),
                     ChannelQuery("image", app.encoder.encode_text([figure.words])[0], 1.0),
                 ]
                 wanted = [q for q in queries if q.channel in channels]

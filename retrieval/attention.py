@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["PromptedAttention", "Surrounded", "surrounded"]
+__all__ = ["FusableLinear", "PromptedAttention", "apply_layer"]
 
 
-class Surrounded(nn.Module):
+class FusableLinear(nn.Module):
     """A linear layer that also takes the norm before it and the activation behind it."""
 
     def forward(
@@ -22,11 +22,11 @@ class Surrounded(nn.Module):
         raise NotImplementedError
 
 
-def surrounded(
+def apply_layer(
     layer: nn.Module, x: Tensor, norm: nn.Module | None, act: nn.Module | None = None
 ) -> Tensor:
     """act(layer(norm(x))), left to the layer if it can."""
-    if isinstance(layer, Surrounded):
+    if isinstance(layer, FusableLinear):
         return layer(x, norm, act)
     y = layer(x if norm is None else norm(x))
     return y if act is None else act(y)
@@ -58,7 +58,7 @@ class PromptedAttention(nn.Module):
         norm: nn.Module | None = None,
     ) -> Tensor:
         """(B, T, W); the prompts are tokens `start` to `start + prompts`, in front if `causal`."""
-        qkv_BTX = surrounded(self.qkv, x_BTW, norm)
+        qkv_BTX = apply_layer(self.qkv, x_BTW, norm)
         q, k, v = qkv_BTX.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if not prompts:
             return self._joined(F.scaled_dot_product_attention(q, k, v, is_causal=causal))

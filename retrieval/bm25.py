@@ -12,7 +12,7 @@ import qdrant_edge
 
 from retrieval.store import SparseVector
 
-__all__ = ["Bm25", "plain"]
+__all__ = ["Bm25", "strip_latex"]
 
 # Mathematical markup carries no words: \frac, \( and \text would only add noise.
 _LATEX = re.compile(r"\\(?:[a-zA-Z]+|[()\[\],;:! ])")
@@ -26,14 +26,14 @@ class Bm25:
             qdrant_edge.Bm25Config(language="english", avg_len=avg_len, ascii_folding=True)
         )
 
-    def document(self, text: str) -> SparseVector:
-        return _convert(self._model.embed_document(plain(text)))
+    def encode_document(self, text: str) -> SparseVector:
+        return _convert(self._model.embed_document(strip_latex(text)))
 
-    def query(self, text: str) -> SparseVector:
-        return _convert(self._model.embed_query(plain(text)))
+    def encode_query(self, text: str) -> SparseVector:
+        return _convert(self._model.embed_query(strip_latex(text)))
 
 
-def plain(text: str) -> str:
+def strip_latex(text: str) -> str:
     """`text` without the commands of LaTeX."""
     return _LATEX.sub(" ", text)
 

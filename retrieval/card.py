@@ -7,21 +7,21 @@ from pathlib import Path
 
 from data.errors import BadInput
 
-__all__ = ["CARD", "SHIPPED", "name_of", "not_trained"]
+__all__ = ["CARD", "SHIPPED_ENCODER", "checkpoint_name", "invalid_checkpoint"]
 
-SHIPPED = Path(__file__).resolve().parent / "weights" / "mini"
+SHIPPED_ENCODER = Path(__file__).resolve().parent / "weights" / "mini"
 CARD = "config.json"
 
 
-def name_of(folder: Path) -> str:
+def checkpoint_name(folder: Path) -> str:
     """The name of the checkpoint in `folder`. Raises `BadInput` where there is none."""
     try:
         return str(json.loads((folder / CARD).read_text())["name"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise not_trained(folder, error) from None
+        raise invalid_checkpoint(folder, error) from None
 
 
-def not_trained(folder: Path, error: Exception) -> BadInput:
+def invalid_checkpoint(folder: Path, error: Exception) -> BadInput:
     reason = str(error).splitlines()[0]
     return BadInput(
         f"{folder}: not a trained encoder ({reason}); expected config.json and "

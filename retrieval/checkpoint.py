@@ -12,17 +12,17 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from data.errors import BadInput
-from retrieval.card import CARD, not_trained
+from retrieval.card import CARD, invalid_checkpoint
 from retrieval.mini import MiniConfig
 from retrieval.tower import Tower
 from retrieval.uni import UniConfig, UniRetrieval
 
-__all__ = ["Card", "load", "read_card", "save"]
+__all__ = ["ModelCard", "load_checkpoint", "read_card", "save_checkpoint"]
 
 _WEIGHTS = "model.safetensors"
 
 
-class Card(BaseModel):
+class ModelCard(BaseModel):
     """What a checkpoint is: `name` stands in the stamp of every collection encoded with it.
 
     `tower` is the sizes of the mini towers, or the name of the OpenCLIP model that the checkpoint
@@ -37,7 +37,7 @@ class Card(BaseModel):
     styles: tuple[str, ...]
 
 
-def save(encoder: UniRetrieval, card: Card, folder: Path) -> None:
+def save_checkpoint(encoder: UniRetrieval, card: ModelCard, folder: Path) -> None:
     """Write the weights in fp16; buffers, and whatever has one dimension, stay in fp32."""
     folder.mkdir(parents=True, exist_ok=True)
     kept = _stored(encoder, card)
@@ -51,15 +51,15 @@ def save(encoder: UniRetrieval, card: Card, folder: Path) -> None:
     (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n")
 
 
-def read_card(folder: Path) -> Card:
+def read_card(folder: Path) -> ModelCard:
     """Raises `BadInput` for a folder without a valid card."""
     try:
-        return Card.model_validate_json((folder / CARD).read_text())
+        return ModelCard.model_validate_json((folder / CARD).read_text())
     except (OSError, ValidationError, UnicodeDecodeError) as error:
-        raise not_trained(folder, error) from None
+        raise invalid_checkpoint(folder, error) from None
 
 
-def load(folder: Path, tower: Callable[[Card], Tower]) -> UniRetrieval:
+def load_checkpoint(folder: Path, tower: Callable[[ModelCard], Tower]) -> UniRetrieval:
     """The encoder in `folder`, in eval mode, on the tower that `tower` makes for its card."""
     card = read_card(folder)
     encoder = UniRetrieval(tower(card), card.encoder)
@@ -80,7 +80,7 @@ def load(folder: Path, tower: Callable[[Card], Tower]) -> UniRetrieval:
     return encoder.eval()
 
 
-def _stored(encoder: UniRetrieval, card: Card) -> set[str]:
+def _stored(encoder: UniRetrieval, card: ModelCard) -> set[str]:
     """Names of the tensors that the checkpoint holds itself."""
     names = set(encoder.state_dict())
     if isinstance(card.tower, MiniConfig):
@@ -94,5 +94,5 @@ def _stored(encoder: UniRetrieval, card: Card) -> set[str]:
     return (
         {n for n in names if not n.startswith("tower.")}
         | norms & names
-        | {name for name, _ in encoder.adapters()}
+        | {name for name, _ in encoder.adapter_parameters()}
     )

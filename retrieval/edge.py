@@ -27,13 +27,13 @@ from retrieval.store import (
     ChannelQuery,
     Point,
     Quantization,
-    Scored,
+    ScoredItem,
     SparseVector,
     Stamp,
     Where,
 )
 
-__all__ = ["EdgeStore", "stored_stamp"]
+__all__ = ["EdgeStore", "read_stamp"]
 
 T = TypeVar("T")
 _PAGE = 1000
@@ -59,13 +59,13 @@ class EdgeStore:
         stamp: Stamp | None,
         quantization: Quantization | None = None,
         *,
-        beside: bool = False,
+        replacement: bool = False,
     ) -> None:
         self.path = path
         self._quantization = quantization
         self._write = threading.Lock()
         self._marker = path / "stamp.json"
-        if beside:
+        if replacement:
             assert stamp is not None
             self._new(stamp, f"shard-{stamp.digest}")
         elif self._marker.exists():
@@ -92,7 +92,7 @@ class EdgeStore:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise _unusable(self._marker)
         self._load(Stamp.from_json(stored, where), name)
-        self.tidy()
+        self.delete_replaced()
 
     def _first(self, stamp: Stamp) -> None:
         if any(_NAME.fullmatch(f.name) and f.name != _SHARD for f in self.path.glob(f"{_SHARD}-*")):
@@ -101,7 +101,7 @@ class EdgeStore:
         if not (self.path / _SHARD).exists():
             _create(self.path / _SHARD, stamp, self._quantization)
         self._load(stamp, _SHARD)
-        self.tidy()
+        self.delete_replaced()
         self._mark()
 
     def _load(self, stamp: Stamp, name: str) -> None:
@@ -126,7 +126,7 @@ class EdgeStore:
 
     def search(
         self, queries: Sequence[ChannelQuery], limit: int, where: Where = Where()
-    ) -> list[Scored]:
+    ) -> list[ScoredItem]:
         if not queries:
             return []
         condition = _filter(where)
@@ -157,7 +157,7 @@ class EdgeStore:
             return []
         scores = self._channel_scores(queries, [p.id for p in found])
         return [
-            Scored(Item.from_json(p.payload or {}), float(p.score), scores.get(str(p.id), {}))
+            ScoredItem(Item.from_json(p.payload or {}), float(p.score), scores.get(str(p.id), {}))
             for p in found
         ]
 
@@ -211,7 +211,7 @@ class EdgeStore:
         for record in self._records(where, _PAGE, with_vector=False):
             yield Item.from_json(record.payload or {})
 
-    def points(self, where: Where = Where()) -> Iterator[Point]:
+    def scan_points(self, where: Where = Where()) -> Iterator[Point]:
         for record in self._records(where, _PAGE_OF_POINTS, with_vector=True):
             yield _read_point(record)
 
@@ -233,7 +233,7 @@ class EdgeStore:
     def count(self, where: Where = Where()) -> int:
         return self._call(lambda: self._shard.count(qe.CountRequest(filter=_filter(where))))
 
-    def tally(self, field: str, where: Where = Where()) -> dict[str, int]:
+    def count_by(self, field: str, where: Where = Where()) -> dict[str, int]:
         request = qe.FacetRequest(field, limit=100_000, exact=True, filter=_filter(where))
         return {str(h.value): h.count for h in self._call(lambda: self._shard.facet(request)).hits}
 
@@ -258,7 +258,7 @@ class EdgeStore:
             self._call(self._shard.flush)
             self._mark()
 
-    def tidy(self) -> None:
+    def delete_replaced(self) -> None:
         """Nobody else reads them: this process has the home for itself."""
         for left in self.path.glob(f"{_SHARD}*"):
             if left.name != self._name:
@@ -276,7 +276,7 @@ class EdgeStore:
         return _guard(self.path, action)
 
 
-def stored_stamp(path: Path) -> Stamp:
+def read_stamp(path: Path) -> Stamp:
     """What wrote the collection in the folder `path`, which is not opened for that.
 
     Raises `Missing` where there is none.

@@ -29,7 +29,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from data.errors import BadInput
 
-__all__ = ["GRAM", "PATCHES", "TAPS", "EfficientNetLite0", "Seen"]
+__all__ = ["GRAM", "PATCHES", "TAPS", "CnnFeatures", "EfficientNetLite0"]
 
 SIDE = 224
 GRID = 7
@@ -66,7 +66,7 @@ _ENDS = {
 }
 
 
-class Seen(NamedTuple):
+class CnnFeatures(NamedTuple):
     """What the tower makes of a batch of pictures, in the tower's dtype."""
 
     patches_BTC: Tensor  # (B, 49, sum of TAPS), row by row from the top left
@@ -108,7 +108,7 @@ class EfficientNetLite0:
         return ((x_BCHW.to(self._device).float() - 127.0) / 128.0).to(self._dtype)
 
     @torch.no_grad()
-    def see(self, x_BCHW: Tensor) -> Seen:
+    def extract(self, x_BCHW: Tensor) -> CnnFeatures:
         """Patches and Gram features of (B, 3, 224, 224) from `preprocess`."""
         model = self._model
         early = model.blocks[1](model.blocks[0](model.bn1(model.conv_stem(x_BCHW))))
@@ -117,7 +117,7 @@ class EfficientNetLite0:
         last = model.bn2(model.conv_head(model.blocks[6](model.blocks[5](middle))))
         cells = [F.pixel_unshuffle(m, m.shape[-1] // GRID) for m in (last, middle, fine)]
         patches = torch.cat([cell.flatten(2).transpose(1, 2) for cell in cells], dim=2)
-        return Seen(patches, _gram(early))
+        return CnnFeatures(patches, _gram(early))
 
 
 def _gram(map_BCHW: Tensor) -> Tensor:

@@ -10,14 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["ORIGINAL", "ImageEncoder", "Seen", "TextRetriever", "Vectors", "unit"]
+__all__ = [
+    "ORIGINAL",
+    "ImageEncoder",
+    "StyleDetection",
+    "TextRetriever",
+    "Vectors",
+    "normalize_rows",
+]
 
 Vectors = NDArray[np.float32]
 ORIGINAL = "original"  # the style of a gallery
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StyleDetection:
     """How a query picture was taken: shares of styles, and of experts over all adapted layers.
 
     Each sums to 1; empty where the encoder has no styles, or no experts.
@@ -45,7 +52,9 @@ class ImageEncoder(Protocol):
         """(B, width) float32, rows of unit length. `original` is the style of a gallery."""
         ...
 
-    def see(self, images: Sequence[Image.Image], style: str = "auto") -> tuple[Vectors, list[Seen]]:
+    def encode_with_styles(
+        self, images: Sequence[Image.Image], style: str = "auto"
+    ) -> tuple[Vectors, list[StyleDetection]]:
         """As `encode_image`, and how each picture was taken."""
         ...
 
@@ -69,7 +78,7 @@ class TextRetriever(Protocol):
         ...
 
 
-def unit(vectors: Vectors) -> Vectors:
+def normalize_rows(vectors: Vectors) -> Vectors:
     """Rows scaled to unit length; a row of zeros stays zero."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return (vectors / np.maximum(length, 1e-12)).astype(np.float32)

@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from data.errors import BadInput
-from retrieval.tower import Looked
+from retrieval.tower import TowerInputs
 from retrieval.uni import UniRetrieval
 
-__all__ = ["FEWEST", "MOST", "Enrolment", "enrol"]
+__all__ = ["MAX_EXAMPLES", "MIN_EXAMPLES", "Enrolment", "enrol"]
 
-FEWEST, MOST = 8, 512  # examples
+MIN_EXAMPLES, MAX_EXAMPLES = 8, 512  # examples
 _DIRECTIONS = 4  # chosen on the development book, of 0, 2, 4 and 8
 
 
@@ -32,7 +32,7 @@ class Enrolment:
     """A bank entry of a style: a key, and how vectors of the style come home to the gallery.
 
     A picture whose prototype lies nearest to `key_K` has its vector moved from the style's mean,
-    `mean_D`, to the gallery's, `home_D`, without its part along `nuisance_RD`: orthonormal
+    `style_mean_D`, to the gallery's, `gallery_mean_D`, without its part along `nuisance_RD`: orthonormal
     directions in which the style moves one figure this way and another that. `encoder` names the
     weights that the entry goes with.
     """
@@ -43,17 +43,17 @@ class Enrolment:
     examples: int
     paired: bool
     key_K: Tensor
-    mean_D: Tensor
-    home_D: Tensor
+    style_mean_D: Tensor
+    gallery_mean_D: Tensor
     nuisance_RD: Tensor
 
     def apply(self, vectors_BD: Tensor) -> Tensor:
         """Unit vectors of pictures in this style, as unit vectors beside those of the gallery."""
-        x_BD = vectors_BD - self.mean_D
+        x_BD = vectors_BD - self.style_mean_D
         x_BD = x_BD - (x_BD @ self.nuisance_RD.T) @ self.nuisance_RD
-        return F.normalize(x_BD + self.home_D, dim=1)
+        return F.normalize(x_BD + self.gallery_mean_D, dim=1)
 
-    def nearer(self, prototypes_BK: Tensor, rate: float) -> Enrolment:
+    def move_key(self, prototypes_BK: Tensor, rate: float) -> Enrolment:
         """The entry with its key moved by `rate`, in [0, 1], towards the mean of prototypes."""
         moved_K = (1 - rate) * self.key_K + rate * prototypes_BK.mean(0)
         return replace(self, key_K=F.normalize(moved_K, dim=0))
@@ -87,7 +87,7 @@ def enrol(
     name: str,
     version: int,
     weights: str,
-    examples: Looked,
+    examples: TowerInputs,
     gallery_FD: Tensor,
     answers: Sequence[int] | None,
 ) -> Enrolment:
@@ -98,11 +98,11 @@ def enrol(
     (nuisance attribute projection, Solomonoff et al. 2005), without them there are none.
     """
     size = len(examples.features_BG)
-    if size < FEWEST:
-        raise BadInput(f"{size} examples of style {name!r}; expected at least {FEWEST}")
-    encoded = encoder.image(examples)
-    mean_D = encoded.vectors_BD.mean(0)
-    nuisance_RD = mean_D.new_zeros(0, len(mean_D))
+    if size < MIN_EXAMPLES:
+        raise BadInput(f"{size} examples of style {name!r}; expected at least {MIN_EXAMPLES}")
+    encoded = encoder.forward_image(examples)
+    style_mean_D = encoded.vectors_BD.mean(0)
+    nuisance_RD = style_mean_D.new_zeros(0, len(style_mean_D))
     if answers is not None:
         moved_BD = gallery_FD[list(answers)] - encoded.vectors_BD
         centred_BD = moved_BD - moved_BD.mean(0)
@@ -114,7 +114,7 @@ def enrol(
         size,
         answers is not None,
         F.normalize(encoded.prototypes_BK.mean(0), dim=0),
-        mean_D,
+        style_mean_D,
         gallery_FD.mean(0),
         nuisance_RD,
     )

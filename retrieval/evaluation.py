@@ -1,4 +1,4 @@
-"""How well queries find their figure: ranks over the whole gallery, never within a batch.
+"""How well queries find their figure: rank_answers over the whole gallery, never within a batch.
 
 Q queries, F figures of the gallery, D width.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Scores", "ranks", "scores"]
+__all__ = ["Scores", "rank_answers", "score_ranks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,15 @@ class Scores:
         }
 
 
-def ranks(similarity_QF: NDArray[np.floating], answers_Q: Sequence[int]) -> NDArray[np.int64]:
+def rank_answers(
+    similarity_QF: NDArray[np.floating], answers_Q: Sequence[int]
+) -> NDArray[np.int64]:
     """The rank of each query's figure, from 1; equal scores count against it, NaN too."""
     own_Q1 = similarity_QF[np.arange(len(answers_Q)), list(answers_Q)][:, None]
     return (~(similarity_QF < own_Q1)).sum(1)
 
 
-def scores(ranks_Q: NDArray[np.int64], seed: int = 0, resamples: int = 1000) -> Scores:
+def score_ranks(ranks_Q: NDArray[np.int64], seed: int = 0, resamples: int = 1000) -> Scores:
     first_Q = 100.0 * (ranks_Q <= 1)
     rng = np.random.default_rng(seed)
     means = first_Q[rng.integers(len(first_Q), size=(resamples, len(first_Q)))].mean(1)

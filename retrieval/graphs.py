@@ -13,18 +13,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from retrieval.tower import Looked
-from retrieval.uni import Encoded, UniRetrieval
+from retrieval.tower import TowerInputs
+from retrieval.uni import EncodedBatch, UniRetrieval
 
 __all__ = ["SIZES", "Graphed", "capture"]
 
 SIZES = (1, 2, 4, 8, 16, 32)  # batches that are captured; others are filled up to the next
 
 log = logging.getLogger(__name__)
-Capture = Callable[[Callable[[], Encoded]], tuple[Callable[[], None], Encoded]]
+Capture = Callable[[Callable[[], EncodedBatch]], tuple[Callable[[], None], EncodedBatch]]
 
 
-def capture(run: Callable[[], Encoded]) -> tuple[Callable[[], None], Encoded]:
+def capture(run: Callable[[], EncodedBatch]) -> tuple[Callable[[], None], EncodedBatch]:
     """What replays `run` on CUDA, and its outputs, which every replay writes anew."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
@@ -50,11 +50,11 @@ class _Held:
     inputs: Tensor
     prototypes_BK: Tensor
     replay: Callable[[], None]
-    encoded: Encoded
+    encoded: EncodedBatch
 
 
 class Graphed:
-    """`UniRetrieval.image` for serving: the same `Encoded`, without balance.
+    """`UniRetrieval.image` for serving: the same `EncodedBatch`, without balance.
 
     The first batch of a size is captured, on CUDA and without gradients; otherwise, in larger
     batches, and where a capture fails (a warning says so once) the encoder is called as it is. The
@@ -68,11 +68,11 @@ class Graphed:
         self._held: dict[_Key, _Held] = {}
         self._failed = False
 
-    def __call__(self, looked: Looked, prototypes_BK: Tensor) -> Encoded:
+    def __call__(self, looked: TowerInputs, prototypes_BK: Tensor) -> EncodedBatch:
         count = len(prototypes_BK)
         usable = looked.inputs.device.type == self._device and not torch.is_grad_enabled()
         if not usable or self._failed or not 1 <= count <= SIZES[-1]:
-            return self._encoder.image(looked, prototypes_BK)
+            return self._encoder.forward_image(looked, prototypes_BK)
         size = next(s for s in SIZES if s >= count)
         key = _Key(size, tuple(looked.inputs.shape[1:]), looked.inputs.dtype)
         if key not in self._held:
@@ -81,7 +81,7 @@ class Graphed:
             except RuntimeError as error:
                 log.warning("CUDA graphs are not used, encoding goes on without: %s", error)
                 self._failed = True
-                return self._encoder.image(looked, prototypes_BK)
+                return self._encoder.forward_image(looked, prototypes_BK)
         held = self._held[key]
         _fill(held.inputs, looked.inputs)
         _fill(held.prototypes_BK, prototypes_BK)
@@ -95,8 +95,10 @@ class Graphed:
         _fill(own, inputs)
         _fill(keys_BK, prototypes_BK)
         # features are read for prototypes only, which are given
-        looked = Looked(own, own.new_empty(size, 0))
-        return _Held(own, keys_BK, *self._capture(lambda: self._encoder.image(looked, keys_BK)))
+        looked = TowerInputs(own, own.new_empty(size, 0))
+        return _Held(
+            own, keys_BK, *self._capture(lambda: self._encoder.forward_image(looked, keys_BK))
+        )
 
 
 def _fill(own: Tensor, given: Tensor) -> None:
@@ -105,7 +107,7 @@ def _fill(own: Tensor, given: Tensor) -> None:
     own[len(given) :] = given[:1]
 
 
-def _first(encoded: Encoded, count: int) -> Encoded:
+def _first(encoded: EncodedBatch, count: int) -> EncodedBatch:
     """A copy of the first `count` rows, which the next replay leaves alone."""
     entries_BN = encoded.entries_BN
     return replace(

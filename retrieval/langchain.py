@@ -17,13 +17,13 @@ __all__ = ["UniRetriever", "document"]
 class UniRetriever(BaseRetriever):
     """`find` gives the best hits for a question, at most as many as it is told."""
 
-    find: Callable[[str, int], Sequence[Hit]]
+    search: Callable[[str, int], Sequence[Hit]]
     k: int = 10
 
     def _get_relevant_documents(
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **given: Any
     ) -> list[Document]:
-        return [document(hit) for hit in self.find(query, given.get("k", self.k))]
+        return [document(hit) for hit in self.search(query, given.get("k", self.k))]
 
 
 def document(hit: Hit) -> Document:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from retrieval.efficientnet import PATCHES, TAPS, EfficientNetLite0
 from retrieval.encoder import TextRetriever
-from retrieval.tower import Around, Block, Looked, run
+from retrieval.tower import BlockWrapper, TowerInputs, TransformerBlock, run_blocks
 
 __all__ = ["MiniConfig", "MiniTower"]
 
@@ -60,8 +60,8 @@ class MiniTower(nn.Module):
         self.config, self._cnn, self._sentences = config, cnn, sentences
         self.width, self.image_width, self.text_width = config.out, config.width, config.width
         self.name = "mini"
-        self.around: Around | None = None
-        self.dropped = 0.0  # share of patches left out in training
+        self.around: BlockWrapper | None = None
+        self.patch_dropout = 0.0  # share of patches left out in training
         w, channels = config.width, sum(TAPS)
         self.mean_C: Tensor
         self.deviation_C: Tensor
@@ -72,7 +72,7 @@ class MiniTower(nn.Module):
         self.place_TW = nn.Parameter(0.02 * torch.randn(PATCHES, w))
         self.cls_W = nn.Parameter(0.02 * torch.randn(w))
         self.vision = nn.ModuleList(
-            Block(w, config.heads, config.hidden) for _ in range(config.depth)
+            TransformerBlock(w, config.heads, config.hidden) for _ in range(config.depth)
         )
         self.image_norm = nn.LayerNorm(w)
         self.detail = nn.Linear(2 * w, config.detail)
@@ -80,17 +80,17 @@ class MiniTower(nn.Module):
         self.word = nn.Linear(config.sentence, w)
         self.text_cls_W = nn.Parameter(0.02 * torch.randn(w))
         self.language = nn.ModuleList(
-            Block(w, config.heads, config.text_hidden) for _ in range(config.text_depth)
+            TransformerBlock(w, config.heads, config.text_hidden) for _ in range(config.text_depth)
         )
         self.text_norm = nn.LayerNorm(w)
         self.text_out = nn.Linear(2 * w, config.out, bias=False)
 
     @property
-    def image_blocks(self) -> Sequence[Block]:
+    def image_blocks(self) -> Sequence[TransformerBlock]:
         return list(self.vision)  # type: ignore[arg-type]
 
     @property
-    def text_blocks(self) -> Sequence[Block]:
+    def text_blocks(self) -> Sequence[TransformerBlock]:
         return list(self.language)  # type: ignore[arg-type]
 
     @torch.no_grad()
@@ -100,21 +100,21 @@ class MiniTower(nn.Module):
         self.mean_C.copy_(x_NC.mean(0))
         self.deviation_C.copy_(x_NC.std(0).clamp_min(1e-3))
 
-    def look(self, images: Sequence[Image.Image]) -> Looked:
+    def prepare_images(self, images: Sequence[Image.Image]) -> TowerInputs:
         assert self._cnn is not None
-        return Looked(*self._cnn.see(self._cnn.preprocess(images)))
+        return TowerInputs(*self._cnn.extract(self._cnn.preprocess(images)))
 
-    def read(self, texts: Sequence[str]) -> Looked:
+    def prepare_texts(self, texts: Sequence[str]) -> TowerInputs:
         assert self._sentences is not None
         words_BS = torch.from_numpy(self._sentences.encode_passages(texts)).to(self.cls_W.device)
-        return Looked(words_BS, words_BS)
+        return TowerInputs(words_BS, words_BS)
 
-    def image(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
+    def forward_image(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
         """`inputs` (B, 49, C) as `EfficientNetLite0.see` gives them."""
         patches_BTW = self.patch((inputs - self.mean_C) / self.deviation_C) + self.place_TW
         kept_T = self._kept(patches_BTW)
         x_BTW, prompts = _with_prompts(self.cls_W, prompts_BPW, patches_BTW[:, kept_T])
-        x_BTW = run(self.image_blocks, x_BTW, 1, prompts, around=self.around)
+        x_BTW = run_blocks(self.image_blocks, x_BTW, 1, prompts, around=self.around)
         x_BTW = self.image_norm(x_BTW)
         cls_BW, kept_BTW = x_BTW[:, 0], x_BTW[:, 1 + prompts :]
         seen_BTW = torch.zeros_like(patches_BTW).index_copy(1, kept_T, kept_BTW)
@@ -122,23 +122,23 @@ class MiniTower(nn.Module):
         return self.image_out(torch.cat((cls_BW, kept_BTW.mean(1), detail), dim=1))
 
     def _kept(self, patches_BTW: Tensor) -> Tensor:
-        """Numbers of the patches that the blocks see: in training a share `dropped` is left out.
+        """Numbers of the patches that the blocks see: in training a share `patch_dropout` is left out.
 
         It costs that share less and teaches the tower not to rely on any one patch (FLIP, arXiv
         2212.00794, section 3).
         """
         device = patches_BTW.device
-        if not self.training or not self.dropped:
+        if not self.training or not self.patch_dropout:
             return torch.arange(PATCHES, device=device)
-        kept = max(1, round(PATCHES * (1 - self.dropped)))
+        kept = max(1, round(PATCHES * (1 - self.patch_dropout)))
         return torch.randperm(PATCHES, device=device)[:kept].sort().values
 
-    def text(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
+    def forward_text(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
         """`inputs` (B, S) unit vectors of the sentence model."""
         # unit vectors of width S have entries of about S ** -0.5; layers want about 1
         word_B1W = self.word(inputs * inputs.shape[-1] ** 0.5)[:, None]
         x_BTW, prompts = _with_prompts(self.text_cls_W, prompts_BPW, word_B1W, front=True)
-        x_BTW = run(self.text_blocks, x_BTW, 0, prompts, around=self.around)
+        x_BTW = run_blocks(self.text_blocks, x_BTW, 0, prompts, around=self.around)
         return self.text_out(self.text_norm(x_BTW[:, prompts:]).flatten(1))
 
 

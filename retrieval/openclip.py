@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from data.errors import BadInput
 from retrieval.efficientnet import EfficientNetLite0
 from retrieval.encoder import TextRetriever
-from retrieval.tower import Around, Block, Looked, run
+from retrieval.tower import BlockWrapper, TowerInputs, TransformerBlock, run_blocks
 
 __all__ = ["OpenClipTower"]
 
@@ -50,7 +50,7 @@ class OpenClipTower(nn.Module):
             )
         visual = model.visual
         self.name, self._cnn, self._sentences = name, cnn, sentences
-        self.around: Around | None = None
+        self.around: BlockWrapper | None = None
         self.patch: nn.Module = visual.conv1
         self.cls_W: Tensor = visual.class_embedding
         self.place_TW: Tensor = visual.positional_embedding
@@ -70,11 +70,11 @@ class OpenClipTower(nn.Module):
         self.eval().to(device, dtype)
 
     @property
-    def image_blocks(self) -> Sequence[Block]:
+    def image_blocks(self) -> Sequence[TransformerBlock]:
         return list(self.vision)  # type: ignore[arg-type]
 
     @property
-    def text_blocks(self) -> Sequence[Block]:
+    def text_blocks(self) -> Sequence[TransformerBlock]:
         return list(self.language)  # type: ignore[arg-type]
 
     def pixels(self, images: Sequence[Image.Image]) -> Tensor:
@@ -85,29 +85,29 @@ class OpenClipTower(nn.Module):
         """(B, T) int64, padded to the model's context."""
         return self._tokenizer(list(texts)).to(self.cls_W.device)
 
-    def look(self, images: Sequence[Image.Image]) -> Looked:
+    def prepare_images(self, images: Sequence[Image.Image]) -> TowerInputs:
         assert self._cnn is not None, "Gram features come from the CNN"
-        gram_BG = self._cnn.see(self._cnn.preprocess(images)).gram_BG
-        return Looked(self.pixels(images), gram_BG.to(self.cls_W.device))
+        gram_BG = self._cnn.extract(self._cnn.preprocess(images)).gram_BG
+        return TowerInputs(self.pixels(images), gram_BG.to(self.cls_W.device))
 
-    def read(self, texts: Sequence[str]) -> Looked:
+    def prepare_texts(self, texts: Sequence[str]) -> TowerInputs:
         assert self._sentences is not None, "sentence vectors come from the text retriever"
         words_BS = torch.from_numpy(self._sentences.encode_passages(texts))
-        return Looked(self.tokens(texts), words_BS.to(self.cls_W.device))
+        return TowerInputs(self.tokens(texts), words_BS.to(self.cls_W.device))
 
-    def image(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
+    def forward_image(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
         """`inputs` as `pixels` gives them; prompts come without a place, behind [CLS]."""
         patches_BTW = self.patch(inputs).flatten(2).transpose(1, 2)
         cls_B1W = self.cls_W.to(patches_BTW.dtype).expand(len(inputs), 1, -1)
         x_BTW = torch.cat((cls_B1W, patches_BTW), dim=1) + self.place_TW.to(patches_BTW.dtype)
         x_BTW, prompts = _inserted(self.image_in(x_BTW), prompts_BPW, 1)
-        x_BTW = run(self.image_blocks, x_BTW, 1, prompts, around=self.around)
+        x_BTW = run_blocks(self.image_blocks, x_BTW, 1, prompts, around=self.around)
         kept_BTW = x_BTW[:, 1 + prompts :] if self._average else x_BTW[:, :1]
         if self._norm_last:
             return self.image_norm(kept_BTW.mean(1)) @ self.image_out_WD
         return self.image_norm(kept_BTW).mean(1) @ self.image_out_WD
 
-    def text(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
+    def forward_text(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
         """`inputs` as `tokens` gives them; prompts come without a place, before the words."""
         # In CLIP's vocabulary the end of a text has the highest number.
         end_B = (inputs if self._eot is None else (inputs == self._eot).int()).argmax(1)
@@ -115,7 +115,7 @@ class OpenClipTower(nn.Module):
         words_BT = inputs[:, : int(end_B.max()) + 1]
         x_BTW = self.word(words_BT) + self.text_place_TW[: words_BT.shape[1]]
         x_BTW, prompts = _inserted(x_BTW, prompts_BPW, 0)
-        x_BTW = run(self.text_blocks, x_BTW, 0, prompts, causal=True, around=self.around)
+        x_BTW = run_blocks(self.text_blocks, x_BTW, 0, prompts, causal=True, around=self.around)
         x_BW = x_BTW[torch.arange(len(end_B), device=end_B.device), prompts + end_B]
         return self.text_norm(x_BW) @ self.text_out_WD
 
@@ -138,7 +138,7 @@ def _load(folder: Path, device: str) -> tuple[Any, Any, Any]:
 
 
 def _unknown(model: Any) -> str | None:
-    """What of the model `OpenClipTower` cannot run, in words for the user."""
+    """What of the model `OpenClipTower` cannot run_blocks, in words for the user."""
     if type(model) is not open_clip.CLIP:
         return f"it is a {type(model).__name__}"
     visual = model.visual
@@ -157,14 +157,14 @@ def _unknown(model: Any) -> str | None:
 
 
 @torch.no_grad()
-def _block(theirs: Any) -> Block:
+def _block(theirs: Any) -> TransformerBlock:
     """Our block with the weights of an OpenCLIP block, which are moved and not copied.
 
     The scales that some models put on what a block adds go into the layers before them.
     """
     attention, mlp = theirs.attn, theirs.mlp
     with torch.device("meta"):
-        block = Block(attention.embed_dim, attention.num_heads, mlp.c_fc.out_features)
+        block = TransformerBlock(attention.embed_dim, attention.num_heads, mlp.c_fc.out_features)
     ours = block.attention
     block.norm_1, block.norm_2 = theirs.ln_1, theirs.ln_2
     ours.qkv.weight, ours.qkv.bias = attention.in_proj_weight, attention.in_proj_bias

@@ -35,11 +35,11 @@ class Prototypes(nn.Module):
         self.mean_G.copy_(x_BG.mean(0))
         self.deviation_G.copy_(x_BG.std(0).clamp_min(1e-3))
 
-    def of_picture(self, gram_BG: Tensor) -> Tensor:
+    def from_gram(self, gram_BG: Tensor) -> Tensor:
         scaled_BG = (_damped(gram_BG) - self.mean_G) / self.deviation_G
         return F.normalize(self.gram(scaled_BG), dim=1)
 
-    def of_words(self, sentence_BS: Tensor) -> Tensor:
+    def from_sentence(self, sentence_BS: Tensor) -> Tensor:
         return F.normalize(self.sentence(sentence_BS * sentence_BS.shape[1] ** 0.5), dim=1)
 
 

@@ -40,7 +40,7 @@ from retrieval.store import (
     ChannelQuery,
     Point,
     Quantization,
-    Scored,
+    ScoredItem,
     Stamp,
     Where,
 )
@@ -74,7 +74,7 @@ class ServerStore:
         settings: ServerSettings = ServerSettings(),
         quantization: Quantization | None = None,
         *,
-        beside: bool = False,
+        replacement: bool = False,
     ) -> None:
         self._client = client
         self._settings = settings
@@ -82,9 +82,9 @@ class ServerStore:
         self._written = 0  # points since the last flush
         self._loading = False
         self._plain, self._alias = collection, f"{collection}-current"
-        self._beside = beside
+        self._is_replacement = replacement
         self._collection = self._current()
-        if beside:
+        if replacement:
             assert stamp is not None
             self._new(stamp)
         elif not self._call(lambda: client.collection_exists(self._collection)):
@@ -134,7 +134,7 @@ class ServerStore:
         settings: ServerSettings = ServerSettings(),
         quantization: Quantization | None = None,
         *,
-        beside: bool = False,
+        replacement: bool = False,
     ) -> ServerStore:
         if not url.startswith(("http://", "https://")):
             raise _no_address(url, "no http or https address")
@@ -147,7 +147,7 @@ class ServerStore:
                 )
         except (ValueError, httpx.InvalidURL) as error:
             raise _no_address(url, error) from None
-        return cls(client, collection, stamp, settings, quantization, beside=beside)
+        return cls(client, collection, stamp, settings, quantization, replacement=replacement)
 
     def _create(self, stamp: Stamp) -> None:
         def dense(width: int) -> models.VectorParams:
@@ -206,7 +206,7 @@ class ServerStore:
 
     def search(
         self, queries: Sequence[ChannelQuery], limit: int, where: Where = Where()
-    ) -> list[Scored]:
+    ) -> list[ScoredItem]:
         if not queries:
             return []
         condition = to_filter(where)
@@ -243,7 +243,7 @@ class ServerStore:
             return []
         scores = self._channel_scores(queries, [p.id for p in found])
         return [
-            Scored(Item.from_json(p.payload or {}), float(p.score), scores.get(str(p.id), {}))
+            ScoredItem(Item.from_json(p.payload or {}), float(p.score), scores.get(str(p.id), {}))
             for p in found
         ]
 
@@ -305,7 +305,7 @@ class ServerStore:
         for record in self._records(where, _PAGE, with_vectors=False):
             yield Item.from_json(record.payload or {})
 
-    def points(self, where: Where = Where()) -> Iterator[Point]:
+    def scan_points(self, where: Where = Where()) -> Iterator[Point]:
         for record in self._records(where, _BATCH, with_vectors=True):
             yield from_record(record)
 
@@ -331,7 +331,7 @@ class ServerStore:
             lambda: self._client.count(self._collection, count_filter=to_filter(where))
         ).count
 
-    def tally(self, field: str, where: Where = Where()) -> dict[str, int]:
+    def count_by(self, field: str, where: Where = Where()) -> dict[str, int]:
         answer = self._call(
             lambda: self._client.facet(
                 self._collection, field, facet_filter=to_filter(where), limit=100_000, exact=True
@@ -385,9 +385,9 @@ class ServerStore:
             )
         )
         self._call(lambda: self._client.update_collection_aliases([delete, create]))
-        self._beside = False
+        self._is_replacement = False
 
-    def tidy(self) -> None:
+    def delete_replaced(self) -> None:
         """A process that still has one of them open fails from now on, until it is restarted."""
         ours = re.compile(rf"{re.escape(self._plain)}(-[0-9a-f]{{8}})?")
         keep = {self._collection, self._current()}
@@ -397,7 +397,7 @@ class ServerStore:
 
     def _check_current(self) -> None:
         """Refuse to write where nobody will look for it."""
-        if not self._beside and self._current() != self._collection:
+        if not self._is_replacement and self._current() != self._collection:
             raise Mismatch(
                 f"the collection {self._plain!r} was re-embedded while this process ran; start it "
                 "again with the settings that `unirag reembed` was run with"

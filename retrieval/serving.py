@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from data.errors import BadInput
-from retrieval.encoder import ORIGINAL, Seen, Vectors, unit
+from retrieval.encoder import ORIGINAL, StyleDetection, Vectors, normalize_rows
 from retrieval.enrolment import Enrolment
 from retrieval.graphs import SIZES, Graphed
-from retrieval.tower import Looked
-from retrieval.uni import Encoded, UniRetrieval
+from retrieval.tower import TowerInputs
+from retrieval.uni import EncodedBatch, UniRetrieval
 
 __all__ = ["UniEncoder"]
 
@@ -54,15 +54,17 @@ class UniEncoder:
         """Names that `style` may take, beside `auto`."""
         return (*self.encoder.styles, *(e.name for e in self.enrolled))
 
-    def know(self, enrolled: Sequence[Enrolment]) -> None:
+    def set_enrolled(self, enrolled: Sequence[Enrolment]) -> None:
         """Tell these enrolled styles apart from now on, and no others."""
         with self._lock:
             self.enrolled = list(enrolled)
 
     def encode_image(self, images: Sequence[Image.Image], style: str = "auto") -> Vectors:
-        return self.see(images, style)[0]
+        return self.encode_with_styles(images, style)[0]
 
-    def see(self, images: Sequence[Image.Image], style: str = "auto") -> tuple[Vectors, list[Seen]]:
+    def encode_with_styles(
+        self, images: Sequence[Image.Image], style: str = "auto"
+    ) -> tuple[Vectors, list[StyleDetection]]:
         """Vectors (B, D) as `encode_image`, and how each picture was taken.
 
         Raises `BadInput` for a style that is not in `styles`.
@@ -70,31 +72,33 @@ class UniEncoder:
         self._check(style)
         vectors, seen = [], []
         for start in range(0, len(images), _BATCH):
-            looked = self.encoder.tower.look(images[start : start + _BATCH])
+            looked = self.encoder.tower.prepare_images(images[start : start + _BATCH])
             with self._lock, torch.inference_mode():
                 self._check(style)  # styles may come and go between two forwards
                 names = self.styles
                 part, styles_BS, experts = self.encode(looked, style)
             vectors.append(part.cpu().numpy())
             seen += [
-                Seen(dict(zip(names, row, strict=True)), tuple(shares))
+                StyleDetection(dict(zip(names, row, strict=True)), tuple(shares))
                 for row, shares in zip(styles_BS.tolist(), experts, strict=True)
             ]
-        return unit(np.concatenate(vectors)) if vectors else np.empty((0, self.width), "f4"), seen
+        return normalize_rows(np.concatenate(vectors)) if vectors else np.empty(
+            (0, self.width), "f4"
+        ), seen
 
     def encode(
-        self, looked: Looked, style: str = "auto"
+        self, looked: TowerInputs, style: str = "auto"
     ) -> tuple[Tensor, Tensor, list[list[float]]]:
         """Vectors (B, D), style weights (B, S) and expert shares (B lists) of one batch."""
-        given_BK = own_BK = self.encoder.prototypes.of_picture(looked.features_BG)
+        given_BK = own_BK = self.encoder.prototypes.from_gram(looked.features_BG)
         if style in self.encoder.styles and style != ORIGINAL:
             at = self.encoder.styles.index(style)
             given_BK = self.encoder.centroids_SK[at].expand_as(own_BK)
         encoded = self._image(looked, given_BK)
-        vectors_BD, styles_BS = self.settle(encoded.vectors_BD, own_BK, style)
+        vectors_BD, styles_BS = self.apply_enrolments(encoded.vectors_BD, own_BK, style)
         return vectors_BD, styles_BS, _shares(encoded, len(own_BK))
 
-    def settle(
+    def apply_enrolments(
         self, vectors_BD: Tensor, prototypes_BK: Tensor, style: str = "auto"
     ) -> tuple[Tensor, Tensor]:
         """Vectors (B, D) with those of enrolled styles brought home, and style weights (B, S)."""
@@ -106,16 +110,16 @@ class UniEncoder:
             vectors_BD[rows_B] = entry.apply(vectors_BD[rows_B])
             sure_B = rows_B & (styles_BS[:, trained + i] > _SURE)
             if self._follow and style == "auto" and sure_B.any():
-                self.enrolled[i] = entry.nearer(prototypes_BK[sure_B], self._follow)
+                self.enrolled[i] = entry.move_key(prototypes_BK[sure_B], self._follow)
         return vectors_BD, styles_BS
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
         parts = []
         for start in range(0, len(texts), _BATCH):
-            looked = self.encoder.tower.read(texts[start : start + _BATCH])
+            looked = self.encoder.tower.prepare_texts(texts[start : start + _BATCH])
             with self._lock, torch.inference_mode():
-                parts.append(self.encoder.text(looked).vectors_BD.cpu().numpy())
-        return unit(np.concatenate(parts)) if parts else np.empty((0, self.width), "f4")
+                parts.append(self.encoder.forward_text(looked).vectors_BD.cpu().numpy())
+        return normalize_rows(np.concatenate(parts)) if parts else np.empty((0, self.width), "f4")
 
     def _check(self, style: str) -> None:
         if style not in ("auto", ORIGINAL, *self.styles):
@@ -135,7 +139,7 @@ class UniEncoder:
         return (cosine_BS / _SHARP).softmax(1)
 
 
-def _shares(encoded: Encoded, size: int) -> list[list[float]]:
+def _shares(encoded: EncodedBatch, size: int) -> list[list[float]]:
     """(B, E) shares of the experts, a mean over layers with the most common number of experts."""
     gates = [g.mean(1) if g.ndim == 3 else g for g in encoded.gates.values()]
     if not gates:

@@ -25,7 +25,7 @@ __all__ = [
     "ChannelQuery",
     "Point",
     "Quantization",
-    "Scored",
+    "ScoredItem",
     "SparseVector",
     "Stamp",
     "Vector",
@@ -111,7 +111,7 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
+class ScoredItem:
     """A hit of the store: its fused score, and its own score in each channel asked."""
 
     item: Item
@@ -171,7 +171,7 @@ class VectorStore(Protocol):
     """Errors are those of `data.errors` only; no engine's exception escapes.
 
     A store is opened with the stamp that the collection has to have, or with None for whatever is
-    there (`Missing` where nothing is), or with a stamp and `beside`: an empty collection beside
+    there (`Missing` where nothing is), or with a stamp and `replacement`: an empty collection replacement
     the one that is there, until `promote`.
 
     And with a `Quantization`, or None to leave the collection as it is (whole vectors in a new
@@ -189,7 +189,7 @@ class VectorStore(Protocol):
 
     def search(
         self, queries: Sequence[ChannelQuery], limit: int, where: Where = ...
-    ) -> list[Scored]:
+    ) -> list[ScoredItem]:
         """Ask each channel and fuse by weighted reciprocal rank, best first."""
         ...
 
@@ -208,13 +208,13 @@ class VectorStore(Protocol):
         """Every matching item, in no particular order, a page at a time."""
         ...
 
-    def points(self, where: Where = ...) -> Iterator[Point]:
+    def scan_points(self, where: Where = ...) -> Iterator[Point]:
         """As `scan`, with the vectors. The indices of a sparse one come in any order."""
         ...
 
     def count(self, where: Where = ...) -> int: ...
 
-    def tally(self, field: str, where: Where = ...) -> dict[str, int]:
+    def count_by(self, field: str, where: Where = ...) -> dict[str, int]:
         """How many items hold each value of an indexed payload field."""
         ...
 
@@ -229,13 +229,13 @@ class VectorStore(Protocol):
         ...
 
     def promote(self) -> None:
-        """Make this collection, opened `beside` another, the one that opens from now on.
+        """Make this collection, opened `replacement` another, the one that opens from now on.
 
         At once or not at all. Whoever has the other one open goes on reading it.
         """
         ...
 
-    def tidy(self) -> None:
+    def delete_replaced(self) -> None:
         """Delete the collections that this one replaced, and what was begun beside it."""
         ...
 

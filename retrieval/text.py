@@ -12,7 +12,7 @@ from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedTokenizerBase
 
 from data.errors import BadInput
-from retrieval.encoder import Vectors, unit
+from retrieval.encoder import Vectors, normalize_rows
 
 __all__ = ["SentenceRetriever"]
 
@@ -59,7 +59,7 @@ class SentenceRetriever:
             vectors_BD[batch] = self._model.encode(
                 some, prompt_name=prompt, batch_size=len(some), show_progress_bar=False
             )
-        return unit(vectors_BD)
+        return normalize_rows(vectors_BD)
 
     def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
         """Places of texts of like length in tokens, so that a batch pads next to nothing."""

@@ -13,24 +13,24 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from retrieval.attention import PromptedAttention, surrounded
+from retrieval.attention import PromptedAttention, apply_layer
 
-__all__ = ["Around", "Block", "Looked", "Tower", "run"]
+__all__ = ["BlockWrapper", "Tower", "TowerInputs", "TransformerBlock", "run_blocks"]
 
-Around = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
+BlockWrapper = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
 
 
-class Looked(NamedTuple):
+class TowerInputs(NamedTuple):
     """A batch of pictures or texts as a tower and the style prototype take them."""
 
     inputs: Tensor  # (B, ...), the tower's own affair
     features_BG: Tensor  # of the frozen CNN (Gram), or of the frozen text retriever
 
-    def to(self, device: torch.device | str) -> Looked:
-        return Looked(self.inputs.to(device), self.features_BG.to(device))
+    def to(self, device: torch.device | str) -> TowerInputs:
+        return TowerInputs(self.inputs.to(device), self.features_BG.to(device))
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """A pre-norm transformer block, as ViT's and CLIP's are, with prompts in its attention."""
 
     def __init__(self, width: int, heads: int, hidden: int) -> None:
@@ -46,17 +46,17 @@ class Block(nn.Module):
         self, x_BTW: Tensor, start: int = 0, prompts: int = 0, *, causal: bool = False
     ) -> Tensor:
         x_BTW = x_BTW + self.attention(x_BTW, start, prompts, causal=causal, norm=self.norm_1)
-        return x_BTW + self.contract(surrounded(self.expand, x_BTW, self.norm_2, self.act))
+        return x_BTW + self.contract(apply_layer(self.expand, x_BTW, self.norm_2, self.act))
 
 
-def run(
-    blocks: Sequence[Block],
+def run_blocks(
+    blocks: Sequence[TransformerBlock],
     x_BTW: Tensor,
     start: int,
     prompts: int,
     *,
     causal: bool = False,
-    around: Around | None = None,
+    around: BlockWrapper | None = None,
 ) -> Tensor:
     """Tokens (B, T, W) through all blocks, each called as `around(block, x)` if that is given."""
     for block in blocks:
@@ -77,18 +77,18 @@ class Tower(Protocol):
     width: int
     image_width: int
     text_width: int
-    around: Around | None
+    around: BlockWrapper | None
 
     @property
-    def image_blocks(self) -> Sequence[Block]: ...
+    def image_blocks(self) -> Sequence[TransformerBlock]: ...
 
     @property
-    def text_blocks(self) -> Sequence[Block]: ...
+    def text_blocks(self) -> Sequence[TransformerBlock]: ...
 
-    def look(self, images: Sequence[Image.Image]) -> Looked: ...
+    def prepare_images(self, images: Sequence[Image.Image]) -> TowerInputs: ...
 
-    def read(self, texts: Sequence[str]) -> Looked: ...
+    def prepare_texts(self, texts: Sequence[str]) -> TowerInputs: ...
 
-    def image(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor: ...
+    def forward_image(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor: ...
 
-    def text(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor: ...
+    def forward_text(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor: ...

@@ -19,9 +19,9 @@ from retrieval.bank import BankConfig, PromptBank
 from retrieval.efficientnet import GRAM
 from retrieval.experts import ExpertConfig, MoELoRA, MoELoRALinear, Route, allocate
 from retrieval.prototype import Prototypes
-from retrieval.tower import Looked, Tower
+from retrieval.tower import Tower, TowerInputs
 
-__all__ = ["Encoded", "UniConfig", "UniRetrieval"]
+__all__ = ["EncodedBatch", "UniConfig", "UniRetrieval"]
 
 Layer = Literal["qkv", "out", "expand", "contract"]
 
@@ -57,7 +57,7 @@ class UniConfig(BaseModel):
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedBatch:
     """Unit vectors, and how they came about: for the losses, and for display."""
 
     vectors_BD: Tensor
@@ -109,7 +109,7 @@ class UniRetrieval(nn.Module):
             for layer in self.config.layers:
                 parent = block.attention if layer in ("qkv", "out") else block
                 linear = getattr(parent, layer)
-                adapted = MoELoRALinear.around(
+                adapted = MoELoRALinear.wrap(
                     linear,
                     depth,
                     self.route,
@@ -119,17 +119,21 @@ class UniRetrieval(nn.Module):
                 )
                 setattr(parent, layer, adapted)
 
-    def image(self, looked: Looked, prototypes_BK: Tensor | None = None) -> Encoded:
+    def forward_image(
+        self, looked: TowerInputs, prototypes_BK: Tensor | None = None
+    ) -> EncodedBatch:
         """Pictures; `prototypes_BK` takes the place of their own, to encode in a given style."""
         if prototypes_BK is None:
-            prototypes_BK = self.prototypes.of_picture(looked.features_BG)
+            prototypes_BK = self.prototypes.from_gram(looked.features_BG)
         return self._encode("image", looked, prototypes_BK)
 
-    def text(self, looked: Looked) -> Encoded:
-        return self._encode("text", looked, self.prototypes.of_words(looked.features_BG))
+    def forward_text(self, looked: TowerInputs) -> EncodedBatch:
+        return self._encode("text", looked, self.prototypes.from_sentence(looked.features_BG))
 
-    def _encode(self, kind: Literal["image", "text"], looked: Looked, k_BK: Tensor) -> Encoded:
-        tower = self.tower.image if kind == "image" else self.tower.text
+    def _encode(
+        self, kind: Literal["image", "text"], looked: TowerInputs, k_BK: Tensor
+    ) -> EncodedBatch:
+        tower = self.tower.forward_image if kind == "image" else self.tower.forward_text
         prompts = entries = None
         self.tower.around = self._again if self.checkpointing and self.training else None
         with self.route.sending(k_BK):
@@ -140,7 +144,7 @@ class UniRetrieval(nn.Module):
                     prompts = self.prompt_experts[kind](prompts)
             vectors = F.normalize(tower(looked.inputs, prompts).float(), dim=1)
             gates = {name: torch.cat(parts) for name, parts in self.route.gates.items()}
-            return Encoded(vectors, k_BK, entries, gates, self.route.loss)
+            return EncodedBatch(vectors, k_BK, entries, gates, self.route.loss)
 
     def _again(self, block: Callable[[Tensor], Tensor], x_BTW: Tensor) -> Tensor:
         """Run a block whose activations are not kept, but computed again in `backward`.
@@ -155,12 +159,12 @@ class UniRetrieval(nn.Module):
 
         return checkpoint(run, x_BTW, use_reentrant=False)
 
-    def name_styles(self, centroids: Mapping[str, Tensor]) -> None:
+    def set_styles(self, centroids: Mapping[str, Tensor]) -> None:
         """Take the mean prototype (K) of each style, under its name."""
         self.styles = tuple(centroids)
         self.centroids_SK = F.normalize(torch.stack(list(centroids.values())), dim=1)
 
-    def adapters(self) -> Iterator[tuple[str, nn.Parameter]]:
+    def adapter_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """The parameters around the towers: all but the towers' own."""
         for name, parameter in self.named_parameters():
             if ".experts." in name or "gate_H" in name or not name.startswith("tower."):

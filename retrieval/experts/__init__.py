@@ -7,17 +7,17 @@ from retrieval.experts.config import ExpertConfig
 from retrieval.experts.layer import MoELoRA, MoELoRALinear
 from retrieval.experts.orthogonal import OrthogonalRule, expert_cosine
 from retrieval.experts.route import Route
-from retrieval.experts.usage import Load, load, load_by_layer
+from retrieval.experts.usage import ExpertLoad, expert_load, load_by_layer
 
 __all__ = [
     "ExpertConfig",
-    "Load",
+    "ExpertLoad",
     "MoELoRA",
     "MoELoRALinear",
     "OrthogonalRule",
     "Route",
     "allocate",
     "expert_cosine",
-    "load",
+    "expert_load",
     "load_by_layer",
 ]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kernels.moe_lora import Norm, moe_lora_delta, moe_lora_linear
-from retrieval.attention import Surrounded
+from retrieval.attention import FusableLinear
 from retrieval.experts.config import ExpertConfig
 from retrieval.experts.parameterisations import build_experts
 from retrieval.experts.route import Route
@@ -50,7 +50,7 @@ class _Routed(nn.Module):
         return routed.gates
 
 
-class MoELoRALinear(_Routed, Surrounded):
+class MoELoRALinear(_Routed, FusableLinear):
     """y = x W^T + bias + scale * sum_e g_e (x A_e^T) B_e^T, for x (B, T, K) or (B, K).
 
     W and bias are frozen and keep the names of `nn.Linear`, so a tower's weights still fit. `width`
@@ -77,7 +77,7 @@ class MoELoRALinear(_Routed, Surrounded):
         self.bias = None if bias_N is None else nn.Parameter(bias_N.detach(), requires_grad=False)
 
     @classmethod
-    def around(
+    def wrap(
         cls,
         linear: nn.Linear,
         config: ExpertConfig,
@@ -121,7 +121,7 @@ class MoELoRALinear(_Routed, Surrounded):
         return known and (norm is None or _norm(norm) is not None)
 
     @torch.no_grad()
-    def match(self) -> None:
+    def cast_experts(self) -> None:
         """Take A and B in W's dtype, for serving: else they are cast at every call."""
         for matrix in (self.experts.a_ERK, self.experts.b_ENR):
             matrix.data = matrix.to(self.weight.dtype)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from retrieval.experts.routers import Routed
+from retrieval.experts.routers import Routing
 
 __all__ = ["Route"]
 
@@ -60,7 +60,7 @@ class Route:
         finally:
             self.active, self.prototype_BD, self._silent = False, None, False
 
-    def record(self, name: str, routed: Routed) -> None:
+    def record(self, name: str, routed: Routing) -> None:
         if self._silent:
             return
         self.losses.append(routed.loss)

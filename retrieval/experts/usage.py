@@ -13,10 +13,10 @@ from torch import Tensor
 
 from retrieval.experts.route import Route
 
-__all__ = ["Load", "load", "load_by_layer"]
+__all__ = ["ExpertLoad", "expert_load", "load_by_layer"]
 
 
-class Load(NamedTuple):
+class ExpertLoad(NamedTuple):
     """Each expert's share of all gates given, float64 of sum 1; the least and the most of them.
 
     All 0 if no expert was given any, which the null router can do.
@@ -27,15 +27,15 @@ class Load(NamedTuple):
     most: float
 
 
-def load(gates: Sequence[Tensor]) -> Load:
+def expert_load(gates: Sequence[Tensor]) -> ExpertLoad:
     """Over gates (X, E) of one layer, from any number of forward passes."""
-    assert gates, "no gates, no load"
+    assert gates, "no gates, no expert_load"
     totals = [g.detach().reshape(-1, g.shape[-1]).sum(0, dtype=torch.float64) for g in gates]
     total_E = torch.stack(totals).sum(0)
     share_E = total_E / total_E.sum().clamp_min(torch.finfo(torch.float64).tiny)
-    return Load(share_E, share_E.min().item(), share_E.max().item())
+    return ExpertLoad(share_E, share_E.min().item(), share_E.max().item())
 
 
-def load_by_layer(route: Route) -> dict[str, Load]:
+def load_by_layer(route: Route) -> dict[str, ExpertLoad]:
     """Of the route's last forward pass, by layer name."""
-    return {name: load(gates) for name, gates in route.gates.items()}
+    return {name: expert_load(gates) for name, gates in route.gates.items()}

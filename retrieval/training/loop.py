@@ -22,16 +22,16 @@ from data.errors import BadInput
 from retrieval.encoder import ORIGINAL
 from retrieval.experts import OrthogonalRule
 from retrieval.mini import MiniTower
-from retrieval.tower import Looked
+from retrieval.tower import TowerInputs
 from retrieval.training.config import TrainConfig
-from retrieval.training.losses import Contrast, StyleLoss
-from retrieval.training.pairs import TEXT, TRAINED_STYLES, Batch, Pairs
+from retrieval.training.losses import ContrastiveLoss, StyleLoss
+from retrieval.training.pairs import TEXT, TRAINED_STYLES, Pairs, TrainingBatch
 from retrieval.uni import UniRetrieval
 
-__all__ = ["Evaluate", "Report", "train"]
+__all__ = ["Evaluate", "StepCallback", "train"]
 
 Evaluate = Callable[[UniRetrieval], Mapping[str, float]]
-Report = Callable[[int, Mapping[str, float]], None]
+StepCallback = Callable[[int, Mapping[str, float]], None]
 _STATE, _SETTINGS = "checkpoint", "settings.json"
 
 
@@ -42,22 +42,24 @@ class _Objective(nn.Module):
         super().__init__()
         self.encoder, self.config = encoder, config
         margin = config.margin if config.loss == "triplet" else None
-        self.pictures, self.words = Contrast(margin), Contrast(margin)
+        self.pictures, self.words = ContrastiveLoss(margin), ContrastiveLoss(margin)
         self.styles: StyleLoss | None = None
         if encoder.bank is not None and config.style_weight:
             self.styles = StyleLoss(len(TRAINED_STYLES), encoder.config.prototype)
 
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
+    def forward(self, batch: TrainingBatch) -> dict[str, Tensor]:
         size = len(batch.style_B)
-        both = Looked(*(torch.cat(pair) for pair in zip(batch.query, batch.original, strict=True)))
-        pictures = self.encoder.image(both)
+        both = TowerInputs(
+            *(torch.cat(pair) for pair in zip(batch.query, batch.original, strict=True))
+        )
+        pictures = self.encoder.forward_image(both)
         query_BD, original_BD = pictures.vectors_BD.split(size)
         losses = {"pictures": self.pictures(query_BD, original_BD, batch.same_BB)}
         balance = pictures.balance
         known = [(pictures.prototypes_BK[:size], batch.style_B)]
         known.append((pictures.prototypes_BK[size:], _all(batch.style_B, ORIGINAL)))
         if self.config.words_weight:
-            words = self.encoder.text(batch.words)
+            words = self.encoder.forward_text(batch.words)
             against = [
                 self.words(words.vectors_BD, x, batch.same_BB) for x in (original_BD, query_BD)
             ]
@@ -78,7 +80,7 @@ def train(
     config: TrainConfig,
     folder: Path,
     evaluate: Evaluate | None = None,
-    report: Report = lambda *_: None,
+    report: StepCallback = lambda *_: None,
 ) -> None:
     """Train what requires a gradient in `encoder`, in place.
 
@@ -121,7 +123,7 @@ def train(
         _drop(encoder, config, clock.step)
         rng = np.random.default_rng([config.seed, clock.step, accelerator.process_index])
         torch.manual_seed(int(rng.integers(2**31)))
-        batch = pairs.batch(config.figures, config.hard, rng).to(accelerator.device)
+        batch = pairs.batch(config.figures, config.hard_negative_share, rng).to(accelerator.device)
         with accelerator.autocast():
             losses = model(batch)
         loss = torch.stack(list(losses.values())).sum()
@@ -203,8 +205,8 @@ def _lr(step: int, config: TrainConfig) -> float:
 
 def _drop(encoder: UniRetrieval, config: TrainConfig, step: int) -> None:
     if isinstance(encoder.tower, MiniTower):
-        early = step < config.steps * (1 - config.whole)
-        encoder.tower.dropped = config.dropped if early else 0.0
+        early = step < config.steps * (1 - config.full_patches_share)
+        encoder.tower.patch_dropout = config.patch_dropout if early else 0.0
 
 
 def _all(like_B: Tensor, style: str) -> Tensor:

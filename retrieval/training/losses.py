@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["Contrast", "StyleLoss", "info_nce", "triplet"]
+__all__ = ["ContrastiveLoss", "StyleLoss", "info_nce", "triplet"]
 
 _HIGHEST_SCALE = 100.0  # as CLIP bounds it (arXiv 2103.00020, section 2.5)
 
@@ -40,7 +40,7 @@ def triplet(a_BD: Tensor, b_BD: Tensor, margin: float, same_BB: Tensor) -> Tenso
     return torch.stack(losses).mean()
 
 
-class Contrast(nn.Module):
+class ContrastiveLoss(nn.Module):
     """InfoNCE with a learned temperature, or the triplet loss, which has none."""
 
     def __init__(self, triplet_margin: float | None = None, scale: float = 20.0) -> None:

@@ -26,9 +26,9 @@ class Method:
 
     title: str
     config: UniConfig
-    tower: bool = False
-    norms: bool = True
-    lora: int = 0
+    train_tower: bool = False
+    train_norms: bool = True
+    lora_rank: int = 0
 
 
 def _ours(title: str, **depth: object) -> Method:
@@ -38,11 +38,11 @@ def _ours(title: str, **depth: object) -> Method:
 
 _NONE = UniConfig(bank=None)
 METHODS: Mapping[str, Method] = {
-    "tower": Method("the tower itself", _NONE, tower=True),
-    "plain": Method("plain tower", _NONE, norms=False),
+    "tower": Method("the tower itself", _NONE, train_tower=True),
+    "plain": Method("plain tower", _NONE, train_norms=False),
     "layernorm": Method("LayerNorm tuning", _NONE),
-    "lora": Method("LoRA (peft), rank 8", _NONE, lora=8),
-    "lora-32": Method("LoRA (peft), rank 32", _NONE, lora=32),
+    "lora": Method("LoRA (peft), rank 8", _NONE, lora_rank=8),
+    "lora-32": Method("LoRA (peft), rank 32", _NONE, lora_rank=32),
     "prompt": Method("prompt tuning", UniConfig(bank=BankConfig(entries=1))),
     "bank": Method("bank without experts (Uni-Retrieval)", UniConfig()),
     "bank-moe": Method("bank with MoE-LoRA (Uni-RAG)", UniConfig(experts=ExpertConfig())),
@@ -61,14 +61,14 @@ METHODS: Mapping[str, Method] = {
 def build(method: Method, tower: Tower) -> UniRetrieval:
     """The encoder around `tower`, with `requires_grad` set on what the method trains."""
     assert isinstance(tower, nn.Module)
-    tower.requires_grad_(method.tower)
+    tower.requires_grad_(method.train_tower)
     encoder = UniRetrieval(tower, method.config)
-    if method.lora:
+    if method.lora_rank:
         layers = ["qkv", "out", "expand", "contract"]
-        config = LoraConfig(r=method.lora, lora_alpha=method.lora, target_modules=layers)
+        config = LoraConfig(r=method.lora_rank, lora_alpha=method.lora_rank, target_modules=layers)
         for block in tower.image_blocks:
             inject_adapter_in_model(config, block)
-    if method.norms:
+    if method.train_norms:
         for module in tower.modules():
             if isinstance(module, nn.LayerNorm):
                 module.requires_grad_(True)
@@ -77,6 +77,6 @@ def build(method: Method, tower: Tower) -> UniRetrieval:
         for block in (*tower.image_blocks, *tower.text_blocks):
             block.attention.gate_H.requires_grad_(False)
     else:
-        for _, parameter in encoder.adapters():
+        for _, parameter in encoder.adapter_parameters():
             parameter.requires_grad_(True)
     return encoder

@@ -18,11 +18,19 @@ from data.errors import BadInput
 from data.ser import SerFigure
 from data.styles import SEEN, restyle
 from retrieval.efficientnet import TAPS
-from retrieval.encoder import ORIGINAL, Vectors, unit
-from retrieval.tower import Looked, Tower
+from retrieval.encoder import ORIGINAL, Vectors, normalize_rows
+from retrieval.tower import Tower, TowerInputs
 from retrieval.training.views import Views
 
-__all__ = ["TEXT", "TRAINED_STYLES", "Batch", "CachedPairs", "Pairs", "PicturePairs", "deep"]
+__all__ = [
+    "TEXT",
+    "TRAINED_STYLES",
+    "CachedPairs",
+    "Pairs",
+    "PicturePairs",
+    "TrainingBatch",
+    "pooled_features",
+]
 
 TEXT = "text"
 TRAINED_STYLES = (ORIGINAL, *SEEN, TEXT)
@@ -31,17 +39,17 @@ _NEAR = 8
 
 
 @dataclass(frozen=True)
-class Batch:
+class TrainingBatch:
     """Row i of each part is the same figure."""
 
-    query: Looked
-    original: Looked
-    words: Looked
+    query: TowerInputs
+    original: TowerInputs
+    words: TowerInputs
     style_B: Tensor  # int64, numbers of the queries' styles in TRAINED_STYLES
     same_BB: Tensor  # bool, true where two figures are copies of each other
 
-    def to(self, device: torch.device | str) -> Batch:
-        return Batch(
+    def to(self, device: torch.device | str) -> TrainingBatch:
+        return TrainingBatch(
             self.query.to(device),
             self.original.to(device),
             self.words.to(device),
@@ -55,15 +63,15 @@ class Pairs(Protocol):
 
     def __len__(self) -> int: ...
 
-    def batch(self, size: int, hard: float, rng: np.random.Generator) -> Batch:
+    def batch(self, size: int, hard: float, rng: np.random.Generator) -> TrainingBatch:
         """`size` figures, a share `hard`, at most a half, near neighbours of the others."""
         ...
 
-    def styled(self, style: str, count: int, rng: np.random.Generator) -> Looked:
+    def sample_style(self, style: str, count: int, rng: np.random.Generator) -> TowerInputs:
         """`count` pictures of one style, or texts for TEXT."""
         ...
 
-    def sample(self, count: int, rng: np.random.Generator) -> Looked:
+    def sample(self, count: int, rng: np.random.Generator) -> TowerInputs:
         """`count` pictures of any style, to measure features on."""
         ...
 
@@ -94,48 +102,50 @@ class CachedPairs:
                 "no figure is left to train on: each has neither alt text nor caption, or stands "
                 "in a held-out book; add other books"
             )
-        self.deep_FC = np.concatenate([deep(v)[m] for v, m in zip(books, kept, strict=True)])
+        self.deep_FC = np.concatenate(
+            [pooled_features(v)[m] for v, m in zip(books, kept, strict=True)]
+        )
         self._near_FN = _neighbours(self.deep_FC)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def batch(self, size: int, hard: float, rng: np.random.Generator) -> Batch:
+    def batch(self, size: int, hard: float, rng: np.random.Generator) -> TrainingBatch:
         chosen = _choose(len(self), size, hard, self._near_FN, rng)
         styles = _drawn(self.styles, len(chosen), rng)
         queries, words = [], []
         for i, style in zip(chosen, styles, strict=True):
             book, row = self._rows[i]
-            takes = self._books[book].of(style)
+            takes = self._books[book].indices_of(style)
             queries.append((book, row, takes[int(rng.integers(len(takes)))]))
             words.append(_first(rng.permutation(self._words[book][row])))
         rows = [self._rows[i] for i in chosen]
-        originals = [(b, r, self._books[b].of(ORIGINAL)[0]) for b, r in rows]
+        originals = [(b, r, self._books[b].indices_of(ORIGINAL)[0]) for b, r in rows]
         words_BS = torch.from_numpy(np.stack(words))
         deep_BC = self.deep_FC[chosen]
-        return Batch(
+        return TrainingBatch(
             self._looked(queries),
             self._looked(originals),
-            Looked(words_BS, words_BS),
+            TowerInputs(words_BS, words_BS),
             torch.tensor([TRAINED_STYLES.index(s) for s in styles]),
             torch.from_numpy(deep_BC @ deep_BC.T > _SAME),
         )
 
-    def styled(self, style: str, count: int, rng: np.random.Generator) -> Looked:
+    def sample_style(self, style: str, count: int, rng: np.random.Generator) -> TowerInputs:
         rows = [self._rows[int(i)] for i in rng.integers(len(self), size=count)]
         if style == TEXT:
             said = torch.from_numpy(np.stack([_first(self._words[b][r]) for b, r in rows]))
-            return Looked(said, said)
-        return self._looked([(b, r, self._books[b].of(style)[0]) for b, r in rows])
+            return TowerInputs(said, said)
+        return self._looked([(b, r, self._books[b].indices_of(style)[0]) for b, r in rows])
 
-    def sample(self, count: int, rng: np.random.Generator) -> Looked:
+    def sample(self, count: int, rng: np.random.Generator) -> TowerInputs:
         rows = [self._rows[int(i)] for i in rng.integers(len(self), size=count)]
         return self._looked([(b, r, int(rng.integers(len(self._books[b].kinds)))) for b, r in rows])
 
-    def _looked(self, places: Sequence[tuple[int, int, int]]) -> Looked:
+    def _looked(self, places: Sequence[tuple[int, int, int]]) -> TowerInputs:
         patches = np.stack([self._books[b].patches_FVTC[r, v] for b, r, v in places])
         gram = np.stack([self._books[b].gram_FVG[r, v] for b, r, v in places])
-        return Looked(torch.from_numpy(patches).float(), torch.from_numpy(gram))
+        return TowerInputs(torch.from_numpy(patches).float(), torch.from_numpy(gram))
 
 
 class PicturePairs:
@@ -155,12 +165,12 @@ class PicturePairs:
     def __len__(self) -> int:
         return len(self._figures)
 
-    def batch(self, size: int, hard: float, rng: np.random.Generator) -> Batch:
+    def batch(self, size: int, hard: float, rng: np.random.Generator) -> TrainingBatch:
         """Neighbours are not known before the tower is trained: `hard` is left aside."""
         chosen = _choose(len(self), size, 0.0, None, rng)
         figures = [self._figures[i] for i in chosen]
         styles = _drawn(self.styles, len(chosen), rng)
-        return Batch(
+        return TrainingBatch(
             self._restyled(figures, styles, rng),
             self._restyled(figures, [ORIGINAL] * len(figures), rng),
             self._read(figures, rng),
@@ -168,30 +178,30 @@ class PicturePairs:
             torch.eye(len(figures), dtype=torch.bool),
         )
 
-    def styled(self, style: str, count: int, rng: np.random.Generator) -> Looked:
+    def sample_style(self, style: str, count: int, rng: np.random.Generator) -> TowerInputs:
         figures = [self._figures[int(i)] for i in rng.integers(len(self), size=count)]
         if style == TEXT:
             return self._read(figures, rng)
         return self._restyled(figures, [style] * count, rng)
 
-    def sample(self, count: int, rng: np.random.Generator) -> Looked:
+    def sample(self, count: int, rng: np.random.Generator) -> TowerInputs:
         figures = [self._figures[int(i)] for i in rng.integers(len(self), size=count)]
         return self._restyled(figures, _drawn((ORIGINAL, *self.styles), count, rng), rng)
 
     def _restyled(
         self, figures: Sequence[SerFigure], styles: Sequence[str], rng: np.random.Generator
-    ) -> Looked:
+    ) -> TowerInputs:
         takes = rng.integers(2**31, size=len(figures)).tolist()
-        return self._tower.look(
+        return self._tower.prepare_images(
             [
                 f.open() if s == ORIGINAL else restyle(f.open(), s, f.name, self._seed, take)
                 for f, s, take in zip(figures, styles, takes, strict=True)
             ]
         )
 
-    def _read(self, figures: Sequence[SerFigure], rng: np.random.Generator) -> Looked:
+    def _read(self, figures: Sequence[SerFigure], rng: np.random.Generator) -> TowerInputs:
         said = [[text for text in (f.alt, f.caption) if text] for f in figures]
-        return self._tower.read([texts[int(rng.integers(len(texts)))] for texts in said])
+        return self._tower.prepare_texts([texts[int(rng.integers(len(texts)))] for texts in said])
 
 
 def _first(words_NS: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -199,14 +209,14 @@ def _first(words_NS: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(words_NS[~np.isnan(words_NS[:, 0])][0])
 
 
-def deep(views: Views) -> Vectors:
+def pooled_features(views: Views) -> Vectors:
     """(F, 1280) unit vectors: the CNN's pooled last grid of each original."""
-    original = views.of(ORIGINAL)[0]
+    original = views.indices_of(ORIGINAL)[0]
     pooled = [
         np.asarray(views.patches_FVTC[f, original, :, : TAPS[0]], np.float32).mean(0)
         for f in range(len(views))
     ]
-    return unit(np.stack(pooled))
+    return normalize_rows(np.stack(pooled))
 
 
 def _neighbours(deep_FC: Vectors) -> NDArray[np.int64]:

@@ -25,7 +25,7 @@ from data.styles import STYLES, VERSION, restyle
 from retrieval.efficientnet import GRAM, PATCHES, TAPS, EfficientNetLite0
 from retrieval.encoder import ORIGINAL
 
-__all__ = ["View", "Views", "make_views"]
+__all__ = ["View", "Views", "compute_views"]
 
 View = tuple[str, int]  # a style of `data.styles` or ORIGINAL, and the number of the take
 _BATCH = 4  # figures of a work unit: a kill loses no more
@@ -43,12 +43,12 @@ class Views:
     def __len__(self) -> int:
         return len(self.figures)
 
-    def of(self, style: str) -> list[int]:
+    def indices_of(self, style: str) -> list[int]:
         """The numbers of the views in a style."""
         return [v for v, (name, _) in enumerate(self.kinds) if name == style]
 
 
-def make_views(
+def compute_views(
     figures: Sequence[SerFigure],
     kinds: tuple[View, ...],
     seed: int,
@@ -135,7 +135,7 @@ def _work(
     done = np.load(_Worker.at / "done.npy", mmap_mode="r+")
     for row, figure in zip(rows, figures, strict=True):
         picture = figure.open()
-        seen = _Worker.cnn.see(
+        seen = _Worker.cnn.extract(
             _Worker.cnn.preprocess(
                 [
                     picture if style == ORIGINAL else restyle(picture, style, figure.name, seed, n)

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from data.ser import SerFigure
 from retrieval.encoder import TextRetriever
 
-__all__ = ["make_words"]
+__all__ = ["encode_words"]
 
 _LONGEST = 600  # characters: about what MiniLM reads of a text
 
 
-def make_words(
+def encode_words(
     figures: Sequence[SerFigure], retriever: TextRetriever, folder: Path
 ) -> NDArray[np.float32]:
     """(F, 2, S) unit vectors of alt text and caption; NaN where a figure has none."""

@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 from data.errors import BadInput
 from retrieval.bank import BankConfig
-from retrieval.checkpoint import Card, load, read_card, save
+from retrieval.checkpoint import ModelCard, load_checkpoint, read_card, save_checkpoint
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
 from retrieval.experts import ExpertConfig
 from retrieval.mini import MiniConfig, MiniTower
-from retrieval.tower import Looked
+from retrieval.tower import TowerInputs
 from retrieval.uni import UniConfig, UniRetrieval
 
 SIZES = MiniConfig(
@@ -30,10 +30,10 @@ CONFIG = UniConfig(
     prototype=12,
     sentence=16,
 )
-CARD = Card(name="tiny-1", tower=SIZES, encoder=CONFIG, styles=("sketch", "text"))
+CARD = ModelCard(name="tiny-1", tower=SIZES, encoder=CONFIG, styles=("sketch", "text"))
 
 
-def _tower(card: Card, seed: int = 9) -> MiniTower:
+def _tower(card: ModelCard, seed: int = 9) -> MiniTower:
     """Not the weights that were saved: what is loaded must overwrite them."""
     torch.manual_seed(seed)
     return MiniTower(card.tower if isinstance(card.tower, MiniConfig) else SIZES, None, None)
@@ -47,31 +47,31 @@ def _trained(seed: int = 0) -> UniRetrieval:
                 parameter.add_(0.3 * torch.randn_like(parameter))
         encoder.tower.fit(3 + 2 * torch.randn(2, PATCHES, sum(TAPS)))
         encoder.prototypes.fit(torch.randn(9, GRAM))
-    encoder.name_styles({"sketch": torch.randn(12), "text": torch.randn(12)})
+    encoder.set_styles({"sketch": torch.randn(12), "text": torch.randn(12)})
     return encoder.eval()
 
 
 def _vectors(encoder: UniRetrieval) -> torch.Tensor:
     torch.manual_seed(1)
-    pictures = Looked(3 + 2 * torch.randn(5, PATCHES, sum(TAPS)), torch.randn(5, GRAM))
+    pictures = TowerInputs(3 + 2 * torch.randn(5, PATCHES, sum(TAPS)), torch.randn(5, GRAM))
     words_BS = F.normalize(torch.randn(5, 16), dim=1)
     with torch.no_grad():
         return torch.cat(
             [
-                encoder.image(pictures).vectors_BD,
-                encoder.text(Looked(words_BS, words_BS)).vectors_BD,
+                encoder.forward_image(pictures).vectors_BD,
+                encoder.forward_text(TowerInputs(words_BS, words_BS)).vectors_BD,
             ]
         )
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    save(_trained(), CARD, tmp_path / "deep" / "tiny")
-    return tmp_path / "deep" / "tiny"
+    save_checkpoint(_trained(), CARD, tmp_path / "pooled_features" / "tiny")
+    return tmp_path / "pooled_features" / "tiny"
 
 
 def test_it_comes_back_as_it_was(folder):
-    encoder, loaded = _trained(), load(folder, _tower)
+    encoder, loaded = _trained(), load_checkpoint(folder, _tower)
     assert not loaded.training
     assert torch.cosine_similarity(_vectors(encoder), _vectors(loaded)).min() > 0.9999
     assert loaded.styles == ("sketch", "text")
@@ -86,28 +86,31 @@ def test_it_comes_back_as_it_was(folder):
 
 def test_saving_again_takes_the_place_of_what_was_there(folder):
     other = _trained(seed=3)
-    save(other, CARD, folder)
-    assert torch.cosine_similarity(_vectors(other), _vectors(load(folder, _tower))).min() > 0.9999
+    save_checkpoint(other, CARD, folder)
+    assert (
+        torch.cosine_similarity(_vectors(other), _vectors(load_checkpoint(folder, _tower))).min()
+        > 0.9999
+    )
 
 
 def test_around_a_foreign_tower_only_what_was_trained_is_kept(tmp_path):
     encoder = _trained()
     card = CARD.model_copy(update={"tower": "ViT-B-32"})
-    save(encoder, card, tmp_path)
+    save_checkpoint(encoder, card, tmp_path)
     kept = set(load_file(tmp_path / "model.safetensors"))
-    adapters = {name for name, _ in encoder.adapters()}
+    adapters = {name for name, _ in encoder.adapter_parameters()}
     assert adapters <= kept
     towers_own = {n for n in kept - adapters if n.startswith("tower.")}
     assert towers_own
     assert all("norm" in name for name in towers_own)
 
-    def foreign(card: Card) -> MiniTower:
+    def foreign(card: ModelCard) -> MiniTower:
         tower = _tower(card, seed=0)
         tower.mean_C.copy_(encoder.tower.mean_C)
         tower.deviation_C.copy_(encoder.tower.deviation_C)
         return tower
 
-    vectors = _vectors(load(tmp_path, foreign))
+    vectors = _vectors(load_checkpoint(tmp_path, foreign))
     assert torch.cosine_similarity(_vectors(encoder), vectors).min() > 0.9999
 
 
@@ -184,13 +187,13 @@ WRONG = {
 def test_what_does_not_fit_is_bad_input_with_the_file_and_a_way_out(folder, change):
     change(folder)
     with pytest.raises(BadInput, match=r"unirag train|train again") as raised:
-        load(folder, _tower)
+        load_checkpoint(folder, _tower)
     assert str(folder) in str(raised.value)
 
 
 def test_a_folder_that_is_none_is_bad_input(tmp_path):
     for path in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(BadInput, match="not a trained encoder"):
-            load(path, _tower)
+            load_checkpoint(path, _tower)
         with pytest.raises(BadInput, match="unirag train"):
             read_card(path)

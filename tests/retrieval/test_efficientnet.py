@@ -60,7 +60,7 @@ def _compare(reference, folder, dtype) -> None:
     assert early_BCHW.shape == (2, 24, 56, 56)
     assert middle_BCHW.shape == (2, 112, 14, 14)
     assert fine_BCHW.shape == (2, 40, 28, 28)
-    patches_BTC, gram_BG = tower.see(x_BCHW)
+    patches_BTC, gram_BG = tower.extract(x_BCHW)
     assert patches_BTC.shape == (2, PATCHES, sum(TAPS))
     assert gram_BG.shape == (2, GRAM)
     for place in range(PATCHES):
@@ -144,8 +144,8 @@ def test_any_size_and_mode_becomes_one_shape(tower, mode, size):
 def test_a_picture_is_seen_the_same_alone_and_in_a_batch(tower):
     random = np.random.default_rng(0)
     images = [Image.fromarray(random.integers(0, 255, (80, 90, 3), np.uint8)) for _ in range(3)]
-    together = tower.see(tower.preprocess(images))
-    alone = [tower.see(tower.preprocess([image])) for image in images]
+    together = tower.extract(tower.preprocess(images))
+    alone = [tower.extract(tower.preprocess([image])) for image in images]
     for whole, parts in zip(together, zip(*alone, strict=True), strict=True):
         torch.testing.assert_close(whole, torch.cat(parts), atol=1e-5, rtol=1e-5)
     assert not torch.allclose(together.gram_BG[0], together.gram_BG[1], atol=1e-4)
@@ -153,7 +153,7 @@ def test_a_picture_is_seen_the_same_alone_and_in_a_batch(tower):
 
 def test_nothing_seen_has_a_gradient(tower):
     x_BCHW = torch.zeros(1, 3, 224, 224, requires_grad=True)
-    assert not any(part.requires_grad for part in tower.see(x_BCHW))
+    assert not any(part.requires_grad for part in tower.extract(x_BCHW))
 
 
 def test_bf16_is_near_fp32(tower, tmp_path):
@@ -161,8 +161,8 @@ def test_bf16_is_near_fp32(tower, tmp_path):
     save_file(state, tmp_path / "model.safetensors")
     half = EfficientNetLite0(tmp_path, dtype=torch.bfloat16)
     image = Image.effect_noise((200, 120), 60).convert("RGB")
-    full_seen = tower.see(tower.preprocess([image]))
-    half_seen = half.see(half.preprocess([image]))
+    full_seen = tower.extract(tower.preprocess([image]))
+    half_seen = half.extract(half.preprocess([image]))
     for full, low in zip(full_seen, half_seen, strict=True):
         assert low.dtype == torch.bfloat16
         assert torch.cosine_similarity(full.flatten(), low.float().flatten(), 0).item() > 0.99

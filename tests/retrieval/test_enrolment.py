@@ -19,11 +19,13 @@ GREEN = (30, 220, 30)
 def learned(size: int = 12, paired: bool = True) -> tuple[Enrolment, torch.Tensor, torch.Tensor]:
     """The entry, the plain vectors of forty green pictures, and those of the blue originals."""
     encoder = tiny_encoder()
-    looked = encoder.tower.look(pictures(GREEN, 40, seed=5))
+    looked = encoder.tower.prepare_images(pictures(GREEN, 40, seed=5))
     with torch.no_grad():
-        gallery = encoder.image(encoder.tower.look(pictures(BLUE, 40, seed=5))).vectors_BD
-        plain = encoder.image(looked).vectors_BD
-    some = encoder.tower.look(pictures(GREEN, 40, seed=5)[:size])
+        gallery = encoder.forward_image(
+            encoder.tower.prepare_images(pictures(BLUE, 40, seed=5))
+        ).vectors_BD
+        plain = encoder.forward_image(looked).vectors_BD
+    some = encoder.tower.prepare_images(pictures(GREEN, 40, seed=5)[:size])
     answers = list(range(size)) if paired else None
     return enrol(encoder, "green", 1, "tiny-1", some, gallery, answers), plain, gallery
 
@@ -45,7 +47,7 @@ def test_pairs_take_away_the_directions_in_which_the_style_moves_figures_apart()
     moved = gallery[:12] - plain[:12]
     spread = (moved - moved.mean(0)) @ directions.T
     assert spread.square().sum() > 0.5 * (moved - moved.mean(0)).square().sum()
-    left = (entry.apply(plain) * 1.0 - normalize(entry.home_D[None], dim=1)) @ directions.T
+    left = (entry.apply(plain) * 1.0 - normalize(entry.gallery_mean_D[None], dim=1)) @ directions.T
     assert left.std(0).max() < ((plain - plain.mean(0)) @ directions.T).std(0).max()
     assert learned(paired=False)[0].nuisance_RD.shape == (0, 24)
 
@@ -53,8 +55,8 @@ def test_pairs_take_away_the_directions_in_which_the_style_moves_figures_apart()
 def test_the_towers_are_not_touched():
     encoder = tiny_encoder()
     before = {k: v.clone() for k, v in encoder.state_dict().items()}
-    looked = encoder.tower.look(pictures(BLUE, 8))
-    gallery = encoder.image(looked).vectors_BD.detach()
+    looked = encoder.tower.prepare_images(pictures(BLUE, 8))
+    gallery = encoder.forward_image(looked).vectors_BD.detach()
     enrol(encoder, "blue", 1, "tiny-1", looked, gallery, list(range(8)))
     for name, value in encoder.state_dict().items():
         if "usage" not in name:
@@ -85,7 +87,7 @@ def test_an_entry_comes_back_as_it_was_saved_and_is_never_overwritten(tmp_path):
 def test_a_key_follows_by_as_much_as_it_is_told():
     entry, _, _ = learned()
     target = normalize(torch.randn(3, 8), dim=1)
-    moved = entry.nearer(target, 0.25).key_K
+    moved = entry.move_key(target, 0.25).key_K
     expected = normalize(0.75 * entry.key_K + 0.25 * target.mean(0), dim=0)
     torch.testing.assert_close(moved, expected)
-    torch.testing.assert_close(entry.nearer(target, 0.0).key_K, entry.key_K)
+    torch.testing.assert_close(entry.move_key(target, 0.0).key_K, entry.key_K)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from retrieval.graphs import Graphed, capture
-from retrieval.tower import Looked
+from retrieval.tower import TowerInputs
 from tests.retrieval.tiny import tiny_encoder
 
 
@@ -34,8 +34,8 @@ class FakeGraphs:
 
 def _batch(encoder, size, seed=0):
     torch.manual_seed(seed)
-    shape = encoder.tower.look([_picture()]).inputs.shape[1:]
-    looked = Looked(torch.randn(size, *shape), torch.randn(size, 0))
+    shape = encoder.tower.prepare_images([_picture()]).inputs.shape[1:]
+    looked = TowerInputs(torch.randn(size, *shape), torch.randn(size, 0))
     return looked, torch.nn.functional.normalize(torch.randn(size, 8), dim=1)
 
 
@@ -62,7 +62,7 @@ def test_batches_up_to_a_size_share_its_graph_and_see_their_own_rows():
     got = [graphed(*batch) for batch in batches]
     assert (graphs.captured, graphs.replayed) == (3, 5)  # for 4, 1 and 32
     for batch, encoded in zip(batches, got, strict=True):
-        _same(encoded, encoder.image(*batch))
+        _same(encoded, encoder.forward_image(*batch))
 
 
 def test_what_was_captured_in_inference_mode_serves_without_it_too():
@@ -75,7 +75,7 @@ def test_what_was_captured_in_inference_mode_serves_without_it_too():
         held.inputs.zero_()
         held.prototypes_BK.zero_()
     with torch.inference_mode():
-        _same(graphed(*batch), encoder.image(*batch))
+        _same(graphed(*batch), encoder.forward_image(*batch))
 
 
 def test_gradients_large_batches_and_other_devices_go_without():
@@ -83,9 +83,9 @@ def test_gradients_large_batches_and_other_devices_go_without():
     batch = _batch(encoder, 2)
     assert Graphed(encoder, graphs, "cpu")(*batch).vectors_BD.requires_grad
     with torch.inference_mode():
-        _same(Graphed(encoder, graphs)(*batch), encoder.image(*batch))
+        _same(Graphed(encoder, graphs)(*batch), encoder.forward_image(*batch))
         large = _batch(encoder, 33)
-        _same(Graphed(encoder, graphs, "cpu")(*large), encoder.image(*large))
+        _same(Graphed(encoder, graphs, "cpu")(*large), encoder.forward_image(*large))
     assert graphs.captured == 0
 
 
@@ -101,7 +101,7 @@ def test_a_capture_that_fails_is_said_once_and_encoding_goes_on(caplog):
     graphed = Graphed(encoder, failing, "cpu")
     batch = _batch(encoder, 2)
     for _ in range(2):
-        _same(graphed(*batch), encoder.image(*batch))
+        _same(graphed(*batch), encoder.forward_image(*batch))
     assert len(tries) == 1
     assert [r.message for r in caplog.records if "CUDA graphs are not used" in r.message]
 
@@ -115,4 +115,4 @@ def test_a_real_graph_gives_what_the_encoder_gives():
     for seed, size in enumerate((3, 1, 2, 3)):
         looked, prototypes = _batch(encoder, size, seed)
         looked, prototypes = looked.to("cuda"), prototypes.cuda()
-        _same(graphed(looked, prototypes), encoder.image(looked, prototypes))
+        _same(graphed(looked, prototypes), encoder.forward_image(looked, prototypes))

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from retrieval.efficientnet import PATCHES, TAPS, Seen
+from retrieval.efficientnet import PATCHES, TAPS, CnnFeatures
 from retrieval.mini import MiniConfig, MiniTower
 
 CONFIG = MiniConfig(
@@ -37,20 +37,20 @@ def _open_gates(tower: MiniTower) -> None:
 def test_prompts_change_nothing_before_training(tower, prompts):
     prompts_BPW = torch.randn(B, prompts, CONFIG.width)
     words_BS = torch.nn.functional.normalize(torch.randn(B, CONFIG.sentence), dim=1)
-    for encode, inputs in ((tower.image, _patches()), (tower.text, words_BS)):
+    for encode, inputs in ((tower.forward_image, _patches()), (tower.forward_text, words_BS)):
         plain = encode(inputs)
         assert plain.shape == (B, CONFIG.out)
         torch.testing.assert_close(encode(inputs, prompts_BPW), plain, atol=1e-6, rtol=0)
     _open_gates(tower)
-    for encode, inputs in ((tower.image, _patches()), (tower.text, words_BS)):
+    for encode, inputs in ((tower.forward_image, _patches()), (tower.forward_text, words_BS)):
         assert not torch.allclose(encode(inputs, prompts_BPW), encode(inputs), atol=1e-3)
 
 
 def test_rows_do_not_touch_each_other(tower):
     _open_gates(tower)
     inputs, prompts_BPW = _patches(), torch.randn(B, 4, CONFIG.width)
-    together = tower.image(inputs, prompts_BPW)
-    alone = [tower.image(inputs[i : i + 1], prompts_BPW[i : i + 1]) for i in range(B)]
+    together = tower.forward_image(inputs, prompts_BPW)
+    alone = [tower.forward_image(inputs[i : i + 1], prompts_BPW[i : i + 1]) for i in range(B)]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
 
 
@@ -58,20 +58,20 @@ def test_rows_do_not_touch_each_other(tower):
 def test_patches_are_dropped_in_training_only_and_as_many_as_said(tower, dropped, kept):
     counts = []
     tower.around = lambda block, x_BTW: counts.append(x_BTW.shape[1] - 1) or block(x_BTW)
-    tower.dropped = dropped
-    whole = tower.image(_patches())
+    tower.patch_dropout = dropped
+    whole = tower.forward_image(_patches())
     assert counts == [PATCHES] * CONFIG.depth
     tower.train()
     counts.clear()
     torch.manual_seed(0)
-    part = tower.image(_patches())
+    part = tower.forward_image(_patches())
     assert counts == [kept] * CONFIG.depth
     assert torch.equal(part, whole) == (dropped == 0)
 
 
 def test_which_patches_are_dropped_changes_from_step_to_step(tower):
     tower.train()
-    tower.dropped = 0.5
+    tower.patch_dropout = 0.5
     torch.manual_seed(0)
     kept = [tuple(tower._kept(_patches()).tolist()) for _ in range(4)]
     assert len(set(kept)) == 4
@@ -81,13 +81,13 @@ def test_which_patches_are_dropped_changes_from_step_to_step(tower):
 def test_the_blocks_see_the_patches_that_are_kept_where_they_lie(tower):
     """With dropped patches the blocks' results go back to their own places."""
     tower.train()
-    tower.dropped = 0.5
+    tower.patch_dropout = 0.5
     seen: list[torch.Tensor] = []
     kept_T = torch.arange(1, PATCHES, 2)
     tower._kept = lambda patches_BTW: kept_T
     tower.detail.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     inputs = _patches()
-    tower.image(inputs)
+    tower.forward_image(inputs)
     flat_BTW, after_BTW = seen[0].split(CONFIG.width, dim=2)
     torch.testing.assert_close(flat_BTW, tower.patch(inputs) + tower.place_TW)
     assert (after_BTW[:, 0::2] == 0).all()
@@ -97,15 +97,17 @@ def test_the_blocks_see_the_patches_that_are_kept_where_they_lie(tower):
 def test_every_patch_reaches_the_detail_even_one_that_was_dropped(tower):
     """A gradient comes back to every patch in training, and each one changes the vector."""
     tower.train()
-    tower.dropped = 0.9
+    tower.patch_dropout = 0.9
     inputs = _patches(1).requires_grad_()
-    tower.image(inputs).square().sum().backward()
+    tower.forward_image(inputs).square().sum().backward()
     assert (inputs.grad[0].abs().amax(1) > 0).all()
 
 
 def test_the_same_patches_elsewhere_give_another_vector(tower):
     shifted = _patches().roll(1, dims=1)
-    assert not torch.allclose(tower.image(shifted), tower.image(_patches()), atol=1e-3)
+    assert not torch.allclose(
+        tower.forward_image(shifted), tower.forward_image(_patches()), atol=1e-3
+    )
 
 
 def test_fit_standardises_every_channel(tower):
@@ -123,7 +125,9 @@ def test_fit_standardises_every_channel(tower):
     other = MiniTower(CONFIG, None, None).eval()
     other.load_state_dict(tower.state_dict())
     other.fit(10 * x_BTC + 1)
-    torch.testing.assert_close(other.image(10 * x_BTC + 1), tower.image(x_BTC), atol=2e-2, rtol=0)
+    torch.testing.assert_close(
+        other.forward_image(10 * x_BTC + 1), tower.forward_image(x_BTC), atol=2e-2, rtol=0
+    )
 
 
 def test_what_fit_measured_is_kept_with_the_weights(tower):
@@ -136,18 +140,18 @@ def test_look_and_read_take_what_the_frozen_models_give():
         def preprocess(self, images):
             return torch.tensor([[image.size[0]] for image in images], dtype=torch.float32)
 
-        def see(self, x_B1):
-            return Seen(x_B1[:, :, None].expand(-1, PATCHES, C), 10 * x_B1)
+        def extract(self, x_B1):
+            return CnnFeatures(x_B1[:, :, None].expand(-1, PATCHES, C), 10 * x_B1)
 
     class Sentences:
         def encode_passages(self, texts):
             return np.array([[len(t)] * CONFIG.sentence for t in texts], np.float32)
 
     tower = MiniTower(CONFIG, Cnn(), Sentences())
-    looked = tower.look([Image.new("RGB", (5, 1)), Image.new("RGB", (9, 1))])
+    looked = tower.prepare_images([Image.new("RGB", (5, 1)), Image.new("RGB", (9, 1))])
     assert looked.inputs.shape == (2, PATCHES, C)
     assert looked.features_BG.tolist() == [[50.0], [90.0]]
-    read = tower.read(["a", "four"])
+    read = tower.prepare_texts(["a", "four"])
     assert torch.equal(read.inputs, read.features_BG)
     assert read.inputs[:, 0].tolist() == [1.0, 4.0]
     assert not any("cnn" in name or "sentences" in name for name in tower.state_dict())

@@ -26,12 +26,12 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from data.errors import BadInput
 from retrieval.bank import BankConfig
-from retrieval.efficientnet import GRAM, EfficientNetLite0, Seen
+from retrieval.efficientnet import GRAM, CnnFeatures, EfficientNetLite0
 from retrieval.encoder import TextRetriever
 from retrieval.experts import ExpertConfig
 from retrieval.openclip import OpenClipTower
 from retrieval.text import SentenceRetriever
-from retrieval.tower import Looked
+from retrieval.tower import TowerInputs
 from retrieval.uni import UniConfig, UniRetrieval
 
 CONFIG: dict[str, Any] = {
@@ -111,8 +111,8 @@ def prompts(batch: int, width: int, count: int = 3) -> Tensor:
 def sides(tower: OpenClipTower) -> list[tuple[Callable[..., Tensor], Tensor, int]]:
     """Each tower of the pair, inputs for it, and its width."""
     return [
-        (tower.image, tower.pixels(pictures(4)), tower.image_width),
-        (tower.text, tower.tokens(TEXTS), tower.text_width),
+        (tower.forward_image, tower.pixels(pictures(4)), tower.image_width),
+        (tower.forward_text, tower.tokens(TEXTS), tower.text_width),
     ]
 
 
@@ -122,12 +122,12 @@ def set_gates(tower: OpenClipTower, value: float) -> None:
             block.attention.gate_H.fill_(value)
 
 
-def looked(tower: OpenClipTower, sentence: int = 384) -> tuple[Looked, Looked]:
+def looked(tower: OpenClipTower, sentence: int = 384) -> tuple[TowerInputs, TowerInputs]:
     generator = torch.Generator().manual_seed(2)
     (_, pixels_BCHW, _), (_, tokens_BT, _) = sides(tower)
     gram_BG = torch.randn(4, GRAM, generator=generator)
     words_BS = torch.randn(4, sentence, generator=generator)
-    return Looked(pixels_BCHW, gram_BG), Looked(tokens_BT, words_BS)
+    return TowerInputs(pixels_BCHW, gram_BG), TowerInputs(tokens_BT, words_BS)
 
 
 @torch.no_grad()
@@ -140,11 +140,15 @@ def test_plain_vectors_are_those_of_open_clip_itself(variant_folder: Path) -> No
     tokens = open_clip.get_tokenizer(location)(TEXTS)
     assert tower.pixels(pictures(3)).equal(pixels)
     assert tower.tokens(TEXTS).equal(tokens)
-    torch.testing.assert_close(tower.image(pixels), model.encode_image(pixels), atol=1e-5, rtol=0)
-    torch.testing.assert_close(tower.text(tokens), model.encode_text(tokens), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        tower.forward_image(pixels), model.encode_image(pixels), atol=1e-5, rtol=0
+    )
+    torch.testing.assert_close(
+        tower.forward_text(tokens), model.encode_text(tokens), atol=1e-5, rtol=0
+    )
     # Scores that an input did not reach would agree as well.
-    assert tower.image(pixels).std(0).min() > 1e-3
-    assert tower.text(tokens).std(0).min() > 1e-3
+    assert tower.forward_image(pixels).std(0).min() > 1e-3
+    assert tower.forward_text(tokens).std(0).min() > 1e-3
     assert (tower.width, tower.image_width, tower.text_width) == (24, 64, 32)
 
 
@@ -202,9 +206,9 @@ def test_prompts_have_no_place_among_themselves(tower: OpenClipTower) -> None:
 def test_a_prompted_text_does_not_depend_on_its_neighbours(tower: OpenClipTower) -> None:
     set_gates(tower, 0.5)
     tokens, prompts_BPW = tower.tokens(TEXTS), prompts(len(TEXTS), tower.text_width)
-    together = tower.text(tokens, prompts_BPW)
+    together = tower.forward_text(tokens, prompts_BPW)
     for i in range(len(TEXTS)):
-        alone = tower.text(tokens[i : i + 1], prompts_BPW[i : i + 1])
+        alone = tower.forward_text(tokens[i : i + 1], prompts_BPW[i : i + 1])
         torch.testing.assert_close(alone[0], together[i], atol=1e-5, rtol=0)
 
 
@@ -220,16 +224,16 @@ def test_uni_retrieval_before_training_is_its_tower(
     images, texts = looked(tower)
     plain = [nn.functional.normalize(f(x.inputs), dim=1) for f, x in both(tower, images, texts)]
     encoder = UniRetrieval(OpenClipTower("tiny", clip_folder, None, None), config)
-    encoded = [encoder.image(images), encoder.text(texts)]
+    encoded = [encoder.forward_image(images), encoder.forward_text(texts)]
     for ours, theirs in zip(encoded, plain, strict=True):
         torch.testing.assert_close(ours.vectors_BD, theirs, atol=1e-6, rtol=0)
     assert len(encoded[0].gates) == 1 + 4 * 2  # the prompts' experts, and those of every layer
 
 
 def both(
-    tower: OpenClipTower, images: Looked, texts: Looked
-) -> list[tuple[Callable[[Tensor], Tensor], Looked]]:
-    return [(tower.image, images), (tower.text, texts)]
+    tower: OpenClipTower, images: TowerInputs, texts: TowerInputs
+) -> list[tuple[Callable[[Tensor], Tensor], TowerInputs]]:
+    return [(tower.forward_image, images), (tower.forward_text, texts)]
 
 
 def adapted(tower: OpenClipTower, *, depth: bool) -> UniRetrieval:
@@ -239,7 +243,7 @@ def adapted(tower: OpenClipTower, *, depth: bool) -> UniRetrieval:
     tower.requires_grad_(False)
     config = UniConfig(bank=bank, experts=experts, depth=experts if depth else None)
     encoder = UniRetrieval(tower, config)
-    for _, parameter in encoder.adapters():
+    for _, parameter in encoder.adapter_parameters():
         parameter.requires_grad_(True)
     for module in tower.modules():
         if isinstance(module, nn.LayerNorm):
@@ -249,7 +253,7 @@ def adapted(tower: OpenClipTower, *, depth: bool) -> UniRetrieval:
 
 def loss_of(encoder: UniRetrieval) -> Tensor:
     images, texts = looked(cast(OpenClipTower, encoder.tower))
-    scores = encoder.image(images).vectors_BD @ encoder.text(texts).vectors_BD.T
+    scores = encoder.forward_image(images).vectors_BD @ encoder.forward_text(texts).vectors_BD.T
     return nn.functional.cross_entropy(10 * scores, torch.arange(4))
 
 
@@ -327,8 +331,8 @@ class _FakeCNN:
     def preprocess(self, images: list[Image.Image]) -> Tensor:
         return torch.tensor([float(image.width) for image in images])
 
-    def see(self, x_B: Tensor) -> Seen:
-        return Seen(x_B, x_B[:, None].expand(-1, GRAM))
+    def extract(self, x_B: Tensor) -> CnnFeatures:
+        return CnnFeatures(x_B, x_B[:, None].expand(-1, GRAM))
 
 
 class _FakeSentences:
@@ -339,7 +343,7 @@ class _FakeSentences:
 def test_features_are_those_of_the_cnn_and_of_the_text_retriever(clip_folder: Path) -> None:
     cnn, sentences = cast(EfficientNetLite0, _FakeCNN()), cast(TextRetriever, _FakeSentences())
     tower = OpenClipTower("tiny", clip_folder, cnn, sentences)
-    images, texts = tower.look(pictures(2)), tower.read(["lens", "a cell"])
+    images, texts = tower.prepare_images(pictures(2)), tower.prepare_texts(["lens", "a cell"])
     assert images.inputs.equal(tower.pixels(pictures(2)))
     assert images.features_BG.tolist() == [[56.0] * GRAM] * 2
     assert texts.inputs.equal(tower.tokens(["lens", "a cell"]))
@@ -353,8 +357,8 @@ def test_bfloat16_towers_take_prompts_and_experts(clip_folder: Path, tower: Open
     assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
     experts = ExpertConfig(experts=3, rank=2)
     encoder = UniRetrieval(half, UniConfig(experts=experts, depth=experts))
-    images = Looked(half.pixels(pictures(4)), images.features_BG)
-    encoded = encoder.image(images), encoder.text(texts)
+    images = TowerInputs(half.pixels(pictures(4)), images.features_BG)
+    encoded = encoder.forward_image(images), encoder.forward_text(texts)
     for ours, (encode, inputs, _) in zip(encoded, sides(tower), strict=True):
         plain = nn.functional.normalize(encode(inputs), dim=1)
         assert ours.vectors_BD.dtype == torch.float32

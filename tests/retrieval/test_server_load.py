@@ -107,7 +107,7 @@ def points(count: int) -> list[Point]:
             source="a",
         )
 
-    return [Point(item(n), None, None, Bm25().document("light bends")) for n in range(count)]
+    return [Point(item(n), None, None, Bm25().encode_document("light bends")) for n in range(count)]
 
 
 def test_a_collection_is_made_as_the_settings_say(double: Server) -> None:

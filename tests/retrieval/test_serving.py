@@ -29,10 +29,12 @@ def encoder() -> UniEncoder:
     inner = tiny_encoder()
     with torch.no_grad():
         centres = {
-            name: inner.prototypes.of_picture(inner.tower.look(pictures(c)).features_BG).mean(0)
+            name: inner.prototypes.from_gram(
+                inner.tower.prepare_images(pictures(c)).features_BG
+            ).mean(0)
             for name, c in (("original", BLUE), ("sketch", RED))
         }
-    inner.name_styles(centres)
+    inner.set_styles(centres)
     return UniEncoder("tiny-1", inner)
 
 
@@ -49,7 +51,7 @@ def test_vectors_have_unit_length_whatever_the_batch(encoder):
 
 
 def test_the_style_of_a_picture_is_told_and_shares_sum_to_one(encoder):
-    _, seen = encoder.see([*pictures(RED, 2), *pictures(BLUE, 2)])
+    _, seen = encoder.encode_with_styles([*pictures(RED, 2), *pictures(BLUE, 2)])
     assert [max(s.styles, key=s.styles.get) for s in seen] == ["sketch"] * 2 + ["original"] * 2
     for one in seen:
         assert sum(one.styles.values()) == pytest.approx(1, abs=1e-5)
@@ -58,7 +60,7 @@ def test_the_style_of_a_picture_is_told_and_shares_sum_to_one(encoder):
 
 
 def test_a_style_that_is_given_takes_the_place_of_the_one_that_is_seen(encoder):
-    own, given = (encoder.see(pictures(BLUE, 1), s) for s in ("auto", "sketch"))
+    own, given = (encoder.encode_with_styles(pictures(BLUE, 1), s) for s in ("auto", "sketch"))
     assert given[1][0].styles["sketch"] == 1
     assert not np.allclose(own[0], given[0])
     with pytest.raises(BadInput, match="expected auto or one of original, sketch"):
@@ -74,7 +76,7 @@ def enrolled(encoder: UniEncoder, colour=(30, 220, 30), paired: bool = True) -> 
         "green",
         1,
         encoder.name,
-        inner.tower.look(pictures(colour, 12, seed=5)),
+        inner.tower.prepare_images(pictures(colour, 12, seed=5)),
         gallery,
         list(range(12)) if paired else None,
     )
@@ -97,7 +99,7 @@ def test_an_enrolled_style_leaves_gallery_and_old_styles_as_they_were(encoder, p
         encoder.encode_image(green, "original"), taught.encode_image(green, "original")
     )
     assert not np.allclose(encoder.encode_image(green), taught.encode_image(green))
-    shares = taught.see(green)[1][0].styles
+    shares = taught.encode_with_styles(green)[1][0].styles
     assert max(shares, key=shares.__getitem__) == "green"
 
 
@@ -135,8 +137,10 @@ def test_keys_follow_confident_queries_only_where_that_is_switched_on(encoder):
     taught.encode_image(green)
     torch.testing.assert_close(taught.enrolled[0].key_K, before, rtol=0, atol=0)
     following = UniEncoder("tiny-1", taught.encoder, taught.enrolled, follow=0.2)
-    prototypes = taught.encoder.prototypes.of_picture(taught.encoder.tower.look(green).features_BG)
-    shares = [s.styles["green"] for s in following.see(green)[1]]
+    prototypes = taught.encoder.prototypes.from_gram(
+        taught.encoder.tower.prepare_images(green).features_BG
+    )
+    shares = [s.styles["green"] for s in following.encode_with_styles(green)[1]]
     assert max(shares) > 0.8
     moved = following.enrolled[0].key_K
     sure = prototypes[torch.tensor(shares) > 0.8].mean(0)
@@ -150,23 +154,23 @@ def test_what_is_enrolled_may_change_between_two_batches(encoder):
     taught = enrolled(encoder)
     entries = list(taught.enrolled)
     green = pictures((40, 210, 60), 2)
-    assert "green" in taught.see(green)[1][0].styles
-    taught.know([])
-    assert "green" not in taught.see(green)[1][0].styles
+    assert "green" in taught.encode_with_styles(green)[1][0].styles
+    taught.set_enrolled([])
+    assert "green" not in taught.encode_with_styles(green)[1][0].styles
     with pytest.raises(BadInput, match="'green' is not known"):
-        taught.see(green, "green")
-    taught.know(entries)
-    assert taught.see(green, "green")[1][0].styles["green"] == 1
+        taught.encode_with_styles(green, "green")
+    taught.set_enrolled(entries)
+    assert taught.encode_with_styles(green, "green")[1][0].styles["green"] == 1
 
 
 def test_a_style_that_goes_while_a_picture_is_looked_at_is_not_known(encoder, monkeypatch):
     taught = enrolled(encoder)
-    look = taught.encoder.tower.look
+    prepare = taught.encoder.tower.prepare_images
 
     def gone(images):
-        taught.know([])
-        return look(images)
+        taught.set_enrolled([])
+        return prepare(images)
 
-    monkeypatch.setattr(taught.encoder.tower, "look", gone)
+    monkeypatch.setattr(taught.encoder.tower, "prepare_images", gone)
     with pytest.raises(BadInput, match="'green' is not known"):
-        taught.see(pictures(RED, 1), "green")
+        taught.encode_with_styles(pictures(RED, 1), "green")

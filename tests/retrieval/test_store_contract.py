@@ -34,10 +34,10 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opene
     if request.param == "edge":
         opened: list[EdgeStore] = []
 
-        def open_edge(stamp: Stamp | None, beside: bool = False) -> VectorStore:
-            while opened and not beside:
+        def open_edge(stamp: Stamp | None, replacement: bool = False) -> VectorStore:
+            while opened and not replacement:
                 opened.pop().close()
-            opened.append(EdgeStore(tmp_path / "collection", stamp, beside=beside))
+            opened.append(EdgeStore(tmp_path / "collection", stamp, replacement=replacement))
             return opened[-1]
 
         yield open_edge
@@ -47,7 +47,7 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opene
     url = os.environ.get("UNIRAG_TEST_QDRANT_URL")
     client = QdrantClient(url=url) if url else QdrantClient(":memory:")
     name = f"contract-{uuid.uuid4()}"
-    yield lambda stamp, beside=False: ServerStore(client, name, stamp, beside=beside)
+    yield lambda stamp, replacement=False: ServerStore(client, name, stamp, replacement=replacement)
     for found in client.get_collections().collections:
         if found.name.startswith(name):
             client.delete_collection(found.name)
@@ -87,7 +87,7 @@ def point(
         bbox=(0.0, 0.1, 0.5, 0.6) if image is not None else None,
         neighbours=("a", "b"),
     )
-    return Point(item, image, vector, BM25.document(text))
+    return Point(item, image, vector, BM25.encode_document(text))
 
 
 def fill(store: VectorStore) -> dict[str, Point]:
@@ -127,7 +127,7 @@ def test_upsert_is_idempotent_and_replaces(store: VectorStore) -> None:
     store.upsert([changed])
     assert store.count() == len(points)
     assert store.get([changed.item.id])[0].text == "velocity has a direction"
-    assert titles(store.search([ChannelQuery("bm25", BM25.query("distance"))], 5)) == []
+    assert titles(store.search([ChannelQuery("bm25", BM25.encode_query("distance"))], 5)) == []
     store.upsert([])
 
 
@@ -136,7 +136,7 @@ def test_upsert_is_idempotent_and_replaces(store: VectorStore) -> None:
     [
         (ChannelQuery("image", unit(8, 3)), "lens"),
         (ChannelQuery("text", unit(4, 2)), "speed"),
-        (ChannelQuery("bm25", BM25.query("mitosis of cells")), "cell"),
+        (ChannelQuery("bm25", BM25.encode_query("mitosis of cells")), "cell"),
     ],
 )
 def test_each_channel_ranks_its_own(store: VectorStore, query: ChannelQuery, best: str) -> None:
@@ -177,15 +177,15 @@ def test_filters(store: VectorStore) -> None:
     fill(store)
     ask = [
         ChannelQuery("text", unit(4, 0, 1, 2, 3)),
-        ChannelQuery("bm25", BM25.query("a cell lens")),
+        ChannelQuery("bm25", BM25.encode_query("a cell lens")),
     ]
     assert set(titles(store.search(ask, 9, Where(kinds=("figure",))))) == {"arrow", "lens"}
     assert titles(store.search(ask, 9, Where(corpora=("biology",)))) == ["cell"]
     assert titles(store.search(ask, 9, Where(sections=("2 Speed",)))) == ["speed"]
     assert titles(store.search(ask, 9, Where(corpora=("none",)))) == []
     assert store.count(Where(corpora=("physics",), sources=("ch1",))) == 2
-    assert store.tally("corpus") == {"physics": 3, "biology": 1}
-    assert store.tally("section", Where(kinds=("passage",))) == {
+    assert store.count_by("corpus") == {"physics": 3, "biology": 1}
+    assert store.count_by("section", Where(kinds=("passage",))) == {
         "Book": 2,
         "1 Motion": 1,
         "2 Speed": 1,
@@ -196,11 +196,13 @@ def test_best_scores_equal_those_of_single_searches(store: VectorStore) -> None:
     fill(store)
     queries = [
         ChannelQuery("image", unit(8, 3, 5)),
-        ChannelQuery("bm25", BM25.query("the")),  # only stop words: a sparse query without indices
+        ChannelQuery(
+            "bm25", BM25.encode_query("the")
+        ),  # only stop words: a sparse query without indices
         ChannelQuery("text", unit(4, 1, 2)),
-        ChannelQuery("bm25", BM25.query("mitosis")),
-        ChannelQuery("bm25", BM25.query("parabola")),
-        ChannelQuery("bm25", BM25.query("xylophone")),
+        ChannelQuery("bm25", BM25.encode_query("mitosis")),
+        ChannelQuery("bm25", BM25.encode_query("parabola")),
+        ChannelQuery("bm25", BM25.encode_query("xylophone")),
     ]
     assert queries[1].is_empty
     for where in (Where(), Where(corpora=("biology",))):
@@ -222,7 +224,9 @@ def test_best_scores_take_one_round_trip(
     calls = []
     call = store._call  # type: ignore[attr-defined]
     monkeypatch.setattr(store, "_call", lambda action: calls.append(1) or call(action))
-    store.best_scores([ChannelQuery("bm25", BM25.query(w)) for w in ("lens", "cell", "speed")])
+    store.best_scores(
+        [ChannelQuery("bm25", BM25.encode_query(w)) for w in ("lens", "cell", "speed")]
+    )
     assert len(calls) == 1
 
 
@@ -245,7 +249,7 @@ def test_a_collection_of_before_an_index_gets_it(
     monkeypatch.undo()
     store = open_store(STAMP)
     assert store.count(Where(sources=("ch2",))) == 1
-    assert store.tally("source") == {"ch1": 3, "ch2": 1}  # the engine needs the index for this
+    assert store.count_by("source") == {"ch1": 3, "ch2": 1}  # the engine needs the index for this
 
 
 def test_delete(store: VectorStore) -> None:
@@ -270,7 +274,7 @@ def test_points_come_back_with_their_vectors(store: VectorStore) -> None:
     many = [point(f"p{n}", f"passage {n}", vector=unit(4, n % 4)) for n in range(450)]
     bare = point("bare", "no vector but of words")
     store.upsert([*many, bare])
-    found = {p.item.id: p for p in store.points()}
+    found = {p.item.id: p for p in store.scan_points()}
     for sent in [*filled.values(), *many, bare]:
         got = found.pop(sent.item.id)
         assert got.item == sent.item
@@ -283,7 +287,7 @@ def test_points_come_back_with_their_vectors(store: VectorStore) -> None:
                 assert theirs.dtype == np.float32  # type: ignore[union-attr]
                 np.testing.assert_allclose(theirs, ours, atol=1e-6)
     assert not found
-    assert {p.item.title for p in store.points(Where(corpora=("biology",)))} == {"cell"}
+    assert {p.item.title for p in store.scan_points(Where(corpora=("biology",)))} == {"cell"}
 
 
 def test_one_opened_with_no_stamp_says_what_wrote_it(open_store: Opener) -> None:
@@ -298,28 +302,28 @@ def test_one_opened_with_no_stamp_says_what_wrote_it(open_store: Opener) -> None
 def test_one_is_filled_beside_another_and_takes_its_place(open_store: Opener) -> None:
     old = open_store(STAMP)
     points = fill(old)
-    new = open_store(NEW, beside=True)
+    new = open_store(NEW, replacement=True)
     moved = replace(points["lens"], image=unit(6, 2))
     new.upsert([moved])
     new.delete([str(uuid.uuid4())])
     assert (old.count(), new.count()) == (4, 1)
     assert open_store(STAMP).count() == 4  # until it is promoted
     old = open_store(None)
-    again = open_store(NEW, beside=True)
+    again = open_store(NEW, replacement=True)
     assert again.count() == 0  # what was begun is forgotten
     again.upsert([moved])
     again.flush()
     again.promote()
     assert old.count() == 4
     store = open_store(NEW)
-    store.tidy()
+    store.delete_replaced()
     assert store.get([moved.item.id]) == [moved.item]
     assert titles(store.search([ChannelQuery("image", unit(6, 2))], 3)) == ["lens"]
     with pytest.raises(Mismatch, match=r"tower-2.*tower-1"):
         open_store(STAMP)
     with pytest.raises(UniragError, match="already"):
-        open_store(NEW, beside=True)
-    back = open_store(STAMP, beside=True)
+        open_store(NEW, replacement=True)
+    back = open_store(STAMP, replacement=True)
     back.promote()
     assert open_store(STAMP).count() == 0
 
@@ -328,7 +332,7 @@ def test_no_writes_go_to_a_collection_that_was_replaced() -> None:
     client = QdrantClient(":memory:")
     old = ServerStore(client, "books", STAMP)
     points = fill(old)
-    ServerStore(client, "books", NEW, beside=True).promote()
+    ServerStore(client, "books", NEW, replacement=True).promote()
     for write in (
         lambda: old.upsert(list(points.values())),
         lambda: old.delete([points["lens"].item.id]),
@@ -338,7 +342,7 @@ def test_no_writes_go_to_a_collection_that_was_replaced() -> None:
             write()
     assert old.count() == 4
     client.create_collection("books-of-another", vectors_config={})
-    ServerStore(client, "books", NEW).tidy()
+    ServerStore(client, "books", NEW).delete_replaced()
     names = {c.name for c in client.get_collections().collections}
     assert names == {f"books-{NEW.digest}", "books-of-another"}
 
@@ -357,7 +361,7 @@ def test_a_collection_that_was_deleted_under_a_process_is_named() -> None:
 
 def test_a_shard_is_not_passed_over_where_the_marker_is_lost(tmp_path: Path) -> None:
     EdgeStore(tmp_path, STAMP).close()
-    store = EdgeStore(tmp_path, NEW, beside=True)
+    store = EdgeStore(tmp_path, NEW, replacement=True)
     fill_with = point("lens", "a lens", image=unit(6, 1), vector=unit(4, 1))
     store.upsert([fill_with])
     store.promote()
@@ -442,8 +446,8 @@ def test_quantised_vectors_find_what_whole_ones_find_and_change_back(tmp_path: P
 
 
 def test_bm25_prefers_rare_words_and_ignores_latex() -> None:
-    assert BM25.document(r"\(\frac{v}{t}\)").indices == BM25.document("v t").indices
-    assert BM25.query("Accelerations").indices == BM25.query("acceleration").indices
+    assert BM25.encode_document(r"\(\frac{v}{t}\)").indices == BM25.encode_document("v t").indices
+    assert BM25.encode_query("Accelerations").indices == BM25.encode_query("acceleration").indices
 
 
 def test_a_server_that_does_not_answer_is_named_with_the_way_out() -> None:

@@ -13,7 +13,7 @@ from retrieval.bank import BankConfig
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
 from retrieval.experts import ExpertConfig
 from retrieval.mini import MiniConfig, MiniTower
-from retrieval.tower import Looked
+from retrieval.tower import TowerInputs
 from retrieval.uni import UniConfig, UniRetrieval
 
 SIZES = MiniConfig(
@@ -40,13 +40,13 @@ def _encoder(bank=BANK, experts=EXPERTS, depth=EXPERTS, **more) -> UniRetrieval:
     return UniRetrieval(tower, config).eval()
 
 
-def _inputs(kind: str, batch: int = B, seed: int = 1) -> Looked:
+def _inputs(kind: str, batch: int = B, seed: int = 1) -> TowerInputs:
     generator = torch.Generator().manual_seed(seed)
     if kind == "text":
         words_BS = F.normalize(torch.randn(batch, 16, generator=generator), dim=1)
-        return Looked(words_BS, words_BS)
+        return TowerInputs(words_BS, words_BS)
     patches = torch.randn(batch, PATCHES, sum(TAPS), generator=generator)
-    return Looked(patches, torch.randn(batch, GRAM, generator=generator))
+    return TowerInputs(patches, torch.randn(batch, GRAM, generator=generator))
 
 
 def _stir(encoder: UniRetrieval) -> UniRetrieval:
@@ -63,7 +63,7 @@ def _stir(encoder: UniRetrieval) -> UniRetrieval:
 
 def _plain(encoder: UniRetrieval, kind: str) -> torch.Tensor:
     """The tower's own vectors."""
-    encode = getattr(encoder.tower, kind)
+    encode = getattr(encoder.tower, f"forward_{kind}")
     return F.normalize(encode(_inputs(kind).inputs), dim=1)
 
 
@@ -71,10 +71,10 @@ def _plain(encoder: UniRetrieval, kind: str) -> torch.Tensor:
 @pytest.mark.parametrize("kind", KINDS)
 def test_before_training_it_is_its_tower(parts, kind):
     encoder = _encoder(*parts)
-    encoded = getattr(encoder, kind)(_inputs(kind))
+    encoded = getattr(encoder, f"forward_{kind}")(_inputs(kind))
     torch.manual_seed(0)
     tower = MiniTower(SIZES, None, None).eval()  # never touched by an encoder
-    expected = F.normalize(getattr(tower, kind)(_inputs(kind).inputs), dim=1)
+    expected = F.normalize(getattr(tower, f"forward_{kind}")(_inputs(kind).inputs), dim=1)
     torch.testing.assert_close(encoded.vectors_BD, expected, atol=1e-6, rtol=0)
     torch.testing.assert_close(encoded.vectors_BD.norm(dim=1), torch.ones(B))
 
@@ -84,7 +84,7 @@ def test_before_training_it_is_its_tower(parts, kind):
 def test_each_part_makes_a_difference_once_it_is_trained(parts, kind):
     encoder = _stir(_encoder(*parts))
     bank, _, depth = parts
-    encoded = getattr(encoder, kind)(_inputs(kind))
+    encoded = getattr(encoder, f"forward_{kind}")(_inputs(kind))
     idle = bank is None and (depth is None or kind == "text")
     same = torch.allclose(encoded.vectors_BD, _plain(encoder, kind), atol=1e-3)
     assert same == idle
@@ -95,9 +95,9 @@ def test_each_part_makes_a_difference_once_it_is_trained(parts, kind):
 def test_experts_adapt_the_prompts(kind):
     """Take only them away again: the vectors change."""
     encoder = _stir(_encoder(depth=None))
-    with_experts = getattr(encoder, kind)(_inputs(kind)).vectors_BD
+    with_experts = getattr(encoder, f"forward_{kind}")(_inputs(kind)).vectors_BD
     encoder.prompt_experts[kind].experts.b_ENR.data.zero_()
-    without = getattr(encoder, kind)(_inputs(kind)).vectors_BD
+    without = getattr(encoder, f"forward_{kind}")(_inputs(kind)).vectors_BD
     assert not torch.allclose(with_experts, without, atol=1e-4)
 
 
@@ -105,10 +105,10 @@ def test_experts_adapt_the_prompts(kind):
 @pytest.mark.parametrize("top_k", [None, 2])
 def test_the_weights_of_the_entries_sum_to_one(kind, top_k):
     encoder = _encoder(bank=BANK.model_copy(update={"top_k": top_k}))
-    encoded = getattr(encoder, kind)(_inputs(kind))
+    encoded = getattr(encoder, f"forward_{kind}")(_inputs(kind))
     assert encoded.entries_BN.shape == (B, 5)
     torch.testing.assert_close(encoded.entries_BN.sum(1), torch.ones(B))
-    assert _encoder(bank=None, experts=None).image(_inputs("image")).entries_BN is None
+    assert _encoder(bank=None, experts=None).forward_image(_inputs("image")).entries_BN is None
 
 
 @pytest.mark.parametrize("layers", [("qkv", "out", "expand", "contract"), ("out",)])
@@ -116,40 +116,40 @@ def test_the_weights_of_the_entries_sum_to_one(kind, top_k):
 def test_the_gates_of_every_adapted_layer_are_given(config, layers):
     encoder = _encoder(experts=config, depth=config, layers=layers)
     by_token = config.routed_by == "token"
-    gates = encoder.image(_inputs("image")).gates
+    gates = encoder.forward_image(_inputs("image")).gates
     inner = {f"{i}.{layer}" for i in range(2) for layer in layers}
     assert set(gates) == inner | {"prompts.image"}
     for name in inner:
         assert gates[name].shape == ((B, 1 + 3 + PATCHES, 3) if by_token else (B, 3))
     assert gates["prompts.image"].shape == ((B, 3, 3) if by_token else (B, 3))
-    assert set(encoder.text(_inputs("text")).gates) == {"prompts.text"}
+    assert set(encoder.forward_text(_inputs("text")).gates) == {"prompts.text"}
     assert encoder.route.prototype_BD is None
 
 
 def test_mola_gives_the_upper_block_more_experts():
     depth = ExpertConfig(experts=3, rank=2, allocation="mola")
-    gates = _encoder(depth=depth).image(_inputs("image")).gates
+    gates = _encoder(depth=depth).forward_image(_inputs("image")).gates
     assert (gates["0.qkv"].shape, gates["1.qkv"].shape) == ((B, 1), (B, 5))
 
 
 def test_an_entry_of_the_batch_is_encoded_as_it_is_alone():
     encoder = _stir(_encoder())
     for kind in KINDS:
-        together = getattr(encoder, kind)(_inputs(kind)).vectors_BD
+        together = getattr(encoder, f"forward_{kind}")(_inputs(kind)).vectors_BD
         for i in range(B):
-            one = Looked(*(part[i : i + 1] for part in _inputs(kind)))
-            alone = getattr(encoder, kind)(one).vectors_BD
+            one = TowerInputs(*(part[i : i + 1] for part in _inputs(kind)))
+            alone = getattr(encoder, f"forward_{kind}")(one).vectors_BD
             torch.testing.assert_close(alone[0], together[i], atol=1e-5, rtol=0)
 
 
 def test_another_style_can_be_given_by_its_prototype():
     encoder = _stir(_encoder())
     looked = _inputs("image")
-    own = encoder.image(looked)
-    again = encoder.image(looked, prototypes_BK=own.prototypes_BK)
+    own = encoder.forward_image(looked)
+    again = encoder.forward_image(looked, prototypes_BK=own.prototypes_BK)
     torch.testing.assert_close(again.vectors_BD, own.vectors_BD)
     other_BK = own.prototypes_BK.roll(1, dims=0)
-    other = encoder.image(looked, prototypes_BK=other_BK)
+    other = encoder.forward_image(looked, prototypes_BK=other_BK)
     assert torch.equal(other.prototypes_BK, other_BK)
     torch.testing.assert_close(other.entries_BN, own.entries_BN.roll(1, dims=0))
     torch.testing.assert_close(other.gates["1.out"], own.gates["1.out"].roll(1, dims=0))
@@ -171,8 +171,8 @@ def test_settings_that_would_do_nothing_are_refused(wrong, said):
 def test_an_interrupted_forward_does_not_block_the_next(monkeypatch):
     encoder = _encoder()
     with pytest.raises(RuntimeError):
-        encoder.image(Looked(torch.zeros(B, PATCHES, 3), torch.zeros(B, GRAM)))
-    encoder.image(_inputs("image"))
+        encoder.forward_image(TowerInputs(torch.zeros(B, PATCHES, 3), torch.zeros(B, GRAM)))
+    encoder.forward_image(_inputs("image"))
 
 
 def _trained(encoder: UniRetrieval, checkpointing: bool) -> tuple[torch.Tensor, dict, list[int]]:
@@ -185,9 +185,9 @@ def _trained(encoder: UniRetrieval, checkpointing: bool) -> tuple[torch.Tensor, 
     torch.manual_seed(5)
     target = torch.randn(24)
     parts = [
-        encoder.image(_inputs("image", 6)),
-        encoder.image(_inputs("image", 5, seed=3)),
-        encoder.text(_inputs("text", 7)),
+        encoder.forward_image(_inputs("image", 6)),
+        encoder.forward_image(_inputs("image", 5, seed=3)),
+        encoder.forward_text(_inputs("text", 7)),
     ]
     losses = [(part.vectors_BD @ target).square().mean() for part in parts]
     loss = torch.stack([*losses, *(part.balance for part in parts)]).sum()
@@ -223,14 +223,14 @@ def test_checkpointing_changes_no_loss_and_no_gradient(depth):
 def test_checkpointing_is_for_training_only():
     encoder = _encoder()
     encoder.checkpointing = True
-    encoder.train().image(_inputs("image"))
-    encoder.eval().image(_inputs("image"))
+    encoder.train().forward_image(_inputs("image"))
+    encoder.eval().forward_image(_inputs("image"))
     assert encoder.tower.around is None
 
 
 def test_styles_are_named_by_unit_prototypes():
     encoder = _encoder()
-    encoder.name_styles({"sketch": torch.full((K,), 3.0), "art": torch.arange(K).float()})
+    encoder.set_styles({"sketch": torch.full((K,), 3.0), "art": torch.arange(K).float()})
     assert encoder.styles == ("sketch", "art")
     torch.testing.assert_close(encoder.centroids_SK.norm(dim=1), torch.ones(2))
     assert encoder.centroids_SK[0, 0] == pytest.approx(K**-0.5)
@@ -244,7 +244,7 @@ def test_adapters_are_all_that_the_tower_did_not_have():
         for name, _ in MiniTower(SIZES, None, None).named_parameters(prefix="tower")
         if "gate_H" not in name
     }
-    found = {name for name, _ in encoder.adapters()}
+    found = {name for name, _ in encoder.adapter_parameters()}
     assert not found & bare
     assert found | bare == {name for name, _ in encoder.named_parameters()}
 

@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from retrieval.bank import BankConfig
-from retrieval.efficientnet import GRAM, PATCHES, TAPS, Seen
-from retrieval.encoder import unit
+from retrieval.efficientnet import GRAM, PATCHES, TAPS, CnnFeatures
+from retrieval.encoder import normalize_rows
 from retrieval.experts import ExpertConfig
 from retrieval.mini import MiniConfig, MiniTower
 from retrieval.uni import UniConfig, UniRetrieval
@@ -28,12 +28,12 @@ class FakeCnn:
         small = [np.asarray(i.convert("RGB").resize((7, 7)), np.float32) for i in images]
         return torch.from_numpy(np.stack(small)) / 127.5 - 1
 
-    def see(self, x_BHWC: Tensor) -> Seen:
+    def extract(self, x_BHWC: Tensor) -> CnnFeatures:
         pixels_BTC = x_BHWC.flatten(1, 2)
         assert pixels_BTC.shape[1] == PATCHES
         patches = pixels_BTC.repeat(1, 1, sum(TAPS) // 3 + 1)[..., : sum(TAPS)]
         colours = pixels_BTC.mean(1).repeat(1, GRAM // 3 + 1)[:, :GRAM]
-        return Seen(patches.contiguous(), colours.contiguous())
+        return CnnFeatures(patches.contiguous(), colours.contiguous())
 
 
 class FakeSentences:
@@ -46,7 +46,7 @@ class FakeSentences:
         for row, text in zip(rows, texts, strict=True):
             for letter in text:
                 row[ord(letter) % 16] += 1
-        return unit(rows)
+        return normalize_rows(rows)
 
     encode_queries = encode_passages
 

@@ -12,7 +12,7 @@ from data.records import Item
 from generation.tasks import EXPLAIN, TaskRequest
 from retrieval.store import Point, Where
 from unirag.app import App
-from unirag.search.context_selection import choose
+from unirag.search.context_selection import select_context
 from unirag.settings import load_settings
 
 EXERCISE = "A ray of light meets glass at 45 degrees. How large is its angle inside the glass?"
@@ -20,7 +20,7 @@ EXERCISE = "A ray of light meets glass at 45 degrees. How large is its angle ins
 
 @pytest.fixture
 def app(place: Any, chat: Any) -> Iterator[App]:
-    with App(load_settings()) as opened:
+    with place.open() as opened:
         yield opened
 
 
@@ -30,8 +30,8 @@ def put(app: App, role: str, text: str, *neighbours: str, section: tuple[str, ..
         name, "passage", "cards", f"optics.md#{name}", "Problem", text, section=section,
         role=role, neighbours=neighbours, source="optics.md",  # type: ignore[arg-type]
     )  # fmt: skip
-    vector_D = app.text.encode_passages([text])[0]
-    app.store.upsert([Point(item, None, vector_D, app.bm25.document(text))])
+    vector_D = app.components.text.encode_passages([text])[0]
+    app.components.store.upsert([Point(item, None, vector_D, app.components.bm25.encode_document(text))])
     return item
 
 
@@ -45,7 +45,7 @@ def test_the_solution_of_the_asked_exercise_is_kept_back(app: App) -> None:
 
     assert not found(EXERCISE)
     assert not found(f"Please tell me: {EXERCISE.lower()}")
-    assert found(EXERCISE, wanted=TaskRequest("steps"))
+    assert found(EXERCISE, task=TaskRequest("steps"))
     assert found("How does light move inside glass?")
 
 
@@ -69,9 +69,12 @@ def test_objectives_and_exercises_speak_for_their_section(app: App) -> None:
 
     def shares() -> tuple[float, float]:
         found = app.search(question)
-        chosen = choose(app.searcher, found, EXPLAIN, Where(), limit=5, items=5)
+        searcher = app.components.searcher()
+        chosen = select_context(
+            searcher, found, EXPLAIN, Where(), limit=5, evidence_items=5
+        )
         assert {h.item.role for h in chosen.hits}.isdisjoint({"objective", "exercise"})
-        return chosen.shares[one.id], chosen.shares[other.id]
+        return chosen.section_shares[one.id], chosen.section_shares[other.id]
 
     assert shares()[0] == 1
     put(app, "objective", "- Explain why a spoon looks broken in water.", section=WATER)

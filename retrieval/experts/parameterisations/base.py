@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from retrieval.experts.config import ExpertConfig
-from retrieval.experts.routers import Routed, Router, build_router
+from retrieval.experts.routers import Router, Routing, build_router
 
 __all__ = ["Experts"]
 
@@ -40,5 +40,5 @@ class Experts(nn.Module):
     def build_router(self, width: int, experts: int) -> Router:
         return build_router(self.config, width, experts)
 
-    def forward(self, h_XD: Tensor) -> Routed:
+    def forward(self, h_XD: Tensor) -> Routing:
         return self.router(h_XD)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from retrieval.experts.parameterisations.base import Experts
-from retrieval.experts.routers import Routed, Router, build_router
+from retrieval.experts.routers import Router, Routing, build_router
 
 __all__ = ["RankWiseExperts"]
 
@@ -27,8 +27,8 @@ class RankWiseExperts(Experts):
         }
         return build_router(self.config.model_copy(update=finer), width, experts * rank)
 
-    def forward(self, h_XD: Tensor) -> Routed:
+    def forward(self, h_XD: Tensor) -> Routing:
         gates_XE, loss = self.router(h_XD)
         # The gates share the same sum among R times as many; equal gates within what was one
         # expert then compute what that expert would.
-        return Routed(gates_XE * self.config.rank, loss)
+        return Routing(gates_XE * self.config.rank, loss)

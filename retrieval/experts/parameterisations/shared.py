@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from retrieval.experts.parameterisations.base import Experts
-from retrieval.experts.routers import Routed, Router, build_router
+from retrieval.experts.routers import Router, Routing, build_router
 
 __all__ = ["SharedExperts"]
 
@@ -17,7 +17,7 @@ class SharedExperts(Experts):
     def build_router(self, width: int, experts: int) -> Router:
         return build_router(self.config, width, experts - self.config.shared)
 
-    def forward(self, h_XD: Tensor) -> Routed:
+    def forward(self, h_XD: Tensor) -> Routing:
         gates_XE, loss = self.router(h_XD)
         always = gates_XE.new_ones(*gates_XE.shape[:-1], self.config.shared)
-        return Routed(torch.cat([always, gates_XE], dim=-1), loss)
+        return Routing(torch.cat([always, gates_XE], dim=-1), loss)

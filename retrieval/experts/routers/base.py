@@ -14,10 +14,10 @@ from kernels.reference import probabilities
 from kernels.routing import route
 from retrieval.experts.config import ExpertConfig
 
-__all__ = ["Routed", "Router", "balance", "shares"]
+__all__ = ["Router", "Routing", "balance", "shares"]
 
 
-class Routed(NamedTuple):
+class Routing(NamedTuple):
     """Gates (X, E), not negative, float32 or wider; and a scalar to add to the training loss.
 
     The loss already carries its weight from the settings.
@@ -41,13 +41,13 @@ class Router(nn.Module):
         self.weight = nn.Parameter(torch.empty(experts + idle, width))
         nn.init.normal_(self.weight, std=0.02)
 
-    def forward(self, h_XD: Tensor) -> Routed:
+    def forward(self, h_XD: Tensor) -> Routing:
         if h_XD.is_cuda and not self.training and not torch.is_grad_enabled():
             gates_XE = self.served(h_XD)  # one launch; nobody asks for a loss
-            return Routed(gates_XE, gates_XE.new_zeros(()))
+            return Routing(gates_XE, gates_XE.new_zeros(()))
         return self.routed(probabilities(h_XD, self.weight, self.config.temperature))
 
-    def routed(self, probs_XF: Tensor) -> Routed:
+    def routed(self, probs_XF: Tensor) -> Routing:
         """Gates and loss for probabilities of the experts, and of what else there is to choose."""
         raise NotImplementedError
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from kernels.reference import top_k_gates
 from retrieval.experts.config import ExpertConfig
-from retrieval.experts.routers.base import Routed, Router, balance, shares
+from retrieval.experts.routers.base import Router, Routing, balance, shares
 
 __all__ = ["NullRouter"]
 
@@ -23,13 +23,13 @@ class NullRouter(Router):
     def __init__(self, config: ExpertConfig, width: int, experts: int) -> None:
         super().__init__(config, width, experts, idle=config.null_experts)
 
-    def routed(self, probs_XF: Tensor) -> Routed:
+    def routed(self, probs_XF: Tensor) -> Routing:
         gates_XF, chosen_XF = top_k_gates(probs_XF, self.config.top_k)  # experts, then nulls
         share_F = shares(chosen_XF)
         # Which of the nulls is taken makes no difference, so they are balanced by their mean load.
         share_F[self.experts :] = share_F[self.experts :].mean()
         loss = self.config.balance_weight * balance(probs_XF, share_F)
-        return Routed(gates_XF[..., : self.experts], loss)
+        return Routing(gates_XF[..., : self.experts], loss)
 
     def served(self, h_XD: Tensor) -> Tensor:
         return self._served(h_XD, k=self.config.top_k)

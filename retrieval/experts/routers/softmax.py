@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from retrieval.experts.routers.base import Routed, Router
+from retrieval.experts.routers.base import Router, Routing
 
 __all__ = ["SoftmaxRouter"]
 
@@ -12,8 +12,8 @@ __all__ = ["SoftmaxRouter"]
 class SoftmaxRouter(Router):
     """Gates are the softmax itself; nothing is left out, so there is no load to balance."""
 
-    def routed(self, probs_XF: Tensor) -> Routed:
-        return Routed(probs_XF, probs_XF.new_zeros(()))
+    def routed(self, probs_XF: Tensor) -> Routing:
+        return Routing(probs_XF, probs_XF.new_zeros(()))
 
     def served(self, h_XD: Tensor) -> Tensor:
         return self._served(h_XD)

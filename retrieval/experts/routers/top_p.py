@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kernels.reference import top_p_gates
-from retrieval.experts.routers.base import Routed, Router, balance, shares
+from retrieval.experts.routers.base import Router, Routing, balance, shares
 
 __all__ = ["TopPRouter"]
 
@@ -22,13 +22,13 @@ class TopPRouter(Router):
     could buy more experts for every input by staying undecided.
     """
 
-    def routed(self, probs_XF: Tensor) -> Routed:
+    def routed(self, probs_XF: Tensor) -> Routing:
         gates_XE, chosen_XE = top_p_gates(probs_XF, self.config.top_p)
         loss = self.config.balance_weight * balance(probs_XF, shares(chosen_XE))
         # The log's slope at a probability of 0 is infinite: it is cut off where floats end.
         tiny = torch.finfo(probs_XF.dtype).tiny
         entropy = -(probs_XF * probs_XF.clamp_min(tiny).log()).sum(-1).mean()
-        return Routed(gates_XE, loss + self.config.entropy_weight * entropy)
+        return Routing(gates_XE, loss + self.config.entropy_weight * entropy)
 
     def served(self, h_XD: Tensor) -> Tensor:
         return self._served(h_XD, p=self.config.top_p)

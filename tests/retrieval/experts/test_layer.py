@@ -25,7 +25,7 @@ def _config(router="softmax", parameterisation="lora", routed_by="prototype", **
 def _layer(config: ExpertConfig, **more) -> tuple[nn.Linear, MoELoRALinear, Route]:
     torch.manual_seed(0)
     base, route = nn.Linear(13, 11), Route()
-    return base, MoELoRALinear.around(base, config, route, "fc", width=7, **more), route
+    return base, MoELoRALinear.wrap(base, config, route, "fc", width=7, **more), route
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -130,7 +130,7 @@ def test_a_layer_can_have_its_own_number_of_experts() -> None:
 def test_float32_experts_beside_a_bfloat16_tower() -> None:
     torch.manual_seed(0)
     base, route = nn.Linear(13, 11).bfloat16(), Route()
-    layer = MoELoRALinear.around(base, _config(), route, "fc", width=7)
+    layer = MoELoRALinear.wrap(base, _config(), route, "fc", width=7)
     layer.experts.b_ENR.data.normal_()
     with route.sending(torch.randn(2, 7)):
         y = layer(torch.randn(2, 5, 13).bfloat16())
@@ -162,7 +162,7 @@ def test_prompts_start_as_they_are_and_then_follow_the_formula(choice) -> None:
 def test_the_route_gathers_losses_and_gates_of_one_forward() -> None:
     route = Route()
     config = _config(router="top_k", balance_weight=1.0)
-    layers = [MoELoRALinear.around(nn.Linear(7, 7), config, route, n, width=7) for n in "ab"]
+    layers = [MoELoRALinear.wrap(nn.Linear(7, 7), config, route, n, width=7) for n in "ab"]
     assert route.loss == 0
     for batch in (3, 2):
         with route.sending(torch.randn(batch, 7)):
@@ -179,7 +179,7 @@ def test_the_route_gathers_losses_and_gates_of_one_forward() -> None:
 def test_a_copied_tower_has_one_idle_route_of_its_own() -> None:
     route = Route()
     tower = nn.Sequential(
-        *(MoELoRALinear.around(nn.Linear(7, 7), _config(), route, n, width=7) for n in "ab")
+        *(MoELoRALinear.wrap(nn.Linear(7, 7), _config(), route, n, width=7) for n in "ab")
     )
     with route.sending(torch.randn(2, 7)):
         tower(torch.randn(2, 7))
@@ -222,7 +222,7 @@ def test_experts_take_the_dtype_of_their_layer_for_serving() -> None:
     x = torch.randn(2, 5, 13).bfloat16()
     with route.sending(torch.randn(2, 7)):
         before = layer(x)
-        layer.match()
+        layer.cast_experts()
         assert torch.equal(layer(x), before)
     assert layer.experts.a_ERK.dtype == layer.experts.b_ENR.dtype == torch.bfloat16
     assert layer.experts.router.weight.dtype == torch.float32

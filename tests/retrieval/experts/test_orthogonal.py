@@ -74,8 +74,8 @@ def test_others_that_span_everything_leave_nothing() -> None:
 def test_a_tower_is_searched_for_experts_and_single_ones_are_left_alone() -> None:
     config, route = ExpertConfig(rank=2), Route()
     tower = nn.Sequential(
-        MoELoRALinear.around(nn.Linear(13, 13), config, route, "many", width=7),
-        MoELoRALinear.around(nn.Linear(13, 13), config, route, "one", width=7, experts=1),
+        MoELoRALinear.wrap(nn.Linear(13, 13), config, route, "many", width=7),
+        MoELoRALinear.wrap(nn.Linear(13, 13), config, route, "one", width=7, experts=1),
     )
     for layer in tower:
         layer.experts.a_ERK.grad = torch.randn_like(layer.experts.a_ERK)

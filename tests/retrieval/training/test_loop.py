@@ -79,7 +79,7 @@ def _losses(encoder, pairs, config, folder) -> list[float]:
     ("method", "more"),
     [
         ("tower", {}),
-        ("tower", {"dropped": 0.5}),
+        ("tower", {"patch_dropout": 0.5}),
         ("tower", {"loss": "triplet", "lr": 1e-3}),
         ("depth", {"lr": 1e-2}),
         ("depth", {"lr": 1e-2, "loss": "triplet"}),
@@ -106,7 +106,7 @@ class _Killed(Exception):
 
 @pytest.mark.parametrize("method", ["tower", "depth-top-k", "lora"])
 def test_a_killed_run_ends_as_an_undisturbed_one(method, pairs, tmp_path):
-    config = _config(steps=9, save_every=4, dropped=0.4)
+    config = _config(steps=9, save_every=4, patch_dropout=0.4)
     whole = _encoder(method)
     train(whole, pairs, config, tmp_path / "whole")
 
@@ -215,8 +215,14 @@ def test_weights_of_the_losses_take_them_out(pairs, tmp_path):
 
 def test_patches_are_whole_again_at_the_end_of_training(pairs, tmp_path):
     encoder, dropped = _encoder("tower"), []
-    config = _config(steps=5, dropped=0.5, whole=0.4)
-    train(encoder, pairs, config, tmp_path, report=lambda *_: dropped.append(encoder.tower.dropped))
+    config = _config(steps=5, patch_dropout=0.5, full_patches_share=0.4)
+    train(
+        encoder,
+        pairs,
+        config,
+        tmp_path,
+        report=lambda *_: dropped.append(encoder.tower.patch_dropout),
+    )
     assert dropped == [0.5, 0.5, 0.5, 0, 0]
     assert not encoder.training
 

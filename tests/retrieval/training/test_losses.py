@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from retrieval.training.losses import Contrast, StyleLoss, info_nce, triplet
+from retrieval.training.losses import ContrastiveLoss, StyleLoss, info_nce, triplet
 
 SIZES = [1, 2, 7]
 
@@ -128,14 +128,14 @@ def test_triplet_looks_at_the_hardest_on_either_side():
 def test_contrast_learns_a_bounded_temperature_and_triplet_has_none():
     a, b = (x.detach() for x in _pairs(5))
     same = torch.eye(5, dtype=torch.bool)
-    contrast = Contrast(scale=20.0)
+    contrast = ContrastiveLoss(scale=20.0)
     loss = contrast(a, b, same)
     torch.testing.assert_close(loss, info_nce(a, b, 20.0, same), atol=1e-5, rtol=0)
     loss.backward()
     assert contrast.log_scale.grad.abs() > 0
     contrast.log_scale.data.fill_(math.log(5000))
     torch.testing.assert_close(contrast(a, b, same), info_nce(a, b, 100.0, same), atol=1e-4, rtol=0)
-    hard = Contrast(0.5)
+    hard = ContrastiveLoss(0.5)
     assert torch.equal(hard(a, b, same), triplet(a, b, 0.5, same))
 
 

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
 from retrieval.mini import MiniConfig, MiniTower
-from retrieval.tower import Looked
+from retrieval.tower import TowerInputs
 from retrieval.training.methods import METHODS, build
 from retrieval.uni import UniRetrieval
 
@@ -32,15 +32,15 @@ def _count(name: str) -> int:
     return sum(p.numel() for p in _trained(build(METHODS[name], _tower())).values())
 
 
-def _pictures() -> Looked:
+def _pictures() -> TowerInputs:
     generator = torch.Generator().manual_seed(1)
     patches = torch.randn(B, PATCHES, sum(TAPS), generator=generator)
-    return Looked(patches, torch.randn(B, GRAM, generator=generator))
+    return TowerInputs(patches, torch.randn(B, GRAM, generator=generator))
 
 
-def _words() -> Looked:
+def _words() -> TowerInputs:
     words = torch.randn(B, SIZES.sentence, generator=torch.Generator().manual_seed(2))
-    return Looked(F.normalize(words, dim=1), F.normalize(words, dim=1))
+    return TowerInputs(F.normalize(words, dim=1), F.normalize(words, dim=1))
 
 
 def _norms() -> set[str]:
@@ -57,7 +57,7 @@ def _own() -> set[str]:
 
 
 def _expected(name: str, encoder: UniRetrieval) -> set[str]:
-    adapters = {n for n, _ in encoder.adapters()}
+    adapters = {n for n, _ in encoder.adapter_parameters()}
     if name == "plain":
         return set()
     if name == "tower":
@@ -83,8 +83,8 @@ def test_it_starts_as_its_tower(name):
     with torch.no_grad():
         encoder, tower = build(METHODS[name], _tower()).eval(), _tower().eval()
         for kind, looked in (("image", _pictures()), ("text", _words())):
-            expected = F.normalize(getattr(tower, kind)(looked.inputs), dim=1)
-            vectors = getattr(encoder, kind)(looked).vectors_BD
+            expected = F.normalize(getattr(tower, f"forward_{kind}")(looked.inputs), dim=1)
+            vectors = getattr(encoder, f"forward_{kind}")(looked).vectors_BD
             torch.testing.assert_close(vectors, expected, atol=1e-6, rtol=0)
 
 
@@ -95,7 +95,7 @@ def test_a_gradient_reaches_all_that_it_trains_and_nothing_else(name):
         for n, p in _trained(encoder).items():
             if "gate_H" in n or "b_ENR" in n or "lora_B" in n:
                 p.normal_()
-    parts = [encoder.image(_pictures()), encoder.text(_words())]
+    parts = [encoder.forward_image(_pictures()), encoder.forward_text(_words())]
     losses = [(p.vectors_BD @ torch.randn(24)).square().sum() + p.balance for p in parts]
     torch.stack(losses).sum().backward()
     # A single entry or expert is taken whatever the prototype, so there is nothing to learn from.
@@ -124,13 +124,13 @@ def test_lora_adapts_the_same_layers_as_ours_at_its_rank():
     for name, rank in (("lora", 8), ("lora-32", 32)):
         extra = _count(name) - _count("layernorm")
         assert extra == SIZES.depth * sum(rank * (k + n) for k, n in layers)
-    ours = set(build(METHODS["depth"], _tower()).image(_pictures()).gates)
+    ours = set(build(METHODS["depth"], _tower()).forward_image(_pictures()).gates)
     assert ours - {"prompts.image"} == {
         f"{i}.{layer}" for i in range(2) for layer in "qkv out expand contract".split()
     }
 
 
 def test_methods_of_one_size_differ_in_more_than_their_title():
-    configs = [m.config.model_dump_json() + f"{m.tower}{m.norms}{m.lora}" for m in METHODS.values()]
+    configs = [m.config.model_dump_json() + f"{m.train_tower}{m.train_norms}{m.lora_rank}" for m in METHODS.values()]
     assert len(set(configs)) == len(METHODS)
     assert len({m.title for m in METHODS.values()}) == len(METHODS)

@@ -14,10 +14,16 @@ from data.ser import SerFigure
 from data.styles import SEEN, restyle
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
 from retrieval.encoder import ORIGINAL
-from retrieval.tower import Looked
-from retrieval.training.pairs import TEXT, TRAINED_STYLES, CachedPairs, PicturePairs, deep
+from retrieval.tower import TowerInputs
+from retrieval.training.pairs import (
+    TEXT,
+    TRAINED_STYLES,
+    CachedPairs,
+    PicturePairs,
+    pooled_features,
+)
 from retrieval.training.views import Views
-from retrieval.training.words import make_words
+from retrieval.training.words import encode_words
 
 # The original is not the first view, and some styles have several takes.
 KINDS = ((SEEN[0], 0), (ORIGINAL, 0), *((style, 0) for style in SEEN[1:]), (SEEN[0], 1))
@@ -72,7 +78,7 @@ def _pairs(count: int = 40, cluster: int = 10, kept: np.ndarray | None = None) -
     )
 
 
-def _numbers(looked: Looked) -> list[int]:
+def _numbers(looked: TowerInputs) -> list[int]:
     return looked.features_BG[:, 0].int().tolist()
 
 
@@ -160,7 +166,9 @@ def test_left_out_figures_never_come():
     assert pairs.deep_FC.shape == (32, TAPS[0])
     rng = np.random.default_rng(0)
     came = {n for b in _batches(pairs, 12, 0.5) for n in _numbers(b.original)}
-    came |= set(_numbers(pairs.sample(200, rng))) | set(_numbers(pairs.styled(SEEN[1], 200, rng)))
+    came |= set(_numbers(pairs.sample(200, rng))) | set(
+        _numbers(pairs.sample_style(SEEN[1], 200, rng))
+    )
     assert came == set(np.flatnonzero(kept))
 
 
@@ -172,10 +180,10 @@ def test_nothing_left_to_train_on_is_bad_input():
 def test_figures_of_one_style_and_of_any():
     pairs, rng = _pairs(), np.random.default_rng(0)
     for style in (ORIGINAL, *SEEN):
-        looked = pairs.styled(style, 20, rng)
+        looked = pairs.sample_style(style, 20, rng)
         assert {KINDS[int(v)][0] for v in looked.features_BG[:, 1]} == {style}
         assert looked.inputs.shape == (20, PATCHES, sum(TAPS))
-    said = pairs.styled(TEXT, 50, rng)
+    said = pairs.sample_style(TEXT, 50, rng)
     assert not torch.isnan(said.inputs).any()
     alts = {int(n) for n, which in said.inputs[:, :2].tolist() if which == ALT}
     assert alts
@@ -187,19 +195,19 @@ def test_figures_of_one_style_and_of_any():
 def test_deep_is_the_pooled_last_grid_of_the_original():
     directions = _directions(3, 1)
     expected = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-    np.testing.assert_allclose(deep(_views(range(3), directions)), expected, atol=1e-3)
+    np.testing.assert_allclose(pooled_features(_views(range(3), directions)), expected, atol=1e-3)
 
 
 class _Tower:
     """Sees a picture's mean colour, reads a text's length."""
 
-    def look(self, images):
+    def prepare_images(self, images):
         x_BC = torch.tensor(np.stack([np.asarray(i, np.float32).mean((0, 1)) for i in images]))
-        return Looked(x_BC, x_BC)
+        return TowerInputs(x_BC, x_BC)
 
-    def read(self, texts):
+    def prepare_texts(self, texts):
         x_B1 = torch.tensor([[float(len(t))] for t in texts])
-        return Looked(x_B1, x_B1)
+        return TowerInputs(x_B1, x_B1)
 
 
 def _figure(number: int, caption: str, alt: str) -> SerFigure:
@@ -236,7 +244,7 @@ def test_pictures_are_restyled_as_they_are_asked_for():
     assert SEEN[styles[0]] == style
     figure = [f for f in figures if f.words][chosen[0]]
     expected = restyle(figure.open(), style, figure.name, 7, int(takes[0]))
-    torch.testing.assert_close(mean, _Tower().look([expected]).inputs[0])
+    torch.testing.assert_close(mean, _Tower().prepare_images([expected]).inputs[0])
 
 
 class _Sentences:
@@ -253,14 +261,14 @@ class _Sentences:
 def test_words_are_encoded_once_and_nan_where_there_are_none(tmp_path):
     retriever = _Sentences()
     figures = [_figure(0, "cap", "alt text"), _figure(1, "", "a" * 900), _figure(2, "", "")]
-    words = make_words(figures, retriever, tmp_path / "words")
+    words = encode_words(figures, retriever, tmp_path / "words")
     assert words.shape == (3, 2, 3)
     assert words[0].tolist() == [[8, 1, 1], [3, 0, 1]]
     assert words[1, ALT].tolist() == [600, 1, 1]
     assert np.isnan(words[1, CAPTION]).all()
     assert np.isnan(words[2]).all()
-    again = make_words(figures, retriever, tmp_path / "words")
+    again = encode_words(figures, retriever, tmp_path / "words")
     np.testing.assert_array_equal(again, words)
     assert len(retriever.asked) == 3
-    make_words(figures[:1], retriever, tmp_path / "words")
+    encode_words(figures[:1], retriever, tmp_path / "words")
     assert len(retriever.asked) == 5

@@ -16,7 +16,7 @@ from data.styles import restyle
 from retrieval.efficientnet import GRAM, PATCHES, TAPS, EfficientNetLite0
 from retrieval.encoder import ORIGINAL
 from retrieval.training import views as module
-from retrieval.training.views import Views, make_views
+from retrieval.training.views import Views, compute_views
 
 KINDS = ((ORIGINAL, 0), ("sketch", 0), ("sketch", 1))
 
@@ -34,12 +34,16 @@ def _figures(count: int) -> list[SerFigure]:
 def test_the_views_of_a_style_by_number():
     views = Views(_figures(2), KINDS, np.zeros((2, 3, 1, 1)), np.zeros((2, 3, 1)))
     assert len(views) == 2
-    assert (views.of("sketch"), views.of(ORIGINAL), views.of("art")) == ([1, 2], [0], [])
+    assert (views.indices_of("sketch"), views.indices_of(ORIGINAL), views.indices_of("art")) == (
+        [1, 2],
+        [0],
+        [],
+    )
 
 
 def test_a_style_that_is_none_is_our_mistake(tmp_path):
     with pytest.raises(AssertionError, match="fresco"):
-        make_views(_figures(1), (("fresco", 0),), 0, tmp_path, tmp_path)
+        compute_views(_figures(1), (("fresco", 0),), 0, tmp_path, tmp_path)
 
 
 def _no_workers(*_: object) -> None:
@@ -61,7 +65,7 @@ def test_views_are_what_the_cnn_sees_and_are_made_once(models, tmp_path, monkeyp
     seen: list[tuple[int, int]] = []
 
     def make(progress=lambda *_: None):
-        return make_views(figures, KINDS, 3, cnn, tmp_path, workers=1, progress=progress)
+        return compute_views(figures, KINDS, 3, cnn, tmp_path, workers=1, progress=progress)
 
     views = make(lambda *at: seen.append(at))
     assert seen == [(4, 5), (5, 5)]
@@ -73,7 +77,7 @@ def test_views_are_what_the_cnn_sees_and_are_made_once(models, tmp_path, monkeyp
         figures[4].open(),
         *(restyle(figures[4].open(), "sketch", "figure 4", 3, n) for n in (0, 1)),
     ]
-    expected = tower.see(tower.preprocess(pictures))
+    expected = tower.extract(tower.preprocess(pictures))
     got = torch.from_numpy(views.patches_FVTC[4].astype(np.float32))
     # fp16 on disk, and the workers' threads add up in another order
     torch.testing.assert_close(got, expected.patches_BTC, atol=2e-3, rtol=2e-3)
@@ -99,4 +103,4 @@ def test_views_are_what_the_cnn_sees_and_are_made_once(models, tmp_path, monkeyp
     monkeypatch.setattr(module, "_run", _no_workers)
     make()
     with pytest.raises(AssertionError, match="nothing is left"):
-        make_views(figures, KINDS, 4, cnn, tmp_path)  # another seed is another folder
+        compute_views(figures, KINDS, 4, cnn, tmp_path)  # another seed is another folder

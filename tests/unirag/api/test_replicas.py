@@ -50,7 +50,7 @@ class Documents:
             real(run, found)
 
         monkeypatch.setattr(indexer._Run, "_start", start)
-        monkeypatch.setattr(indexer, "_PATIENCE", 0.0)  # each document is stored at once
+        monkeypatch.setattr(indexer, "_MAX_WAIT_SECONDS", 0.0)  # each document is stored at once
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def shared(place: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(
         ServerStore,
         "connect",
-        lambda url, key, name, stamp, settings, quantization, beside: ServerStore(
-            client, name, stamp, settings, quantization, beside=beside
+        lambda url, key, name, stamp, settings, quantization, replacement: ServerStore(
+            client, name, stamp, settings, quantization, replacement=replacement
         ),
     )
     monkeypatch.setenv("UNIRAG_QDRANT_URL", "http://127.0.0.1:6333")
