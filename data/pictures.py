@@ -1,6 +1,6 @@
-"""Pictures from outside: decoded within bounds, turned upright, kept once by content.
+"""Open untrusted pictures within limits, and store pictures by their content.
 
-This is the only place that opens a picture that somebody gave us.
+No other module of the package opens a picture from outside.
 """
 
 from __future__ import annotations
@@ -23,54 +23,55 @@ __all__ = [
     "MAX_PIXELS",
     "PICTURE_SUFFIXES",
     "Assets",
-    "description_of",
     "digest_of",
     "open_picture",
+    "read_description",
 ]
 
-MAX_PIXELS = 64_000_000  # 192 MB decoded: any scanner page, no decompression bomb
+MAX_PIXELS = 64_000_000  # 192 MB decoded: any scanned page, but no decompression bomb
 PICTURE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm"}
 )
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
-_THUMBNAIL = 320  # pixels on the longer side
+_THUMBNAIL_PIXELS = 320  # on the longer side
 _EXIF_DESCRIPTION = 0x010E
 _IPTC_CAPTION = (2, 120)
-# What cameras write into every picture says nothing about it.
+# Cameras write these texts into every picture.
 _CAMERA_NOISE = re.compile(r"\W*|.*digital (still )?camera.*|created with .*|untitled", re.I)
 
 
 def digest_of(data: bytes) -> str:
-    """SHA-256 of `data` in hex: a picture's name in the asset folder."""
+    """Return the SHA-256 of `data` in hex: the name of a picture in the asset folder."""
     return hashlib.sha256(data).hexdigest()
 
 
 def open_picture(source: Path | bytes, name: str = "") -> Image.Image:
-    """Decode a picture to upright RGB; transparency is laid on white.
+    """Decode a picture to RGB: turned upright by its EXIF orientation, transparency on white.
 
-    Raises `BadInput` naming the file for anything that is no picture, is broken, or has more than
-    `MAX_PIXELS` pixels (read from the header, before any pixel is decoded).
+    `name` stands for the picture in error messages. Raises `BadInput` if the file is not a picture,
+    is broken, or has more than `MAX_PIXELS` pixels. The size is checked before pixels are decoded.
     """
     with _opened(source, name) as picture:
         return _on_white(ImageOps.exif_transpose(picture) or picture)
 
 
-def description_of(source: Path, name: str = "") -> str:
-    """The words that a picture file holds: its IPTC caption, which people write, before EXIF's.
+def read_description(source: Path, name: str = "") -> str:
+    """Return the description inside a picture file: its IPTC caption, or else that of EXIF.
 
-    Only the header is read. Raises `BadInput` as `open_picture`, but not for broken pixels.
+    People write IPTC captions, programs often write EXIF. Only the header is read. Raises
+    `BadInput` as `open_picture` does, except for broken pixels.
     """
     with _opened(source, name) as picture:
-        exif = Image.Image.getexif(picture)  # that of the PNG plugin decodes the pixels
-        found: list[Any] = [
+        exif = Image.Image.getexif(picture)  # the PNG plugin's own method decodes the pixels
+        descriptions: list[Any] = [
             (IptcImagePlugin.getiptcinfo(picture) or {}).get(_IPTC_CAPTION),
             exif.get(_EXIF_DESCRIPTION),
         ]
-    for value in found:
-        if isinstance(value, bytes):
-            value = value.decode("utf-8", "replace")
-        if isinstance(value, str):
-            text = " ".join(value.replace("\0", " ").split())
+    for description in descriptions:
+        if isinstance(description, bytes):
+            description = description.decode("utf-8", "replace")
+        if isinstance(description, str):
+            text = " ".join(description.replace("\0", " ").split())
             if not _CAMERA_NOISE.fullmatch(text):
                 return text
     return ""
@@ -78,12 +79,12 @@ def description_of(source: Path, name: str = "") -> str:
 
 @contextmanager
 def _opened(source: Path | bytes, name: str) -> Iterator[ImageFile.ImageFile]:
-    """The picture before its pixels are decoded; what Pillow raises meanwhile becomes ours."""
+    """Open a picture without decoding its pixels, and turn the errors of Pillow into `BadInput`."""
     name = name or (str(source) if isinstance(source, Path) else "picture")
     try:
         handle = io.BytesIO(source) if isinstance(source, bytes) else source
         with warnings.catch_warnings():
-            # a large picture is measured below; what Pillow says of odd metadata helps nobody
+            # The size is checked below, and warnings about odd metadata help nobody.
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(handle, formats=_FORMATS) as picture:
@@ -115,7 +116,7 @@ def _on_white(picture: Image.Image) -> Image.Image:
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
-        # 16-bit scans: scale to 8 bits, which convert() would clip instead
+        # 16-bit scans: convert() would clip the values instead of scaling them to 8 bits.
         low, high = picture.convert("F").getextrema()
         scale = 255.0 / max(high - low, 1e-6)  # type: ignore[operator]
         return picture.convert("F").point(lambda v: (v - low) * scale).convert("RGB")
@@ -123,35 +124,39 @@ def _on_white(picture: Image.Image) -> Image.Image:
 
 
 class Assets:
-    """A content-addressed folder of pictures: `ab/abcd….png` and thumbnails beside them."""
+    """A folder of pictures that are named by the SHA-256 digest of their bytes.
+
+    The picture `abcd…` is the file `ab/abcd….png`; its thumbnail is `ab/abcd….thumb.jpg`.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def put(self, data: bytes, picture: Image.Image) -> str:
-        """Keep the bytes as they came, with a thumbnail of `picture`; returns the digest."""
+        """Store the bytes of a picture file and a thumbnail of `picture`; return the digest."""
         digest = digest_of(data)
         path, thumbnail = self._file(digest, data), self.thumbnail(digest)
         if not path.exists():
             _write(path, data)
         if not thumbnail.exists():
-            scale = min(1.0, _THUMBNAIL / max(picture.size))
+            scale = min(1.0, _THUMBNAIL_PIXELS / max(picture.size))
             width, height = (max(1, round(side * scale)) for side in picture.size)
             small = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
             buffer = io.BytesIO()
-            # WebP takes two thirds of the room and ten times as long, a fifth of all reading
+            # WebP would save a third of the space but take ten times as long: a fifth of all
+            # reading time.
             small.save(buffer, "JPEG", quality=85, subsampling=0)
             _write(thumbnail, buffer.getvalue())
         return digest
 
-    def copy(self, digest: str) -> tuple[bytes, bytes]:
-        """A picture that is kept here and its thumbnail, to be kept elsewhere by `take`."""
+    def read(self, digest: str) -> tuple[bytes, bytes]:
+        """Return the bytes of a stored picture and of its thumbnail."""
         path = self.path(digest)
-        assert path is not None, f"{digest} is not kept here"
+        assert path is not None, f"{digest} is not stored"
         return path.read_bytes(), self.thumbnail(digest).read_bytes()
 
-    def take(self, data: bytes, thumbnail: bytes) -> None:
-        """Keep what `copy` gave elsewhere."""
+    def put_with_thumbnail(self, data: bytes, thumbnail: bytes) -> None:
+        """Store the bytes of a picture and of its thumbnail, as another folder's `read` gave."""
         digest = digest_of(data)
         for path, content in (
             (self._file(digest, data), data),
@@ -161,20 +166,22 @@ class Assets:
                 _write(path, content)
 
     def path(self, digest: str) -> Path | None:
-        """The file of a digest, or None where it is not kept here."""
+        """Return the file of a picture, or None if it is not stored."""
         if len(digest) != 64 or not all(c in "0123456789abcdef" for c in digest):
             return None
-        found = [p for p in self._folder(digest).glob(f"{digest}.*") if ".thumb." not in p.name]
-        return found[0] if found else None
+        files = self._folder(digest).glob(f"{digest}.*")
+        return next((file for file in files if ".thumb." not in file.name), None)
 
     def holds(self, digest: str) -> bool:
         """Whether the picture of `digest` and its thumbnail are stored."""
         return self.path(digest) is not None and self.thumbnail(digest).exists()
 
     def thumbnail(self, digest: str) -> Path:
+        """Return the path of a thumbnail, whether or not it exists."""
         return self._folder(digest) / f"{digest}.thumb.jpg"
 
     def remove(self, digest: str) -> None:
+        """Delete a picture and its thumbnail, if they are stored."""
         for path in self._folder(digest).glob(f"{digest}.*"):
             path.unlink(missing_ok=True)
 
@@ -185,7 +192,7 @@ class Assets:
         return self.root / digest[:2]
 
 
-_MAGIC = (
+_SUFFIXES_BY_MAGIC = (
     (b"\x89PNG", ".png"),
     (b"\xff\xd8", ".jpg"),
     (b"GIF8", ".gif"),
@@ -198,14 +205,14 @@ _MAGIC = (
 
 
 def _suffix(data: bytes) -> str:
-    """The suffix that the content, not the name, calls for: a browser is served by it."""
+    """Return the suffix for the content: the server derives the media type from it."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return ".webp"
-    return next((suffix for magic, suffix in _MAGIC if data.startswith(magic)), ".bin")
+    return next((suffix for magic, suffix in _SUFFIXES_BY_MAGIC if data.startswith(magic)), ".bin")
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write through a temporary file, so that a kill never leaves half a picture under its name."""
+    """Write through a temporary file, so that a kill never leaves half a picture."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
         handle.write(data)

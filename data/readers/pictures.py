@@ -17,7 +17,7 @@ from typing import Any
 
 from data.documents import Document, Figure, Problem
 from data.errors import BadInput
-from data.pictures import PICTURE_SUFFIXES, description_of
+from data.pictures import PICTURE_SUFFIXES, read_description
 from data.readers.files import decode, fingerprint, format_of, read_text_bytes, source_of
 from data.readers.formulas import normalise_formulas
 from data.readers.structure import Content, assemble, humanise
@@ -105,7 +105,7 @@ def _json_values(text: str, name: str) -> dict[str, str]:
 def _read(path: Path, source: str) -> Iterator[Content]:
     if not path.exists() or not path.stat().st_size:
         raise BadInput(f"{source}: empty file; nothing to index")
-    embedded_description = description_of(path, source)
+    embedded_description = read_description(path, source)
     description, problems = _read_sidecars(_sidecars(path))
     title = description.get("title") or humanise(path.stem)
     caption = description.get("caption") or description.get("title") or embedded_description

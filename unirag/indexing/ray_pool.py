@@ -86,7 +86,7 @@ class WorkspaceKeeper:
 
     def store_picture(self, picture: bytes, thumbnail: bytes) -> None:
         """Store a picture in the assets."""
-        self._assets.take(picture, thumbnail)
+        self._assets.put_with_thumbnail(picture, thumbnail)
 
     def begin(self, key: str) -> int:
         """Record that a worker begins `key`. Return how often it was begun and never ended.

@@ -204,7 +204,7 @@ class ClusterWorker:
                 case ItemRead(item, picture):
                     assert document is not None
                     if picture is not None and item.image not in sent_pictures:
-                        self._workspace.store_picture(*assets.copy(item.image))
+                        self._workspace.store_picture(*assets.read(item.image))
                         sent_pictures.add(item.image)
                     buffer.add(document, item, picture)
                     event = ItemRead(item, None)
