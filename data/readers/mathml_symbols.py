@@ -1,21 +1,29 @@
-"""What MathML's characters are called in LaTeX, for `data/readers/mathml.py`."""
+"""The LaTeX commands of MathML's characters, for `data/readers/mathml.py`."""
 
 from __future__ import annotations
 
-__all__ = ["ACCENTS", "ARROWS", "FUNCTIONS", "INFIX", "LARGE", "SYMBOLS", "UNDER_ACCENTS"]
+__all__ = [
+    "ACCENTS",
+    "FUNCTIONS",
+    "INFIX",
+    "LABELLED_ARROWS",
+    "LARGE_OPERATORS",
+    "SYMBOLS",
+    "UNDER_ACCENTS",
+]
 
-_FUNCTIONS = (
+_FUNCTION_NAMES = (
     "arccos arcsin arctan arg cos cosh cot coth csc deg det dim exp gcd hom inf ker lg lim "
     "liminf limsup ln log max min sec sin sinh sup tan tanh Pr"
 )
-FUNCTIONS = frozenset(_FUNCTIONS.split())
+FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
 
 _GREEK_NAMES = (
     "alpha beta gamma delta varepsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho "
     "varsigma sigma tau upsilon varphi chi psi omega"
 )
 _SAME_AS_LATIN = dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΧο", "ABEZHIKMNOPTXo", strict=True))
-_LETTERS = {
+_LETTER_COMMANDS = {
     "\u00b5": "mu",  # the micro sign
     "Γ": "Gamma",
     "Δ": "Delta",
@@ -33,8 +41,8 @@ _LETTERS = {
     "\u03a9": "Omega",
     "\u2126": "Omega",  # the ohm sign
 }
-_VARIANTS = {"ϵ": "epsilon", "ϑ": "vartheta", "ϕ": "phi", "ϖ": "varpi", "ϱ": "varrho"}
-_COMMANDS = {
+_VARIANT_COMMANDS = {"ϵ": "epsilon", "ϑ": "vartheta", "ϕ": "phi", "ϖ": "varpi", "ϱ": "varrho"}
+_SYMBOL_COMMANDS = {
     # relations and arrows
     "≤": "leq",
     "⩽": "leq",
@@ -142,7 +150,7 @@ _COMMANDS = {
     "⌈": "lceil",
     "⌉": "rceil",
 }
-_PLAIN = {
+_PLAIN_CHARACTERS = {
     "−": "-",
     "–": "-",
     "‐": "-",
@@ -172,7 +180,7 @@ _PLAIN = {
     "\u200b": "",
     "\ufeff": "",
 }
-_ESCAPED = {c: "\\" + c for c in "#$%&_{}"} | {"\\": r"\backslash", "^": r"\wedge"}
+_ESCAPED_CHARACTERS = {c: "\\" + c for c in "#$%&_{}"} | {"\\": r"\backslash", "^": r"\wedge"}
 _LETTERLIKE = {
     "ℝ": r"\mathbb{R}",
     "ℕ": r"\mathbb{N}",
@@ -194,26 +202,29 @@ SYMBOLS: dict[str, str] = (
         if name != "omicron"
     }
     | _SAME_AS_LATIN
-    | {char: "\\" + name for char, name in (_LETTERS | _VARIANTS | _COMMANDS).items()}
-    | _PLAIN
-    | _ESCAPED
+    | {
+        character: "\\" + name
+        for character, name in (_LETTER_COMMANDS | _VARIANT_COMMANDS | _SYMBOL_COMMANDS).items()
+    }
+    | _PLAIN_CHARACTERS
+    | _ESCAPED_CHARACTERS
     | _LETTERLIKE
 )
 
-_INFIX = (
+_INFIX_NAMES = (
     "leq geq neq approx cong simeq equiv sim propto ll gg to longrightarrow leftarrow "
     "longleftarrow leftrightarrow Rightarrow Longrightarrow Leftarrow Leftrightarrow "
     "rightleftharpoons leftrightharpoons rightleftarrows mapsto in notin ni subset subseteq "
     "supset supseteq perp parallel mid times cdot bullet circ div pm mp cup cap wedge vee oplus "
     "otimes setminus"
 )
-INFIX = frozenset("=<>+-*:") | {"\\" + name for name in _INFIX.split()}
+INFIX = frozenset("=<>+-*:") | {"\\" + name for name in _INFIX_NAMES.split()}
 
-# Operators whose limits stand under and over them.
-_LARGE = "sum prod int iint iiint oint bigcup bigcap lim max min sup inf Sigma"
-LARGE = frozenset("\\" + name for name in _LARGE.split())
+# operators whose limits stand below and above them
+_LARGE_NAMES = "sum prod int iint iiint oint bigcup bigcap lim max min sup inf Sigma"
+LARGE_OPERATORS = frozenset("\\" + name for name in _LARGE_NAMES.split())
 
-ARROWS = {
+LABELLED_ARROWS = {
     r"\to": r"\xrightarrow",
     r"\longrightarrow": r"\xrightarrow",
     r"\leftarrow": r"\xleftarrow",
@@ -221,7 +232,7 @@ ARROWS = {
     r"\rightleftharpoons": r"\xrightleftharpoons",
 }
 
-# The accent's own character, as it comes in MathML, not its LaTeX name.
+# commands by the accent's character in MathML
 ACCENTS = {
     "→": r"\vec",
     "⇀": r"\vec",

@@ -1,4 +1,4 @@
-"""The leaves of a formula: identifiers, numbers, operators and words, as LaTeX parts."""
+"""Turn the leaves of a MathML formula (identifiers, numbers, operators, words) into LaTeX."""
 
 from __future__ import annotations
 
@@ -8,92 +8,101 @@ from typing import Literal, NamedTuple
 
 from data.readers.mathml_symbols import FUNCTIONS, INFIX, SYMBOLS
 
-__all__ = ["CLOSES", "SPACE", "Kind", "Part", "symbol_parts", "text_parts"]
+__all__ = [
+    "CLOSING_BRACKETS",
+    "SPACE",
+    "Fragment",
+    "FragmentKind",
+    "symbol_fragments",
+    "text_fragments",
+]
 
-Kind = Literal["atom", "number", "infix", "open", "close", "comma", "space", "table"]
+FragmentKind = Literal["atom", "number", "infix", "open", "close", "comma", "space", "table"]
 
 
-class Part(NamedTuple):
+class Fragment(NamedTuple):
+    """A piece of LaTeX; `kind` decides about the spaces around it."""
+
     latex: str
-    kind: Kind
+    kind: FragmentKind
 
 
-SPACE = Part(r"\ ", "space")
-CLOSES = {"(": ")", "[": "]", r"\{": r"\}", r"\langle": r"\rangle"}
+SPACE = Fragment(r"\ ", "space")
+CLOSING_BRACKETS = {"(": ")", "[": "]", r"\{": r"\}", r"\langle": r"\rangle"}
 _NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)*\.?|\.[0-9]+")
-_RUNS = re.compile(r"[A-Za-z]+|\s+|.", re.DOTALL)
-_LETTERS = r"[^\W_\u00b5\u0370-\u03ff\u2126]+"  # Greek has names of its own
+_SYMBOL_RUNS = re.compile(r"[A-Za-z]+|\s+|.", re.DOTALL)
+_LETTERS = r"[^\W_\u00b5\u0370-\u03ff\u2126]+"  # without Greek letters, which become commands
 _TEXT_RUNS = re.compile(rf"{_LETTERS}(?:[ \-/,.';:()!?&%_]+{_LETTERS})*|\s+|.", re.DOTALL)
 _LEADING_NUMBER = re.compile(r"(\s*)([0-9][0-9.,]*)(?=[ A-Za-z])(.*)", re.DOTALL)
 
 
-def symbol_parts(text: str) -> Iterator[Part]:
-    """The parts of an identifier, number or operator."""
+def symbol_fragments(text: str) -> Iterator[Fragment]:
+    """Yield the fragments of an identifier, number or operator."""
     if text in SYMBOLS:
-        yield _part(SYMBOLS[text])
+        yield _symbol_fragment(SYMBOLS[text])
         return
     if _NUMBER.fullmatch(text):
-        yield Part(text, "number")
+        yield Fragment(text, "number")
         return
-    for run in _RUNS.findall(text):
+    for run in _SYMBOL_RUNS.findall(text):
         if run.isspace():
             yield SPACE
         elif run in FUNCTIONS:
-            yield Part("\\" + run, "atom")
+            yield Fragment("\\" + run, "atom")
         elif run.isdigit():
-            yield Part(run, "number")
+            yield Fragment(run, "number")
         elif len(run) > 2:
-            yield Part(rf"\mathrm{{{run}}}", "atom")
+            yield Fragment(rf"\mathrm{{{run}}}", "atom")
         else:
-            yield _part(SYMBOLS.get(run, run))
+            yield _symbol_fragment(SYMBOLS.get(run, run))
 
 
-def _part(latex: str) -> Part:
+def _symbol_fragment(latex: str) -> Fragment:
     if latex in INFIX:
-        return Part(latex, "infix")
-    if latex in CLOSES:
-        return Part(latex, "open")
-    if latex in CLOSES.values():
-        return Part(latex, "close")
+        return Fragment(latex, "infix")
+    if latex in CLOSING_BRACKETS:
+        return Fragment(latex, "open")
+    if latex in CLOSING_BRACKETS.values():
+        return Fragment(latex, "close")
     if latex in (",", ";"):
-        return Part(latex, "comma")
-    return Part(latex, "space" if latex.isspace() else "atom")
+        return Fragment(latex, "comma")
+    return Fragment(latex, "space" if latex.isspace() else "atom")
 
 
-def text_parts(content: str) -> Iterator[Part]:
-    """The parts of running text: words in `\\text{}`, symbols by their names, spaces kept."""
+def text_fragments(content: str) -> Iterator[Fragment]:
+    """Yield the fragments of running text: words in `\\text{}`, symbols as commands, spaces."""
     content = re.sub(r"[\s\u2000-\u200a\u202f]+", " ", content.replace("º", "°"))
     stripped = content.strip()
     if _NUMBER.fullmatch(stripped) or stripped in FUNCTIONS or stripped in SYMBOLS:
         if content != content.lstrip():
             yield SPACE
-        yield from symbol_parts(stripped)
+        yield from symbol_fragments(stripped)
         if content != content.rstrip():
             yield SPACE
         return
-    # All that LaTeX's text mode can show stays one piece, spaces around it included.
-    pieces: list[str] = []
+    # neighbouring words stay in one `\text{}`, with the spaces around them
+    words: list[str] = []
     for run in _TEXT_RUNS.findall(content):
         if run.isspace() or (run[0].isalnum() and run not in SYMBOLS):
-            pieces.append(run)
+            words.append(run)
             continue
-        yield from _words("".join(pieces))
-        pieces = []
-        yield _part(SYMBOLS.get(run, run))
-    yield from _words("".join(pieces))
+        yield from _word_fragments("".join(words))
+        words = []
+        yield _symbol_fragment(SYMBOLS.get(run, run))
+    yield from _word_fragments("".join(words))
 
 
-def _words(text: str) -> Iterator[Part]:
+def _word_fragments(text: str) -> Iterator[Fragment]:
     number = _LEADING_NUMBER.fullmatch(text)
-    if number:  # the end of `2.00 V`, cut after the point
+    if number:  # the end of `2.00 V` if MathML splits it after the point
         yield from [SPACE] if number[1] else []
-        yield Part(number[2], "number")
+        yield Fragment(number[2], "number")
         text = number[3]
     if not text.strip():
         yield from [SPACE] if text else []
     elif _NUMBER.fullmatch(text.strip()):
         yield from [SPACE] if text[0] == " " else []
-        yield Part(text.strip(), "number")
+        yield Fragment(text.strip(), "number")
     else:
         escaped = re.sub(r"[#$%&_{}]", lambda match: "\\" + match[0], text)
-        yield Part(rf"\text{{{escaped}}}", "atom")
+        yield Fragment(rf"\text{{{escaped}}}", "atom")
