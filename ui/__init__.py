@@ -1,4 +1,4 @@
-"""The student's web app. `mount` adds it to the service, whose page it is."""
+"""The student's web app. `mount` adds it to the service."""
 
 from ui.app import mount
 

@@ -1,183 +1,267 @@
-"""Where a question is put together: the components, and what they say as one request."""
+"""The composer: the inputs of a question, and the request that their values make."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.blocks import Block
+from gradio.components import Component
 from pydantic import ValidationError
 
 from data.errors import BadInput
-from ui import render
-from unirag.api.schemas import TEXT, AskIn, PictureIn, SoundIn
+from data.records import Level, Task
+from generation.tasks import MAX_STUDENT_ANSWER_CHARACTERS
+from ui.render import TASK_LABELS
+from unirag.api.requests import MAX_TEXT_CHARACTERS, AskIn, ImageIn, RecordingIn
 
-__all__ = ["CLEARED", "FIELDS", "composer", "decoded", "html", "question"]
+__all__ = ["Composer", "Draft", "build_composer", "decode_data_url"]
 
 _STATIC = Path(__file__).with_name("static")
-_SHEET = """<div class="sheet"><canvas width="800" height="520"
-aria-label="A sheet to draw on. Without a pointer, show a picture instead."></canvas>
+_SKETCH_SHEET = """<div class="sketch-sheet"><canvas width="800" height="520"
+aria-label="A sheet to draw on. If you cannot draw, show a picture instead."></canvas>
 <div><button type="button" data-tool="pen" aria-pressed="true">Pen</button>
 <button type="button" data-tool="eraser" aria-pressed="false">Eraser</button>
-<button type="button" data-do="undo">Undo</button>
-<button type="button" data-do="clear">Clear</button></div></div>"""
-FIELDS = (
-    "text",
-    "text_weight",
-    "sketch",
-    "picture",
-    "picture_weight",
-    "style",
-    "sound",
-    "sound_weight",
-    "task",
-    "level",
-    "student_answer",
-    "corpora",
-)
-CLEARED = ("text", "sketch", "picture", "sound", "student_answer")
+<button type="button" data-command="undo">Undo</button>
+<button type="button" data-command="clear">Clear</button></div></div>"""
 
 
-def _uploads_only(component: gr.components.Component) -> Any:
-    """The component without Gradio's way of fetching an address for whoever sends one."""
-    keep = component.async_move_resource_to_block_cache
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The values of the composer's inputs.
 
-    async def checked(path: Any) -> str | None:
-        if "://" in str(path):
-            raise gr.Error("Nothing is fetched from an address here; send the file itself.")
-        return await keep(path)
+    `sketch` is a PNG as a data URL. `picture` and `recording` are paths of uploaded files. All
+    three are empty if they are not used.
+    """
 
-    component.async_move_resource_to_block_cache = checked  # type: ignore[method-assign, assignment]
-    return component
+    text: str
+    text_weight: float
+    sketch: str
+    picture: str | None
+    picture_weight: float
+    style: str
+    recording: str | None
+    recording_weight: float
+    task: Task
+    level: Level
+    student_answer: str
+    corpora: Sequence[str] | None
+
+    def to_request(self, conversation_id: str) -> AskIn:
+        """Return the request that a program would send. Raise `BadInput` if a value is unusable."""
+        try:
+            return AskIn(
+                text=self.text.strip(),
+                text_weight=self.text_weight,
+                images=self._images(),
+                audio=self._recordings(),
+                corpora=list(self.corpora or ()),
+                conversation=conversation_id or None,
+                task=self.task,
+                level=self.level,
+                # the box keeps its text while it is hidden
+                student_answer=self.student_answer.strip() if self.task == "feedback" else "",
+            )
+        except ValidationError as error:
+            raise BadInput(error.errors()[0]["msg"]) from None
+
+    def _images(self) -> list[ImageIn]:
+        pictures = [decode_data_url(self.sketch)] if self.sketch else []
+        pictures += [Path(self.picture).read_bytes()] if self.picture else []
+        return [
+            ImageIn(data=_base64(picture), weight=self.picture_weight, style=self.style)
+            for picture in pictures
+        ]
+
+    def _recordings(self) -> list[RecordingIn]:
+        if not self.recording:
+            return []
+        recording = _base64(Path(self.recording).read_bytes())
+        return [RecordingIn(data=recording, weight=self.recording_weight)]
 
 
-def html(value: str = "", **more: Any) -> gr.HTML:
-    """HTML that static/app.css alone styles."""
-    return gr.HTML(value, apply_default_css=False, **more)
+@dataclass(frozen=True, slots=True)
+class Composer:
+    """The components of the composer. Those named like a field of `Draft` hold its value."""
+
+    text: gr.Textbox
+    text_weight: gr.Slider
+    sketch: gr.HTML
+    picture: gr.Image
+    picture_panel: gr.Accordion
+    picture_weight: gr.Slider
+    style: gr.Dropdown
+    recording: gr.Audio
+    recording_weight: gr.Slider
+    task: gr.Dropdown
+    level: gr.Radio
+    student_answer: gr.Textbox
+    corpora: gr.Dropdown
+    ask: gr.Button
+    stop: gr.Button
+
+    @property
+    def inputs(self) -> list[Component]:
+        """The components whose values make a `Draft`, in the order of its fields."""
+        return [getattr(self, field.name) for field in fields(Draft)]
+
+    def cleared(self) -> dict[Block, Any]:
+        """Return the updates that empty the inputs after a question was answered."""
+        return {
+            self.text: "",
+            self.sketch: "",
+            self.picture: None,
+            self.recording: None,
+            self.student_answer: "",
+        }
+
+    def buttons(self, *, answering: bool) -> dict[Block, Any]:
+        """Return the updates that show the button to stop while answering, else the one to ask."""
+        return {self.ask: gr.Button(visible=not answering), self.stop: gr.Button(visible=answering)}
 
 
-def composer() -> dict[str, Any]:
-    """Where a question is put together; the components by the names of `FIELDS`."""
-    made: dict[str, Any] = {}
+def build_composer() -> Composer:
+    """Add the composer to the page."""
     with gr.Column(elem_id="composer"):
-        made["text"] = gr.Textbox(
+        text = gr.Textbox(
             label="Your question",
             placeholder="Why does a ray of light bend when it enters glass?",
             lines=2,
             max_lines=8,
-            max_length=TEXT,
+            max_length=MAX_TEXT_CHARACTERS,
             submit_btn=False,
         )
-        with gr.Row(equal_height=False, elem_id="ways"):
-            with gr.Accordion("Draw", open=False):
-                made["sketch"] = gr.HTML(
-                    "",
-                    html_template=_SHEET,
-                    apply_default_css=False,
-                    js_on_load=(_STATIC / "sketch.js").read_text(encoding="utf-8"),
-                    elem_id="sketch",
-                )
-            with gr.Accordion("Show a picture", open=False) as made["picture_panel"]:
-                made["picture"] = _uploads_only(
-                    gr.Image(
-                        label="A photo, a screenshot, a painting",
-                        type="filepath",
-                        sources=["upload", "webcam", "clipboard"],
-                        height=300,
-                        buttons=[],
-                        elem_id="picture",
-                    )
-                )
-            with gr.Accordion("Say it", open=False):
-                made["sound"] = _uploads_only(
-                    gr.Audio(
-                        label="A spoken question, of up to two minutes",
-                        type="filepath",
-                        sources=["microphone", "upload"],
-                        buttons=[],
-                        elem_id="sound",
-                    )
-                )
-        with gr.Row():
-            made["task"] = gr.Dropdown(
-                label="What I want",
-                choices=[(label, task) for task, label in render.TASKS.items()],
-                value="explain",
-            )
-            made["level"] = gr.Radio(
-                label="Level",
-                choices=[("School", "school"), ("College", "college")],
-                value="school",
-            )
-            made["corpora"] = gr.Dropdown(
-                label="Books", choices=[], multiselect=True, visible=False, info="None: all of them"
-            )
-        made["student_answer"] = gr.Textbox(
-            label="My own answer, to be checked",
+        with gr.Row(equal_height=False, elem_id="query-media"):
+            media = {"sketch": _sketch_input(), **_picture_input(), "recording": _audio_input()}
+        choices = _choices()
+        student_answer = gr.Textbox(
+            label="My own answer",
             lines=3,
-            max_length=TEXT,
+            max_length=MAX_STUDENT_ANSWER_CHARACTERS,
             visible=False,
         )
-        with gr.Accordion("Weights and style", open=False), gr.Row():
-            for key, label in (
-                ("text_weight", "Weight of the words"),
-                ("picture_weight", "Weight of the pictures"),
-                ("sound_weight", "Weight of the speech"),
-            ):
-                made[key] = gr.Slider(0.1, 3.0, value=1.0, step=0.1, label=label)
-            made["style"] = gr.Dropdown(
-                label="Style of the picture", choices=["auto"], value="auto"
-            )
-        with gr.Row():
-            made["ask"] = gr.Button("Ask", variant="primary", elem_id="ask")
-            made["stop"] = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
-    made["task"].change(
+        composer = Composer(
+            text=text,
+            student_answer=student_answer,
+            **media,
+            **choices,
+            **_weights_and_style(),
+            **_buttons(),
+        )
+    composer.task.change(
         lambda task: gr.Textbox(visible=task == "feedback"),
-        made["task"],
-        made["student_answer"],
+        composer.task,
+        student_answer,
         api_visibility="private",
         show_progress="hidden",
     )
-    return made
+    return composer
 
 
-def question(name: str, asked: dict[str, Any]) -> AskIn:
-    """What was typed, drawn, shown and said, as a program would send it."""
-    given = [decoded(asked["sketch"])] if asked["sketch"] else []
-    given += [Path(asked["picture"]).read_bytes()] if asked["picture"] else []
-    weight, style = asked["picture_weight"], asked["style"]
-    images = [PictureIn(data=_encoded(data), weight=weight, style=style) for data in given]
-    audio = []
-    if asked["sound"]:
-        audio.append(
-            SoundIn(data=_encoded(Path(asked["sound"]).read_bytes()), weight=asked["sound_weight"])
+def _sketch_input() -> gr.HTML:
+    with gr.Accordion("Draw", open=False):
+        return gr.HTML(
+            "",
+            html_template=_SKETCH_SHEET,
+            apply_default_css=False,
+            js_on_load=(_STATIC / "sketch.js").read_text(encoding="utf-8"),
+            elem_id="sketch",
         )
-    feedback = asked["task"] == "feedback"
-    try:
-        return AskIn(
-            text=asked["text"].strip(),
-            text_weight=asked["text_weight"],
-            images=images,
-            audio=audio,
-            corpora=asked["corpora"] or [],
-            conversation=name or None,
-            task=asked["task"],
-            level=asked["level"],
-            student_answer=asked["student_answer"].strip() if feedback else "",
+
+
+def _picture_input() -> dict[str, Any]:
+    with gr.Accordion("Show a picture", open=False) as panel:
+        picture = gr.Image(
+            label="A photo, a screenshot, a painting",
+            type="filepath",
+            sources=["upload", "webcam", "clipboard"],
+            height=300,
+            buttons=[],
+            elem_id="picture",
         )
-    except ValidationError as error:
-        raise BadInput(error.errors()[0]["msg"]) from None
+    _refuse_addresses(picture)
+    return {"picture": picture, "picture_panel": panel}
 
 
-def _encoded(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+def _audio_input() -> gr.Audio:
+    with gr.Accordion("Say it", open=False):
+        recording = gr.Audio(
+            label="A spoken question, up to two minutes long",
+            type="filepath",
+            sources=["microphone", "upload"],
+            buttons=[],
+            elem_id="recording",
+        )
+    _refuse_addresses(recording)
+    return recording
 
 
-def decoded(address: str) -> bytes:
-    """The bytes of a data address: a drawing, or the sketch of an example card."""
+def _choices() -> dict[str, Any]:
+    with gr.Row():
+        task = gr.Dropdown(
+            label="What I want",
+            choices=[(label, task) for task, label in TASK_LABELS.items()],
+            value="explain",
+        )
+        level = gr.Radio(
+            label="Level", choices=[("School", "school"), ("College", "college")], value="school"
+        )
+        corpora = gr.Dropdown(
+            label="Books",
+            choices=[],
+            multiselect=True,
+            visible=False,
+            info="Leave empty to search all books",
+        )
+    return {"task": task, "level": level, "corpora": corpora}
+
+
+def _weights_and_style() -> dict[str, Any]:
+    labels = {
+        "text_weight": "Weight of the words",
+        "picture_weight": "Weight of the pictures",
+        "recording_weight": "Weight of the recording",
+    }
+    with gr.Accordion("Weights and style", open=False), gr.Row():
+        sliders = {
+            name: gr.Slider(0.1, 3.0, value=1.0, step=0.1, label=label)
+            for name, label in labels.items()
+        }
+        style = gr.Dropdown(label="Style of the picture", choices=["auto"], value="auto")
+    return {**sliders, "style": style}
+
+
+def _buttons() -> dict[str, Any]:
+    with gr.Row():
+        ask = gr.Button("Ask", variant="primary", elem_id="ask")
+        stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+    return {"ask": ask, "stop": stop}
+
+
+def _refuse_addresses(component: Component) -> None:
+    """Accept uploaded files only: Gradio would fetch any address that a client sends."""
+    move_to_cache = component.async_move_resource_to_block_cache
+
+    async def move_upload_to_cache(path: Any) -> str | None:
+        if "://" in str(path):
+            raise gr.Error("Addresses are not fetched here; send the file itself.")
+        return await move_to_cache(path)
+
+    component.async_move_resource_to_block_cache = move_upload_to_cache  # type: ignore[method-assign, assignment]
+
+
+def decode_data_url(url: str) -> bytes:
+    """Return the bytes of a data URL. Raise `BadInput` if it is not in base64."""
     try:
-        return base64.b64decode(address.partition(",")[2], validate=True)
+        return base64.b64decode(url.partition(",")[2], validate=True)
     except binascii.Error:
-        raise BadInput("the sketch is no picture") from None
+        raise BadInput("the sketch is not in base64; draw it again") from None
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()

@@ -1,25 +1,26 @@
-"""What of a corpus is indexed, document by document, and what is not: a teacher's page to print."""
+"""The coverage page of a corpus, for a teacher to print: what was indexed from each document."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from html import escape
+from math import ceil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from unirag.api.errors import NotFound
-from unirag.api.service import Here, Teacher
-from unirag.serialization import coverage_line, missing_line
+from unirag.api.service import CurrentService, CurrentTeacher
+from unirag.schemas import CoverageOut, CoveredOut
+from unirag.serialization import coverage_line, left_out_line
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
-_ROWS = 200
+_DOCUMENTS_PER_PAGE = 200
 _CSS = (Path(__file__).with_name("static") / "app.css").read_text(encoding="utf-8")
-_PAGE = """<!doctype html>
+_TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{name} · unirag</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{css}
 body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 0; }}
@@ -30,49 +31,60 @@ td:first-child {{ min-width: 12rem; }}
 <script>document.documentElement.classList.toggle("dark", (localStorage.getItem("unirag-theme") ||
 (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark");</script>
 </head><body><main class="library"><nav><a href="../">Back to unirag</a></nav><h1>{name}</h1>
-<p>{line}.</p><p>Documents that need a look come first. Files that are neither text nor pictures,
-such as style sheets and programs, are passed over without a word.</p>
+<p>{summary}.</p><p>Documents with problems come first. Files that are neither text nor pictures,
+such as style sheets and programs, are skipped and not listed.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Documents"><table><thead><tr>
 <th scope="col">Document</th><th scope="col">Figures</th><th scope="col">Passages</th>
-<th scope="col">What is not there, and why</th></tr></thead><tbody>{rows}</tbody></table></div>
-<nav aria-label="Pages">{pages}</nav></main></body></html>"""
+<th scope="col">Left out, and why</th></tr></thead><tbody>{rows}</tbody></table></div>
+<nav aria-label="Pages">{page_links}</nav></main></body></html>"""
 
 
 @router.get("/coverage/{name}")
-def page(
-    name: str, who: Teacher, here: Here, page: Annotated[int, Query(ge=1, le=100_000)] = 1
+def coverage_page(
+    name: str,
+    caller: CurrentTeacher,
+    service: CurrentService,
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
 ) -> HTMLResponse:
-    if not who.may_see(name) or here.unirag.catalog.corpus(name) is None:
-        raise NotFound("no corpus of this name is here")
-    found = here.unirag.coverage(name, _ROWS, (page - 1) * _ROWS)
+    """Return one page of the coverage of a corpus."""
+    known = service.app.components.catalog.corpus(name) is not None
+    if not known or not caller.may_see(name):
+        raise NotFound(f"no corpus {name!r} that this key opens")
+    first = (page - 1) * _DOCUMENTS_PER_PAGE
+    coverage = CoverageOut.model_validate(
+        service.app.corpora.coverage(name, _DOCUMENTS_PER_PAGE, first)
+    )
     return HTMLResponse(
-        _PAGE.format(
+        _TEMPLATE.format(
             css=_CSS,
             name=escape(name),
-            line=escape(coverage_line(found)),
-            rows="".join(map(_row, found["covered"])),
-            pages=_pages(page, -(-found["total"] // _ROWS)),
+            summary=escape(coverage_line(coverage)),
+            rows="".join(map(_row, coverage.covered)),
+            page_links=_page_links(page, ceil(coverage.total / _DOCUMENTS_PER_PAGE)),
         )
     )
 
 
-def _row(covered: Mapping[str, Any]) -> str:
-    title = f"{escape(covered['title'])}<br>" if covered["title"] else ""
-    left_out = covered["left_out"]
-    missing = escape(missing_line(covered))
-    if len(left_out) > 1:
-        lines = "".join(f"<li>{escape(part['message'])}</li>" for part in left_out)
-        missing = f"{len(left_out)} parts<ul>{lines}</ul>"
+def _row(document: CoveredOut) -> str:
+    title = f"{escape(document.title)}<br>" if document.title else ""
     return (
-        f"<tr><td>{title}<small>{escape(covered['source'])}</small></td>"
-        f'<td class="number">{covered["figures"]:,}</td>'
-        f'<td class="number">{covered["passages"]:,}</td><td>{missing}</td></tr>'
+        f"<tr><td>{title}<small>{escape(document.source)}</small></td>"
+        f'<td class="number">{document.figures:,}</td>'
+        f'<td class="number">{document.passages:,}</td><td>{_left_out(document)}</td></tr>'
     )
 
 
-def _pages(page: int, pages: int) -> str:
+def _left_out(document: CoveredOut) -> str:
+    """Return what was left out and why; several parts as a list."""
+    if len(document.problems) < 2:
+        return escape(left_out_line(document))
+    reasons = "".join(f"<li>{escape(part.message)}</li>" for part in document.problems)
+    return f"{len(document.problems)} parts<ul>{reasons}</ul>"
+
+
+def _page_links(page: int, pages: int) -> str:
     if pages < 2:
         return ""
-    before = f'<a href="?page={page - 1}">Earlier</a>' if page > 1 else ""
-    after = f'<a href="?page={page + 1}">Later</a>' if page < pages else ""
-    return f"{before} Page {page} of {pages} {after}"
+    previous_link = f'<a href="?page={page - 1}">Previous</a>' if page > 1 else ""
+    next_link = f'<a href="?page={page + 1}">Next</a>' if page < pages else ""
+    return f"{previous_link} Page {page} of {pages} {next_link}"

@@ -1,10 +1,11 @@
-"""The first screen: questions and sketches made from what is indexed."""
+"""Example cards of the first screen: questions and sketches made from the indexed items."""
 
 from __future__ import annotations
 
 import base64
 import io
 import random
+from collections.abc import Sequence
 from html import escape
 from itertools import islice
 
@@ -12,83 +13,98 @@ from data.pictures import open_picture
 from data.records import Item
 from data.styles import restyle
 from retrieval.store import Where
-from ui.formulas import html
+from ui.formulas import text_to_html
 from unirag.app import App
 
-__all__ = ["Examples"]
+__all__ = ["ExampleCards"]
 
-_QUESTIONS, _SKETCHES, _READ = 4, 4, 2000
-_SIDE = 360  # pixels of a sketch
+_QUESTION_CARDS, _SKETCH_CARDS = 4, 4
+_MAX_ITEMS = 2000  # items to choose from
+_SKETCH_PIXELS = 360  # on the longer side
 _SEED = 7
 
 
-class Examples:
-    """Made once for a state of the index; `html` makes them again when it has grown."""
+class ExampleCards:
+    """Makes the cards, and makes them again when the number of indexed items has changed."""
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._count = -1
+        self._item_count = -1
         self._html = ""
 
-    def html(self, corpora: tuple[str, ...]) -> str:
-        """The cards; a caller limited to some corpora gets none made from others."""
+    def html(self, corpora: Sequence[str]) -> str:
+        """Return cards from these corpora; from every corpus if there are none."""
         if corpora:
-            return self._make(corpora)
-        count = self._app.store.count()
-        if count != self._count:
-            self._html, self._count = self._make(()), count
+            return self._cards(corpora)
+        item_count = self._app.components.store.count()
+        if item_count != self._item_count:
+            self._html, self._item_count = self._cards(()), item_count
         return self._html
 
-    def _make(self, corpora: tuple[str, ...]) -> str:
-        choose = random.Random(_SEED)
-        items = list(islice(self._app.store.scan(Where(corpora=corpora)), _READ))
+    def _cards(self, corpora: Sequence[str]) -> str:
+        store = self._app.components.store
+        items = list(islice(store.scan(Where(corpora=tuple(corpora))), _MAX_ITEMS))
         if not items:
             return ""
-        texts = {q for i in items if (q := _question(i))}
-        questions = choose.sample(sorted(texts), min(_QUESTIONS, len(texts)))
-        figures = sorted((i for i in items if i.image), key=lambda i: i.id)
-        choose.shuffle(figures)
-        sketches = [s for f in islice(figures, _SKETCHES * 3) if (s := self._sketch(f))]
-        rows = [
-            f'<button type="button" class="example" data-ask="{escape(q)}">{html(q)}</button>'
-            for q in questions
-        ]
-        pictures = [
-            f'<button type="button" class="example sketch" data-sketch="{data}" '
-            f'aria-label="Ask with a sketch of: {escape(title)}">'
-            f'<img src="{data}" alt="A sketch of: {escape(title)}"></button>'
-            for title, data in sketches[:_SKETCHES]
-        ]
-        parts = []
-        if rows:
-            parts.append(f"<h3>Try a question</h3><div class=row>{''.join(rows)}</div>")
-        if pictures:
-            parts.append(f"<h3>Or ask with a sketch</h3><div class=row>{''.join(pictures)}</div>")
-        return f'<div class="examples">{"".join(parts)}</div>'
+        chance = random.Random(_SEED)
+        questions = "".join(_question_card(text) for text in _choose_questions(items, chance))
+        sketches = "".join(self._sketch_cards(items, chance))
+        html = ""
+        if questions:
+            html += f"<h3>Try a question</h3><div class=row>{questions}</div>"
+        if sketches:
+            html += f"<h3>Or ask with a sketch</h3><div class=row>{sketches}</div>"
+        return f'<div class="examples">{html}</div>'
 
-    def _sketch(self, figure: Item) -> tuple[str, str] | None:
-        path = self._app.assets.path(figure.image) if figure.image else None
-        if path is None:  # an index may have come from another machine
-            return None
+    def _sketch_cards(self, items: Sequence[Item], chance: random.Random) -> list[str]:
+        figures = sorted((item for item in items if item.image), key=lambda item: item.id)
+        chance.shuffle(figures)
+        # some pictures may be lost, so look at more figures than cards
+        cards = (self._sketch_card(figure) for figure in figures[: 3 * _SKETCH_CARDS])
+        return list(islice((card for card in cards if card), _SKETCH_CARDS))
+
+    def _sketch_card(self, figure: Item) -> str:
+        """Return a card with a sketch of a figure; "" if its picture is not on this machine."""
+        path = self._app.components.assets.path(figure.image)
+        if path is None:
+            return ""
         picture = open_picture(path)
-        picture.thumbnail((_SIDE, _SIDE))
-        buffer = io.BytesIO()
-        restyle(picture, "sketch", figure.id, _SEED).convert("L").save(buffer, "WEBP", quality=60)
-        encoded = base64.b64encode(buffer.getvalue()).decode()
-        return figure.title, f"data:image/webp;base64,{encoded}"
+        picture.thumbnail((_SKETCH_PIXELS, _SKETCH_PIXELS))
+        sketch = io.BytesIO()
+        restyle(picture, "sketch", figure.id, _SEED).convert("L").save(sketch, "WEBP", quality=60)
+        url = f"data:image/webp;base64,{base64.b64encode(sketch.getvalue()).decode()}"
+        title = escape(figure.title)
+        return (
+            f'<button type="button" class="example sketch" data-sketch="{url}" '
+            f'aria-label="Ask with a sketch of: {title}">'
+            f'<img src="{url}" alt="A sketch of: {title}"></button>'
+        )
+
+
+def _choose_questions(items: Sequence[Item], chance: random.Random) -> list[str]:
+    questions = sorted({question for item in items if (question := _question(item))})
+    return chance.sample(questions, min(_QUESTION_CARDS, len(questions)))
+
+
+def _question_card(question: str) -> str:
+    return (
+        f'<button type="button" class="example" data-ask="{escape(question)}">'
+        f"{text_to_html(question)}</button>"
+    )
 
 
 def _question(item: Item) -> str:
-    """A question that the item's own section answers; empty where its title makes none."""
+    """Return a question that the item's section answers; "" if its title does not make one."""
     title = item.section[-1] if item.section else item.title
     if item.kind != "passage" or item.audience != "student" or not 4 <= len(title) <= 48:
         return ""
     if item.role == "term" and 4 <= len(item.title) <= 40:
-        return f"What does “{_lower(item.title)}” mean?"
+        return f"What does “{_lower_first(item.title)}” mean?"
     return f"Explain: {title}" if item.role == "text" and " " in title else ""
 
 
-def _lower(term: str) -> str:
-    """Without the capital that begins a glossary entry; `DNA` and `Snell's law` keep theirs."""
-    first = term.split()[0]
-    return term[0].lower() + term[1:] if first[1:].islower() and "'" not in first else term
+def _lower_first(term: str) -> str:
+    """Lower the capital of a glossary entry; `DNA` and `Snell's law` keep theirs."""
+    first_word = term.split()[0]
+    is_ordinary = first_word[1:].islower() and "'" not in first_word
+    return term[0].lower() + term[1:] if is_ordinary else term

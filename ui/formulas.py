@@ -1,7 +1,7 @@
-"""Text with formulas as HTML: everything escaped, LaTeX as MathML, which browsers draw themselves.
+"""Text with LaTeX formulas as HTML. Everything is escaped; formulas become MathML.
 
-No script renders formulas, so they are there from the first streamed sentence on, a screen reader
-reads them, and `<` inside one is a sign and not a tag.
+Browsers draw MathML without a script, so formulas are readable from the first streamed sentence on,
+and screen readers read them aloud.
 """
 
 from __future__ import annotations
@@ -15,42 +15,47 @@ from latex2mathml.converter import convert_to_element
 
 from data.readers.formulas import normalise_formulas
 
-__all__ = ["html"]
+__all__ = ["text_to_html"]
 
-_PARTS = re.compile(r"\\\((?P<inline>.+?)\\\)|\\\[(?P<display>.+?)\\\]", re.DOTALL)
+_FORMULA = re.compile(r"\\\((?P<inline>.+?)\\\)|\\\[(?P<display>.+?)\\\]", re.DOTALL)
+_UNSAFE_ATTRIBUTES = {"href", "style", "class", "id"}
 
 
-def html(text: str) -> str:
-    r"""`text` as HTML; `\(…\)`, `\[…\]`, `$…$` and `$$…$$` become MathML.
+def text_to_html(text: str) -> str:
+    r"""Return a text as HTML, with `\(…\)`, `\[…\]`, `$…$` and `$$…$$` as MathML.
 
-    A formula that is not LaTeX, or not whole yet, is shown as it stands.
+    A formula that is incomplete or not valid LaTeX stays as it is written.
     """
-    made, end = [], 0
     text = normalise_formulas(text)
-    for match in _PARTS.finditer(text):
-        made.append(_plain(text[end : match.start()]))
-        display = match["display"] is not None
-        made.append(_formula((match["display"] or match["inline"]).strip(), display))
+    fragments, end = [], 0
+    for match in _FORMULA.finditer(text):
+        fragments.append(_escape(text[end : match.start()]))
+        is_display = match["display"] is not None
+        fragments.append(_mathml((match["display"] or match["inline"]).strip(), is_display))
         end = match.end()
-    made.append(_plain(text[end:]))
-    return "".join(made)
+    fragments.append(_escape(text[end:]))
+    return "".join(fragments)
 
 
-def _plain(text: str) -> str:
-    # Gradio reads {{ }} in a value as a template.
-    return escape(text).replace("{", "&#123;").replace("}", "&#125;")
+def _escape(text: str) -> str:
+    return _escape_braces(escape(text))
 
 
-@lru_cache(maxsize=2048)  # a sentence is drawn again with each one that follows it
-def _formula(latex: str, display: bool) -> str:
+def _escape_braces(html: str) -> str:
+    """Escape braces, because Gradio reads {{ }} in a value as a template."""
+    return html.replace("{", "&#123;").replace("}", "&#125;")
+
+
+@lru_cache(maxsize=2048)  # a streamed sentence is drawn again with each sentence after it
+def _mathml(latex: str, is_display: bool) -> str:
     try:
-        math = convert_to_element(latex, display="block" if display else "inline")
-    except Exception:  # noqa: BLE001 - its errors have no base; what cannot be drawn is shown
-        return f"<code>{_plain(latex)}</code>"
-    # The library writes text as it came and links where LaTeX asks for them; documents of others
-    # must not bring tags or addresses into the page.
-    for part in math.iter():
-        part.text = unescape(part.text) if part.text else part.text
-        for name in set(part.attrib) & {"href", "style", "class", "id"}:
-            del part.attrib[name]
-    return tostring(math, encoding="unicode").replace("{", "&#123;").replace("}", "&#125;")
+        math = convert_to_element(latex, display="block" if is_display else "inline")
+    except Exception:  # noqa: BLE001 - the library's errors share no base class
+        return f"<code>{_escape(latex)}</code>"
+    # The library copies text unescaped and makes links from \href. Documents are not trusted, so
+    # no tag and no address of theirs may reach the page.
+    for element in math.iter():
+        element.text = unescape(element.text) if element.text else element.text
+        for name in set(element.attrib) & _UNSAFE_ATTRIBUTES:
+            del element.attrib[name]
+    return _escape_braces(tostring(math, encoding="unicode"))

@@ -1,31 +1,33 @@
-"""The teacher's side as HTML: what is indexed, index jobs, query styles, how much is asked."""
+"""The HTML of the teacher's library: corpora, index jobs, query styles and daily usage."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
-from typing import Any
 from urllib.parse import quote
 
 from unirag.indexing.jobs import Job
-from unirag.serialization import many
+from unirag.schemas import CorpusOut, StyleOut
+from unirag.serialization import count_of
 
-__all__ = ["FORMS", "corpora", "jobs", "styles", "usage"]
+__all__ = ["FORMS", "corpora_table", "jobs_table", "styles_table", "usage_table"]
 
-_STATES = {
+_STATE_LABELS = {
     "queued": "Waiting",
     "running": "Indexing",
     "done": "Done",
-    "partly": "Done, but for some documents",
+    "partly": "Done, some documents left out",
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
 
+# static/app.js sends these forms to the endpoints in data-post
 FORMS = """<div class="library">
 <h3>Add material</h3>
-<p>A document, a picture or a zip archive of them: PDF, Word, PowerPoint, HTML, Markdown, OpenStax
-CNXML. Uploads to the same corpus add up; the same name again replaces what was there.</p>
+<p>A document, a picture, or a zip archive of them. Formats: PDF, Word, PowerPoint, HTML, Markdown,
+OpenStax CNXML. Uploads to the same corpus add up. A file with the name of an earlier one replaces
+it.</p>
 <form data-post="v1/index-jobs" data-done="Received. It is indexed in the background; see below.">
 <label>Corpus <small>lower-case letters, digits and hyphens</small>
 <input name="corpus" required maxlength="100" pattern="[a-z0-9]+(-[a-z0-9]+)*"
@@ -33,9 +35,10 @@ placeholder="year-9-physics"></label>
 <label>File <input name="file" type="file" required></label>
 <button>Upload and index</button><progress hidden max="1"></progress><output></output></form>
 <h3>Teach a query style</h3>
-<p>Eight to 32 pictures in a style that is not recognised well yet, such as chalk on your
-blackboard. With the figures that they show, in the same order, more is learned.</p>
-<form data-post="v1/styles" data-done="Learned. Queries in this style are recognised from now on.">
+<p>Choose 8 to 32 pictures in a style that is not recognised well yet, such as chalk on your
+blackboard. If you also send the figures that they show, in the same order, the encoder learns
+more.</p>
+<form data-post="v1/styles" data-done="Learnt. Pictures in this style are recognised from now on.">
 <label>Name of the style <input name="name" required maxlength="100" placeholder="blackboard">
 </label>
 <label>Examples <input name="examples" type="file" accept="image/*" multiple required></label>
@@ -45,101 +48,112 @@ blackboard. With the figures that they show, in the same order, more is learned.
 </div>"""
 
 
-def corpora(known: Sequence[Mapping[str, Any]]) -> str:
-    rows = [
-        (
-            _Html(f'<a href="coverage/{quote(c["name"])}">{escape(c["name"])}</a>'),
-            *(_Number(c[name]) for name in ("documents", "figures", "passages")),
-            ", ".join(part for part in (c["attribution"], c["licence"]) if part),
-        )
-        for c in known
-    ]
-    head = ("Corpus", "Documents", "Figures", "Passages", "Rights")
-    return _section("Corpora", head, rows, "Nothing is indexed yet.")
-
-
-def jobs(known: Sequence[Job]) -> str:
-    """The newest first; each with its progress, what was left out, and a way to stop it."""
-    rows = [(j.corpus, _when(j.created), _Html(_state(j)), _Html(_outcome(j))) for j in known]
-    head = ("Corpus", "Since", "State", "Outcome")
-    return _section("Index jobs", head, rows, "No job yet.")
-
-
-def styles(known: Sequence[Mapping[str, Any]]) -> str:
-    rows = [
-        (
-            s["name"].replace("_", " "),
-            "trained" if s["version"] is None else f"taught, version {s['version']}",
-            "" if s["examples"] is None else _Number(s["examples"]),
-            "yes" if s["in_use"] else "no",
-        )
-        for s in known
-    ]
-    return _section("Query styles", ("Style", "Origin", "Examples", "In use"), rows, "")
-
-
-def usage(days: Sequence[tuple[str, int, int, int]]) -> str:
-    """The days of `Conversations.usage`."""
-    rows = [(day, *(_Number(n) for n in counts)) for day, *counts in days]
-    head = ("Day", "Questions", "Answered", "No evidence")
-    return _section("Questions of the last 14 days", head, rows, "Nobody has asked yet.")
-
-
-class _Number(int):
-    pass
-
-
 class _Html(str):
+    """The content of a table cell that is HTML already."""
+
     __slots__ = ()
 
 
-def _state(job: Job) -> str:
-    said = escape(_STATES[job.state])
-    if job.state == "running" and job.total:
-        label = f"{job.documents} of {job.total} documents"
-        if job.failed:
-            label += f", {job.failed} left out"
-        if job.seconds_left is not None:
-            label += f", about {max(1, round(job.seconds_left / 60))} min left"
-        said += (
-            f'<br><progress max="{job.total}" value="{job.documents}">{label}</progress> {label}'
+def corpora_table(corpora: Sequence[CorpusOut]) -> str:
+    """Return the corpora with their counts; each name links to the corpus's coverage page."""
+    rows = [
+        (
+            _Html(f'<a href="coverage/{quote(corpus.name)}">{escape(corpus.name)}</a>'),
+            corpus.documents,
+            corpus.figures,
+            corpus.passages,
+            ", ".join(part for part in (corpus.attribution, corpus.licence) if part),
         )
+        for corpus in corpora
+    ]
+    columns = ("Corpus", "Documents", "Figures", "Passages", "Rights")
+    return _table("Corpora", columns, rows, "Nothing is indexed yet.")
+
+
+def jobs_table(jobs: Sequence[Job]) -> str:
+    """Return index jobs with their progress, what was left out, and a button to cancel them."""
+    rows = [
+        (job.corpus, _time(job.created), _Html(_job_state(job)), _Html(_job_outcome(job)))
+        for job in jobs
+    ]
+    columns = ("Corpus", "Since", "State", "Outcome")
+    return _table("Index jobs", columns, rows, "No job yet.")
+
+
+def styles_table(styles: Sequence[StyleOut]) -> str:
+    """Return the query styles: those that the encoder was trained on, and the learnt ones."""
+    rows = [
+        (
+            style.name.replace("_", " "),
+            "trained" if style.version is None else f"learnt, version {style.version}",
+            "" if style.examples is None else style.examples,
+            "yes" if style.in_use else "no",
+        )
+        for style in styles
+    ]
+    return _table("Query styles", ("Style", "Origin", "Examples", "In use"), rows, "No style.")
+
+
+def usage_table(days: Sequence[tuple[str, int, int, int]]) -> str:
+    """Return the counts of `Conversations.daily_usage`."""
+    columns = ("Day", "Questions", "Answered", "No evidence")
+    return _table("Questions of the last 14 days", columns, days, "Nobody has asked yet.")
+
+
+def _job_state(job: Job) -> str:
+    html = escape(_STATE_LABELS[job.state])
+    if job.state == "running" and job.total:
+        label = _progress_label(job)
+        bar = f'<progress max="{job.total}" value="{job.documents}">{label}</progress>'
+        html += f"<br>{bar} {label}"
     if job.state in ("queued", "running"):
-        said += f'<br><button type="button" data-cancel="{escape(job.id)}">Cancel</button>'
-    return said
+        html += f'<br><button type="button" data-cancel="{escape(job.id)}">Cancel</button>'
+    return html
 
 
-def _outcome(job: Job) -> str:
+def _progress_label(job: Job) -> str:
+    label = f"{job.documents} of {job.total} documents"
+    if job.failed:
+        label += f", {job.failed} left out"
+    if job.seconds_left is not None:
+        label += f", about {max(1, round(job.seconds_left / 60))} min left"
+    return label
+
+
+def _job_outcome(job: Job) -> str:
     if job.report is None:
         return escape(job.message)
-    figures, passages = job.report["figures"], job.report["passages"]
-    counted = f"{many(figures, 'figure')}, {many(passages, 'passage')} indexed"
-    dead = job.report["dead_letters"]
-    if not dead:
-        return counted
-    lines = "".join(f"<li>{escape(d['source'])}: {escape(d['message'])}</li>" for d in dead)
-    said = many(len(dead), "document")
-    return f"{counted}<details><summary>{said} left out</summary><ul>{lines}</ul></details>"
+    figures = count_of(job.report["figures"], "figure")
+    passages = count_of(job.report["passages"], "passage")
+    indexed = f"{figures}, {passages} indexed"
+    dead_letters = job.report["dead_letters"]
+    if not dead_letters:
+        return indexed
+    summary = f"{count_of(len(dead_letters), 'document')} left out"
+    reasons = "".join(
+        f"<li>{escape(letter['source'])}: {escape(letter['message'])}</li>"
+        for letter in dead_letters
+    )
+    return f"{indexed}<details><summary>{summary}</summary><ul>{reasons}</ul></details>"
 
 
-def _when(seconds: float) -> str:
+def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def _section(
-    title: str, head: Sequence[str], rows: Sequence[Sequence[object]], nothing: str
-) -> str:
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> str:
+    """Return a table under its title, or the sentence `empty` if there are no rows."""
     if not rows:
-        return f'<div class="library"><h3>{title}</h3><p>{nothing}</p></div>'
-    heads = "".join(f'<th scope="col">{name}</th>' for name in head)
-    body = "".join(f"<tr>{''.join(_cell(v) for v in row)}</tr>" for row in rows)
+        return f'<div class="library"><h3>{title}</h3><p>{empty}</p></div>'
+    head = "".join(f'<th scope="col">{name}</th>' for name in columns)
+    body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
     return (
-        f'<div class="library"><h3>{title}</h3><div class="scroll"><table><thead><tr>{heads}</tr>'
+        f'<div class="library"><h3>{title}</h3><div class="scroll"><table><thead><tr>{head}</tr>'
         f"</thead><tbody>{body}</tbody></table></div></div>"
     )
 
 
 def _cell(value: object) -> str:
-    if isinstance(value, _Number):
+    if isinstance(value, int):
         return f'<td class="number">{value:,}</td>'
     return f"<td>{value if isinstance(value, _Html) else escape(str(value))}</td>"

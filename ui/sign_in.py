@@ -1,4 +1,4 @@
-"""The sign-in page of a service with keys: a key once, then a cookie."""
+"""The sign-in page of a service with keys. A valid key is exchanged for a cookie."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from unirag.api.access import COOKIE, SESSION
+from unirag.api.access import COOKIE, SESSION_SECONDS
 from unirag.api.errors import Unauthorized
-from unirag.api.service import Here
+from unirag.api.service import CurrentService
 
 __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
-_PAGE = """<!doctype html>
+_TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sign in · unirag</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
@@ -31,35 +31,44 @@ input, button {{ font: inherit; padding: .6rem .8rem; border-radius: .5rem;
 button {{ background: light-dark(#1b5e8c, #8cc3ea); color: light-dark(#fff, #10202d); border: 0;
   font-weight: 600; cursor: pointer; }}
 :focus-visible {{ outline: 3px solid light-dark(#1b5e8c, #8cc3ea); outline-offset: 2px; }}
-.bad {{ color: light-dark(#a3271f, #ff9d94); }}
+.error {{ color: light-dark(#a3271f, #ff9d94); }}
 </style></head><body><form method="post" action="sign-in"><h1>unirag</h1>
-<p>Ask your textbooks. Your school gave you a key for it.</p>
+<p>Ask your textbooks. Your school gave you a key.</p>
 <label>Key <input name="key" type="password" autocomplete="current-password" required autofocus>
-</label>{said}<button>Sign in</button></form></body></html>"""
+</label>{error}<button>Sign in</button></form></body></html>"""
 
 
 @router.get("/sign-in")
-def page() -> HTMLResponse:
-    return HTMLResponse(_PAGE.format(said=""))
+def sign_in_page() -> HTMLResponse:
+    """Return the form that asks for a key."""
+    return HTMLResponse(_TEMPLATE.format(error=""))
 
 
 @router.post("/sign-in", response_model=None)
 def sign_in(
-    request: Request, here: Here, key: Annotated[str, Form(max_length=1000)]
+    request: Request, service: CurrentService, key: Annotated[str, Form(max_length=1000)]
 ) -> HTMLResponse | RedirectResponse:
+    """Set the cookie and go to the page; show the form again if the key is unknown."""
     try:
-        token = here.access.session(key.strip())
+        session = service.access.session(key.strip())
     except Unauthorized:
-        said = '<p class="bad" role="alert">This key is not known here.</p>'
-        return HTMLResponse(_PAGE.format(said=said), 401)
-    answer = RedirectResponse("./", 303)
-    secure = request.url.scheme == "https"
-    answer.set_cookie(COOKIE, token, SESSION, httponly=True, secure=secure, samesite="strict")
-    return answer
+        error = '<p class="error" role="alert">This key is unknown. Check it and try again.</p>'
+        return HTMLResponse(_TEMPLATE.format(error=error), 401)
+    response = RedirectResponse("./", 303)
+    response.set_cookie(
+        COOKIE,
+        session,
+        SESSION_SECONDS,
+        httponly=True,
+        secure=request.url.scheme == "https",
+        samesite="strict",
+    )
+    return response
 
 
 @router.post("/sign-out")
 def sign_out() -> RedirectResponse:
-    answer = RedirectResponse("sign-in", 303)
-    answer.delete_cookie(COOKIE)
-    return answer
+    """Delete the cookie and go to the sign-in page."""
+    response = RedirectResponse("sign-in", 303)
+    response.delete_cookie(COOKIE)
+    return response

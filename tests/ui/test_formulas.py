@@ -1,4 +1,4 @@
-"""Formulas become MathML, and nothing that a document says becomes a tag."""
+"""Formulas become MathML. Text of a document never becomes a tag or an address."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ui.formulas import html
+from ui.formulas import text_to_html
 
 MATHML = (
     "math mrow mi mn mo ms mtext mspace mfrac msqrt mroot msub msup msubsup munder mover "
@@ -17,23 +17,25 @@ MATHML = (
 ).split()
 
 
-class Tags(HTMLParser):
-    def __init__(self, text: str) -> None:
+class TagCollector(HTMLParser):
+    """Collects the tags and the text of some HTML."""
+
+    def __init__(self, html: str) -> None:
         super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
-        self.feed(text)
+        self.feed(html)
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+        self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data: str) -> None:
         self.text += data
 
 
 @pytest.mark.parametrize(
-    ("written", "display"),
+    ("formula", "display"),
     [
         (r"\(T = 2\pi\sqrt{L/g}\)", "inline"),
         (r"\[T = 2\pi\sqrt{L/g}\]", "block"),
@@ -41,25 +43,28 @@ class Tags(HTMLParser):
         (r"$$T = 2\pi\sqrt{L/g}$$", "block"),
     ],
 )
-def test_every_spelling_is_drawn(written: str, display: str) -> None:
-    tags = Tags(html(f"The period is {written} here."))
-    assert tags.found[0] == ("math", {"xmlns": tags.found[0][1]["xmlns"], "display": display})
-    assert "msqrt" in [tag for tag, _ in tags.found]
-    assert tags.text.startswith("The period is ")
+def test_every_notation_becomes_mathml(formula: str, display: str) -> None:
+    collector = TagCollector(text_to_html(f"The period is {formula} here."))
+    assert collector.tags[0] == (
+        "math",
+        {"xmlns": collector.tags[0][1]["xmlns"], "display": display},
+    )
+    assert "msqrt" in [tag for tag, _ in collector.tags]
+    assert collector.text.startswith("The period is ")
 
 
-def test_less_than_is_a_sign() -> None:
-    tags = Tags(html(r"for \(a < b\) and x < y"))
-    assert "<" in tags.text
-    assert all(tag in MATHML for tag, _ in tags.found)
+def test_less_than_is_text() -> None:
+    collector = TagCollector(text_to_html(r"for \(a < b\) and x < y"))
+    assert "<" in collector.text
+    assert all(tag in MATHML for tag, _ in collector.tags)
 
 
-def test_an_unfinished_formula_stands_as_it_is() -> None:
-    assert html(r"so \(T = 2\pi") == r"so \(T = 2\pi"
+def test_an_incomplete_formula_stays_as_written() -> None:
+    assert text_to_html(r"so \(T = 2\pi") == r"so \(T = 2\pi"
 
 
-def test_money_is_no_formula() -> None:
-    assert "math" not in html("It costs $5 and then $6 more.")
+def test_prices_are_not_formulas() -> None:
+    assert "math" not in text_to_html("It costs $5 and then $6 more.")
 
 
 @pytest.mark.parametrize(
@@ -74,17 +79,17 @@ def test_money_is_no_formula() -> None:
         "{{constructor}} ${1}",
     ],
 )
-def test_documents_bring_no_tags_and_no_addresses(planted: str) -> None:
-    made = html(planted)
-    for tag, attributes in Tags(made).found:
+def test_documents_add_no_tags_and_no_addresses(planted: str) -> None:
+    html = text_to_html(planted)
+    for tag, attributes in TagCollector(html).tags:
         assert tag in MATHML
         assert not {"href", "style", "src"} & set(attributes)
         assert not any(name.startswith("on") for name in attributes)
-    assert "{{" not in made
+    assert "{{" not in html
 
 
 @given(st.text(alphabet=r"\()[]$<>&{}^_abxtextfrac 123'\"", max_size=60))
 def test_any_text_is_safe(text: str) -> None:
-    for tag, attributes in Tags(html(text)).found:
+    for tag, attributes in TagCollector(text_to_html(text)).tags:
         assert tag in MATHML
         assert not {"href", "style", "src"} & set(attributes)

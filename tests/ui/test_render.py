@@ -1,4 +1,4 @@
-"""The HTML of a conversation: citations, sources, figures, refusals, and nothing unescaped."""
+"""The HTML of conversations and of the library. Nothing in it is unescaped."""
 
 from __future__ import annotations
 
@@ -7,158 +7,238 @@ from pathlib import Path
 from typing import Any
 
 from ui import library, render
+from ui.live_turn import LiveTurn
+from ui.source_cards import source_cards
 from unirag.indexing.jobs import Job
+from unirag.schemas import AnswerTurnOut, ConversationOut, HitOut, SearchTurnOut, SentenceOut
 
 
-def hit(name: str, kind: str = "passage", **more: Any) -> dict[str, Any]:
-    return {
-        "id": name,
+def make_hit(item_id: str, kind: str = "passage", **changes: Any) -> HitOut:
+    is_figure = kind == "figure"
+    fields = {
+        "id": item_id,
         "kind": kind,
-        "title": f"Title of {name}",
-        "text": f"Text of {name}",
-        "image": f"/v1/assets/{name}" if kind == "figure" else None,
+        "title": f"Title of {item_id}",
+        "text": f"Text of {item_id}",
+        "image": f"/v1/assets/{item_id}" if is_figure else None,
         "corpus": "book",
         "section": ["Chapter", "Section"],
         "source": "book: a.md",
         "licence": "CC BY 4.0",
         "attribution": "Somebody",
-        "channels": {"image": 0.5 if kind == "figure" else None, "text": 0.5, "bm25": 1.0},
-        **more,
+        "score": 1.0,
+        "channels": {"image": 0.5 if is_figure else None, "text": 0.5, "bm25": 1.0},
     }
+    return HitOut.model_validate({**fields, **changes})
 
 
-def answer(**more: Any) -> dict[str, Any]:
-    return {
+def make_sentence(text: str, cited: dict[str, int], *, quoted: bool = False) -> SentenceOut:
+    """Return a sentence; `cited` holds the citation number of each cited item."""
+    return SentenceOut(
+        text=text,
+        citations=list(cited),
+        numbers=list(cited.values()),
+        support=0.9,
+        quoted=quoted,
+    )
+
+
+def make_search(**changes: Any) -> SearchTurnOut:
+    fields = {
         "query": "Why?",
-        "hits": [hit("p"), hit("f", "figure"), hit("g", "figure", section=["Other"])],
-        "sentences": [
-            {"text": "It falls.", "citations": ["f", "p"], "support": 0.9},
-            {"text": "It rises.", "citations": ["p"], "support": 0.9},
+        "hits": [
+            make_hit("p"),
+            make_hit("f", "figure"),
+            make_hit("g", "figure", section=["Other"]),
         ],
-        "answer": "It falls. It rises.",
+        "no_good_match": False,
         "styles": {},
         "experts": [],
-        "refused": False,
-        "quoted": False,
-        **more,
+        "timings_ms": {},
+        "conversation": "c",
+        "turn": 1,
     }
+    return SearchTurnOut.model_validate({**fields, **changes})
 
 
-def test_citations_are_numbered_in_the_order_of_their_sentences() -> None:
-    shown = render.turn("c", "Why?", [], answer())
-    assert re.findall(r'class="cite" data-open="(\w)".*?>(\d)<', shown) == [
-        ("f", "1"),
-        ("p", "2"),
-        ("p", "2"),
-    ]
-    assert re.findall(r'<li class="card" data-item="(\w)"', shown) == ["f", "p"]
+SENTENCES = [
+    make_sentence("It falls.", {"f": 1, "p": 2}),
+    make_sentence("It rises.", {"p": 2}),
+]
 
 
-def test_what_is_quoted_stands_in_quotation_marks() -> None:
-    said = [("It falls.", True), ("It rises.", False), ("It is \\[x = 1\\]", True)]
+def make_answer(**changes: Any) -> AnswerTurnOut:
+    fields = {
+        **make_search().model_dump(),
+        "task": "explain",
+        "level": "school",
+        "answer": "It falls. It rises.",
+        "sentences": SENTENCES,
+        "references": ["f", "p"],
+        "quoted": False,
+        "refused": False,
+    }
+    return AnswerTurnOut.model_validate({**fields, **changes})
+
+
+REFUSAL = {
+    "refused": True,
+    "sentences": [],
+    "references": ["p", "f"],
+    "answer": "There is no evidence.",
+}
+
+
+def citations_in(html: str) -> list[tuple[str, str]]:
+    return re.findall(r'class="cite" data-open="(\w)".*?>(\d)<', html)
+
+
+def cards_in(html: str) -> list[str]:
+    return re.findall(r'<li class="card" data-item="(\w)"', html)
+
+
+def sentences_in(html: str) -> list[str]:
+    return re.findall(r'<p class="sentence".*?</p>', html, re.DOTALL)
+
+
+def suggestions_in(html: str) -> list[tuple[str, str]]:
+    return re.findall(r'data-ask="(.*?)" data-task="(\w+)"', html)
+
+
+def test_citations_and_sources_carry_the_numbers_of_the_answer() -> None:
+    html = render.complete_answer(make_answer())
+    assert citations_in(html) == [("f", "1"), ("p", "2"), ("p", "2")]
+    assert cards_in(html) == ["f", "p"]
+
+
+def test_a_partial_answer_lists_the_sources_of_its_sentences() -> None:
+    html = render.partial_answer(make_search(), SENTENCES[:1])
+    assert citations_in(html) == [("f", "1"), ("p", "2")]
+    assert cards_in(html) == ["f", "p"]
+    assert "More figures" not in html
+    assert render.partial_answer(make_search(), []) == ""
+
+
+def test_quotations_stand_in_quotation_marks() -> None:
     sentences = [
-        {"text": text, "citations": ["p"], "support": 1.0, "quoted": quoted}
-        for text, quoted in said
+        make_sentence("It falls.", {"p": 1}, quoted=True),
+        make_sentence("It rises.", {"p": 1}),
+        make_sentence("It is \\[x = 1\\]", {"p": 1}, quoted=True),
     ]
-    lines = re.findall(
-        r'<p class="sentence".*?</p>',
-        render.turn("c", "Why?", [], answer(sentences=sentences)),
-        re.DOTALL,
-    )
-    assert "<q>It falls.</q>" in lines[0]
-    assert "<q" not in lines[1]
-    assert '<q class="open">It is ' in lines[2]
+    html = render.complete_answer(make_answer(sentences=sentences, references=["p"]))
+    first, second, third = sentences_in(html)
+    assert "<q>It falls.</q>" in first
+    assert "<q" not in second
+    assert '<q class="open">It is ' in third
 
 
 def test_a_cited_figure_stands_beside_its_sentence() -> None:
-    lines = re.findall(r'<p class="sentence".*?</p>', render.turn("c", "Why?", [], answer()))
-    assert "/v1/assets/f/thumbnail" in lines[0]
-    assert "<img" not in lines[1]
+    first, second = sentences_in(render.complete_answer(make_answer()))
+    assert "/v1/assets/f/thumbnail" in first
+    assert "<img" not in second
 
 
-def test_figures_of_other_chapters_are_shown_where_they_are_like_the_picture_that_asked() -> None:
-    words = render.turn("c", "Why?", [], answer())
-    picture = render.turn("c", "", ["/p"], answer(styles={"sketch": 0.9}, experts=[0.4, 0.6]))
-    assert 'data-item="g"' not in words
-    assert 'data-item="g"' in picture
-    unlike = answer(styles={"sketch": 0.9})
-    unlike["hits"][2]["channels"] = {"image": 0.1}
-    assert 'data-item="g"' not in render.turn("c", "", ["/p"], unlike)
-    assert "looks like <b>sketch</b> (90%)" in picture.replace("\n", "")
-    assert picture.count("Expert ") == 2
+def test_figures_of_other_chapters_are_shown_if_they_resemble_the_query_picture() -> None:
+    picture_query = {"styles": {"sketch": 0.9}, "experts": [0.4, 0.6]}
+    without_picture = render.complete_answer(make_answer())
+    with_picture = render.complete_answer(make_answer(**picture_query))
+    assert "g" not in cards_in(without_picture)
+    assert "g" in cards_in(with_picture)
+    hits = make_answer().hits
+    hits[2].channels["image"] = 0.1
+    assert "g" not in cards_in(render.complete_answer(make_answer(**picture_query, hits=hits)))
+    assert "looks like <b>sketch</b> (90%)" in with_picture
+    assert with_picture.count("Expert ") == 2
 
 
 def test_a_refusal_shows_the_nearest_material_and_no_explanation() -> None:
-    shown = render.turn("c", "Why?", [], answer(refused=True, sentences=[]))
-    assert "No evidence in your books" in shown
-    assert "Nearest material" in shown
-    assert 'class="sentence"' not in shown
+    html = render.complete_answer(make_answer(**REFUSAL))
+    assert "No evidence in your books" in html
+    assert "There is no evidence." in html
+    assert "Nearest material" in html
+    assert cards_in(html) == ["p", "f"]
+    assert 'class="sentence"' not in html
 
 
-def test_what_documents_say_is_text() -> None:
+def test_text_from_documents_and_questions_is_escaped() -> None:
     planted = '<img src=x onerror="alert(1)">'
-    bad = hit(
+    hit = make_hit(
         "p", title=planted, text=planted, source=planted, licence=planted, attribution=planted,
         section=[planted], corpus=planted,
     )  # fmt: skip
-    made = answer(
-        hits=[bad],
-        sentences=[{"text": planted, "citations": ["p"], "support": 1.0}],
+    answer = make_answer(
+        hits=[hit],
+        sentences=[make_sentence(planted, {"p": 1})],
+        references=["p"],
         styles={planted: 1.0},
     )
-    shown = render.turn("c", planted, [], made) + render.suggestions(
-        answer(hits=[bad], sentences=[])
-    )
-    assert "<img src=x" not in shown
-    assert not re.search(r"<[^>]*onerror=\"", shown)
+    html = render.turn("c", planted, [], render.complete_answer(answer))
+    html += render.suggestions(make_answer(hits=[hit], sentences=[], references=[]))
+    assert "<img src=x" not in html
+    assert not re.search(r"<[^>]*onerror=\"", html)
 
 
-def test_a_shortened_quote_never_ends_inside_a_formula() -> None:
+def test_an_excerpt_never_ends_inside_a_formula() -> None:
     text = "word " * 48 + r"and \(" + "x + " * 40 + r"y\) end"
-    shown = render.sources([hit("p", text=text)], "Sources")
-    quote = re.search(r'class="quote">(.*?)</span>', shown)
-    assert quote
-    assert "\\(" not in quote[1]
-    assert quote[1].endswith("…")
+    html = source_cards("Sources", [make_hit("p", text=text)])
+    excerpt = re.search(r'class="quote">(.*?)</span>', html)
+    assert excerpt
+    assert "\\(" not in excerpt[1]
+    assert excerpt[1].endswith("…")
 
 
-def test_suggestions_offer_other_tasks_and_what_was_not_cited() -> None:
-    offered = re.findall(r'data-ask="(.*?)" data-task="(\w+)"', render.suggestions(answer()))
-    assert ("Why?", "quiz") in offered
-    extra = answer(hits=[*answer()["hits"], hit("q", title="Friction")])
-    assert ("Explain: Friction", "explain") in re.findall(
-        r'data-ask="(.*?)" data-task="(\w+)"', render.suggestions(extra)
-    )
-    assert "Step by step" not in render.suggestions(answer(refused=True, sentences=[]))
+def test_suggestions_offer_other_tasks_and_uncited_passages() -> None:
+    answer = make_answer()
+    assert ("Why?", "quiz") in suggestions_in(render.suggestions(answer))
+    friction = make_hit("q", title="Friction")
+    html = render.suggestions(make_answer(hits=[*answer.hits, friction]))
+    assert ("Explain: Friction", "explain") in suggestions_in(html)
+    assert "Step by step" not in render.suggestions(make_answer(**REFUSAL))
 
 
-def test_an_answer_that_was_never_whole_says_so() -> None:
-    assert "No answer was made" in render.turn("c", "Why?", [], None)
-    assert "Searching" in render.turn("c", "Why?", [], None, "Searching")
+def test_a_stored_turn_without_an_answer_says_so() -> None:
+    turn = {"number": 1, "question": "Why?", "pictures": [], "answer": None, "asked": 0.0}
+    fields = {"id": "c", "title": "Why?", "created": 0.0, "turns": [turn]}
+    conversation = ConversationOut.model_validate(fields)
+    assert "No answer was made" in render.conversation_turns(conversation)
+    assert "Searching" in LiveTurn("c", "Why?").html(status="Searching")
 
 
-def test_jobs_show_progress_dead_letters_and_a_way_to_stop() -> None:
-    def job(state: Any, **more: Any) -> Job:
-        fields: dict[str, Any] = {"report": None, "ended": None, "message": "", **more}
-        return Job("id", "o", "book", Path("/x"), state, created=0.0, **fields)
+def test_jobs_show_progress_dead_letters_and_a_button_to_cancel() -> None:
+    def table(state: Any, **changes: Any) -> str:
+        fields: dict[str, Any] = {"report": None, "ended": None, "message": "", **changes}
+        return library.jobs_table(
+            [Job("id", "o", "book", Path("/x"), state, created=0.0, **fields)]
+        )
 
-    shown = library.jobs([job("running", documents=3, total=8)])
-    assert "3 of 8 documents" in shown
-    assert "left" not in shown
-    late = library.jobs([job("running", documents=3, total=8, failed=2, seconds_left=200.0)])
+    early = table("running", documents=3, total=8)
+    assert "3 of 8 documents" in early
+    assert "left" not in early
+    assert 'data-cancel="id"' in early
+    late = table("running", documents=3, total=8, failed=2, seconds_left=200.0)
     assert "3 of 8 documents, 2 left out, about 3 min left" in late
-    assert 'data-cancel="id"' in shown
-    dead = [{"source": "<b>.pdf", "anchor": "", "message": "broken; save it again"}]
-    partly = library.jobs(
-        [job("partly", report={"figures": 2, "passages": 9, "dead_letters": dead})]
-    )
-    assert "1 document left out" in partly
-    assert "&lt;b&gt;.pdf: broken; save it again" in partly
-    assert "data-cancel" not in partly
+    letters = [{"source": "<b>.pdf", "anchor": "", "message": "broken; save it again"}]
+    ended = table("partly", report={"figures": 2, "passages": 9, "dead_letters": letters})
+    assert "2 figures, 9 passages indexed" in ended
+    assert "1 document left out" in ended
+    assert "&lt;b&gt;.pdf: broken; save it again" in ended
+    assert "data-cancel" not in ended
 
 
-def test_a_failure_stands_below_what_was_said_so_far() -> None:
-    shown = render.turn("c", "Why?", [], answer(), failed="12 requests are waiting")
-    assert shown.index("It falls.") < shown.index("12 requests are waiting")
-    assert 'role="alert"' in shown
-    assert 'role="status"' not in shown
+def test_a_failure_stands_below_the_sentences_so_far() -> None:
+    turn = LiveTurn("c", "Why?")
+    for event in (make_search(), *SENTENCES):
+        turn.add(event)
+    html = turn.html(failure="12 requests are waiting")
+    assert html.index("It falls.") < html.index("12 requests are waiting")
+    assert 'role="alert"' in html
+    assert 'role="status"' not in html
+
+
+def test_a_whole_answer_replaces_the_partial_one() -> None:
+    turn = LiveTurn("", "Why?")
+    for event in (make_search(), SENTENCES[0], make_answer(**REFUSAL)):
+        turn.add(event)
+    assert 'data-conversation="c"' in turn.html()
+    assert "It falls." not in turn.html()
+    assert "No evidence in your books" in turn.html()

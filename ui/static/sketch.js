@@ -1,59 +1,65 @@
-// A sheet to draw on with a finger, a pen or a mouse. Its value is a PNG data address, or empty
-// while nothing is drawn. `element`, `props` and `watch` are Gradio's.
+// The sheet to draw a sketch on with a finger, a pen or a mouse. Its value is a PNG as a data URL,
+// or "" if nothing is drawn. Gradio provides `element`, `props` and `watch`.
+const PEN_WIDTH = 4, ERASER_WIDTH = 26; // canvas pixels
 const canvas = element.querySelector("canvas");
-const pen = canvas.getContext("2d");
-const tools = [...element.querySelectorAll("[data-tool]")];
-let strokes = [], stroke = null, tool = "pen";
+const context = canvas.getContext("2d");
+const toolButtons = [...element.querySelectorAll("[data-tool]")];
+let strokes = [], currentStroke = null, tool = "pen";
 
-const paint = ({ points, erase }) => {
-  pen.strokeStyle = pen.fillStyle = erase ? "#fff" : "#111";
-  pen.lineWidth = erase ? 26 : 4;
-  pen.lineCap = pen.lineJoin = "round";
-  pen.beginPath();
-  pen.moveTo(...points[0]);
-  // a point alone is a dot
-  (points.length > 1 ? points.slice(1) : points).forEach((p) => pen.lineTo(...p));
-  pen.stroke();
+const drawStroke = ({ points, isEraser }) => {
+  context.strokeStyle = context.fillStyle = isEraser ? "#fff" : "#111";
+  context.lineWidth = isEraser ? ERASER_WIDTH : PEN_WIDTH;
+  context.lineCap = context.lineJoin = "round";
+  context.beginPath();
+  context.moveTo(...points[0]);
+  // a line from a point to itself draws a dot
+  (points.length > 1 ? points.slice(1) : points).forEach((point) => context.lineTo(...point));
+  context.stroke();
 };
-const sheet = () => {
-  pen.fillStyle = "#fff";
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  strokes.forEach(paint);
+const redraw = () => {
+  context.fillStyle = "#fff";
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  strokes.forEach(drawStroke);
 };
-const keep = () => { props.value = strokes.length ? canvas.toDataURL("image/png") : ""; };
-const at = (e) => {
+const updateValue = () => { props.value = strokes.length ? canvas.toDataURL("image/png") : ""; };
+// The position of the pointer in canvas pixels.
+const pointOf = (event) => {
   const box = canvas.getBoundingClientRect();
-  const x = (e.clientX - box.left) * (canvas.width / box.width);
-  return [x, (e.clientY - box.top) * (canvas.height / box.height)];
+  const x = (event.clientX - box.left) * (canvas.width / box.width);
+  return [x, (event.clientY - box.top) * (canvas.height / box.height)];
 };
 
-canvas.addEventListener("pointerdown", (e) => {
-  if (e.button) return;
-  canvas.setPointerCapture(e.pointerId);
-  stroke = { points: [at(e)], erase: tool === "eraser" };
-  strokes.push(stroke);
-  paint(stroke);
+canvas.addEventListener("pointerdown", (event) => {
+  if (event.button) return; // not the main button
+  canvas.setPointerCapture(event.pointerId);
+  currentStroke = { points: [pointOf(event)], isEraser: tool === "eraser" };
+  strokes.push(currentStroke);
+  drawStroke(currentStroke);
 });
-canvas.addEventListener("pointermove", (e) => {
-  if (!stroke) return;
-  stroke.points.push(at(e));
-  paint({ ...stroke, points: stroke.points.slice(-2) });
+canvas.addEventListener("pointermove", (event) => {
+  if (!currentStroke) return;
+  currentStroke.points.push(pointOf(event));
+  drawStroke({ ...currentStroke, points: currentStroke.points.slice(-2) });
 });
-for (const name of ["pointerup", "pointercancel"])
-  canvas.addEventListener(name, () => { if (stroke) { stroke = null; keep(); } });
+for (const type of ["pointerup", "pointercancel"])
+  canvas.addEventListener(type, () => {
+    if (!currentStroke) return;
+    currentStroke = null;
+    updateValue();
+  });
 
-element.addEventListener("click", (e) => {
-  const button = e.target.closest("button");
+const selectTool = (button) => {
+  tool = button.dataset.tool;
+  toolButtons.forEach((other) => other.setAttribute("aria-pressed", other === button));
+};
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
   if (!button) return;
-  if (button.dataset.tool) {
-    tool = button.dataset.tool;
-    tools.forEach((t) => t.setAttribute("aria-pressed", t === button));
-    return;
-  }
-  strokes = button.dataset.do === "undo" ? strokes.slice(0, -1) : [];
-  sheet();
-  keep();
+  if (button.dataset.tool) return selectTool(button);
+  strokes = button.dataset.command === "undo" ? strokes.slice(0, -1) : [];
+  redraw();
+  updateValue();
 });
-// emptied once the question is asked
-watch("value", () => { if (!props.value && strokes.length) { strokes = []; sheet(); } });
-sheet();
+// The page empties the value once the question is answered.
+watch("value", () => { if (!props.value && strokes.length) { strokes = []; redraw(); } });
+redraw();
