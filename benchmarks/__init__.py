@@ -1,1 +1,1 @@
-"""Measurements: each module writes `results/NAME.json` and a table `NAME.md`."""
+"""Measurements. Each module writes `results/NAME.json`, and some write a table `NAME.md`."""

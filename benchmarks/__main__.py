@@ -1,4 +1,9 @@
-"""Every benchmark that needs neither GPU nor training, one after the other."""
+"""Run every benchmark that needs neither a GPU nor training, one after the other.
+
+    python -m benchmarks
+
+Exits with 1 if any of them fails.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +13,7 @@ import sys
 COMMANDS = (
     ("benchmarks.ocr",),
     ("benchmarks.search_physics", "--check"),
-    ("benchmarks.judge",),
+    ("benchmarks.answerability",),
     ("benchmarks.answers", "run", "openstax-anatomy-physiology"),
     ("benchmarks.answers", "run", "openstax-chemistry-bundle"),
     ("benchmarks.answers", "table"),
@@ -21,8 +26,8 @@ COMMANDS = (
 )
 
 if __name__ == "__main__":
-    failed = 0
+    failures = 0
     for command in COMMANDS:
         print("==", *command, flush=True)
-        failed += subprocess.run([sys.executable, "-m", *command], check=False).returncode != 0
-    sys.exit(bool(failed))
+        failures += subprocess.run([sys.executable, "-m", *command], check=False).returncode != 0
+    sys.exit(bool(failures))

@@ -1,10 +1,11 @@
-"""Where the books are, where results go, and what every result names."""
+"""Locate the books and the results, and describe the machine of a measurement."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,17 @@ from platformdirs import user_cache_path
 
 from unirag.models.devices import choose_device, describe_device
 
-__all__ = ["CORPORA", "HERE", "HOME", "describe"]
+__all__ = ["BENCHMARKS", "CORPORA", "HOME", "REPOSITORY", "RESULTS", "describe", "write_results"]
 
-HERE = Path(__file__).resolve().parent
-CORPORA = Path(os.environ.get("UNIRAG_TEST_CORPORA", HERE.parent.parent / "shared" / "corpora"))
+BENCHMARKS = Path(__file__).resolve().parent
+REPOSITORY = BENCHMARKS.parent
+RESULTS = BENCHMARKS / "results"
+CORPORA = Path(os.environ.get("UNIRAG_TEST_CORPORA", REPOSITORY.parent / "shared" / "corpora"))
 HOME = user_cache_path("unirag") / "benchmark-home"
 
 
 def describe(libraries: Iterable[str]) -> dict[str, Any]:
-    """Device, commit and versions: what a figure means nothing without."""
+    """Return the device, the commit and the versions that belong to every figure."""
     return {
         "device": describe_device(choose_device()),
         "commit": _commit(),
@@ -29,13 +32,22 @@ def describe(libraries: Iterable[str]) -> dict[str, Any]:
     }
 
 
+def write_results(name: str, results: Mapping[str, Any]) -> str:
+    """Write `results/NAME.json` and return its text."""
+    text = json.dumps(results, indent=1)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(text + "\n")
+    return text
+
+
 def _commit() -> str:
-    """The commit, with `-dirty` where the tree has changes other than the results of benchmarks."""
-    found = _git("rev-parse", "HEAD")
-    others = _git("status", "--porcelain", "--", ":/", ":(top,exclude)benchmarks/results")
-    return f"{found}-dirty" if found and others else found
+    """Return the commit, with `-dirty` if anything but the benchmarks' results has changed."""
+    commit = _git("rev-parse", "HEAD")
+    changes = _git("status", "--porcelain", "--", ":/", ":(top,exclude)benchmarks/results")
+    return f"{commit}-dirty" if commit and changes else commit
 
 
-def _git(*words: str) -> str:
-    run = subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=False)
+def _git(*arguments: str) -> str:
+    command = ["git", *arguments]
+    run = subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True, check=False)
     return run.stdout.strip()

@@ -1,7 +1,8 @@
-"""How a picture of a book reaches a student: a photo, a screenshot, a crop, a small copy, a sketch.
+"""Imitate how a picture of a book reaches a student: a photo, a screenshot, a crop, a sketch.
 
-Each way is a function of the picture and a seeded generator to the bytes of a file. They are mild
-on purpose and fixed before any search was run with them: what a phone, a chat or a pen does.
+Each rendition takes the picture and a seeded generator and returns the bytes of a file. The
+renditions imitate what a phone, a chat program or a pen does. They are mild on purpose, and were
+fixed before any search ran with them.
 """
 
 from __future__ import annotations
@@ -13,27 +14,28 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter, ImageOps
 
-__all__ = ["WAYS", "make"]
+__all__ = ["RENDITIONS", "render"]
 
-_TILT = 0.05  # how far a corner moves, as a share of the side: about 4 degrees of perspective
-_LONG_SIDE = 96  # pixels, of a small copy
+_MAX_CORNER_SHIFT = 0.05  # share of the side: about 4 degrees of perspective
+_LOWRES_LONG_SIDE = 96  # pixels
 
 
-def make(picture: Image.Image, way: str, name: str, seed: int) -> bytes:
-    """The file that `way` makes of `picture` (RGB); one name and seed always give the same one."""
-    key = hashlib.sha256(f"{seed}\n{way}\n{name}".encode()).digest()
-    return WAYS[way](picture, np.random.default_rng(int.from_bytes(key[:8], "big")))
+def render(picture: Image.Image, rendition: str, name: str, seed: int) -> bytes:
+    """Return the file of a rendition of an RGB picture; `name` and `seed` make it reproducible."""
+    key = hashlib.sha256(f"{seed}\n{rendition}\n{name}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(key[:8], "big"))
+    return RENDITIONS[rendition](picture, rng)
 
 
 def _photo(picture: Image.Image, rng: np.random.Generator) -> bytes:
-    """A page under a lamp: perspective, a gradient of light of up to 40 per cent, sensor noise."""
+    """Photograph a page under a lamp: perspective, up to 40 per cent less light, sensor noise."""
     width, height = picture.size
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], float)
-    seen = corners + rng.uniform(-_TILT, _TILT, (4, 2)) * (width, height)
+    shifted = corners + rng.uniform(-_MAX_CORNER_SHIFT, _MAX_CORNER_SHIFT, (4, 2)) * (width, height)
     tilted = picture.transform(
         picture.size,
         Image.Transform.PERSPECTIVE,
-        _perspective(corners, seen),
+        _perspective_coefficients(corners, shifted),
         Image.Resampling.BICUBIC,
         fillcolor="white",
     )
@@ -45,38 +47,38 @@ def _photo(picture: Image.Image, rng: np.random.Generator) -> bytes:
     return _jpeg(Image.fromarray(np.clip(noisy_HWC, 0, 255).astype(np.uint8)), 60)
 
 
-def _perspective(seen: np.ndarray, source: np.ndarray) -> list[float]:
-    """The eight numbers by which Pillow maps each corner of `seen` to its place in `source`."""
+def _perspective_coefficients(target: np.ndarray, source: np.ndarray) -> list[float]:
+    """Return the eight numbers by which Pillow maps each corner of `target` to `source`."""
     rows, values = [], []
-    for (x, y), (u, v) in zip(seen, source, strict=True):
+    for (x, y), (u, v) in zip(target, source, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
         values += [u, v]
     return [float(n) for n in np.linalg.solve(np.array(rows), np.array(values))]
 
 
 def _screenshot(picture: Image.Image, _: np.random.Generator) -> bytes:
-    """Scaled to 0.6 and saved by a chat program."""
+    """Scale the picture to 0.6 and save it as a chat program does."""
     size = tuple(max(1, round(0.6 * side)) for side in picture.size)
     return _jpeg(picture.resize((size[0], size[1]), Image.Resampling.LANCZOS), 40)
 
 
 def _crop(picture: Image.Image, _: np.random.Generator) -> bytes:
-    """The middle, three quarters of each side."""
+    """Keep the middle three quarters of each side."""
     width, height = picture.size
     box = (width // 8, height // 8, width - width // 8, height - height // 8)
     return _png(picture.crop(box))
 
 
 def _lowres(picture: Image.Image, _: np.random.Generator) -> bytes:
-    """96 pixels on the longer side, enlarged again."""
-    scale = _LONG_SIDE / max(picture.size)
-    small = tuple(max(1, round(scale * side)) for side in picture.size)
-    tiny = picture.resize((small[0], small[1]), Image.Resampling.LANCZOS)
-    return _png(tiny.resize(picture.size, Image.Resampling.BICUBIC))
+    """Shrink the longer side to 96 pixels and enlarge the result again."""
+    scale = _LOWRES_LONG_SIDE / max(picture.size)
+    size = tuple(max(1, round(scale * side)) for side in picture.size)
+    small = picture.resize((size[0], size[1]), Image.Resampling.LANCZOS)
+    return _png(small.resize(picture.size, Image.Resampling.BICUBIC))
 
 
 def _grey(picture: Image.Image, rng: np.random.Generator) -> bytes:
-    """A copy in grey, paler (contrast 0.5 to 0.75) or harsher (1.3 to 1.6) than the original."""
+    """Copy the picture in grey, with a contrast of 0.5 to 0.75 or of 1.3 to 1.6."""
     contrast = rng.uniform(0.5, 0.75) if rng.random() < 0.5 else rng.uniform(1.3, 1.6)
     grey_HW = np.asarray(ImageOps.grayscale(picture), float)
     changed_HW = 128 + contrast * (grey_HW - 128)
@@ -84,7 +86,7 @@ def _grey(picture: Image.Image, rng: np.random.Generator) -> bytes:
 
 
 def _sketch(picture: Image.Image, _: np.random.Generator) -> bytes:
-    """Pencil lines: the grey picture divided by a blurred copy (a colour dodge), darkened."""
+    """Draw pencil lines: divide the grey picture by a blurred copy (colour dodge) and darken it."""
     grey = ImageOps.grayscale(picture)
     blurred = np.asarray(ImageOps.invert(grey).filter(ImageFilter.GaussianBlur(4)), float)
     dodged_HW = np.asarray(grey, float) * 255 / np.maximum(255 - blurred, 1)
@@ -104,7 +106,7 @@ def _png(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-WAYS: Mapping[str, Callable[[Image.Image, np.random.Generator], bytes]] = {
+RENDITIONS: Mapping[str, Callable[[Image.Image, np.random.Generator], bytes]] = {
     "photo": _photo,
     "screenshot": _screenshot,
     "crop": _crop,
