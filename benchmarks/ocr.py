@@ -38,7 +38,7 @@ from sentence_transformers import SentenceTransformer
 from benchmarks.environment import CORPORA, HERE, describe
 from data.ocr import LabelReader, OcrSettings
 from data.pictures import open_picture
-from data.reading_order import is_word
+from data.reading_order import has_letter_or_digit
 from unirag.models.devices import describe_device
 
 TEXT_MODEL = user_data_path("unirag") / "models" / "all-minilm-l6-v2"
@@ -85,7 +85,9 @@ def upstream(params: Mapping[str, Any], threads: int) -> Read:
             **params,
         }
     )
-    return lambda picture: "\n".join(t for t in engine(picture).txts or () if is_word(t))
+    return lambda picture: "\n".join(
+        t for t in engine(picture).txts or () if has_letter_or_digit(t)
+    )
 
 
 def candidates(threads: int, v4_models: Path | None) -> dict[str, Read]:

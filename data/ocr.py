@@ -1,8 +1,8 @@
-"""Words inside pictures: the labels of a figure, the text of a photographed page.
+"""Read words in pictures: the labels of a figure, the text of a photographed page.
 
-`rapidocr` runs PP-OCRv6 small (Apache-2.0) from the models inside its own wheel, so nothing is ever
-fetched. `benchmarks/ocr.md` has the measurements behind the settings. Greek letters and
-mathematical signs are often misread.
+`rapidocr` runs PP-OCRv6 small (Apache-2.0) with the models inside its own wheel, so nothing is
+downloaded. Greek letters and mathematical signs are often misread. `benchmarks/ocr.md` has the
+measurements behind the settings.
 """
 
 from __future__ import annotations
@@ -22,15 +22,26 @@ import numpy as np
 from PIL import Image
 
 from data.errors import Missing
-from data.reading_order import Box, is_word, paragraphs, rows, straighten, unhyphenated
+from data.reading_order import (
+    TextLine,
+    group_rows,
+    has_letter_or_digit,
+    join_hyphenated,
+    join_paragraphs,
+    straighten,
+)
 from data.sqlite import Database
 
-__all__ = ["LabelCache", "LabelReader", "OcrCache", "OcrSettings"]
+__all__ = ["LabelCache", "LabelReader", "OcrCache", "OcrSettings", "scale"]
 
-_POSTPROCESSING = 1  # part of the stamp: raise it when the text made from the same boxes changes
-_SMALLEST_SIDE = 8  # pixels; no letter fits below
-_MOST = 8  # engines; the second took 100 MB (benchmarks/index.md)
-_WIDEST = 8  # times the height; a wider picture gets black bars to a quarter of its width
+_POSTPROCESSING_VERSION = 1  # raise it when the same recognised lines give another text
+_MIN_SIDE = 8  # pixels; smaller pictures hold no letter
+_MAX_ENGINES = 8  # the second engine took 100 MB (benchmarks/index.md)
+# The engine pads a picture that is wider than this ratio with black bars above and below, up to a
+# height of a quarter of its width.
+_MAX_WIDTH_TO_HEIGHT = 8
+_LINE_HEIGHT = 48  # pixels, the recogniser's input
+_NO_LIMIT = 1 << 16  # pixels
 _SCHEMA = """CREATE TABLE IF NOT EXISTS labels (
     digest TEXT NOT NULL, stamp TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (digest, stamp)
 ) WITHOUT ROWID"""
@@ -38,15 +49,20 @@ _SCHEMA = """CREATE TABLE IF NOT EXISTS labels (
 
 @dataclass(frozen=True, slots=True)
 class OcrSettings:
-    """How pictures are read. The defaults are the benchmark's choice, see `benchmarks/ocr.md`.
+    """How pictures are read. `benchmarks/ocr.md` chose the defaults.
 
-    `figure_pixels` and `page_pixels` are the least and the most pixels that the detector sees:
-    smaller pictures are scaled up (by `max_scale` at most), larger ones down. Unlike a bound on one
-    side, as upstream has, that bounds the time whatever the shape. The least is the benchmark's
-    choice; the most keeps small print in large scans legible. `min_width` is the width in pixels to
-    which a label is padded at least for the recogniser, at height 48: upstream's 320 spends most of
-    its time on padding. Lines below `min_score` (mean probability of their characters) are dropped.
-    `at_once` pictures are read at a time, each by `threads` threads; neither changes a letter.
+    `figure_pixels` and `page_pixels` are the least and the most pixels that the detector gets.
+    Smaller pictures are scaled up, by `max_scale` at most; larger ones are scaled down. Unlike
+    rapidocr's bound on one side, this bounds the time for any shape. The upper bound keeps small
+    print in large scans legible.
+
+    Regions that the detector scores below `box_threshold` are not text. Lines whose characters have
+    a mean probability below `min_score` are dropped. `min_width` is the least width in pixels to
+    which the recogniser pads a line, at a height of 48; with rapidocr's 320 most of the time goes
+    into padding. `batch` lines are recognised together.
+
+    `concurrent_pictures` pictures are read at the same time, each with `threads` threads. Neither
+    changes the text.
     """
 
     figure_pixels: tuple[int, int] = (200_000, 600_000)
@@ -57,45 +73,45 @@ class OcrSettings:
     min_width: int = 48
     batch: int = 6
     threads: int = 2
-    at_once: int = 1
+    concurrent_pictures: int = 1
 
     @classmethod
     def for_many(cls, cores: int) -> OcrSettings:
-        """For as many pictures as there may be: a core for each of several, up to eight."""
-        return cls(threads=1, at_once=min(cores, _MOST))
+        """Return settings for many pictures: one core for each of up to eight at a time."""
+        return cls(threads=1, concurrent_pictures=min(cores, _MAX_ENGINES))
 
     def engine_params(self) -> dict[str, Any]:
-        """What `Engine` takes; pictures come to it scaled."""
+        """Return the parameters of `OcrEngine`. It must not scale: `LabelReader` does."""
         return {
             "Global.log_level": "error",
             "Global.text_score": self.min_score,
-            "Global.use_preprocess_img": False,  # scales
-            "Global.width_height_ratio": _WIDEST,
+            "Global.use_preprocess_img": False,  # it would scale
+            "Global.width_height_ratio": _MAX_WIDTH_TO_HEIGHT,
             "EngineConfig.onnxruntime.intra_op_num_threads": self.threads,
             "Det.limit_type": "max",
-            "Det.limit_side_len": 1 << 16,  # scales no more
+            "Det.limit_side_len": _NO_LIMIT,
             "Det.box_thresh": self.box_threshold,
-            "Rec.rec_img_shape": [3, 48, self.min_width],
+            "Rec.rec_img_shape": [3, _LINE_HEIGHT, self.min_width],
             "Rec.rec_batch_num": self.batch,
         }
 
     def stamp(self) -> str:
-        """Names everything that decides the labels: the cache's key beside the digest."""
-        parts = (
+        """Return a hash of everything that the labels depend on, for the cache."""
+        values = (
             version("rapidocr"),
-            _POSTPROCESSING,
+            _POSTPROCESSING_VERSION,
             self.figure_pixels,
             self.max_scale,
             self.box_threshold,
             self.min_score,
             self.min_width,
-            self.batch,  # the padding, hence now and then a letter, depends on it
+            self.batch,  # it changes the padding and so, rarely, a letter
         )
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
 
 class LabelCache(Protocol):
-    """What was read, by picture digest and settings stamp."""
+    """Labels that were read, by picture digest and settings stamp."""
 
     def get(self, digest: str, stamp: str) -> str | None: ...
 
@@ -127,9 +143,10 @@ class OcrCache:
 
 
 class LabelReader:
-    """Reads pictures, `settings.at_once` at a time; safe across threads.
+    """Read the text in pictures. Safe to call from several threads.
 
-    Each engine belongs to one thread and is loaded with that thread's first picture.
+    `settings.concurrent_pictures` threads each load an engine of their own with their first
+    picture.
     """
 
     def __init__(
@@ -137,83 +154,83 @@ class LabelReader:
     ) -> None:
         self.settings = settings or OcrSettings()
         self._cache = cache
-        self._threads = ThreadPoolExecutor(self.settings.at_once, "ocr")
-        self._own = threading.local()
+        self._threads = ThreadPoolExecutor(self.settings.concurrent_pictures, "ocr")
+        self._thread_local = threading.local()
 
     def read(self, picture: Image.Image) -> str:
-        """The labels of a figure in reading order, one per line; empty where there are none.
+        """Return the labels of a figure in reading order, one a line, or an empty text.
 
-        A label without a letter or digit is left out, an exact repeat is given once, and a word
-        that is hyphenated over two lines is joined.
+        Labels without a letter or digit and repeated labels are left out. A word that is hyphenated
+        over two lines is joined.
         """
-        return self._threads.submit(self._figure, picture).result()
+        return self._threads.submit(self._read_figure, picture).result()
 
     def read_page(self, picture: Image.Image) -> str:
-        """The text of a photographed page in reading order, column by column.
+        """Return the text of a photographed page in reading order, column by column.
 
-        Lines are joined into paragraphs, with an empty line between two; a tilt of up to 20 degrees
-        is taken out first.
+        Lines are joined into paragraphs, which are separated by an empty line. A tilt of up to 20
+        degrees is removed first.
         """
-        return self._threads.submit(self._page, picture).result()
+        return self._threads.submit(self._read_page, picture).result()
 
-    def labels(self, pictures: Mapping[str, Image.Image]) -> dict[str, str]:
-        """`read` for each; kept in the cache under the digests of their bytes."""
-        found = {d: text for d in pictures if (text := self.known(d)) is not None}
-        new = [digest for digest in pictures if digest not in found]
-        texts = self._threads.map(self._figure, [pictures[digest] for digest in new])
+    def read_all(self, pictures: Mapping[str, Image.Image]) -> dict[str, str]:
+        """Return the labels of figures by the digests of their bytes; use and fill the cache."""
+        labels = {d: text for d in pictures if (text := self.cached(d)) is not None}
+        new = [digest for digest in pictures if digest not in labels]
+        texts = self._threads.map(self._read_figure, [pictures[digest] for digest in new])
         for digest, text in zip(new, texts, strict=True):
-            found[digest] = text
+            labels[digest] = text
             if self._cache:
                 self._cache.put(digest, self.settings.stamp(), text)
-        return found
+        return labels
 
-    def known(self, digest: str) -> str | None:
-        """The labels that the cache has under a digest, or None."""
+    def cached(self, digest: str) -> str | None:
+        """Return the labels of a figure from the cache, or None."""
         return self._cache.get(digest, self.settings.stamp()) if self._cache else None
 
-    def _figure(self, picture: Image.Image) -> str:
-        boxes = self._boxes(picture, self.settings.figure_pixels)
-        labels = unhyphenated([box for row in rows(boxes) for box in row])
-        return "\n".join(dict.fromkeys(label for label in labels if is_word(label)))
+    def _read_figure(self, picture: Image.Image) -> str:
+        lines = self._recognise(picture, self.settings.figure_pixels)
+        labels = join_hyphenated([line for row in group_rows(lines) for line in row])
+        return "\n".join(dict.fromkeys(label for label in labels if has_letter_or_digit(label)))
 
-    def _page(self, picture: Image.Image) -> str:
-        boxes = self._boxes(picture, self.settings.page_pixels)
-        return "\n\n".join(paragraphs(straighten(boxes)))
+    def _read_page(self, picture: Image.Image) -> str:
+        lines = self._recognise(picture, self.settings.page_pixels)
+        return "\n\n".join(join_paragraphs(straighten(lines)))
 
-    def _boxes(self, picture: Image.Image, pixels: tuple[int, int]) -> list[Box]:
-        if min(picture.size) < _SMALLEST_SIDE:
+    def _recognise(self, picture: Image.Image, pixels: tuple[int, int]) -> list[TextLine]:
+        if min(picture.size) < _MIN_SIDE:
             return []
-        if not hasattr(self._own, "engine"):
-            self._own.engine = _load(self.settings)
-        found = self._own.engine(scaled(picture, pixels, self.settings.max_scale))
-        if found.boxes is None or found.txts is None:
+        if not hasattr(self._thread_local, "engine"):
+            self._thread_local.engine = _load_engine(self.settings)
+        output = self._thread_local.engine(scale(picture, pixels, self.settings.max_scale))
+        if output.boxes is None or output.txts is None:
             return []
         return [
-            Box(text.strip(), np.asarray(corners, dtype=np.float64))
-            for text, corners in zip(found.txts, found.boxes, strict=True)
+            TextLine(text.strip(), np.asarray(corners, dtype=np.float64))
+            for text, corners in zip(output.txts, output.boxes, strict=True)
         ]
 
 
-def scaled(picture: Image.Image, pixels: tuple[int, int], max_scale: float) -> Image.Image:
-    """The picture as RGB with at least and at most `pixels` pixels, its shape kept.
+def scale(picture: Image.Image, pixels: tuple[int, int], max_scale: float) -> Image.Image:
+    """Return the picture as RGB, scaled to at least and at most `pixels` pixels.
 
-    A strip counts as what the detector sees of it, with its bars.
+    The shape is kept. The area of a wide strip includes the bars that the engine adds.
     """
     width, height = picture.size
-    area = width * (width / 4 if width > _WIDEST * height else height)
+    area = width * (width / 4 if width > _MAX_WIDTH_TO_HEIGHT * height else height)
     least, most = pixels
-    scale = min(math.sqrt(min(max(area, least), most) / area), max_scale)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    factor = min(math.sqrt(min(max(area, least), most) / area), max_scale)
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
 
 
-def _load(settings: OcrSettings) -> Any:
+def _load_engine(settings: OcrSettings) -> Any:
     for package in ("rapidocr", "onnxruntime"):
         if importlib.util.find_spec(package) is None:
             raise Missing(
                 f"reading text in pictures needs the package {package}; "
                 'run: pip install "rapidocr==3.10.*" onnxruntime'
             )
-    from data.ocr_engine import Engine
+    from data.ocr_engine import OcrEngine
 
-    return Engine(settings.engine_params())
+    return OcrEngine(settings.engine_params())

@@ -1,6 +1,6 @@
-"""From boxes of recognised text to reading order: rows of labels, paragraphs of a page.
+"""Put recognised lines of text into reading order: rows of labels, paragraphs of a page.
 
-Distances are measured in the median height of a line, so that the picture's scale plays no part.
+Distances are measured in heights of a line, so that the scale of the picture does not matter.
 """
 
 from __future__ import annotations
@@ -14,17 +14,26 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "is_word", "paragraphs", "rows", "straighten", "unhyphenated"]
+__all__ = [
+    "TextLine",
+    "group_rows",
+    "has_letter_or_digit",
+    "join_hyphenated",
+    "join_paragraphs",
+    "straighten",
+]
 
-_PARAGRAPH_GAP = 0.8  # of a line's height between two lines
-_COLUMN_GAP = 1.0  # of a line's height, all the way down
-_NARROWEST_COLUMN = 0.2  # of the block's width: the numbers of a list are no column
-_LARGEST_TILT = 20.0  # degrees
+_PARAGRAPH_GAP = 0.8  # between two lines, in line heights
+_WIDEST_GAP_SHARE = 0.9  # gaps of this share of the widest gap count as equally wide
+_COLUMN_GAP = 1.0  # from top to bottom of a block, in line heights
+_MIN_COLUMN_WIDTH = 0.2  # of the block's width: the numbers of a list are not a column
+_MAX_TILT_DEGREES = 20.0
+_MIN_WIDTH_FOR_TILT = 3.0  # in heights of the line itself
 
 
 @dataclass(frozen=True, eq=False)
-class Box:
-    """A line of text; `corners` (4, 2) are x and y, clockwise from the top left of the text."""
+class TextLine:
+    """A recognised line of text; `corners` (4, 2) are x and y, clockwise from the top left."""
 
     text: str
     corners: NDArray[np.float64]
@@ -49,128 +58,135 @@ class Box:
     def middle(self) -> float:
         return (self.top + self.bottom) / 2
 
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
 
-def is_word(text: str) -> bool:
+
+def has_letter_or_digit(text: str) -> bool:
     """Whether `text` holds at least one letter or digit."""
     return any(c.isalnum() for c in text)
 
 
-def straighten(boxes: Sequence[Box]) -> list[Box]:
-    """Turn all boxes by their common tilt, the median over those that are clearly wide."""
+def straighten(lines: Sequence[TextLine]) -> list[TextLine]:
+    """Rotate all lines by their common tilt: the median tilt of the clearly wide lines.
+
+    Lines that tilt by more than 20 degrees stay as they are.
+    """
     angles = []
-    for box in boxes:
-        along, across = box.corners[1] - box.corners[0], box.corners[3] - box.corners[0]
-        if np.hypot(*along) > 3 * np.hypot(*across):
+    for line in lines:
+        along, across = line.corners[1] - line.corners[0], line.corners[3] - line.corners[0]
+        if np.hypot(*along) > _MIN_WIDTH_FOR_TILT * np.hypot(*across):
             angles.append(float(np.arctan2(along[1], along[0])))
-    if not angles or abs(tilt := median(angles)) > np.radians(_LARGEST_TILT):
-        return list(boxes)
+    if not angles or abs(tilt := median(angles)) > np.radians(_MAX_TILT_DEGREES):
+        return list(lines)
     cos, sin = np.cos(tilt), np.sin(tilt)
-    turn = np.array([[cos, -sin], [sin, cos]])  # row vectors, so this is a turn by -tilt
-    return [Box(box.text, box.corners @ turn) for box in boxes]
+    rotation = np.array([[cos, -sin], [sin, cos]])  # row vectors, so this rotates by -tilt
+    return [TextLine(line.text, line.corners @ rotation) for line in lines]
 
 
-def rows(boxes: Sequence[Box]) -> list[list[Box]]:
-    """Boxes that stand side by side, top to bottom; each row from left to right."""
-    found: list[list[Box]] = []
-    for box in sorted(boxes, key=lambda b: b.middle):
-        if found and _same_row(found[-1], box):
-            found[-1].append(box)
+def group_rows(lines: Sequence[TextLine]) -> list[list[TextLine]]:
+    """Group lines that stand side by side: rows from top to bottom, each from left to right."""
+    rows: list[list[TextLine]] = []
+    for line in sorted(lines, key=lambda line: line.middle):
+        if rows and _is_in_row(rows[-1], line):
+            rows[-1].append(line)
         else:
-            found.append([box])
-    return [sorted(row, key=lambda b: b.left) for row in found]
+            rows.append([line])
+    return [sorted(row, key=lambda line: line.left) for row in rows]
 
 
-def _same_row(row: Sequence[Box], box: Box) -> bool:
-    """By the row's own middle, not its last box: a flight of steps is no row."""
-    middle = sum(b.middle for b in row) / len(row)
-    return abs(box.middle - middle) < 0.5 * min(box.bottom - box.top, row[0].bottom - row[0].top)
+def _is_in_row(row: Sequence[TextLine], line: TextLine) -> bool:
+    """Compare with the middle of the whole row: a flight of steps is not a row."""
+    middle = sum(other.middle for other in row) / len(row)
+    return abs(line.middle - middle) < 0.5 * min(line.height, row[0].height)
 
 
-def unhyphenated(boxes: Sequence[Box]) -> list[str]:
-    """The texts in the order given, a word that is split over two lines of a label joined."""
-    taken: set[int] = set()
+def join_hyphenated(lines: Sequence[TextLine]) -> list[str]:
+    """Return the texts in order, joining words that are hyphenated over two lines of a label."""
+    joined: set[int] = set()
     texts = []
-    for i, box in enumerate(boxes):
-        if i in taken:
+    for i, line in enumerate(lines):
+        if i in joined:
             continue
-        text = box.text
-        if _is_split(text):
-            below = [j for j in range(i + 1, len(boxes)) if _continues(box, boxes[j])]
-            if below:
-                taken.add(below[0])
-                text = _joined(text, boxes[below[0]].text)
+        text = line.text
+        if _ends_with_hyphen(text):
+            candidates = range(i + 1, len(lines))
+            continuation = next((j for j in candidates if _continues(line, lines[j])), None)
+            if continuation is not None:
+                joined.add(continuation)
+                text = _join(text, lines[continuation].text)
         texts.append(text)
     return texts
 
 
-def paragraphs(boxes: Sequence[Box]) -> list[str]:
-    """The paragraphs of a page in reading order: columns left to right, blocks top to bottom."""
-    if not boxes:
+def join_paragraphs(lines: Sequence[TextLine]) -> list[str]:
+    """Return the paragraphs of a page: columns from left to right, blocks from top to bottom."""
+    if not lines:
         return []
-    height = median(box.bottom - box.top for box in boxes)
-    texts = []
-    for block in _blocks(list(boxes), height):
+    height = median(line.height for line in lines)
+    paragraphs = []
+    for block in _blocks(list(lines), height):
         text = ""
-        for row in rows(block):
-            line = " ".join(box.text for box in row)
-            text = _joined(text, line) if text else line
-        if is_word(text):
-            texts.append(text)
-    return texts
+        for row in group_rows(block):
+            row_text = " ".join(line.text for line in row)
+            text = _join(text, row_text) if text else row_text
+        if has_letter_or_digit(text):
+            paragraphs.append(text)
+    return paragraphs
 
 
-def _blocks(boxes: list[Box], height: float) -> list[list[Box]]:
-    """An XY-cut (Nagy and Seth, 1984): columns first, then the widest gaps from side to side."""
-    blocks, waiting = [], [boxes]  # a stack: a picture of 1,000 specks must not end the recursion
-    while waiting:
-        block = waiting.pop()
-        parts = _columns(block, height) or _strips(block, height)
-        if len(parts) > 1:
-            waiting += reversed(parts)
+def _blocks(lines: list[TextLine], height: float) -> list[list[TextLine]]:
+    """Split a page by an XY-cut (Nagy and Seth, 1984): into columns first, then into strips."""
+    blocks, stack = [], [lines]  # no recursion: a picture of 1,000 specks would exhaust it
+    while stack:
+        block = stack.pop()
+        smaller = _columns(block, height) or _strips(block, height)
+        if len(smaller) > 1:
+            stack += reversed(smaller)
         else:
             blocks.append(block)
     return blocks
 
 
-def _columns(boxes: list[Box], height: float) -> list[list[Box]]:
-    """Two parts, cut at the first gap from top to bottom; none where there is no such gap."""
-    ordered = sorted(boxes, key=lambda b: b.left)
-    left, right = ordered[0].left, max(b.right for b in boxes)
+def _columns(lines: list[TextLine], height: float) -> list[list[TextLine]]:
+    """Cut at the first gap from top to bottom; return no columns if there is no gap."""
+    ordered = sorted(lines, key=lambda line: line.left)
+    left, right = ordered[0].left, max(line.right for line in lines)
     end = ordered[0].right
-    for i, box in enumerate(ordered[1:], start=1):
-        narrower = min(end - left, right - box.left)
-        wide_enough = narrower >= _NARROWEST_COLUMN * (right - left)
-        if wide_enough and box.left - end >= _COLUMN_GAP * height:
+    for i, line in enumerate(ordered[1:], start=1):
+        narrower = min(end - left, right - line.left)
+        is_column = narrower >= _MIN_COLUMN_WIDTH * (right - left)
+        if is_column and line.left - end >= _COLUMN_GAP * height:
             return [ordered[:i], ordered[i:]]
-        end = max(end, box.right)
+        end = max(end, line.right)
     return []
 
 
-def _strips(boxes: list[Box], height: float) -> list[list[Box]]:
-    """The parts between gaps about as wide as the widest: a title leaves before paragraphs part."""
-    ordered = sorted(boxes, key=lambda b: b.top)
+def _strips(lines: list[TextLine], height: float) -> list[list[TextLine]]:
+    """Cut at the widest gaps only, so that a title is cut off before paragraphs are separated."""
+    ordered = sorted(lines, key=lambda line: line.top)
     end, gaps = ordered[0].bottom, [0.0]
-    for box in ordered[1:]:
-        gaps.append(box.top - end)
-        end = max(end, box.bottom)
-    least = max(_PARAGRAPH_GAP * height, 0.9 * max(gaps))
-    cuts = [i for i, gap in enumerate(gaps) if gap >= least]
+    for line in ordered[1:]:
+        gaps.append(line.top - end)
+        end = max(end, line.bottom)
+    min_gap = max(_PARAGRAPH_GAP * height, _WIDEST_GAP_SHARE * max(gaps))
+    cuts = [i for i, gap in enumerate(gaps) if gap >= min_gap]
     return [ordered[i:j] for i, j in pairwise([0, *cuts, len(ordered)])]
 
 
-def _is_split(text: str) -> bool:
+def _ends_with_hyphen(text: str) -> bool:
     return len(text) > 1 and text.endswith("-") and text[-2].isalpha()
 
 
-def _continues(box: Box, other: Box) -> bool:
-    """Whether `other` is the next line of the label that ends in `box`."""
-    height = box.bottom - box.top
-    overlap = min(box.right, other.right) - max(box.left, other.left)
-    near = -0.5 * height < other.top - box.bottom < height
-    return other.text[:1].islower() and overlap > 0 and near
+def _continues(line: TextLine, other: TextLine) -> bool:
+    """Whether `other` is the next line of the label that `line` belongs to."""
+    overlap = min(line.right, other.right) - max(line.left, other.left)
+    is_next = -0.5 * line.height < other.top - line.bottom < line.height
+    return other.text[:1].islower() and overlap > 0 and is_next
 
 
-def _joined(first: str, second: str) -> str:
-    if _is_split(first) and second[:1].islower():
+def _join(first: str, second: str) -> str:
+    if _ends_with_hyphen(first) and second[:1].islower():
         return first[:-1] + second
     return f"{first} {second}"

@@ -220,7 +220,7 @@ def measure_rates(
 
     def labels(some: Sequence[Image.Image]) -> None:
         assert ocr is not None
-        ocr.labels({str(number): picture for number, picture in enumerate(some)})
+        ocr.read_all({str(number): picture for number, picture in enumerate(some)})
 
     return EncodingRates(
         device,

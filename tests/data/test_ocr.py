@@ -1,4 +1,4 @@
-"""Pictures drawn by the tests, read back by the engine; the order of boxes without it."""
+"""Test OCR on pictures that the tests draw, and the reading order of lines without an engine."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 import data.ocr
 from data.errors import Missing, UniragError
-from data.ocr import LabelReader, OcrCache, OcrSettings, scaled
-from data.reading_order import Box, paragraphs, rows, straighten, unhyphenated
+from data.ocr import LabelReader, OcrCache, OcrSettings, scale
+from data.reading_order import TextLine, group_rows, join_hyphenated, join_paragraphs, straighten
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,9 +30,11 @@ def drawn(
     return picture
 
 
-def box(text: str, left: float, top: float, width: float = 80, height: float = 10) -> Box:
+def text_line(
+    text: str, left: float, top: float, width: float = 80, height: float = 10
+) -> TextLine:
     right, bottom = left + width, top + height
-    return Box(text, np.array([[left, top], [right, top], [right, bottom], [left, bottom]]))
+    return TextLine(text, np.array([[left, top], [right, top], [right, bottom], [left, bottom]]))
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def test_labels_come_in_reading_order(reader: LabelReader) -> None:
     assert reader.read(picture) == "Vacuole\nNucleus\nCell wall"
 
 
-def test_repeats_and_lone_signs_are_dropped(reader: LabelReader) -> None:
+def test_repeated_labels_and_single_signs_are_dropped(reader: LabelReader) -> None:
     picture = drawn([(30, 30, "Force"), (300, 30, "Force"), (30, 150, "+"), (30, 240, "12 N")])
     assert reader.read(picture).split("\n") == ["Force", "12 N"]
 
@@ -56,7 +58,9 @@ def test_a_word_over_two_lines_is_joined(reader: LabelReader) -> None:
 
 
 @pytest.mark.parametrize("degrees", [90, 270])
-def test_the_name_of_an_axis_is_read_either_way_up(reader: LabelReader, degrees: int) -> None:
+def test_a_vertical_axis_label_is_read_in_both_directions(
+    reader: LabelReader, degrees: int
+) -> None:
     name = drawn([(20, 20, "Temperature")], (220, 60)).rotate(degrees, expand=True)
     picture = Image.new("RGB", (320, 320), "white")
     picture.paste(name, (20, 40))
@@ -74,13 +78,13 @@ def test_the_name_of_an_axis_is_read_either_way_up(reader: LabelReader, degrees:
         ("P", (90, 90)),
     ],
 )
-def test_a_picture_without_words_gives_nothing(
+def test_a_picture_without_words_has_no_labels(
     reader: LabelReader, mode: str, size: tuple[int, int]
 ) -> None:
     assert reader.read(Image.new(mode, size, "white")) == ""
 
 
-def test_words_below_the_least_score_are_dropped() -> None:
+def test_words_below_the_minimum_score_are_dropped() -> None:
     picture = drawn([(30, 30, "Entropy")])
     assert LabelReader(OcrSettings(min_score=1.0)).read(picture) == ""
     assert LabelReader(OcrSettings(min_score=0.5)).read(picture) == "Entropy"
@@ -103,17 +107,17 @@ def test_a_page_is_read_column_by_column(reader: LabelReader) -> None:
 @pytest.mark.parametrize(
     ("size", "expected"),
     [
-        ((400, 100), (800, 200)),  # up to the least
-        ((40, 10), (100, 25)),  # by no more than the most
-        ((1000, 250), (1000, 250)),  # left as it is between the two
-        ((4000, 1000), (1600, 400)),  # down to the most
-        ((4000, 10), (1600, 4)),  # a strip is laid on bars a quarter as high as it is wide
+        ((400, 100), (800, 200)),  # scaled up to the lower bound
+        ((40, 10), (100, 25)),  # by no more than the maximum scale
+        ((1000, 250), (1000, 250)),  # unchanged between the bounds
+        ((4000, 1000), (1600, 400)),  # scaled down to the upper bound
+        ((4000, 10), (1600, 4)),  # the area of a strip includes its bars
     ],
 )
 def test_scaling_keeps_the_shape_and_bounds_the_size(
     size: tuple[int, int], expected: tuple[int, int]
 ) -> None:
-    picture = scaled(Image.new("L", size), (160_000, 640_000), 2.5)
+    picture = scale(Image.new("L", size), (160_000, 640_000), 2.5)
     assert (picture.size, picture.mode) == (expected, "RGB")
 
 
@@ -122,8 +126,8 @@ def test_small_print_in_a_large_picture_is_read(reader: LabelReader) -> None:
     assert reader.read(drawn(labels, (1300, 1000), 16)) == "Endoplasmic reticulum\nGolgi apparatus"
 
 
-def test_nothing_is_fetched(tmp_path: Path) -> None:
-    """In a fresh process whose sockets all fail and whose home is empty."""
+def test_nothing_is_downloaded(tmp_path: Path) -> None:
+    """Run in a new process whose sockets all fail and whose home is empty."""
     drawn([(30, 30, "Voltage")]).save(tmp_path / "figure.png")
     script = """
 import socket, sys
@@ -149,15 +153,15 @@ sys.stdout.write(LabelReader().read(Image.open(sys.argv[1])))
 
 @pytest.mark.parametrize("package", ["rapidocr", "onnxruntime"])
 def test_a_missing_package_is_named(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = data.ocr.importlib.util.find_spec
+    find_spec = data.ocr.importlib.util.find_spec
     monkeypatch.setattr(
-        data.ocr.importlib.util, "find_spec", lambda n: None if n == package else found(n)
+        data.ocr.importlib.util, "find_spec", lambda n: None if n == package else find_spec(n)
     )
     with pytest.raises(Missing, match=rf"package {package}; run: pip install"):
         LabelReader().read(drawn([]))
 
 
-def test_models_that_the_wheel_lacks_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_the_wheel_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     from data import ocr_engine
 
     monkeypatch.setattr(ocr_engine, "MODELS", {"Det": "gone.onnx"})
@@ -166,11 +170,11 @@ def test_models_that_the_wheel_lacks_are_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 class CountingReader(LabelReader):
-    """Counts what it is asked to read, and sees the picture's width in it."""
+    """Count the pictures; the label of a picture is its width."""
 
     calls = 0
 
-    def _figure(self, picture: Image.Image) -> str:
+    def _read_figure(self, picture: Image.Image) -> str:
         self.calls += 1
         return f"width {picture.width}"
 
@@ -180,9 +184,9 @@ def test_a_digest_is_read_once_for_each_setting(tmp_path: Path) -> None:
     cache = OcrCache(tmp_path / "new folder" / "labels.db")
     first = CountingReader(cache=cache)
     for digests in ("a", "ab", "b"):
-        assert first.labels(dict.fromkeys(digests, picture)) == dict.fromkeys(digests, "width 30")
+        assert first.read_all(dict.fromkeys(digests, picture)) == dict.fromkeys(digests, "width 30")
     assert first.calls == 2
-    assert (first.known("a"), first.known("c")) == ("width 30", None)
+    assert (first.cached("a"), first.cached("c")) == ("width 30", None)
     cache.close()
 
     cache = OcrCache(tmp_path / "new folder" / "labels.db")
@@ -191,7 +195,7 @@ def test_a_digest_is_read_once_for_each_setting(tmp_path: Path) -> None:
         for changed in ({}, {"threads": 1}, {"box_threshold": 0.4})
     )
     for each in (again, threads, other):
-        each.labels({"a": picture})
+        each.read_all({"a": picture})
     assert (again.calls, threads.calls, other.calls) == (0, 0, 1)
 
 
@@ -205,11 +209,11 @@ def test_empty_labels_are_cached_too(tmp_path: Path) -> None:
 def test_without_a_cache_every_picture_is_read() -> None:
     reader = CountingReader()
     for _ in range(2):
-        assert reader.labels({"a": Image.new("RGB", (9, 9))}) == {"a": "width 9"}
+        assert reader.read_all({"a": Image.new("RGB", (9, 9))}) == {"a": "width 9"}
     assert reader.calls == 2
 
 
-def test_the_cache_takes_many_threads_and_connections(tmp_path: Path) -> None:
+def test_several_threads_and_connections_share_the_cache(tmp_path: Path) -> None:
     caches = [OcrCache(tmp_path / "labels.db") for _ in range(2)]
 
     def work(worker: int) -> list[str | None]:
@@ -255,55 +259,55 @@ def test_one_reader_serves_many_threads_and_reads_many_pictures(reader: LabelRea
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(reader.read, pictures)) == words
     several = LabelReader(OcrSettings.for_many(2))
-    given = dict(zip("abcd", pictures, strict=True))
-    assert several.labels(given) == dict(zip("abcd", words, strict=True))
+    by_digest = dict(zip("abcd", pictures, strict=True))
+    assert several.read_all(by_digest) == dict(zip("abcd", words, strict=True))
 
 
-def test_a_flight_of_steps_is_no_row() -> None:
-    steps = [box(str(i), left=100.0 * i, top=4.0 * i) for i in range(6)]
-    assert [len(row) for row in rows(steps)] == [2, 2, 2]
+def test_a_flight_of_steps_is_not_a_row() -> None:
+    steps = [text_line(str(i), left=100.0 * i, top=4.0 * i) for i in range(6)]
+    assert [len(row) for row in group_rows(steps)] == [2, 2, 2]
 
 
 def test_only_the_line_below_continues_a_split_word() -> None:
-    split = box("photo-", 0, 0)
-    assert unhyphenated([split, box("synthesis", 0, 12)]) == ["photosynthesis"]
-    assert unhyphenated([split, box("synthesis", 200, 12)]) == ["photo-", "synthesis"]
-    assert unhyphenated([split, box("synthesis", 0, 60)]) == ["photo-", "synthesis"]
-    assert unhyphenated([split, box("System", 0, 12)]) == ["photo-", "System"]
-    assert unhyphenated([box("5-", 0, 0), box("a", 0, 12)]) == ["5-", "a"]
+    split = text_line("photo-", 0, 0)
+    assert join_hyphenated([split, text_line("synthesis", 0, 12)]) == ["photosynthesis"]
+    assert join_hyphenated([split, text_line("synthesis", 200, 12)]) == ["photo-", "synthesis"]
+    assert join_hyphenated([split, text_line("synthesis", 0, 60)]) == ["photo-", "synthesis"]
+    assert join_hyphenated([split, text_line("System", 0, 12)]) == ["photo-", "System"]
+    assert join_hyphenated([text_line("5-", 0, 0), text_line("a", 0, 12)]) == ["5-", "a"]
 
 
-def test_the_numbers_of_a_list_are_no_column() -> None:
-    lines = [box(f"{n}.", 0, 12.0 * n, 8) for n in range(4)]
-    lines += [box(f"Step {n}", 30, 12.0 * n, 300) for n in range(4)]
-    assert paragraphs(lines) == ["0. Step 0 1. Step 1 2. Step 2 3. Step 3"]
+def test_the_numbers_of_a_list_are_not_a_column() -> None:
+    lines = [text_line(f"{n}.", 0, 12.0 * n, 8) for n in range(4)]
+    lines += [text_line(f"Step {n}", 30, 12.0 * n, 300) for n in range(4)]
+    assert join_paragraphs(lines) == ["0. Step 0 1. Step 1 2. Step 2 3. Step 3"]
 
 
-def test_paragraphs_split_at_gaps_and_columns() -> None:
-    page = [box("title", 0, 0, 300)]
-    page += [box(f"r{n}", 170, 40 + 12.0 * n, 130) for n in range(3)]
-    page += [box(f"l{n}", 0, 40 + 12.0 * n, 130) for n in range(3)]
-    page += [box("l3", 0, 100, 130)]
-    assert paragraphs(page) == ["title", "l0 l1 l2", "l3", "r0 r1 r2"]
-    assert paragraphs([]) == []
-    assert paragraphs([box("*", 0, 0)]) == []
+def test_paragraphs_are_split_at_gaps_and_columns() -> None:
+    page = [text_line("title", 0, 0, 300)]
+    page += [text_line(f"r{n}", 170, 40 + 12.0 * n, 130) for n in range(3)]
+    page += [text_line(f"l{n}", 0, 40 + 12.0 * n, 130) for n in range(3)]
+    page += [text_line("l3", 0, 100, 130)]
+    assert join_paragraphs(page) == ["title", "l0 l1 l2", "l3", "r0 r1 r2"]
+    assert join_paragraphs([]) == []
+    assert join_paragraphs([text_line("*", 0, 0)]) == []
 
 
-def test_a_thousand_far_specks_are_no_deep_recursion() -> None:
-    specks = [box(str(n), 0, 50.0 * n) for n in range(1200)]
-    assert paragraphs(specks) == [str(n) for n in range(1200)]
+def test_a_thousand_distant_specks_need_no_deep_recursion() -> None:
+    specks = [text_line(str(n), 0, 50.0 * n) for n in range(1200)]
+    assert join_paragraphs(specks) == [str(n) for n in range(1200)]
 
 
 @pytest.mark.parametrize("degrees", [-12.0, 0.0, 7.0])
 def test_a_tilted_page_is_straightened(degrees: float) -> None:
     angle = np.radians(degrees)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    level = [box("a", 0, 0), box("b", 0, 40), box("i", 100, 0, 4)]
-    tilted = [Box(b.text, b.corners @ turn) for b in level]
-    for found, expected in zip(straighten(tilted), level, strict=True):
-        np.testing.assert_allclose(found.corners, expected.corners, atol=1e-9)
+    level = [text_line("a", 0, 0), text_line("b", 0, 40), text_line("i", 100, 0, 4)]
+    tilted = [TextLine(b.text, b.corners @ turn) for b in level]
+    for line, expected in zip(straighten(tilted), level, strict=True):
+        np.testing.assert_allclose(line.corners, expected.corners, atol=1e-9)
 
 
-def test_text_on_its_side_is_left_as_it_is() -> None:
-    tall: Any = Box("axis", np.array([[0, 80], [0, 0], [10, 0], [10, 80]], dtype=np.float64))
+def test_vertical_text_is_not_straightened() -> None:
+    tall: Any = TextLine("axis", np.array([[0, 80], [0, 0], [10, 0], [10, 80]], dtype=np.float64))
     assert straighten([tall])[0] is tall

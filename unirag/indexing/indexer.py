@@ -251,7 +251,7 @@ class _IndexRun:
     def _decode_again(self, digest: str) -> bool:
         """Return whether a picture lacks its labels or vector. Called by threads of the readers."""
         ocr = self.indexer.ocr
-        needs_labels = ocr is not None and ocr.known(digest) is None
+        needs_labels = ocr is not None and ocr.cached(digest) is None
         return needs_labels or not self.indexer.encoders.cached_pictures([digest])
 
     def _handle(self, event: Event) -> None:
