@@ -56,11 +56,11 @@ class PendingDocument:
 class LabelSource(Protocol):
     """Reads the words inside pictures and remembers them by digest (`data/ocr.py`)."""
 
-    def labels(self, pictures: Mapping[str, Image.Image], /) -> dict[str, str]:
+    def read_all(self, pictures: Mapping[str, Image.Image], /) -> dict[str, str]:
         """Return the words in each picture, by digest."""
         ...
 
-    def known(self, digest: str, /) -> str | None:
+    def cached(self, digest: str, /) -> str | None:
         """Return the words of a picture that was read before, else None."""
         ...
 
@@ -145,8 +145,8 @@ class EncodingBuffer:
     def _read_labels(self, cached: Iterable[str]) -> dict[str, str]:
         if self._ocr is None:
             return {}
-        cached_labels = {digest: self._ocr.known(digest) or "" for digest in cached}
-        return self._ocr.labels(self._pictures) | cached_labels
+        cached_labels = {digest: self._ocr.cached(digest) or "" for digest in cached}
+        return self._ocr.read_all(self._pictures) | cached_labels
 
 
 class IndexWriter:
