@@ -42,7 +42,7 @@ Role = Literal[
     "exercise",  # a problem, without its solution
     "solution",  # the solution of an exercise; its neighbour is the exercise
     "summary",
-    "objective",  # what a section wants the reader to learn
+    "objective",  # a learning objective of a section
     "table",
     "note",  # a box beside the running text
 ]
@@ -51,11 +51,11 @@ Channel = Literal["image", "text", "bm25"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 Task = Literal[
     "explain",
-    "steps",  # one after the other
+    "steps",  # a solution step by step
     "compare",
     "define",
-    "quiz",  # questions with their key and source
-    "feedback",  # on what a student answered
+    "quiz",  # questions with their answers and sources
+    "feedback",  # on a student's answer
 ]
 Level = Literal["school", "college"]
 
@@ -67,7 +67,7 @@ _NAMESPACE = uuid.UUID("6f0c9a51-8f53-5d3e-9f0a-0d2f6f1d7a10")
 
 
 def item_id(corpus: str, locator: str) -> str:
-    """The id of the item at `locator` in `corpus`: the same on every machine and every run."""
+    """Return the id of the item at `locator` in `corpus`: the same on every machine."""
     return str(uuid.uuid5(_NAMESPACE, f"{corpus}\n{locator}"))
 
 
@@ -75,12 +75,12 @@ def item_id(corpus: str, locator: str) -> str:
 class Item:
     """A unit of evidence: one figure or one passage of a corpus.
 
-    `locator` is `<source>#<anchor>`, unique in the corpus. `text` is caption and alt text for a
-    figure, the passage otherwise, with formulas as LaTeX between `\\(` and `\\)`. `labels` is what
-    OCR read inside the picture. `bbox` is (left, top, right, bottom) as fractions of the page,
-    origin at the top left. `order` is the reading order inside the source. `neighbours` are ids
-    of items that belong together: a figure and the passages that refer to it, an exercise and its
-    solution.
+    `locator` is `<source>#<anchor>`, unique in the corpus. `text` is the passage, or the caption
+    and alt text of a figure; formulas are LaTeX between `\\(` and `\\)`. `labels` are the words
+    that OCR read in the picture. `bbox` is (left, top, right, bottom) as fractions of the page,
+    from the top left. `order` is the position in the reading order of the source. `neighbours` are
+    the ids of items that belong to this one: a figure and the passages that refer to it, an
+    exercise and its solution.
     """
 
     id: str
@@ -103,13 +103,14 @@ class Item:
     attribution: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of JSON values; `Item.from_json` gives the item back."""
+        """Return the item as a dict of JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Item:
-        known = {f.name for f in fields(cls)}
-        values = {k: v for k, v in value.items() if k in known}
+        """Return the item that `to_json` wrote. Unknown keys are ignored."""
+        names = {f.name for f in fields(cls)}
+        values = {k: v for k, v in value.items() if k in names}
         for name in ("section", "neighbours", "bbox"):
             if values.get(name) is not None:
                 values[name] = tuple(values[name])
@@ -185,10 +186,11 @@ def _read(path: Path) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """An item that answers a query.
+    """An item that a search found for a query.
 
-    `score` is the fused score, comparable within one result list only. `channels` holds the item's
-    own similarity in each channel that was asked (cosine for `image` and `text`, BM25 for `bm25`).
+    `score` is the fused score, comparable within one result list only. `channels` holds the
+    similarity of the item in each channel that was searched: a cosine for `image` and `text`, BM25
+    for `bm25`. `styles` are the style weights of the query's picture.
     """
 
     item: Item
