@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from data.errors import Missing
-from retrieval.encoder import Seen, unit
-from unirag.evaluation.retrieval import SPOKEN, TEXT, TEXT_AND_SKETCH, evaluate, spoken
+from retrieval.encoder import StyleDetection, normalize_rows
+from unirag.evaluation.retrieval import SPOKEN, TEXT, TEXT_AND_SKETCH, evaluate_retrieval, speak
 
 WORDS = {"red": (1, 0, 0), "green": (0, 1, 0), "blue": (0, 0, 1)}
 
@@ -27,14 +27,14 @@ class Colours:
 
     def encode_image(self, images: Sequence[Image.Image], style: str = "auto") -> np.ndarray:
         self.asked += [style] * len(images)
-        return unit(np.stack([np.asarray(i).reshape(-1, 3).mean(0) for i in images]))
+        return normalize_rows(np.stack([np.asarray(i).reshape(-1, 3).mean(0) for i in images]))
 
-    def see(self, images: Sequence[Image.Image], style: str = "auto"):
-        return self.encode_image(images, style), [Seen() for _ in images]
+    def encode_with_styles(self, images: Sequence[Image.Image], style: str = "auto"):
+        return self.encode_image(images, style), [StyleDetection() for _ in images]
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
         found = [next((v for w, v in WORDS.items() if w in t), (1, 1, 1)) for t in texts]
-        return unit(np.array(found, np.float32))
+        return normalize_rows(np.array(found, np.float32))
 
 
 @pytest.fixture
@@ -50,19 +50,19 @@ def corpus(tmp_path: Path) -> Path:
 
 def test_every_kind_of_query_is_ranked_in_the_whole_gallery(corpus):
     encoder = Colours()
-    result = evaluate(corpus, encoder, styles=("lowres", "sketch"), queries=2, seed=3)
+    result = evaluate_retrieval(corpus, encoder, styles=("lowres", "sketch"), queries=2, seed=3)
     assert result.gallery == 3
     assert set(result.scores) == {"lowres", "sketch", TEXT, TEXT_AND_SKETCH}
     assert all(s.queries == 2 for s in result.scores.values())
     assert result.scores["lowres"].r1 == result.scores[TEXT].r1 == 100
     assert encoder.asked.count("original") == 3
     assert encoder.asked.count("auto") == 4
-    again = evaluate(corpus, Colours(), styles=("lowres", "sketch"), queries=2, seed=3)
+    again = evaluate_retrieval(corpus, Colours(), styles=("lowres", "sketch"), queries=2, seed=3)
     assert again.to_json() == result.to_json()
 
 
 def test_words_and_sketch_together_help_where_a_sketch_has_lost_the_colours(corpus):
-    scores = evaluate(corpus, Colours(), styles=("sketch",)).scores
+    scores = evaluate_retrieval(corpus, Colours(), styles=("sketch",)).scores
     assert scores["sketch"].r1 < scores[TEXT_AND_SKETCH].r1
 
 
@@ -75,7 +75,7 @@ def test_speech_is_read_aloud_and_understood(corpus):
         heard.append(recording)
         return "a green square"
 
-    scores = evaluate(corpus, Colours(), styles=(), transcribe=hear).scores
+    scores = evaluate_retrieval(corpus, Colours(), styles=(), transcribe=hear).scores
     assert scores[SPOKEN].r1 == pytest.approx(100 / 3)
     assert len(heard) == 3
     assert all(sound[:4] == b"RIFF" and len(sound) > 10_000 for sound in heard)
@@ -84,4 +84,4 @@ def test_speech_is_read_aloud_and_understood(corpus):
 def test_speech_without_the_program_says_what_to_install(monkeypatch):
     monkeypatch.setattr("unirag.evaluation.retrieval.shutil.which", lambda _: None)
     with pytest.raises(Missing, match="apt install espeak-ng"):
-        spoken("a heart", lambda _: "")
+        speak("a heart")

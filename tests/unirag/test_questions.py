@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from data.records import Item
-from unirag.evaluation.question_generation import places, questions, unanswerable
+from unirag.evaluation.question_generation import (
+    answerable_questions,
+    section_keys,
+    unanswerable_questions,
+)
 
 
 def item(locator: str, role: str, title: str, text: str, chapter: str, **more: object) -> Item:
@@ -31,7 +35,7 @@ BOOK = [
 
 
 def test_each_kind_is_asked_with_its_reference_and_place() -> None:
-    asked = {q.kind: q for q in questions(BOOK, 100, seed=0) if q.locator != "b"}
+    asked = {q.kind: q for q in answerable_questions(BOOK, 100, seed=0) if q.locator != "b"}
     assert set(asked) == {"definition", "objective", "exercise", "figure", "statement"}
     assert "refraction" in asked["definition"].text
     assert asked["definition"].reference == "bending of light at a boundary of media"
@@ -43,12 +47,14 @@ def test_each_kind_is_asked_with_its_reference_and_place() -> None:
     assert "ong wrenches give torque of 45 N m to rusty bolts" in asked["statement"].text
     assert asked["statement"].reference == ""  # its own words would be no answer
     assert all(q.answerable for q in asked.values())
-    assert asked["figure"].place == places(BOOK)(BOOK[0]) == ("Light.1",)
+    assert asked["figure"].section == section_keys(BOOK)(BOOK[0]) == ("Light.1",)
 
 
 def test_a_share_of_each_kind_and_the_same_for_a_seed() -> None:
-    assert len(questions(BOOK, 5, seed=0)) == 5
-    assert questions(BOOK, 3, seed=1) == questions(list(reversed(BOOK)), 3, seed=1)
+    assert len(answerable_questions(BOOK, 5, seed=0)) == 5
+    assert answerable_questions(BOOK, 3, seed=1) == answerable_questions(
+        list(reversed(BOOK)), 3, seed=1
+    )
 
 
 def test_questions_without_an_answer() -> None:
@@ -56,7 +62,7 @@ def test_questions_without_an_answer() -> None:
         item("x", "term", "mitosis", "mitosis: division of one nucleus into two", "Cells"),
         item("y", "term", "light reaction", "light reaction: first step of plants", "Cells"),
     ]
-    asked = unanswerable(BOOK, other, 30, seed=0)
+    asked = unanswerable_questions(BOOK, other, 30, seed=0)
     kinds = {q.kind for q in asked}
     assert kinds == {"other subject", "made up", "false premise"}
     assert not any(q.answerable for q in asked)
@@ -82,7 +88,7 @@ def test_two_editions_of_a_section_are_one_place() -> None:
     other = of("m3", "Chemistry", "12 Kinetics", "12.6 Mechanisms")
     book = [of("b.pdf", "1 Acids", "1.1 Strength"), of("b.pdf", "2 Bases", "2.1 Salts")]
     more = of("m1", "Chemistry", "12 Kinetics", "12.7 Catalysis", "Surfaces")
-    place = places([first, more, again, again, other, *book])
+    place = section_keys([first, more, again, again, other, *book])
     assert place(first) == place(more) == ("Catalysis",) == place(again)
     assert place(other) != place(first)
     assert place(book[0]) != place(book[1])

@@ -1,1 +1,1 @@
-"""Measures retrieval and answers over an open `App`."""
+"""Evaluation: measures the retrieval and the answers of an open `App`."""

@@ -1,7 +1,8 @@
-"""`unirag eval generation`: are answers supported, rightly cited, and refused where they should be?
+"""Measure answers: are sentences supported, citations right, and refusals where they should be?
 
-Three systems answer the same questions in one run: `ours`; `plain`, the same language model with
-the passages nearest to the question, whole, and nothing checked; `closed book`, the model alone.
+Used by `unirag eval generation`. Three systems answer the same questions in one run: `ours`;
+`plain`, the same language model with the passages nearest to the question, unchecked; and
+`closed book`, the language model alone.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from statistics import mean
 from typing import Any, Literal, get_args
 
 from data.errors import BadInput
-from data.records import Item, Sentence
+from data.records import Answer, Item, Sentence
 from data.sentences import split_sentences
 from generation.chat import ChatModel, Message
 from generation.reply import split_list_number
@@ -31,17 +32,17 @@ from unirag.evaluation.question_generation import (
 )
 from unirag.search.searcher import EXPLAINING_ROLES
 
-__all__ = ["SYSTEMS", "Answered", "System", "evaluate_answers", "table", "to_json"]
+__all__ = ["SYSTEMS", "ScoredAnswer", "System", "evaluate_answers", "score_table", "scores_to_json"]
 
 System = Literal["ours", "plain", "closed book"]
 SYSTEMS: tuple[System, ...] = get_args(System)
-_LIMIT = 5  # hits of a question
-_LABEL = re.compile(r"\[(\d+(?:\s*,\s*\d+)*)\]")
-_PLAIN = (
+_HITS = 5  # per question
+_CITATION = re.compile(r"\[(\d+(?:\s*,\s*\d+)*)\]")
+_PLAIN_PROMPT = (
     "Answer the question from the passages. Cite the passages like this: [1]. If they do not hold "
     "the answer, say: I don't know."
 )
-_UNKNOWING = re.compile(
+_REFUSAL = re.compile(
     r"\b(?:I (?:do not|don['’]t) know|(?:not|no) (?:mentioned|provided|contain|information))",
     re.IGNORECASE,
 )
@@ -49,7 +50,15 @@ _UNKNOWING = re.compile(
 
 @dataclass(frozen=True)
 class ScoredAnswer:
-    """One answer and its scores. `evidence` are the locators of what it was made from."""
+    """An answer of one system with its scores.
+
+    `sentences` are pairs of a text and the locators it cites. `supported` is the coverage of each
+    sentence by the evidence, in [0, 1]. `numbers_missing` of `numbers` are in no evidence.
+    `citations_right` of `citations` cite the section of the question. `rouge_l` and `correct` are
+    None without a reference. `first_s` is the time to the first sentence or token, `seconds` that
+    of the whole answer. `evidence` holds the locators of the evidence. `marks` are those of the
+    judge, if there is one.
+    """
 
     system: System
     question: str
@@ -57,8 +66,8 @@ class ScoredAnswer:
     answerable: bool
     refused: bool
     quoted: bool
-    sentences: tuple[tuple[str, tuple[str, ...]], ...]  # text, locators cited
-    supported: tuple[float, ...]  # coverage of each sentence by the evidence
+    sentences: tuple[tuple[str, tuple[str, ...]], ...]
+    supported: tuple[float, ...]
     numbers_missing: int
     numbers: int
     citations_right: int
@@ -68,7 +77,20 @@ class ScoredAnswer:
     first_s: float
     seconds: float
     evidence: tuple[str, ...] = field(default=())
-    marks: dict[str, int] | None = None  # of the judge, where there is one
+    marks: dict[str, int] | None = None
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """The answer of a system before it is scored. `cited_sentences` pairs text and cited items."""
+
+    system: System
+    cited_sentences: Sequence[tuple[str, Sequence[Item]]]
+    evidence: Sequence[Item]
+    first_seconds: float
+    seconds: float
+    refused: bool
+    quoted: bool = False
 
 
 def evaluate_answers(
@@ -83,76 +105,87 @@ def evaluate_answers(
     judge: ChatModel | None = None,
     progress: Callable[[int, int], None] = lambda _, __: None,
 ) -> list[ScoredAnswer]:
-    """Every answer of every system. Terms of the home's other corpora are asked as well.
+    """Ask each system about `answerable` and `refusable` questions about a corpus.
 
-    The other systems, which take longest, are asked each `every`-th question that ours is. `judge`
-    marks what is answered.
+    Some of the unanswerable questions ask for terms of the other corpora in the workspace. Systems
+    after the first, which take longest, get each `every`-th question only. `judge` marks answers
+    that are no refusals. `progress` receives the number of finished questions and of all. Raise
+    `BadInput` if there is no such corpus.
     """
-    own = list(app.components.store.scan(Where(corpora=(corpus,))))
-    if not own:
+    store = app.components.store
+    items = list(store.scan(Where(corpora=(corpus,))))
+    if not items:
         raise BadInput(f"corpus {corpus!r} is not in this home; see: unirag corpora list")
-    others = [i for i in app.components.store.scan(Where(roles=("term",))) if i.corpus != corpus]
-    place = section_keys(own)
-    asked = [*answerable_questions(own, answerable, seed), *unanswerable_questions(own, others, refusable, seed)]
+    other_terms = [i for i in store.scan(Where(roles=("term",))) if i.corpus != corpus]
+    key_of = section_keys(items)
+    questions = [
+        *answerable_questions(items, answerable, seed),
+        *unanswerable_questions(items, other_terms, refusable, seed),
+    ]
+    _warm_up(app)
+    answers = []
+    for n, question in enumerate(questions):
+        for system in systems if n % every == 0 else systems[:1]:
+            answer = _score(_ANSWER[system](app, corpus, question.text), question, key_of)
+            if judge is not None and not answer.refused:
+                answer = _with_marks(answer, judge, items)
+            answers.append(answer)
+        progress(n + 1, len(questions))
+    return answers
+
+
+def _warm_up(app: App) -> None:
+    """Load all models and generate a little, because the first generation allocates memory."""
     app.load()
     for _ in app.components.chat.stream([Message("user", "Hello")], 2):
-        pass  # the first forward of all allocates
-    made = []
-    for n, question in enumerate(asked):
-        for system in systems if n % every == 0 else systems[:1]:
-            row = _ANSWER[system](app, corpus, question, place)
-            made.append(row if judge is None or row.refused else _marked(row, judge, own))
-        progress(n + 1, len(asked))
-    return made
+        pass
 
 
-def _marked(row: ScoredAnswer, judge: ChatModel, items: Sequence[Item]) -> ScoredAnswer:
-    texts = {i.locator: f"{i.title}\n{i.text}" for i in items if i.locator in row.evidence}
-    said = " ".join(text for text, _ in row.sentences)
-    return replace(row, marks=marks(judge, row.question, said, list(texts.values())))
+def _with_marks(answer: ScoredAnswer, judge: ChatModel, items: Sequence[Item]) -> ScoredAnswer:
+    evidence = {i.locator: f"{i.title}\n{i.text}" for i in items if i.locator in answer.evidence}
+    text = " ".join(sentence for sentence, _ in answer.sentences)
+    return replace(answer, marks=marks(judge, answer.question, text, list(evidence.values())))
 
 
-def score_table(rows: Sequence[ScoredAnswer]) -> dict[str, dict[str, float | None]]:
-    """The scores of each system; shares in [0, 1], times in seconds."""
-    return {s: _scores([r for r in rows if r.system == s]) for s in SYSTEMS if _has(rows, s)}
+def score_table(answers: Sequence[ScoredAnswer]) -> dict[str, dict[str, float | None]]:
+    """Return the scores of each system: shares in [0, 1], times in seconds, None without data."""
+    by_system = {system: [a for a in answers if a.system == system] for system in SYSTEMS}
+    return {system: _scores(answers) for system, answers in by_system.items() if answers}
 
 
-def _has(rows: Sequence[ScoredAnswer], system: System) -> bool:
-    return any(r.system == system for r in rows)
-
-
-def _scores(rows: Sequence[ScoredAnswer]) -> dict[str, float | None]:
-    said = [r for r in rows if not r.refused]
-    support = [s for r in said for s in r.supported]
-    wanted = [r for r in rows if r.answerable]
-    refused = [r for r in rows if r.refused]
-    empty = [r for r in rows if not r.answerable]
-    firsts = sorted(r.first_s for r in said)
-    times = sorted(r.seconds for r in rows)
-    marked = [r.marks for r in rows if r.marks]
+def _scores(answers: Sequence[ScoredAnswer]) -> dict[str, float | None]:
+    replies = [a for a in answers if not a.refused]
+    refused = [a for a in answers if a.refused]
+    answerable = [a for a in answers if a.answerable]
+    unanswerable = [a for a in answers if not a.answerable]
+    support = [value for a in replies for value in a.supported]
+    all_marks = [a.marks for a in answers if a.marks]
+    first_times = sorted(a.first_s for a in replies)
+    times = sorted(a.seconds for a in answers)
     return {
-        **{name: _mean([m[name] for m in marked]) for name in MARKS if marked},
-        "answers": len(rows),
+        **{name: _mean([m[name] for m in all_marks]) for name in MARKS if all_marks},
+        "answers": len(answers),
         "sentences": len(support),
-        "unsupported": _share(sum(s < SUPPORTED for s in support), len(support)),
-        "numbers": sum(r.numbers for r in said),
+        "unsupported": _share(sum(value < SUPPORTED for value in support), len(support)),
+        "numbers": sum(a.numbers for a in replies),
         "unsupported numbers": _share(
-            sum(r.numbers_missing for r in said), sum(r.numbers for r in said)
+            sum(a.numbers_missing for a in replies), sum(a.numbers for a in replies)
         ),
         "citation precision": _share(
-            sum(r.citations_right for r in wanted), sum(r.citations for r in wanted)
+            sum(a.citations_right for a in answerable), sum(a.citations for a in answerable)
         ),
-        "citation recall": _share(sum(r.citations_right > 0 for r in wanted), len(wanted)),
-        "rouge_l": _mean([r.rouge_l for r in wanted if r.rouge_l is not None]),
+        "citation recall": _share(sum(a.citations_right > 0 for a in answerable), len(answerable)),
+        "rouge_l": _mean([a.rouge_l for a in answerable if a.rouge_l is not None]),
         "correct": _share(
-            sum(bool(r.correct) for r in wanted), sum(r.correct is not None for r in wanted)
+            sum(bool(a.correct) for a in answerable),
+            sum(a.correct is not None for a in answerable),
         ),
-        "refusal precision": _share(sum(not r.answerable for r in refused), len(refused)),
-        "refusal recall": _share(sum(r.refused for r in empty), len(empty)),
-        "quoted": _share(sum(r.quoted for r in said), len(said)),
-        "first_s p90": _at(firsts, 0.9),
-        "seconds p50": _at(times, 0.5),
-        "seconds p90": _at(times, 0.9),
+        "refusal precision": _share(sum(not a.answerable for a in refused), len(refused)),
+        "refusal recall": _share(sum(a.refused for a in unanswerable), len(unanswerable)),
+        "quoted": _share(sum(a.quoted for a in replies), len(replies)),
+        "first_s p90": _percentile(first_times, 0.9),
+        "seconds p50": _percentile(times, 0.5),
+        "seconds p90": _percentile(times, 0.9),
     }
 
 
@@ -160,142 +193,130 @@ def _mean(values: Sequence[float]) -> float | None:
     return round(mean(values), 4) if values else None
 
 
-def _share(part: float, whole: float) -> float | None:
-    return round(part / whole, 4) if whole else None
+def _share(count: float, total: float) -> float | None:
+    return round(count / total, 4) if total else None
 
 
-def _at(values: Sequence[float], share: float) -> float | None:
+def _percentile(values: Sequence[float], share: float) -> float | None:
     return round(values[int(share * (len(values) - 1))], 3) if values else None
 
 
-def _ours(app: App, corpus: str, asked: EvaluationQuestion, place: SectionKeyOf) -> ScoredAnswer:
-    began = time.perf_counter()
-    first = 0.0
-    for event in app.stream(asked.text, limit=_LIMIT, where=Where(corpora=(corpus,))):
-        if isinstance(event, Sentence) and not first:
-            first = time.perf_counter() - began
-    answer: Any = event
-    seconds = time.perf_counter() - began
-    items = {h.item.id: h.item for h in answer.hits}
-    cited = [(s.text, [items[c] for c in s.citations if c in items]) for s in answer.sentences]
-    evidence = [h.item for h in answer.hits]
-    return _scored(
+def _answer_ours(app: App, corpus: str, question: str) -> _Reply:
+    started_at = time.perf_counter()
+    first_seconds = 0.0
+    for event in app.stream(question, limit=_HITS, where=Where(corpora=(corpus,))):
+        if isinstance(event, Sentence) and not first_seconds:
+            first_seconds = time.perf_counter() - started_at
+    assert isinstance(event, Answer)
+    seconds = time.perf_counter() - started_at
+    items = {hit.item.id: hit.item for hit in event.hits}
+    cited_sentences = [
+        (sentence.text, [items[c] for c in sentence.citations if c in items])
+        for sentence in event.sentences
+    ]
+    return _Reply(
         "ours",
-        asked,
-        place,
-        cited,
-        evidence,
-        first,
+        cited_sentences,
+        list(items.values()),
+        first_seconds,
         seconds,
-        refused=answer.refused,
-        quoted=answer.quoted,
+        event.refused,
+        event.quoted,
     )
 
 
-def _plain(app: App, corpus: str, asked: EvaluationQuestion, place: SectionKeyOf) -> ScoredAnswer:
-    began = time.perf_counter()
-    vector_D = app.components.text.encode_queries([asked.text])[0]
-    where = Where(corpora=(corpus,), roles=EXPLAINING_ROLES, audiences=("student",))
-    found = app.components.store.search([ChannelQuery("text", vector_D)], app.settings.answer.items, where)
-    items = [s.item for s in found]
+def _answer_plain(app: App, corpus: str, question: str) -> _Reply:
+    started_at = time.perf_counter()
+    items = _nearest_items(app, corpus, question)
     passages = "\n\n".join(f"[{n}] {item.text}" for n, item in enumerate(items, 1))
     messages = [
-        Message("system", _PLAIN),
-        Message("user", f"{passages}\n\nQuestion: {asked.text}"),
+        Message("system", _PLAIN_PROMPT),
+        Message("user", f"{passages}\n\nQuestion: {question}"),
     ]
-    text, first = _written(app, messages, began)
-    cited = []
-    for sentence in _said(text):
-        labels = {int(n) for group in _LABEL.findall(sentence) for n in group.split(",")}
-        sources = [items[n - 1] for n in sorted(labels) if 0 < n <= len(items)]
-        cited.append((_LABEL.sub("", sentence).strip(), sources))
-    seconds = time.perf_counter() - began
-    return _scored(
-        "plain", asked, place, cited, items, first, seconds, refused=bool(_UNKNOWING.search(text))
-    )
+    text, first_seconds = _generate(app, messages, started_at)
+    cited_sentences = []
+    for sentence in _complete_sentences(text):
+        numbers = {int(n) for group in _CITATION.findall(sentence) for n in group.split(",")}
+        cited = [items[n - 1] for n in sorted(numbers) if 0 < n <= len(items)]
+        cited_sentences.append((_CITATION.sub("", sentence).strip(), cited))
+    seconds = time.perf_counter() - started_at
+    refused = bool(_REFUSAL.search(text))
+    return _Reply("plain", cited_sentences, items, first_seconds, seconds, refused)
 
 
-def _closed(app: App, corpus: str, asked: EvaluationQuestion, place: SectionKeyOf) -> ScoredAnswer:
-    """What it says is held against what `plain` would have been shown."""
-    began = time.perf_counter()
-    text, first = _written(app, [Message("user", asked.text)], began)
-    seconds = time.perf_counter() - began
-    vector_D = app.components.text.encode_queries([asked.text])[0]
-    where = Where(corpora=(corpus,), roles=EXPLAINING_ROLES, audiences=("student",))
-    near = app.components.store.search([ChannelQuery("text", vector_D)], app.settings.answer.items, where)
-    cited: list[tuple[str, list[Item]]] = [(sentence, []) for sentence in _said(text)]
-    return _scored(
-        "closed book",
-        asked,
-        place,
-        cited,
-        [s.item for s in near],
-        first,
-        seconds,
-        refused=bool(_UNKNOWING.search(text)),
-    )
+def _answer_closed_book(app: App, corpus: str, question: str) -> _Reply:
+    """Answer without evidence. The passages of `plain` serve as evidence for the scores."""
+    started_at = time.perf_counter()
+    text, first_seconds = _generate(app, [Message("user", question)], started_at)
+    seconds = time.perf_counter() - started_at
+    cited_sentences: list[tuple[str, list[Item]]] = [(s, []) for s in _complete_sentences(text)]
+    items = _nearest_items(app, corpus, question)
+    refused = bool(_REFUSAL.search(text))
+    return _Reply("closed book", cited_sentences, items, first_seconds, seconds, refused)
 
 
-_ANSWER: dict[System, Callable[[App, str, EvaluationQuestion, SectionKeyOf], ScoredAnswer]] = {
-    "ours": _ours,
-    "plain": _plain,
-    "closed book": _closed,
+_ANSWER: dict[System, Callable[[App, str, str], _Reply]] = {
+    "ours": _answer_ours,
+    "plain": _answer_plain,
+    "closed book": _answer_closed_book,
 }
 
 
-def _written(app: App, messages: Sequence[Message], began: float) -> tuple[str, float]:
-    first, text = 0.0, ""
+def _nearest_items(app: App, corpus: str, question: str) -> list[Item]:
+    vector_D = app.components.text.encode_queries([question])[0]
+    where = Where(corpora=(corpus,), roles=EXPLAINING_ROLES, audiences=("student",))
+    queries = [ChannelQuery("text", vector_D)]
+    scored = app.components.store.search(queries, app.settings.answer.items, where)
+    return [scored_item.item for scored_item in scored]
+
+
+def _generate(app: App, messages: Sequence[Message], started_at: float) -> tuple[str, float]:
+    """Return the reply of the language model, and the seconds until its first token."""
+    first_seconds, text = 0.0, ""
     for piece in app.components.chat.stream(messages, app.settings.answer.max_tokens):
-        first = first or time.perf_counter() - began
+        first_seconds = first_seconds or time.perf_counter() - started_at
         text += piece
-    return text, first
+    return text, first_seconds
 
 
-def _said(text: str) -> list[str]:
-    """The whole sentences; one that the limit cut off claims nothing yet."""
-    every = [s for line in text.splitlines() for s in split_sentences(line)]
-    return [s for s in every if s[-1] in '.!?])"”' and len(s.split()) > 1]
+def _complete_sentences(text: str) -> list[str]:
+    """Return the complete sentences. One that the token limit cut off claims nothing yet."""
+    sentences = [s for line in text.splitlines() for s in split_sentences(line)]
+    return [s for s in sentences if s[-1] in '.!?])"”' and len(s.split()) > 1]
 
 
-def _scored(
-    system: System,
-    asked: EvaluationQuestion,
-    place: SectionKeyOf,
-    cited: Sequence[tuple[str, Sequence[Item]]],
-    evidence: Sequence[Item],
-    first: float,
-    seconds: float,
-    *,
-    refused: bool,
-    quoted: bool = False,
-) -> ScoredAnswer:
-    texts = [f"{i.title}\n{i.text}\n{i.labels}" for i in evidence]
-    whole = " ".join(text for text, _ in cited)
-    # the numerals of a list are nobody's claim
-    claimed = " ".join(split_list_number(text)[1] or text for text, _ in cited)
-    missing, numbers = numbers_missing(claimed, [*texts, asked.text])
-    sources = [item for _, items in cited for item in items]
-    right = sum(place(i) == asked.place for i in sources)
+def _score(reply: _Reply, question: EvaluationQuestion, key_of: SectionKeyOf) -> ScoredAnswer:
+    evidence = [f"{item.title}\n{item.text}\n{item.labels}" for item in reply.evidence]
+    sentences = [text for text, _ in reply.cited_sentences]
+    answer = " ".join(sentences)
+    # the numbers of a numbered list are no claims
+    claims = " ".join(split_list_number(sentence)[1] or sentence for sentence in sentences)
+    missing, numbers = numbers_missing(claims, [*evidence, question.text])
+    citations = [item for _, items in reply.cited_sentences for item in items]
+    reference = question.reference
     return ScoredAnswer(
-        system,
-        asked.text,
-        asked.kind,
-        asked.answerable,
-        refused,
-        quoted,
-        tuple((text, tuple(i.locator for i in items)) for text, items in cited),
-        tuple(round(coverage(text, texts), 3) for text, _ in cited),
-        missing,
-        numbers,
-        right,
-        len(sources),
-        rouge_l(whole, asked.reference) if asked.reference else None,
-        short_answer(whole, asked.reference) if asked.kind == "exercise" else None,
-        round(first, 3),
-        round(seconds, 3),
-        tuple(i.locator for i in evidence),
+        system=reply.system,
+        question=question.text,
+        kind=question.kind,
+        answerable=question.answerable,
+        refused=reply.refused,
+        quoted=reply.quoted,
+        sentences=tuple(
+            (text, tuple(item.locator for item in items)) for text, items in reply.cited_sentences
+        ),
+        supported=tuple(round(coverage(sentence, evidence), 3) for sentence in sentences),
+        numbers_missing=missing,
+        numbers=numbers,
+        citations_right=sum(key_of(item) == question.section for item in citations),
+        citations=len(citations),
+        rouge_l=rouge_l(answer, reference) if reference else None,
+        correct=short_answer(answer, reference) if question.kind == "exercise" else None,
+        first_s=round(reply.first_seconds, 3),
+        seconds=round(reply.seconds, 3),
+        evidence=tuple(item.locator for item in reply.evidence),
     )
 
 
-def to_json(rows: Sequence[ScoredAnswer]) -> dict[str, Any]:
-    return {"scores": score_table(rows), "answers": [asdict(r) for r in rows]}
+def scores_to_json(answers: Sequence[ScoredAnswer]) -> dict[str, Any]:
+    """Return the score table and every answer as JSON values."""
+    return {"scores": score_table(answers), "answers": [asdict(answer) for answer in answers]}

@@ -1,15 +1,16 @@
-"""Questions with known answers, made out of what a corpus itself holds, and some without any.
+"""Generate questions from the items of a corpus, to measure answers and refusals.
 
-Answerable: what its glossary defines, what its sections want the reader to learn, its exercises
-that have a solution, its figures with a caption, statements of its text. The text that a question
-was made from is its reference; its section is where a citation belongs. The search is a student's:
-it finds glossary and figures. Objectives and exercises are no evidence, but they have a say in
-which section is asked about (`unirag/search/context_selection.py`), and an exercise of the corpus is recognised.
+Answerable questions ask for definitions of the glossary, learning objectives, exercises with a
+solution, figures with a caption and statements of the text. The text behind a question is its
+reference; citations of its section count as right. Evaluation searches as a student does, so it
+finds glossary and figures. Objectives and exercises are no evidence, but they help to find the
+section that a question is about (`unirag/search/context_selection.py`), and a student may ask an
+exercise of the corpus.
 
-Unanswerable: terms of another subject that the corpus never uses, terms that nobody uses, and
-questions that take for granted what the corpus does not say: one term with the definition of
-another, a statement with another term or another number in it. Statements that are left as they
-are, asked in the same forms, show that it is not the form by which those are told.
+Unanswerable questions ask for terms of another subject that the corpus never uses, for invented
+terms, or take for granted something that the corpus does not say: a term with the definition of
+another, or a statement with another term or number in it. Unchanged statements are asked in the
+same forms, so that the form of a question does not give it away.
 """
 
 from __future__ import annotations
@@ -23,280 +24,369 @@ from itertools import takewhile
 from typing import Literal
 
 from data.records import Item
-from data.sentences import sentences
+from data.sentences import split_sentences
 from generation.quantities import quantities
-from generation.statements import FORMULA, alone
+from generation.statements import FORMULA, stands_alone
 from generation.words import stems
 
-__all__ = ["Asked", "QuestionKind", "places", "questions", "unanswerable"]
+__all__ = [
+    "EvaluationQuestion",
+    "QuestionKind",
+    "SectionKey",
+    "answerable_questions",
+    "section_keys",
+    "unanswerable_questions",
+]
 
 QuestionKind = Literal[
     "definition", "objective", "exercise", "figure", "statement", "checked",
     "other subject", "made up", "false premise",
 ]  # fmt: skip
+SectionKey = tuple[str, ...]
+SectionKeyOf = Callable[[Item], SectionKey]
+
 _TERM = re.compile(r"[A-Za-z][A-Za-z' -]{2,39}")
-_MEANT = ("What is meant by {}?", "What does the term {} mean?", "Explain {} in simple words.")
-_BELIEVED = ("How do we know that {}?", "Why is it that {}?", "{} Can you explain that?")
-# Sentences that begin with a clause, speak to the reader or hold a formula are no one's question.
-_ASIDE = re.compile(
+_DEFINITION_FORMS = (
+    "What is meant by {}?",
+    "What does the term {} mean?",
+    "Explain {} in simple words.",
+)
+_PREMISE_FORMS = ("How do we know that {}?", "Why is it that {}?", "{} Can you explain that?")
+# sentences that open with a clause, address the reader or hold a formula make no question
+_UNUSABLE_STATEMENT = re.compile(
     rf"^(?:If|When|Since|Because|As|Although|While|To|For|In)\b|\b(?:you|your|let|example)\b"
     rf"|{FORMULA.pattern}",
     re.DOTALL,
 )
-_ASKS = re.compile(
+_TASK_VERB = re.compile(
     r"(?:Explain|Describe|Define|State|Discuss|Identify|Compare|Distinguish|List|Outline|Summarize"
     r"|Relate|Contrast)\b"
 )
-_NUMERAL = re.compile(r"^[\d.]+\s+")
-_NUMBERED = re.compile(r"^\s*(?:fig(?:ure|\.)?|table)\s*[\d.]+[.:]?\s*", re.IGNORECASE)
+_SECTION_NUMBER = re.compile(r"^[\d.]+\s+")
+_FIGURE_NUMBER = re.compile(r"^\s*(?:fig(?:ure|\.)?|table)\s*[\d.]+[.:]?\s*", re.IGNORECASE)
+_MIN_DEFINITION_WORDS = 4
+_MIN_STATEMENT_STEMS = 5
+_MAX_EXERCISE_WORDS = 80
+_MAX_FALSE_DEFINITION = 120  # characters
+_SWAP_CANDIDATES = 20  # terms that are tried as a replacement
+_NUMBER_FACTOR = 3  # by which a number is made wrong
 _ONSETS = "br cl dr fl gr kl pl pr sk sp st tr th v z m n l r".split()
 _VOWELS = "a e i o u ae io".split()
 _CODAS = "n r l x m th nd rk st".split()
-_THINGS = "effect law constant reaction principle coefficient equation process".split()
-
-
-Place = Callable[[Item], tuple[str, ...]]
+_CONCEPTS = "effect law constant reaction principle coefficient equation process".split()
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question. `place` is empty where it has no answer in the corpus, `reference` where no text
-    is the answer: a statement would only have to be repeated."""
+class EvaluationQuestion:
+    """A question with its reference answer.
+
+    `section` is empty if the corpus has no answer. `reference` is empty if no text is the answer: a
+    statement would only have to be repeated. `locator` names the item behind the question.
+    """
 
     text: str
     kind: QuestionKind
     reference: str = ""
-    place: tuple[str, ...] = ()
+    section: SectionKey = ()
     locator: str = ""
 
     @property
     def answerable(self) -> bool:
-        return bool(self.place)
+        """Whether the corpus has an answer."""
+        return bool(self.section)
 
 
-def places(items: Iterable[Item]) -> Callable[[Item], tuple[str, ...]]:
-    """Tells the section of a book that an item belongs to: where a citation of it counts as right.
+def section_keys(items: Iterable[Item]) -> SectionKeyOf:
+    """Return a function that maps an item to the key of its section.
 
-    A document that is one section is known by its title, without a number: two editions of a book
-    that lie in one corpus have it in common. Where a book has that title more than once
-    ("Introduction"), those above it count too. Else it is a section of a document.
+    A citation is right if it has the section key of the question. A document that is one section
+    has its title without a number as key, so that two editions of a book share it. If a book has
+    the title more than once ("Introduction"), the titles above it belong to the key. For any other
+    document the key is the document with the first three levels of the item's section.
     """
-    shared: dict[str, tuple[str, ...]] = {}
+    common_paths: dict[str, tuple[str, ...]] = {}
     for item in items:
-        known = shared.get(item.source, item.section)
-        pairs = zip(known, item.section, strict=False)
-        shared[item.source] = tuple(a for a, _ in takewhile(lambda p: p[0] == p[1], pairs))
-    paths = {s: tuple(_NUMERAL.sub("", t) for t in known) for s, known in shared.items()}
-    held = Counter((path[0], path[-1]) for path in paths.values() if len(path) > 1)
-    often = {title for (_, title), count in held.items() if count > 1}
-    titles = {s: p[1:] if p[-1] in often else p[-1:] for s, p in paths.items() if len(p) > 1}
-    return lambda item: titles.get(item.source) or (item.source, *item.section[:3])
-
-
-def questions(items: Iterable[Item], count: int, seed: int) -> list[Asked]:
-    """About `count` answerable questions, a fifth of each kind as far as the corpus has them."""
-    every = sorted(items, key=lambda i: i.locator)
-    place = places(every)
-    made = {
-        "definition": _definitions(every, place),
-        "objective": _objectives(every, place),
-        "exercise": _exercises(every, place),
-        "figure": _figures(every, place),
-        "statement": [
-            Asked(_believed(said), "statement", "", place(item), item.locator)
-            for item, said in _statements(every)
-        ],
+        path = common_paths.get(item.source, item.section)
+        pairs = zip(path, item.section, strict=False)
+        common_paths[item.source] = tuple(a for a, _ in takewhile(lambda p: p[0] == p[1], pairs))
+    paths = {
+        source: tuple(_SECTION_NUMBER.sub("", title) for title in path)
+        for source, path in common_paths.items()
+        if len(path) > 1
     }
-    return _share(list(made.values()), count, random.Random(seed))
+    uses = Counter((path[0], path[-1]) for path in paths.values())
+    repeated = {title for (_, title), count in uses.items() if count > 1}
+    keys = {s: path[1:] if path[-1] in repeated else path[-1:] for s, path in paths.items()}
+    return lambda item: keys.get(item.source) or (item.source, *item.section[:3])
 
 
-def unanswerable(
-    items: Iterable[Item], others: Iterable[Item], count: int, seed: int
-) -> list[Asked]:
-    """About `count` questions without an answer in `items`, a third of each kind.
+def answerable_questions(items: Iterable[Item], count: int, seed: int) -> list[EvaluationQuestion]:
+    """Return about `count` answerable questions, as evenly of the five kinds as the corpus allows.
 
-    `others` are of another subject; without them there are two kinds.
+    The same items and the same seed give the same questions.
     """
-    every = sorted(items, key=lambda i: i.locator)
-    draw = random.Random(seed)
-    known = frozenset().union(*(stems(f"{i.title} {i.text}") for i in every))
-    made: dict[QuestionKind, list[Asked]] = {
-        "other subject": _foreign(sorted(others, key=lambda i: i.locator), known),
-        "made up": [_made_up(draw, known) for _ in range(count)],
-        "false premise": _share(
-            [_redefined(every, draw), _renamed(every, draw), _renumbered(every)], count, draw
+    ordered = sorted(items, key=lambda item: item.locator)
+    key_of = section_keys(ordered)
+    statements = [
+        EvaluationQuestion(
+            _premise_question(statement), "statement", "", key_of(item), item.locator
+        )
+        for item, statement in _statements(ordered)
+    ]
+    kinds = [
+        _definition_questions(ordered, key_of),
+        _objective_questions(ordered, key_of),
+        _exercise_questions(ordered, key_of),
+        _figure_questions(ordered, key_of),
+        statements,
+    ]
+    return _sample_evenly(kinds, count, random.Random(seed))
+
+
+def unanswerable_questions(
+    items: Iterable[Item], other_items: Iterable[Item], count: int, seed: int
+) -> list[EvaluationQuestion]:
+    """Return about `count` questions without an answer in `items`, as evenly as possible.
+
+    `other_items` belong to another subject. Without them, that kind of question is missing.
+    """
+    ordered = sorted(items, key=lambda item: item.locator)
+    rng = random.Random(seed)
+    corpus_stems = frozenset().union(*(stems(f"{i.title} {i.text}") for i in ordered))
+    other_ordered = sorted(other_items, key=lambda item: item.locator)
+    kinds = [
+        _other_subject_questions(other_ordered, corpus_stems),
+        [_made_up_question(rng, corpus_stems) for _ in range(count)],
+        _sample_evenly(
+            [
+                _wrong_definitions(ordered, rng),
+                _wrong_terms(ordered, rng),
+                _wrong_numbers(ordered),
+            ],
+            count,
+            rng,
         ),
-    }
-    return _share(list(made.values()), count, draw)
+    ]
+    return _sample_evenly(kinds, count, rng)
 
 
-def _share(kinds: Sequence[Sequence[Asked]], count: int, draw: random.Random) -> list[Asked]:
-    """`count` of all kinds, as evenly as they have them; in an order that mixes them."""
-    taken: list[Asked] = []
-    left = count
+def _sample_evenly(
+    kinds: Sequence[Sequence[EvaluationQuestion]], count: int, rng: random.Random
+) -> list[EvaluationQuestion]:
+    """Draw `count` questions as evenly from all kinds as possible, in mixed order."""
+    sample: list[EvaluationQuestion] = []
+    remaining = count
     for n, kind in enumerate(sorted(kinds, key=len)):
-        most = left // (len(kinds) - n)
-        taken += draw.sample(list(kind), min(most, len(kind)))
-        left = count - len(taken)
-    draw.shuffle(taken)
-    return taken
+        share = remaining // (len(kinds) - n)
+        sample += rng.sample(list(kind), min(share, len(kind)))
+        remaining = count - len(sample)
+    rng.shuffle(sample)
+    return sample
 
 
-def _terms(items: Sequence[Item]) -> dict[str, tuple[Item, str]]:
-    """Each term of the glossary with its item and its definition."""
-    found: dict[str, tuple[Item, str]] = {}
+def _glossary(items: Sequence[Item]) -> dict[str, tuple[Item, str]]:
+    """Return the item and the definition of each term."""
+    glossary: dict[str, tuple[Item, str]] = {}
     for item in items:
-        name, _, meaning = item.text.partition(": ")
-        if item.role == "term" and _TERM.fullmatch(name) and len(meaning.split()) >= 4:
-            found.setdefault(name, (item, meaning.strip()))
-    return found
+        term, _, definition = item.text.partition(": ")
+        is_long_enough = len(definition.split()) >= _MIN_DEFINITION_WORDS
+        if item.role == "term" and _TERM.fullmatch(term) and is_long_enough:
+            glossary.setdefault(term, (item, definition.strip()))
+    return glossary
 
 
-def _definitions(items: Sequence[Item], place: Place) -> list[Asked]:
+def _definition_questions(items: Sequence[Item], key_of: SectionKeyOf) -> list[EvaluationQuestion]:
     return [
-        Asked(_meant(name), "definition", meaning, place(item), item.locator)
-        for name, (item, meaning) in _terms(items).items()
+        EvaluationQuestion(
+            _definition_question(term), "definition", definition, key_of(item), item.locator
+        )
+        for term, (item, definition) in _glossary(items).items()
     ]
 
 
-def _meant(name: str) -> str:
-    """Each name in one of the forms, always the same one."""
-    return _MEANT[sum(map(ord, name)) % len(_MEANT)].format(name)
+def _definition_question(term: str) -> str:
+    """Ask for a term in one of the forms, always in the same form for the same term."""
+    return _form_for(term, _DEFINITION_FORMS).format(term)
 
 
-def _believed(statement: str) -> str:
-    """A sentence taken for granted, in one of the forms; `{}.` ends it where it stands first."""
-    form = _BELIEVED[sum(map(ord, statement)) % len(_BELIEVED)]
+def _premise_question(statement: str) -> str:
+    """Take a statement for granted in one of the forms. At the start it keeps its full stop."""
+    form = _form_for(statement, _PREMISE_FORMS)
     if form.startswith("{}"):
         return form.format(statement)
     first, rest = statement[0], statement[1:].rstrip(".")
-    small = first.lower() if rest[:1].islower() or statement[1:2] == " " else first
-    return form.format(small + rest)
+    is_plain_word = rest[:1].islower() or statement[1:2] == " "  # no abbreviation such as DNA
+    return form.format((first.lower() if is_plain_word else first) + rest)
+
+
+def _form_for(text: str, forms: Sequence[str]) -> str:
+    return forms[sum(map(ord, text)) % len(forms)]
 
 
 def _statements(items: Sequence[Item]) -> list[tuple[Item, str]]:
-    """Sentences of the running text that can be read alone, one of each passage."""
-    found = []
+    """Return the richest sentence of each passage that can be understood alone."""
+    statements = []
     for item in items:
         if item.role not in ("text", "summary") or item.kind != "passage":
             continue
-        said = [s for line in item.text.splitlines() for s in sentences(line)]
-        fit = [s for s in said if alone(s) and len(stems(s)) >= 5 and not _ASIDE.search(s)]
-        if fit:
-            found.append((item, max(fit, key=lambda s: len(stems(s)))))
-    return found
+        candidates = [
+            sentence
+            for line in item.text.splitlines()
+            for sentence in split_sentences(line)
+            if stands_alone(sentence)
+            and len(stems(sentence)) >= _MIN_STATEMENT_STEMS
+            and not _UNUSABLE_STATEMENT.search(sentence)
+        ]
+        if candidates:
+            statements.append((item, max(candidates, key=lambda s: len(stems(s)))))
+    return statements
 
 
-def _objectives(items: Sequence[Item], place: Place) -> list[Asked]:
-    """What a section wants to be explained; its own summary is the reference."""
-    summaries: dict[tuple[str, ...], list[str]] = defaultdict(list)
+def _objective_questions(items: Sequence[Item], key_of: SectionKeyOf) -> list[EvaluationQuestion]:
+    """Ask for the objectives of a section; its summary is the reference."""
+    summaries: dict[SectionKey, list[str]] = defaultdict(list)
     for item in items:
         if item.role == "summary":
-            summaries[place(item)].append(item.text)
-    made = []
+            summaries[key_of(item)].append(item.text)
+    questions = []
     for item in items:
-        if item.role != "objective" or place(item) not in summaries:
+        if item.role != "objective" or key_of(item) not in summaries:
             continue
         for line in item.text.splitlines():
-            asked = line.removeprefix("- ").strip().rstrip(".")
-            if _ASKS.match(asked) and 5 <= len(asked.split()) <= 20:
-                reference = "\n".join(summaries[place(item)])
-                made.append(Asked(f"{asked}.", "objective", reference, place(item), item.locator))
-    return made
+            objective = line.removeprefix("- ").strip().rstrip(".")
+            if _TASK_VERB.match(objective) and 5 <= len(objective.split()) <= 20:
+                key = key_of(item)
+                reference = "\n".join(summaries[key])
+                questions.append(
+                    EvaluationQuestion(f"{objective}.", "objective", reference, key, item.locator)
+                )
+    return questions
 
 
-def _exercises(items: Sequence[Item], place: Place) -> list[Asked]:
-    by_id = {i.id: i for i in items}
-    made = []
+def _exercise_questions(items: Sequence[Item], key_of: SectionKeyOf) -> list[EvaluationQuestion]:
+    """Ask the exercises that have a solution; the solution is the reference."""
+    by_id = {item.id: item for item in items}
+    questions = []
     for solution in items:
-        tasks = [by_id[n] for n in solution.neighbours if n in by_id]
-        task = next((t for t in tasks if t.role == "exercise"), None)
-        if solution.role == "solution" and task and len(task.text.split()) <= 80:
-            made.append(Asked(task.text, "exercise", solution.text, place(task), solution.locator))
-    return made
-
-
-def _figures(items: Sequence[Item], place: Place) -> list[Asked]:
-    """Asked for by the first sentence of its caption."""
-    made = []
-    for item in items:
-        if item.kind != "figure" or not _NUMBERED.match(item.title):
+        neighbours = [by_id[n] for n in solution.neighbours if n in by_id]
+        exercise = next((n for n in neighbours if n.role == "exercise"), None)
+        if solution.role != "solution" or exercise is None:
             continue
-        first, *rest = sentences(_NUMBERED.sub("", item.text.splitlines()[0])) or [""]
+        if len(exercise.text.split()) <= _MAX_EXERCISE_WORDS:
+            questions.append(
+                EvaluationQuestion(
+                    exercise.text, "exercise", solution.text, key_of(exercise), solution.locator
+                )
+            )
+    return questions
+
+
+def _figure_questions(items: Sequence[Item], key_of: SectionKeyOf) -> list[EvaluationQuestion]:
+    """Ask for figures by the first sentence of their caption; the caption is the reference."""
+    questions = []
+    for item in items:
+        if item.kind != "figure" or not _FIGURE_NUMBER.match(item.title):
+            continue
+        caption = _FIGURE_NUMBER.sub("", item.text.splitlines()[0])
+        first, *rest = split_sentences(caption) or [""]
         if rest and 4 <= len(first.split()) <= 25:
-            asked = f"What does the figure show? {first}"
-            made.append(Asked(asked, "figure", item.text, place(item), item.locator))
-    return made
+            text = f"What does the figure show? {first}"
+            questions.append(
+                EvaluationQuestion(text, "figure", item.text, key_of(item), item.locator)
+            )
+    return questions
 
 
-def _foreign(others: Sequence[Item], known: frozenset[str]) -> list[Asked]:
+def _other_subject_questions(
+    other_items: Sequence[Item], corpus_stems: frozenset[str]
+) -> list[EvaluationQuestion]:
+    """Ask for terms of another subject without any word of the corpus."""
     return [
-        Asked(_meant(name), "other subject", locator=item.locator)
-        for name, (item, _) in _terms(others).items()
-        if stems(name) and not stems(name) & known
+        EvaluationQuestion(_definition_question(term), "other subject", locator=item.locator)
+        for term, (item, _) in _glossary(other_items).items()
+        if stems(term) and not stems(term) & corpus_stems
     ]
 
 
-def _made_up(draw: random.Random, known: frozenset[str]) -> Asked:
+def _made_up_question(rng: random.Random, corpus_stems: frozenset[str]) -> EvaluationQuestion:
+    """Ask for an invented term."""
     while True:
-        parts = [
-            draw.choice(_ONSETS) + draw.choice(_VOWELS) + draw.choice(_CODAS) * draw.randint(0, 1)
+        syllables = [
+            rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_CODAS) * rng.randint(0, 1)
             for _ in range(3)
         ]
-        word = "".join(parts) + draw.choice(("ic", "al", "ine", ""))
-        if not stems(word) & known:
-            name = f"the {word} {draw.choice(_THINGS)}"
-            return Asked(_meant(name), "made up")
+        word = "".join(syllables) + rng.choice(("ic", "al", "ine", ""))
+        if not stems(word) & corpus_stems:
+            term = f"the {word} {rng.choice(_CONCEPTS)}"
+            return EvaluationQuestion(_definition_question(term), "made up")
 
 
-def _redefined(items: Sequence[Item], draw: random.Random) -> list[Asked]:
-    """A term with the definition of one from another chapter, and none of that one's words."""
-    terms = _terms(items)
-    made = []
-    for name, (item, _) in terms.items():
-        for other in draw.sample(sorted(terms), min(20, len(terms))):
-            there, meaning = terms[other]
-            apart = _chapter(there) != _chapter(item)
-            if apart and not stems(name) & stems(f"{other} {meaning}") and len(meaning) < 120:
-                said = f"{name[0].upper()}{name[1:]} is {meaning.rstrip('.')}."
-                made.append(Asked(_believed(said), "false premise", locator=there.locator))
+def _wrong_definitions(items: Sequence[Item], rng: random.Random) -> list[EvaluationQuestion]:
+    """Give terms the definition of a term from another chapter that has none of their words."""
+    glossary = _glossary(items)
+    questions = []
+    for term, (item, _) in glossary.items():
+        for other in _swap_candidates(glossary, rng):
+            other_item, definition = glossary[other]
+            if _chapter(other_item) == _chapter(item) or len(definition) >= _MAX_FALSE_DEFINITION:
+                continue
+            if not stems(term) & stems(f"{other} {definition}"):
+                claim = f"{_capitalised(term)} is {definition.rstrip('.')}."
+                questions.append(_false_premise(claim, other_item))
                 break
-    return made
+    return questions
 
 
-def _renamed(items: Sequence[Item], draw: random.Random) -> list[Asked]:
-    """A statement with one of its terms replaced by a term from another chapter."""
-    terms = _terms(items)
-    names = re.compile(rf"\b(?:{'|'.join(map(re.escape, terms))})\b") if terms else None
-    made = []
-    for item, said in _statements(items):
-        match = names.search(said) if names else None
+def _wrong_terms(items: Sequence[Item], rng: random.Random) -> list[EvaluationQuestion]:
+    """Replace a term of each statement by a term from another chapter."""
+    glossary = _glossary(items)
+    if not glossary:
+        return []
+    any_term = re.compile(rf"\b(?:{'|'.join(map(re.escape, glossary))})\b")
+    questions = []
+    for item, statement in _statements(items):
+        match = any_term.search(statement)
         if not match:
             continue
-        text = f"{item.title} {item.text}"
-        for other in draw.sample(sorted(terms), min(20, len(terms))):
-            if _chapter(terms[other][0]) != _chapter(item) and not stems(other) & stems(text):
-                changed = f"{said[: match.start()]}{other}{said[match.end() :]}"
-                changed = changed[0].upper() + changed[1:]
-                made.append(Asked(_believed(changed), "false premise", locator=item.locator))
+        passage_stems = stems(f"{item.title} {item.text}")
+        for other in _swap_candidates(glossary, rng):
+            is_far = _chapter(glossary[other][0]) != _chapter(item)
+            if is_far and not stems(other) & passage_stems:
+                claim = f"{statement[: match.start()]}{other}{statement[match.end() :]}"
+                questions.append(_false_premise(_capitalised(claim), item))
                 break
-    return made
+    return questions
 
 
-def _renumbered(items: Sequence[Item]) -> list[Asked]:
-    """A statement whose only quantity is three times as large, where its passage has no such."""
-    made = []
-    for item, said in _statements(items):
-        given = [q for q in quantities(said) if q.unit and said.count(q.written) == 1]
-        if len(quantities(said)) != 1 or not given or not 1 < given[0].value < 10_000:
+def _wrong_numbers(items: Sequence[Item]) -> list[EvaluationQuestion]:
+    """Multiply the only quantity of a statement, unless its passage has the result too."""
+    questions = []
+    for item, statement in _statements(items):
+        amounts = quantities(statement)
+        if len(amounts) != 1 or not amounts[0].unit or not 1 < amounts[0].value < 10_000:
             continue
-        number = re.match(r"[\d.,]+", given[0].written)
-        value = f"{given[0].value * 3:g}"
-        if not number or any(f"{q.value:g}" == value for q in quantities(item.text)):
+        written = amounts[0].written
+        number = re.match(r"[\d.,]+", written)
+        if not number or statement.count(written) != 1:
             continue
-        changed = said.replace(given[0].written, given[0].written.replace(number[0], value, 1))
-        made.append(Asked(_believed(changed), "false premise", locator=item.locator))
-    return made
+        wrong = f"{amounts[0].value * _NUMBER_FACTOR:g}"
+        if any(f"{quantity.value:g}" == wrong for quantity in quantities(item.text)):
+            continue
+        claim = statement.replace(written, written.replace(number[0], wrong, 1))
+        questions.append(_false_premise(claim, item))
+    return questions
+
+
+def _swap_candidates(glossary: dict[str, tuple[Item, str]], rng: random.Random) -> list[str]:
+    return rng.sample(sorted(glossary), min(_SWAP_CANDIDATES, len(glossary)))
+
+
+def _false_premise(claim: str, item: Item) -> EvaluationQuestion:
+    return EvaluationQuestion(_premise_question(claim), "false premise", locator=item.locator)
+
+
+def _capitalised(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _chapter(item: Item) -> tuple[str, ...]:

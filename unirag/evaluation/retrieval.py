@@ -1,6 +1,6 @@
-"""`unirag eval retrieval`: does a query in any style find its figure among all of a corpus?
+"""Measure retrieval: does a query in any style find its figure among all figures of a corpus?
 
-Q queries, F figures of the gallery, D width.
+Used by `unirag eval retrieval`. Q queries, F figures of the gallery, D width.
 """
 
 from __future__ import annotations
@@ -11,26 +11,33 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from data.errors import Missing
-from data.ser import SerFigure, figures_of, sample
+from data.figure_gallery import GalleryFigure, read_gallery, sample_figures
 from data.styles import STYLES, restyle
 from retrieval.encoder import ORIGINAL, ImageEncoder, Vectors
-from retrieval.evaluation import Scores, ranks, scores
+from retrieval.evaluation import Scores, rank_answers, score_ranks
 
-__all__ = ["SPOKEN", "TEXT", "TEXT_AND_SKETCH", "Evaluation", "evaluate"]
+__all__ = [
+    "SPOKEN",
+    "TEXT",
+    "TEXT_AND_SKETCH",
+    "RetrievalEvaluation",
+    "evaluate_retrieval",
+    "speak",
+]
 
 TEXT, SPOKEN, TEXT_AND_SKETCH = "text", "spoken", "text+sketch"
 _BATCH = 32
-T = TypeVar("T")
+_SPEAK_SECONDS = 60  # limit for one recording
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """R@1, R@5 and MRR of every kind of query against the whole gallery."""
+class RetrievalEvaluation:
+    """The scores of each kind of query, over a gallery of `gallery` figures."""
 
     corpus: str
     encoder: str
@@ -39,16 +46,17 @@ class Evaluation:
     scores: dict[str, Scores]
 
     def to_json(self) -> dict[str, Any]:
+        """Return the evaluation as JSON values."""
         return {
             "corpus": self.corpus,
             "encoder": self.encoder,
             "gallery": self.gallery,
             "seed": self.seed,
-            "scores": {name: s.to_json() for name, s in self.scores.items()},
+            "scores": {name: scores.to_json() for name, scores in self.scores.items()},
         }
 
 
-def evaluate(
+def evaluate_retrieval(
     path: Path,
     encoder: ImageEncoder,
     *,
@@ -57,63 +65,80 @@ def evaluate(
     seed: int = 0,
     transcribe: Callable[[bytes], str] | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
-) -> Evaluation:
-    """`queries` figures, drawn by `seed`, asked for in each of `styles`, by their alt text, by alt
-    text and sketch together, and spoken.
+) -> RetrievalEvaluation:
+    """Search for a random sample of `queries` figures among all figures of the corpus at `path`.
 
-    Spoken queries need `transcribe` and espeak-ng on the machine.
+    Each figure is searched for by a picture in each of `styles`, by its alt text, and by alt text
+    and sketch together. With `transcribe` it is also searched for by the transcript of its alt
+    text, read aloud by espeak-ng. `progress` receives the style, and the number of encoded pictures
+    and of all.
     """
-    figures = figures_of(path)
-    asked = sample(figures, queries, seed)
-    where = {figure.name: i for i, figure in enumerate(figures)}
-    answers = [where[figure.name] for figure in asked]
+    figures = read_gallery(path)
+    query_figures = sample_figures(figures, queries, seed)
+    positions = {figure.name: i for i, figure in enumerate(figures)}
+    answers = [positions[figure.name] for figure in query_figures]
 
-    def pictures(some: Sequence[SerFigure], style: str) -> Vectors:
-        parts = []
-        for start in range(0, len(some), _BATCH):
-            batch = some[start : start + _BATCH]
-            if style == ORIGINAL:
-                parts.append(encoder.encode_image([f.open() for f in batch], ORIGINAL))
-            else:
-                restyled = [restyle(f.open(), style, f.name, seed) for f in batch]
-                parts.append(encoder.encode_image(restyled))
-            progress(style, start + len(batch), len(some))
-        return np.concatenate(parts)
+    def encode(subset: Sequence[GalleryFigure], style: str) -> Vectors:
+        batches = []
+        for start in range(0, len(subset), _BATCH):
+            batch = subset[start : start + _BATCH]
+            batches.append(_encode_batch(encoder, batch, style, seed))
+            progress(style, start + len(batch), len(subset))
+        return np.concatenate(batches)
 
-    gallery_FD = pictures(figures, ORIGINAL)
-    found: dict[str, Vectors] = {style: pictures(asked, style) for style in styles}
-    result = {name: scores(ranks(v @ gallery_FD.T, answers)) for name, v in found.items()}
-    worded = [i for i, figure in enumerate(asked) if figure.words]
-    own = [answers[i] for i in worded]
-    words_QD = encoder.encode_text([asked[i].words for i in worded])
-    result[TEXT] = scores(ranks(words_QD @ gallery_FD.T, own))
-    if "sketch" in found:
-        both = [words_QD @ gallery_FD.T, found["sketch"][worded] @ gallery_FD.T]
-        result[TEXT_AND_SKETCH] = scores(ranks(np.add(*map(_standard, both)), own))
+    gallery_FD = encode(figures, ORIGINAL)
+    vectors_QD: dict[str, Vectors] = {style: encode(query_figures, style) for style in styles}
+    scores = {
+        style: score_ranks(rank_answers(v_QD @ gallery_FD.T, answers))
+        for style, v_QD in vectors_QD.items()
+    }
+    described = [i for i, figure in enumerate(query_figures) if figure.words]
+    texts = [query_figures[i].words for i in described]
+    text_answers = [answers[i] for i in described]
+    text_QF = encoder.encode_text(texts) @ gallery_FD.T
+    scores[TEXT] = score_ranks(rank_answers(text_QF, text_answers))
+    if "sketch" in vectors_QD:
+        sketch_QF = vectors_QD["sketch"][described] @ gallery_FD.T
+        both_QF = np.add(_standardized(text_QF), _standardized(sketch_QF))
+        scores[TEXT_AND_SKETCH] = score_ranks(rank_answers(both_QF, text_answers))
     if transcribe is not None:
-        said = [spoken(asked[i].words, transcribe) for i in worded]
-        spoken_QD = encoder.encode_text(said)
-        result[SPOKEN] = scores(ranks(spoken_QD @ gallery_FD.T, own))
-    return Evaluation(path.name, encoder.name, len(figures), seed, result)
+        transcripts = [transcribe(speak(text)) for text in texts]
+        spoken_QF = encoder.encode_text(transcripts) @ gallery_FD.T
+        scores[SPOKEN] = score_ranks(rank_answers(spoken_QF, text_answers))
+    return RetrievalEvaluation(path.name, encoder.name, len(figures), seed, scores)
 
 
-def spoken(text: str, hear: Callable[[bytes], T]) -> T:
-    """Call `hear` with a WAV recording of `text` that espeak-ng reads aloud."""
+def _encode_batch(
+    encoder: ImageEncoder, figures: Sequence[GalleryFigure], style: str, seed: int
+) -> Vectors:
+    pictures = [figure.open() for figure in figures]
+    if style == ORIGINAL:
+        return encoder.encode_image(pictures, ORIGINAL)
+    return encoder.encode_image(
+        [
+            restyle(picture, style, figure.name, seed)
+            for picture, figure in zip(pictures, figures, strict=True)
+        ]
+    )
+
+
+def speak(text: str) -> bytes:
+    """Return a WAV recording of `text`, read aloud by espeak-ng. Raise `Missing` without it."""
     program = shutil.which("espeak-ng")
     if program is None:
         raise Missing("spoken queries need espeak-ng; install it: apt install espeak-ng")
     with tempfile.TemporaryDirectory() as folder:
-        sound = Path(folder) / "query.wav"
+        recording = Path(folder) / "query.wav"
         subprocess.run(  # noqa: S603 - the program is found by name, the text comes after `--`
-            [program, "-v", "en-us", "-s", "150", "-w", str(sound), "--", text],
+            [program, "-v", "en-us", "-s", "150", "-w", str(recording), "--", text],
             check=True,
             capture_output=True,
-            timeout=60,
+            timeout=_SPEAK_SECONDS,
         )
-        return hear(sound.read_bytes())
+        return recording.read_bytes()
 
 
-def _standard(similarity_QF: Vectors) -> Vectors:
-    """Each query's similarities with mean 0 and deviation 1: two kinds can then be added."""
+def _standardized(similarity_QF: Vectors) -> Vectors:
+    """Scale the similarities of each query to mean 0 and deviation 1, to add two kinds of them."""
     centred = similarity_QF - similarity_QF.mean(1, keepdims=True)
     return np.asarray(centred / np.maximum(similarity_QF.std(1, keepdims=True), 1e-6))
