@@ -104,7 +104,7 @@ class UniRetrieval(nn.Module):
     def _adapt(self, depth: ExpertConfig) -> None:
         """Put experts beside the linear layers of the image tower's blocks."""
         blocks = self.tower.image_blocks
-        shares = allocate(depth.allocation, len(blocks), depth.experts, depth.fewest)
+        shares = allocate(depth.allocation, len(blocks), depth.experts, depth.min_experts)
         for i, (block, experts) in enumerate(zip(blocks, shares, strict=True)):
             for layer in self.config.layers:
                 parent = block.attention if layer in ("qkv", "out") else block
@@ -136,7 +136,7 @@ class UniRetrieval(nn.Module):
         tower = self.tower.forward_image if kind == "image" else self.tower.forward_text
         prompts = entries = None
         self.tower.around = self._again if self.checkpointing and self.training else None
-        with self.route.sending(k_BK):
+        with self.route.carrying(k_BK):
             if self.bank is not None:
                 mix = self.bank.for_image if kind == "image" else self.bank.for_text
                 prompts, entries = mix(k_BK)
@@ -154,7 +154,7 @@ class UniRetrieval(nn.Module):
         k_BK = self.route.prototype_BD
 
         def run(x_BTW: Tensor) -> Tensor:
-            with self.route.lent(k_BK):
+            with self.route.recomputing(k_BK):
                 return block(x_BTW)
 
         return checkpoint(run, x_BTW, use_reentrant=False)

@@ -7,7 +7,7 @@ from retrieval.experts.config import ExpertConfig
 from retrieval.experts.layer import MoELoRA, MoELoRALinear
 from retrieval.experts.orthogonal import OrthogonalRule, expert_cosine
 from retrieval.experts.route import Route
-from retrieval.experts.usage import ExpertLoad, expert_load, load_by_layer
+from retrieval.experts.usage import ExpertLoad, expert_load
 
 __all__ = [
     "ExpertConfig",
@@ -19,5 +19,4 @@ __all__ = [
     "allocate",
     "expert_cosine",
     "expert_load",
-    "load_by_layer",
 ]

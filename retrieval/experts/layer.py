@@ -1,4 +1,4 @@
-"""Experts in place: beside a frozen linear layer of a tower, or on the bank's prompts.
+"""Experts in place: added to a frozen linear layer of a tower, or to the bank's prompts.
 
 B batch, T tokens, K in, N out, D prototype width, P prompts per entry, W tower width.
 """
@@ -19,8 +19,8 @@ from retrieval.experts.route import Route
 __all__ = ["MoELoRA", "MoELoRALinear"]
 
 
-class _Routed(nn.Module):
-    """Experts, and where their gates come from."""
+class _RoutedExperts(nn.Module):
+    """Experts, and the route that brings the prototype and collects the gates."""
 
     def __init__(
         self,
@@ -35,26 +35,29 @@ class _Routed(nn.Module):
     ) -> None:
         super().__init__()
         self.config, self.route, self.name = config, route, name
-        read = inputs if config.routed_by == "token" else width
+        router_width = inputs if config.routed_by == "token" else width
         count = config.experts if experts is None else experts
-        self.experts = build_experts(config, inputs, outputs, read, count)
+        self.experts = build_experts(config, inputs, outputs, router_width, count)
 
     def gates(self, x: Tensor) -> Tensor | None:
-        """Per sample or per token of `x`, and left with the route; None if that is idle."""
+        """Return the gates of each sample or token of `x` and record them with the route.
+
+        None while the route is idle.
+        """
         by_token = self.config.routed_by == "token"
-        read = (x if self.route.active else None) if by_token else self.route.prototype_BD
-        if read is None:
+        router_input = (x if self.route.active else None) if by_token else self.route.prototype_BD
+        if router_input is None:
             return None
-        routed = self.experts(read)
-        self.route.record(self.name, routed)
-        return routed.gates
+        routing = self.experts(router_input)
+        self.route.record(self.name, routing)
+        return routing.gates
 
 
-class MoELoRALinear(_Routed, FusableLinear):
+class MoELoRALinear(_RoutedExperts, FusableLinear):
     """y = x W^T + bias + scale * sum_e g_e (x A_e^T) B_e^T, for x (B, T, K) or (B, K).
 
-    W and bias are frozen and keep the names of `nn.Linear`, so a tower's weights still fit. `width`
-    is that of the prototype; `experts` is this layer's share if the allocation gave it one.
+    W and bias are frozen and named as in `nn.Linear`, so that a tower's weights still load. `width`
+    is the width of the prototype. `experts` overrides `config.experts` for this layer.
     """
 
     def __init__(
@@ -87,14 +90,14 @@ class MoELoRALinear(_Routed, FusableLinear):
         width: int,
         experts: int | None = None,
     ) -> Self:
-        """In place of `linear`, with which it shares its weights' memory."""
+        """Build the replacement of `linear`; both share the memory of the weights."""
         return cls(linear.weight, linear.bias, config, route, name, width=width, experts=experts)
 
     def forward(
         self, x: Tensor, norm: nn.Module | None = None, act: nn.Module | None = None
     ) -> Tensor:
-        whole = self._whole(norm, act)
-        if norm is not None and not whole:
+        fused = self._can_fuse(norm, act)
+        if norm is not None and not fused:
             x = norm(x)
         gates = self.gates(x)
         if gates is None:
@@ -108,27 +111,30 @@ class MoELoRALinear(_Routed, FusableLinear):
                 self.experts.b_ENR,
                 gates,
                 self.config.scale,
-                norm=_norm(norm) if whole else None,
-                gelu=whole and act is not None,
+                norm=_kernel_norm(norm) if fused else None,
+                gelu=fused and act is not None,
             )
-        return y if whole or act is None else act(y)
+        return y if fused or act is None else act(y)
 
-    def _whole(self, norm: nn.Module | None, act: nn.Module | None) -> bool:
-        """Whether norm and activation are part of the operation; tokens' gates lie between."""
+    def _can_fuse(self, norm: nn.Module | None, act: nn.Module | None) -> bool:
+        """Whether one kernel call can include the norm and the activation.
+
+        It cannot when tokens are routed: their gates are computed between norm and layer.
+        """
         if self.config.routed_by == "token" or self.route.prototype_BD is None:
             return False
-        known = act is None or (type(act) is nn.GELU and act.approximate == "none")
-        return known and (norm is None or _norm(norm) is not None)
+        supported_act = act is None or (type(act) is nn.GELU and act.approximate == "none")
+        return supported_act and (norm is None or _kernel_norm(norm) is not None)
 
     @torch.no_grad()
     def cast_experts(self) -> None:
-        """Take A and B in W's dtype, for serving: else they are cast at every call."""
+        """Cast A and B to the dtype of W, once, for serving; else every call casts them."""
         for matrix in (self.experts.a_ERK, self.experts.b_ENR):
             matrix.data = matrix.to(self.weight.dtype)
 
 
-def _norm(module: nn.Module | None) -> Norm | None:
-    """The module if it is a LayerNorm over one dimension with weight and bias, else None."""
+def _kernel_norm(module: nn.Module | None) -> Norm | None:
+    """Convert a LayerNorm over one dimension with weight and bias; None for any other module."""
     if not isinstance(module, nn.LayerNorm) or len(module.normalized_shape) != 1:
         return None
     if module.weight is None or module.bias is None:
@@ -136,10 +142,11 @@ def _norm(module: nn.Module | None) -> Norm | None:
     return Norm(module.weight, module.bias, module.eps)
 
 
-class MoELoRA(_Routed):
-    """P' = P + scale * sum_e g_e (P A_e^T) B_e^T for prompts (B, P, W): PAPER.md, method 3.
+class MoELoRA(_RoutedExperts):
+    """P' = P + scale * sum_e g_e (P A_e^T) B_e^T for prompts (B, P, W).
 
-    `width` is that of the prototype, `prompt_width` is W.
+    The experts of Uni-RAG (arXiv 2507.03868). `width` is the width of the prototype and
+    `prompt_width` is W.
     """
 
     def __init__(

@@ -1,6 +1,7 @@
-"""Experts that learn in directions of their own: OMoE's alternating rule (arXiv 2310.09762).
+"""Experts that learn in different directions: OMoE's alternating rule (arXiv 2310.09762).
 
-E experts, R rank, K in, O = (E - 1) x R rows of the other experts, X inputs, N out.
+E experts, R rank, K in, O = (E - 1) x R rows of the other experts, S singular values, X inputs,
+N out.
 """
 
 from __future__ import annotations
@@ -17,49 +18,52 @@ __all__ = ["OrthogonalRule", "expert_cosine"]
 
 
 class OrthogonalRule:
-    """Between `backward` and the optimiser's step, on every `every`-th step, counted from 0.
+    """Projects the experts' gradients on every `every`-th step, counted from 0.
 
-    Each expert's gradient of A loses its part in the span of the other experts' rows of A; on the
-    steps between gradients are left alone. What is orthogonal is the gradient: AdamW's moments
-    bend the step a little. If the others' rows span all K inputs, nothing of the gradient is left.
+    Each expert's gradient of A loses its component in the span of the other experts' rows of A. On
+    the steps between, gradients stay as they are. Call `before_step` between `backward` and the
+    optimiser's step. Only the gradient becomes orthogonal: AdamW's moments bend the step a little.
+    Nothing is left of the gradient if the others' rows span all K inputs.
     """
 
     def __init__(self, modules: Iterable[nn.Module], every: int = 2) -> None:
-        assert every >= 1, "every step, every second, ..."
-        found = (m for module in modules for m in module.modules() if isinstance(m, Experts))
-        self._experts = [experts for experts in found if len(experts.a_ERK) > 1]
+        assert every >= 1, "the rule applies on every step, every second, ..."
+        experts = (m for module in modules for m in module.modules() if isinstance(m, Experts))
+        self._experts = [e for e in experts if len(e.a_ERK) > 1]
         self._every = every
 
     def before_step(self, step: int) -> None:
+        """Project the gradients if `step` is one of the rule's steps."""
         if step % self._every:
             return
         for experts in self._experts:
             if (grad_ERK := experts.a_ERK.grad) is not None:
-                grad_ERK.copy_(_without_others(grad_ERK, experts.a_ERK.detach()))
+                grad_ERK.copy_(_project_out_others(grad_ERK, experts.a_ERK.detach()))
 
 
-def _without_others(grad_ERK: Tensor, a_ERK: Tensor) -> Tensor:
+def _project_out_others(grad_ERK: Tensor, a_ERK: Tensor) -> Tensor:
     count = len(a_ERK)
-    wide = torch.promote_types(a_ERK.dtype, torch.float32)
+    dtype = torch.promote_types(a_ERK.dtype, torch.float32)
     others = ~torch.eye(count, dtype=torch.bool, device=a_ERK.device)
-    rows_EOK = torch.stack([a_ERK[mask].flatten(0, 1) for mask in others]).to(wide)
-    # Singular vectors rather than QR: experts that have become alike do not have full rank, and
-    # QR fills up with directions that are nobody's.
-    _, size_ES, basis_ESK = torch.linalg.svd(rows_EOK, full_matrices=False)
-    tiny = torch.finfo(wide).eps * max(rows_EOK.shape[1:])
-    basis_ESK = basis_ESK * (size_ES > tiny * size_ES[:, :1])[..., None]
-    grad_ERK = grad_ERK.to(wide)
+    rows_EOK = torch.stack([a_ERK[mask].flatten(0, 1) for mask in others]).to(dtype)
+    # SVD rather than QR: the rows of experts that became alike lack full rank, and QR would fill
+    # the basis with arbitrary directions.
+    _, singular_ES, basis_ESK = torch.linalg.svd(rows_EOK, full_matrices=False)
+    tolerance = torch.finfo(dtype).eps * max(rows_EOK.shape[1:])
+    basis_ESK = basis_ESK * (singular_ES > tolerance * singular_ES[:, :1])[..., None]
+    grad_ERK = grad_ERK.to(dtype)
     return grad_ERK - grad_ERK @ basis_ESK.mT @ basis_ESK
 
 
 @torch.no_grad()
 def expert_cosine(experts: Experts, x_XK: Tensor) -> float:
-    """Mean cosine between two experts' outputs for one input, over all pairs and inputs: [-1, 1].
+    """Return the mean cosine of two experts' outputs for one input, over all pairs and inputs.
 
-    The figure by which OMoE measures how alike experts are. 0 while B is zero; two experts or more.
+    A number in [-1, 1], with which OMoE measures how alike experts are. It is 0 while B is zero.
+    Needs two experts or more.
     """
     count = len(experts.a_ERK)
-    assert count > 1, "one expert has no pairs"
+    assert count > 1, "a single expert has no pairs"
     low = torch.einsum("...k,erk->e...r", x_XK, experts.a_ERK.to(x_XK.dtype))
     out_EXN = normalize(torch.einsum("e...r,enr->e...n", low, experts.b_ENR.to(x_XK.dtype)), dim=-1)
     cosine_EEX = (out_EXN[:, None] * out_EXN[None]).sum(-1)

@@ -17,31 +17,36 @@ __all__ = ["Route"]
 
 
 class Route:
-    """Brings the query's prototype to layers that a foreign tower calls with x alone.
+    """Brings the query's prototype to layers that a third-party tower calls with x alone.
 
-    Idle, it makes every layer exactly its base layer. It is also where layers leave their losses
-    (`loss` is the sum) and their gates, by name and detached; both stay until the next `begin`. One
-    forward at a time: towers that serve several threads need a lock around them.
+    While the route is idle, every layer equals its base layer. Layers leave their losses (`loss` is
+    the sum) and their detached gates, by layer name, with the route; both stay until the next
+    `begin`. It carries one forward pass at a time: towers that serve several threads need a lock.
     """
 
     def __init__(self) -> None:
         self.active = False
         self.prototype_BD: Tensor | None = None
-        self._silent = False
+        self._recording = True
         self.losses: list[Tensor] = []
         self.gates: dict[str, list[Tensor]] = {}
 
     def begin(self, prototype_BD: Tensor | None = None) -> None:
-        """`prototype_BD` is needed by layers routed by prototype, and none by those by token."""
+        """Start a forward pass and forget the losses and gates of the one before.
+
+        Layers routed by prototype need `prototype_BD`; layers routed by token do not.
+        """
         assert not self.active, "one forward at a time"
         self.active, self.prototype_BD = True, prototype_BD
         self.losses, self.gates = [], {}
 
     def end(self) -> None:
+        """Make the route idle again."""
         self.active, self.prototype_BD = False, None
 
     @contextmanager
-    def sending(self, prototype_BD: Tensor | None = None) -> Iterator[None]:
+    def carrying(self, prototype_BD: Tensor | None = None) -> Iterator[None]:
+        """Carry `prototype_BD` for one forward pass."""
         self.begin(prototype_BD)
         try:
             yield
@@ -49,28 +54,32 @@ class Route:
             self.end()
 
     @contextmanager
-    def lent(self, prototype_BD: Tensor | None) -> Iterator[None]:
-        """Carry `prototype_BD` for layers that run again in `backward`; nothing is recorded."""
-        if self.active:  # the first time through
+    def recomputing(self, prototype_BD: Tensor | None) -> Iterator[None]:
+        """Carry `prototype_BD` for layers that run again in `backward`, without recording.
+
+        Changes nothing within the forward pass itself.
+        """
+        if self.active:
             yield
             return
-        self.active, self.prototype_BD, self._silent = True, prototype_BD, True
+        self.active, self.prototype_BD, self._recording = True, prototype_BD, False
         try:
             yield
         finally:
-            self.active, self.prototype_BD, self._silent = False, None, False
+            self.active, self.prototype_BD, self._recording = False, None, True
 
-    def record(self, name: str, routed: Routing) -> None:
-        if self._silent:
+    def record(self, name: str, routing: Routing) -> None:
+        """Store the loss and the detached gates of the layer called `name`."""
+        if not self._recording:
             return
-        self.losses.append(routed.loss)
-        self.gates.setdefault(name, []).append(routed.gates.detach())
+        self.losses.append(routing.loss)
+        self.gates.setdefault(name, []).append(routing.gates.detach())
 
     def __deepcopy__(self, memo: dict[int, object]) -> Route:
-        """A copied tower's layers share an idle route of their own; losses cannot be copied."""
+        """Return a new idle route, for the layers of a copied tower: losses cannot be copied."""
         return Route()
 
     @property
     def loss(self) -> Tensor:
-        """The sum of the layers' losses, a scalar; 0 if there were none."""
+        """The sum of the layers' losses, a scalar; 0 without any."""
         return torch.stack(self.losses).sum() if self.losses else torch.zeros(())

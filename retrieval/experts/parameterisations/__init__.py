@@ -1,4 +1,4 @@
-"""What an expert is. A new parameterisation is one file and one line here."""
+"""What one expert is. A new parameterisation is one file and one line here."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ PARAMETERISATIONS: dict[str, type[Experts]] = {
 def build_experts(
     config: ExpertConfig, inputs: int, outputs: int, width: int, experts: int
 ) -> Experts:
-    """`experts` experts from `inputs` to `outputs`, routed by something of `width`."""
+    """Build `experts` experts from `inputs` to `outputs`, with a router over inputs of `width`."""
     return PARAMETERISATIONS[config.parameterisation](config, inputs, outputs, width, experts)

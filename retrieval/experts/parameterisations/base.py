@@ -1,6 +1,6 @@
-"""What every parameterisation is: matrices for `moe_lora_delta`, and the gates to go with them.
+"""The base of every parameterisation: matrices for `moe_lora_delta`, and a router for the gates.
 
-E experts, R rank, K in, N out, D width of what the router reads, X any leading dimensions.
+E experts, R rank, K in, N out, D width of the router's input, X any leading dimensions.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ __all__ = ["Experts"]
 
 
 class Experts(nn.Module):
-    """`a_ERK`, `b_ENR` and a router; `forward` gives gates (X, E) for inputs (X, D).
+    """`a_ERK`, `b_ENR` and a router; `forward` returns gates (X, E) for inputs (X, D).
 
-    A is drawn as in LoRA (uniform within 1 / sqrt(K)) and B is zero, so new experts change nothing.
-    A subclass says how the experts are cut (`shape`), which of them are routed (`build_router`),
-    and how the router's gates become theirs (`forward`).
+    As in LoRA, A is uniform within 1 / sqrt(K) and B is zero, so new experts change nothing. A
+    subclass decides the shape of the matrices (`shape`), which experts are routed (`build_router`)
+    and how the router's gates become the experts' gates (`forward`).
     """
 
     def __init__(
@@ -34,10 +34,11 @@ class Experts(nn.Module):
         nn.init.uniform_(self.a_ERK, -(inputs**-0.5), inputs**-0.5)
 
     def shape(self, experts: int) -> tuple[int, int]:
-        """E and R of the matrices."""
+        """Return E and R of the matrices."""
         return experts, self.config.rank
 
     def build_router(self, width: int, experts: int) -> Router:
+        """Build the router over the experts, for inputs of `width`."""
         return build_router(self.config, width, experts)
 
     def forward(self, h_XD: Tensor) -> Routing:

@@ -1,4 +1,4 @@
-"""Each rank an expert: SMoRA (arXiv 2501.15103)."""
+"""Each rank is an expert: SMoRA (arXiv 2501.15103)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ __all__ = ["RankWiseExperts"]
 
 
 class RankWiseExperts(Experts):
-    """E * R experts of rank 1, as many weights as E of rank R, and a router over all of them.
+    """E * R experts of rank 1, with as many weights as E of rank R, and a router over all of them.
 
-    `top_k` and `null_experts` of the settings are taken R times, so that as much is computed.
+    `top_k` and `null_experts` of the settings are multiplied by R, so that the amount of
+    computation stays the same.
     """
 
     def shape(self, experts: int) -> tuple[int, int]:
@@ -21,14 +22,14 @@ class RankWiseExperts(Experts):
 
     def build_router(self, width: int, experts: int) -> Router:
         rank = self.config.rank
-        finer = {
+        multiplied = {
             "top_k": self.config.top_k * rank,
             "null_experts": self.config.null_experts * rank,
         }
-        return build_router(self.config.model_copy(update=finer), width, experts * rank)
+        return build_router(self.config.model_copy(update=multiplied), width, experts * rank)
 
     def forward(self, h_XD: Tensor) -> Routing:
         gates_XE, loss = self.router(h_XD)
-        # The gates share the same sum among R times as many; equal gates within what was one
-        # expert then compute what that expert would.
+        # R times as many gates share the same sum. Scaled by R, equal gates within one former
+        # expert compute what that expert computed.
         return Routing(gates_XE * self.config.rank, loss)

@@ -1,4 +1,4 @@
-"""Some experts for what all inputs have in common: DeepSeekMoE (arXiv 2401.06066, section 3.2)."""
+"""Some experts serve all inputs: DeepSeekMoE (arXiv 2401.06066, section 3.2)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["SharedExperts"]
 
 
 class SharedExperts(Experts):
-    """The first `shared` of the E experts are always on with gate 1; the rest are routed."""
+    """The first `shared` of the E experts are always on with gate 1; the others are routed."""
 
     def build_router(self, width: int, experts: int) -> Router:
         return build_router(self.config, width, experts - self.config.shared)
 
     def forward(self, h_XD: Tensor) -> Routing:
         gates_XE, loss = self.router(h_XD)
-        always = gates_XE.new_ones(*gates_XE.shape[:-1], self.config.shared)
-        return Routing(torch.cat([always, gates_XE], dim=-1), loss)
+        shared_gates = gates_XE.new_ones(*gates_XE.shape[:-1], self.config.shared)
+        return Routing(torch.cat([shared_gates, gates_XE], dim=-1), loss)

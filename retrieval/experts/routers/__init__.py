@@ -1,4 +1,4 @@
-"""Which experts an input uses, and how much of each. A new router is one file and one line here."""
+"""Which experts an input uses, and with what weight. A new router is one file and one line here."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ ROUTERS: dict[str, type[Router]] = {
 
 
 def build_router(config: ExpertConfig, width: int, experts: int) -> Router:
-    """The router that `config` names, over `experts` experts, for inputs of `width`."""
+    """Build the router that `config` names, over `experts` experts, for inputs of `width`."""
     return ROUTERS[config.router](config, width, experts)

@@ -1,4 +1,4 @@
-"""Null experts stand for using fewer: AdaMoE (arXiv 2406.13233, section 3)."""
+"""Null experts stand for using fewer experts: AdaMoE (arXiv 2406.13233, section 3)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 from kernels.reference import top_k_gates
 from retrieval.experts.config import ExpertConfig
-from retrieval.experts.routers.base import Router, Routing, balance, shares
+from retrieval.experts.routers.base import Router, Routing, balance_loss, choice_shares
 
 __all__ = ["NullRouter"]
 
@@ -15,21 +15,21 @@ class NullRouter(Router):
     """Top-k over E experts and some null experts that compute nothing and get no gate.
 
     Between 0 and k of the gates (X, E) are not 0, and they sum to at most 1. They are normalised
-    over all k chosen, nulls included, unlike AdaMoE, which divides by the real ones' sum: it has
-    to keep a pretrained model's scale, while our experts start at zero, and this way the task
-    itself teaches the router how much of an input to leave alone.
+    over all k chosen, null experts included. AdaMoE divides by the sum of the real ones, because it
+    has to keep a pretrained model's scale. Our experts start at zero, and this way the task itself
+    teaches the router how much of an input to leave alone.
     """
 
     def __init__(self, config: ExpertConfig, width: int, experts: int) -> None:
-        super().__init__(config, width, experts, idle=config.null_experts)
+        super().__init__(config, width, experts, null_experts=config.null_experts)
 
-    def routed(self, probs_XF: Tensor) -> Routing:
-        gates_XF, chosen_XF = top_k_gates(probs_XF, self.config.top_k)  # experts, then nulls
-        share_F = shares(chosen_XF)
-        # Which of the nulls is taken makes no difference, so they are balanced by their mean load.
+    def choose(self, probs_XF: Tensor) -> Routing:
+        gates_XF, chosen_XF = top_k_gates(probs_XF, self.config.top_k)
+        share_F = choice_shares(chosen_XF)
+        # It does not matter which null expert is chosen, so all of them get their mean load.
         share_F[self.experts :] = share_F[self.experts :].mean()
-        loss = self.config.balance_weight * balance(probs_XF, share_F)
+        loss = self.config.balance_weight * balance_loss(probs_XF, share_F)
         return Routing(gates_XF[..., : self.experts], loss)
 
-    def served(self, h_XD: Tensor) -> Tensor:
-        return self._served(h_XD, k=self.config.top_k)
+    def fused_gates(self, h_XD: Tensor) -> Tensor:
+        return self._route(h_XD, k=self.config.top_k)

@@ -10,10 +10,10 @@ __all__ = ["SoftmaxRouter"]
 
 
 class SoftmaxRouter(Router):
-    """Gates are the softmax itself; nothing is left out, so there is no load to balance."""
+    """The gates are the softmax itself. No expert is left out, so there is no load to balance."""
 
-    def routed(self, probs_XF: Tensor) -> Routing:
+    def choose(self, probs_XF: Tensor) -> Routing:
         return Routing(probs_XF, probs_XF.new_zeros(()))
 
-    def served(self, h_XD: Tensor) -> Tensor:
-        return self._served(h_XD)
+    def fused_gates(self, h_XD: Tensor) -> Tensor:
+        return self._route(h_XD)

@@ -8,16 +8,16 @@ from retrieval.experts import allocate
 
 
 @pytest.mark.parametrize("layers", [1, 2, 3, 7, 12, 24])
-@pytest.mark.parametrize(("experts", "fewest"), [(1, 1), (2, 1), (4, 1), (4, 2), (5, 3), (13, 1)])
-def test_mola_rises_on_a_straight_line_with_the_uniform_total(layers, experts, fewest) -> None:
-    counts = allocate("mola", layers, experts, fewest)
+@pytest.mark.parametrize(("experts", "minimum"), [(1, 1), (2, 1), (4, 1), (4, 2), (5, 3), (13, 1)])
+def test_mola_rises_on_a_straight_line_with_the_uniform_total(layers, experts, minimum) -> None:
+    counts = allocate("mola", layers, experts, minimum)
     assert len(counts) == layers
     assert sum(counts) == layers * experts
     assert list(counts) == sorted(counts)
     if layers > 1:
-        assert counts[0] == fewest
-        assert counts[-1] == 2 * experts - fewest
-        line = [fewest + 2 * (experts - fewest) * i / (layers - 1) for i in range(layers)]
+        assert counts[0] == minimum
+        assert counts[-1] == 2 * experts - minimum
+        line = [minimum + 2 * (experts - minimum) * i / (layers - 1) for i in range(layers)]
         assert all(abs(count - real) < 1 for count, real in zip(counts, line, strict=True))
 
 

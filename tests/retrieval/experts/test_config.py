@@ -1,4 +1,4 @@
-"""Settings that do not go together are refused with a way out."""
+"""Inconsistent settings are refused, with what to change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def test_the_defaults_are_the_papers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("settings", "message"),
     [
         ({"router": "top_k", "top_k": 5}, "experts=4, top_k=5: .* at least 5"),
         ({"router": "top_k", "parameterisation": "shared", "shared": 3}, "shared=3, top_k=2"),
@@ -29,19 +29,19 @@ def test_the_defaults_are_the_papers() -> None:
         ({"expert": 4}, "expert"),
     ],
 )
-def test_inconsistent_settings_are_refused(given, message) -> None:
+def test_inconsistent_settings_are_refused(settings, message) -> None:
     with pytest.raises(ValidationError, match=message):
-        ExpertConfig(**given)
+        ExpertConfig(**settings)
 
 
 @pytest.mark.parametrize(
-    "given",
+    "settings",
     [
-        {"experts": 1},  # top_k = 2 is not read by the softmax router
+        {"experts": 1},  # the softmax router ignores top_k = 2
         {"router": "top_k", "top_k": 4},
         {"router": "null", "top_k": 6},
         {"parameterisation": "shared", "router": "top_k", "shared": 2},
     ],
 )
-def test_settings_at_the_edge_are_taken(given) -> None:
-    ExpertConfig(**given)
+def test_settings_at_the_limit_are_accepted(settings) -> None:
+    ExpertConfig(**settings)

@@ -1,4 +1,4 @@
-"""Experts beside a frozen linear layer, and on the bank's prompts."""
+"""Experts added to a frozen linear layer, and to the bank's prompts."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from retrieval.experts.routers import ROUTERS
 CHOICES = list(itertools.product(ROUTERS, PARAMETERISATIONS, ["prototype", "token"]))
 
 
-def _config(router="softmax", parameterisation="lora", routed_by="prototype", **more):
+def _config(router="softmax", parameterisation="lora", routed_by="prototype", **settings):
     return ExpertConfig(
-        router=router, parameterisation=parameterisation, routed_by=routed_by, rank=3, **more
+        router=router, parameterisation=parameterisation, routed_by=routed_by, rank=3, **settings
     )
 
 
-def _layer(config: ExpertConfig, **more) -> tuple[nn.Linear, MoELoRALinear, Route]:
+def _layer(config: ExpertConfig, **settings) -> tuple[nn.Linear, MoELoRALinear, Route]:
     torch.manual_seed(0)
     base, route = nn.Linear(13, 11), Route()
-    return base, MoELoRALinear.wrap(base, config, route, "fc", width=7, **more), route
+    return base, MoELoRALinear.wrap(base, config, route, "fc", width=7, **settings), route
 
 
 @pytest.mark.parametrize("choice", CHOICES)
@@ -33,18 +33,18 @@ def _layer(config: ExpertConfig, **more) -> tuple[nn.Linear, MoELoRALinear, Rout
 def test_untrained_experts_change_nothing(choice, shape) -> None:
     base, layer, route = _layer(_config(*choice))
     x = torch.randn(shape)
-    with route.sending(torch.randn(2, 7)):
+    with route.carrying(torch.randn(2, 7)):
         assert torch.equal(layer(x), base(x))
     assert len(route.losses) == 1
 
 
 @pytest.mark.parametrize("routed_by", ["prototype", "token"])
-def test_an_idle_route_leaves_the_base_alone(routed_by) -> None:
+def test_a_layer_with_an_idle_route_equals_its_base(routed_by) -> None:
     base, layer, route = _layer(_config(routed_by=routed_by))
     layer.experts.b_ENR.data.normal_()
     x = torch.randn(2, 5, 13)
     assert torch.equal(layer(x), base(x))
-    with route.sending(torch.randn(2, 7)):
+    with route.carrying(torch.randn(2, 7)):
         assert not torch.allclose(layer(x), base(x))
     assert torch.equal(layer(x), base(x))
 
@@ -53,7 +53,7 @@ def test_an_idle_route_leaves_the_base_alone(routed_by) -> None:
 def test_gradients_reach_router_a_and_b_but_not_the_base(choice) -> None:
     _, layer, route = _layer(_config(*choice))
     layer.experts.b_ENR.data.normal_()
-    with route.sending(torch.randn(3, 7)):
+    with route.carrying(torch.randn(3, 7)):
         y = layer(torch.randn(3, 5, 13))
     y.square().sum().backward()
     for name, parameter in layer.named_parameters():
@@ -70,9 +70,9 @@ def test_gradients_reach_router_a_and_b_but_not_the_base(choice) -> None:
     }
 
 
-def test_the_first_step_moves_b_alone() -> None:
+def test_the_first_step_moves_only_b() -> None:
     _, layer, route = _layer(_config())
-    with route.sending(torch.randn(3, 7)):
+    with route.carrying(torch.randn(3, 7)):
         layer(torch.randn(3, 5, 13)).square().sum().backward()
     assert layer.experts.b_ENR.grad.abs().max() > 0
     assert (layer.experts.a_ERK.grad == 0).all()
@@ -83,7 +83,7 @@ def test_each_sample_gets_its_own_experts() -> None:
     layer.experts.b_ENR.data.normal_()
     layer.experts.router.weight.data.copy_(torch.eye(4, 7))
     x = torch.randn(2, 5, 13)
-    with route.sending(torch.eye(7)[[2, 0]] * 9):
+    with route.carrying(torch.eye(7)[[2, 0]] * 9):
         y = layer(x)
     for b, e in enumerate((2, 0)):
         update = 2.0 * x[b] @ layer.experts.a_ERK[e].T @ layer.experts.b_ENR[e].T
@@ -95,26 +95,26 @@ def test_each_token_gets_its_own_experts() -> None:
     layer.experts.b_ENR.data.normal_()
     layer.experts.router.weight.data.copy_(torch.eye(4, 13))
     x = torch.eye(13)[[3, 1, 0]][None] * 9
-    with route.sending():
+    with route.carrying():
         y = layer(x)
     for t, e in enumerate((3, 1, 0)):
         update = 2.0 * x[0, t] @ layer.experts.a_ERK[e].T @ layer.experts.b_ENR[e].T
         torch.testing.assert_close(y[0, t], base(x[0, t]) + update)
 
 
-def test_raw_weights_such_as_one_of_a_packed_q_k_v() -> None:
+def test_a_layer_can_wrap_a_slice_of_packed_q_k_v_weights() -> None:
     torch.manual_seed(0)
     packed = nn.Parameter(torch.randn(33, 13))
     route = Route()
     layer = MoELoRALinear(packed[11:22], None, _config(), route, "k", width=7)
     x = torch.randn(2, 5, 13)
-    with route.sending(torch.randn(2, 7)):
+    with route.carrying(torch.randn(2, 7)):
         torch.testing.assert_close(layer(x), x @ packed[11:22].T)
     trainable = sum(p.numel() for p in layer.parameters() if p.requires_grad)
     assert trainable == 4 * 3 * (13 + 11) + 4 * 7
 
 
-def test_a_layer_takes_the_weights_of_the_linear_it_replaces() -> None:
+def test_a_layer_loads_the_weights_of_the_linear_layer_it_replaces() -> None:
     _, layer, _ = _layer(_config())
     other = nn.Linear(13, 11)
     missing = layer.load_state_dict(other.state_dict(), strict=False)
@@ -127,12 +127,12 @@ def test_a_layer_can_have_its_own_number_of_experts() -> None:
     assert layer.experts.a_ERK.shape == (6, 3, 13)
 
 
-def test_float32_experts_beside_a_bfloat16_tower() -> None:
+def test_float32_experts_work_on_a_bfloat16_tower() -> None:
     torch.manual_seed(0)
     base, route = nn.Linear(13, 11).bfloat16(), Route()
     layer = MoELoRALinear.wrap(base, _config(), route, "fc", width=7)
     layer.experts.b_ENR.data.normal_()
-    with route.sending(torch.randn(2, 7)):
+    with route.carrying(torch.randn(2, 7)):
         y = layer(torch.randn(2, 5, 13).bfloat16())
     y.float().sum().backward()
     assert y.dtype == torch.bfloat16
@@ -140,13 +140,13 @@ def test_float32_experts_beside_a_bfloat16_tower() -> None:
 
 
 @pytest.mark.parametrize("choice", CHOICES)
-def test_prompts_start_as_they_are_and_then_follow_the_formula(choice) -> None:
+def test_prompts_start_unchanged_and_then_follow_the_formula(choice) -> None:
     torch.manual_seed(0)
     route = Route()
     module = MoELoRA(_config(*choice, alpha=6.0), route, "bank", prompt_width=13, width=7)
     prompts = torch.randn(2, 4, 13)
     assert module(prompts) is prompts
-    with route.sending(torch.randn(2, 7)):
+    with route.carrying(torch.randn(2, 7)):
         assert torch.equal(module(prompts), prompts)
         module.experts.b_ENR.data.normal_()
         changed = module(prompts)
@@ -155,17 +155,17 @@ def test_prompts_start_as_they_are_and_then_follow_the_formula(choice) -> None:
         gates = gates[:, None].expand(2, 4, -1)
     a, b = module.experts.a_ERK, module.experts.b_ENR
     for i, p in itertools.product(range(2), range(4)):
-        parts = [gates[i, p, e] * b[e] @ (a[e] @ prompts[i, p]) for e in range(len(a))]
-        torch.testing.assert_close(changed[i, p], prompts[i, p] + 2.0 * sum(parts))
+        terms = [gates[i, p, e] * b[e] @ (a[e] @ prompts[i, p]) for e in range(len(a))]
+        torch.testing.assert_close(changed[i, p], prompts[i, p] + 2.0 * sum(terms))
 
 
-def test_the_route_gathers_losses_and_gates_of_one_forward() -> None:
+def test_the_route_collects_losses_and_gates_of_one_forward_pass() -> None:
     route = Route()
     config = _config(router="top_k", balance_weight=1.0)
     layers = [MoELoRALinear.wrap(nn.Linear(7, 7), config, route, n, width=7) for n in "ab"]
     assert route.loss == 0
     for batch in (3, 2):
-        with route.sending(torch.randn(batch, 7)):
+        with route.carrying(torch.randn(batch, 7)):
             for layer in layers:
                 layer(torch.randn(batch, 7))
         assert [len(route.gates[n]) for n in "ab"] == [1, 1]
@@ -176,51 +176,51 @@ def test_the_route_gathers_losses_and_gates_of_one_forward() -> None:
     assert all(layer.experts.router.weight.grad.abs().sum() > 0 for layer in layers)
 
 
-def test_a_copied_tower_has_one_idle_route_of_its_own() -> None:
+def test_the_layers_of_a_copied_tower_share_one_new_idle_route() -> None:
     route = Route()
     tower = nn.Sequential(
         *(MoELoRALinear.wrap(nn.Linear(7, 7), _config(), route, n, width=7) for n in "ab")
     )
-    with route.sending(torch.randn(2, 7)):
+    with route.carrying(torch.randn(2, 7)):
         tower(torch.randn(2, 7))
-        twin = copy.deepcopy(tower)
-    assert twin[0].route is twin[1].route
-    assert twin[0].route is not route
-    assert not twin[0].route.active
+        copied = copy.deepcopy(tower)
+    assert copied[0].route is copied[1].route
+    assert copied[0].route is not route
+    assert not copied[0].route.active
 
 
-def test_a_route_is_idle_again_after_an_error_and_carries_one_forward_at_a_time() -> None:
+def test_a_route_is_idle_after_an_error_and_carries_one_forward_pass_at_a_time() -> None:
     route = Route()
-    with pytest.raises(RuntimeError, match="broken"), route.sending(torch.randn(1, 7)):
+    with pytest.raises(RuntimeError, match="broken"), route.carrying(torch.randn(1, 7)):
         raise RuntimeError("broken")
     assert route.prototype_BD is None
-    with route.sending(), pytest.raises(AssertionError, match="one forward"):
+    with route.carrying(), pytest.raises(AssertionError, match="one forward"):
         route.begin()
 
 
 @pytest.mark.parametrize("routed_by", ["prototype", "token"])
 @pytest.mark.parametrize("act", [None, nn.GELU(), nn.GELU(approximate="tanh"), nn.ReLU()])
 @pytest.mark.parametrize("norm", [None, nn.LayerNorm(13), nn.LayerNorm(13, bias=False)])
-def test_norm_and_activation_may_be_left_to_the_layer(routed_by, act, norm) -> None:
+def test_the_layer_can_apply_norm_and_activation(routed_by, act, norm) -> None:
     _, layer, route = _layer(_config(routed_by=routed_by))
     layer.experts.b_ENR.data.normal_()
     x = torch.randn(2, 5, 13)
 
-    def one_by_one() -> torch.Tensor:
+    def separate() -> torch.Tensor:
         y = layer(x if norm is None else norm(x))
         return y if act is None else act(y)
 
-    assert torch.equal(layer(x, norm, act), one_by_one())
-    with route.sending(torch.randn(2, 7)):
-        assert torch.equal(layer(x, norm, act), one_by_one())
+    assert torch.equal(layer(x, norm, act), separate())
+    with route.carrying(torch.randn(2, 7)):
+        assert torch.equal(layer(x, norm, act), separate())
 
 
-def test_experts_take_the_dtype_of_their_layer_for_serving() -> None:
+def test_experts_are_cast_to_the_dtype_of_their_layer_for_serving() -> None:
     _, layer, route = _layer(_config())
     layer.experts.b_ENR.data.normal_()
     layer.weight.data, layer.bias.data = layer.weight.bfloat16(), layer.bias.bfloat16()
     x = torch.randn(2, 5, 13).bfloat16()
-    with route.sending(torch.randn(2, 7)):
+    with route.carrying(torch.randn(2, 7)):
         before = layer(x)
         layer.cast_experts()
         assert torch.equal(layer(x), before)

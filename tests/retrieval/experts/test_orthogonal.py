@@ -1,4 +1,4 @@
-"""OMoE's rule and its measure."""
+"""OMoE's rule, and how it measures similarity."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from retrieval.experts.parameterisations import Experts, build_experts
 
 def _experts(experts: int = 3, rank: int = 2, inputs: int = 13, **settings) -> Experts:
     torch.manual_seed(0)
-    made = build_experts(ExpertConfig(rank=rank, **settings), inputs, 11, 7, experts)
-    made.a_ERK.grad = torch.randn_like(made.a_ERK)
-    made.b_ENR.grad = torch.randn_like(made.b_ENR)
-    return made
+    module = build_experts(ExpertConfig(rank=rank, **settings), inputs, 11, 7, experts)
+    module.a_ERK.grad = torch.randn_like(module.a_ERK)
+    module.b_ENR.grad = torch.randn_like(module.b_ENR)
+    return module
 
 
 def _inner(experts: Experts) -> Tensor:
@@ -33,7 +33,7 @@ def test_gradients_become_orthogonal_to_the_other_experts(experts, rank, inputs)
     OrthogonalRule([module]).before_step(0)
     assert _inner(module) < 1e-5
     after = module.a_ERK.grad
-    # a projection: what is left has not grown, is not zero, and was a part of what there was
+    # a projection: the result is a part of the gradient, neither zero nor longer
     torch.testing.assert_close((after * before).sum(), (after * after).sum())
     assert 0 < after.norm() < before.norm()
     again = after.clone()
@@ -41,7 +41,7 @@ def test_gradients_become_orthogonal_to_the_other_experts(experts, rank, inputs)
     torch.testing.assert_close(module.a_ERK.grad, again)
 
 
-def test_only_the_gradient_of_a_changes_and_only_on_its_turns() -> None:
+def test_only_the_gradient_of_a_changes_and_only_on_steps_of_the_rule() -> None:
     module = _experts()
     rule = OrthogonalRule([module], every=3)
     a, grad_a, grad_b = module.a_ERK.clone(), module.a_ERK.grad.clone(), module.b_ENR.grad.clone()
@@ -54,9 +54,9 @@ def test_only_the_gradient_of_a_changes_and_only_on_its_turns() -> None:
     assert torch.equal(module.a_ERK, a)
 
 
-def test_experts_that_became_alike_lose_only_what_they_share() -> None:
+def test_experts_that_became_alike_lose_only_their_common_directions() -> None:
     module = _experts(3, 2, 13)
-    module.a_ERK.data[1] = module.a_ERK.data[2]  # rows of others of expert 0: rank 2, not 4
+    module.a_ERK.data[1] = module.a_ERK.data[2]  # the other rows of expert 0 have rank 2, not 4
     before = module.a_ERK.grad[0].double()
     OrthogonalRule([module]).before_step(0)
     assert _inner(module) < 1e-5
@@ -65,13 +65,13 @@ def test_experts_that_became_alike_lose_only_what_they_share() -> None:
     torch.testing.assert_close(module.a_ERK.grad[0].double(), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_others_that_span_everything_leave_nothing() -> None:
+def test_nothing_is_left_if_the_others_span_all_inputs() -> None:
     module = _experts(4, 2, 5)
     OrthogonalRule([module]).before_step(0)
     assert module.a_ERK.grad.abs().max() < 1e-5
 
 
-def test_a_tower_is_searched_for_experts_and_single_ones_are_left_alone() -> None:
+def test_the_rule_finds_the_experts_of_a_tower_and_skips_single_ones() -> None:
     config, route = ExpertConfig(rank=2), Route()
     tower = nn.Sequential(
         MoELoRALinear.wrap(nn.Linear(13, 13), config, route, "many", width=7),
@@ -93,7 +93,7 @@ def test_steps_before_the_first_backward_and_in_bfloat16() -> None:
     before = _inner(module)
     OrthogonalRule([module]).before_step(0)
     assert module.a_ERK.grad.dtype == torch.bfloat16
-    assert _inner(module) < 0.02 * before  # what storing it in 8 bits puts back
+    assert _inner(module) < 0.02 * before  # rounding to 8 bits of mantissa adds this much
 
 
 def test_cosine_of_equal_opposite_and_orthogonal_experts() -> None:

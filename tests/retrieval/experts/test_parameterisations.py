@@ -1,4 +1,4 @@
-"""What an expert is, and how the router's gates become the experts'."""
+"""What one expert is, and how the router's gates become the experts' gates."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _experts(experts: int = 4, **settings) -> Experts:
 @pytest.mark.parametrize("name", PARAMETERISATIONS)
 @pytest.mark.parametrize("router", ROUTERS)
 @pytest.mark.parametrize("shape", [(1,), (2, 3)])
-def test_any_router_goes_with_any_parameterisation(name, router, shape) -> None:
+def test_every_router_works_with_every_parameterisation(name, router, shape) -> None:
     experts = _experts(parameterisation=name, router=router, rank=3)
     gates, loss = experts(torch.randn(*shape, 7))
     x = torch.randn(*shape, 13)
@@ -49,8 +49,8 @@ def test_rank_wise_with_tied_gates_is_lora() -> None:
     fine.router.weight.data.copy_(coarse.router.weight.data.repeat_interleave(3, 0))
     h, x = torch.randn(2, 7) * 20, torch.randn(2, 5, 13)
     expected = moe_lora_delta(x, coarse.a_ERK, coarse.b_ENR, coarse(h).gates, 1.0)
-    got = moe_lora_delta(x, fine.a_ERK, fine.b_ENR, fine(h).gates, 1.0)
-    torch.testing.assert_close(got, expected)
+    actual = moe_lora_delta(x, fine.a_ERK, fine.b_ENR, fine(h).gates, 1.0)
+    torch.testing.assert_close(actual, expected)
 
 
 def test_rank_wise_takes_top_k_times_rank_and_keeps_the_sum() -> None:
@@ -69,7 +69,7 @@ def test_shared_experts_are_always_on_with_gate_one(shared) -> None:
     gates, _ = experts(torch.randn(3, 9, 7))
     assert gates.shape == (3, 9, 5)
     assert (gates[..., :shared] == 1).all()
-    routed = gates[..., shared:]
-    assert ((routed > 0).sum(-1) == 2).all()
-    torch.testing.assert_close(routed.sum(-1), torch.ones(3, 9))
+    routed_gates = gates[..., shared:]
+    assert ((routed_gates > 0).sum(-1) == 2).all()
+    torch.testing.assert_close(routed_gates.sum(-1), torch.ones(3, 9))
     assert experts.router.weight.shape == (5 - shared, 7)
