@@ -1,17 +1,16 @@
-"""What does a style that was never trained gain from 16 examples, and do old styles lose?
+"""Measure what 16 examples of a new style gain, and what the trained styles lose.
 
     python -m benchmarks.adaptation
 
-The shipped encoder, on books that it never saw. For each unseen style 16 figures of the book are
-drawn as examples and left out of the queries; a bank entry is made of them, as `unirag adapt` does,
-against 256 other figures of the gallery. R@1 before and after in the whole gallery. All styles are
-asked again with every entry enrolled at once: that is what old styles may lose by.
-Writes results/adaptation.json and adaptation.md.
+Uses the shipped encoder on books that it never saw. For each unseen style, 16 figures of the book
+are drawn as examples and left out of the queries. A bank entry is made from them, as `unirag adapt`
+does, against 256 other figures of the gallery. R@1 in the whole gallery is measured before and
+after. Then all styles are measured with every entry enrolled at once, which shows what the trained
+styles lose. Writes results/adaptation.json and adaptation.md.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.encoder import DEVELOPMENT, HELD_OUT, SEEDS, TestBook, looked, test_book, trainer
-from benchmarks.environment import HERE, describe
+from benchmarks.encoder import (
+    BATCH,
+    DEVELOPMENT,
+    HELD_OUT,
+    SEEDS,
+    TestBook,
+    build_trainer,
+    load_test_book,
+    tower_inputs,
+)
+from benchmarks.environment import BENCHMARKS, describe, write_results
 from data.styles import SEEN, STYLES, UNSEEN
 from retrieval.card import SHIPPED_ENCODER
 from retrieval.checkpoint import load_checkpoint
@@ -33,12 +41,12 @@ from retrieval.training.views import Views
 from retrieval.uni import EncodedBatch, UniRetrieval
 from unirag.models.encoders import build_mini_tower
 
-EXAMPLES, OTHERS = 16, 256
+EXAMPLES, OTHER_FIGURES = 16, 256
 
 
 @dataclass(frozen=True)
-class Seen:
-    """A book as the plain encoder sees it; row i of a style shows figure `book.rows[i]`."""
+class EncodedBook:
+    """A book, encoded without enrolments; row i of a style shows figure `book.rows[i]`."""
 
     book: TestBook
     encoder: UniRetrieval
@@ -46,89 +54,104 @@ class Seen:
     styles: dict[str, EncodedBatch]
 
     def r1(self, served: UniEncoder, style: str, rows: Sequence[int]) -> float:
+        """Return R@1 in per cent of some queries in one style, with the enrolments of `served`."""
         encoded = self.styles[style]
         vectors, _ = served.apply_enrolments(encoded.vectors_BD[rows], encoded.prototypes_BK[rows])
-        place = rank_answers(
-            (vectors @ self.gallery_FD.T).numpy(), [self.book.rows[r] for r in rows]
-        )
-        return 100 * float((place <= 1).mean())
+        similarity = (vectors @ self.gallery_FD.T).numpy()
+        ranks = rank_answers(similarity, [self.book.rows[r] for r in rows])
+        return 100 * float((ranks <= 1).mean())
 
 
 @torch.no_grad()
-def see(encoder: UniRetrieval, book: TestBook) -> Seen:
-    def whole(views: Views, style: str) -> EncodedBatch:
-        total = len(views)
-        parts = [
-            encoder.forward_image(looked(views, style, range(i, min(i + 64, total))))
-            for i in range(0, total, 64)
+def encode_book(encoder: UniRetrieval, book: TestBook) -> EncodedBook:
+    """Encode the gallery and the queries of every style."""
+
+    def encode(views: Views, style: str) -> EncodedBatch:
+        count = len(views)
+        batches = [
+            encoder.forward_image(tower_inputs(views, style, range(i, min(i + BATCH, count))))
+            for i in range(0, count, BATCH)
         ]
         return EncodedBatch(
-            torch.cat([p.vectors_BD for p in parts]), torch.cat([p.prototypes_BK for p in parts])
+            torch.cat([b.vectors_BD for b in batches]),
+            torch.cat([b.prototypes_BK for b in batches]),
         )
 
-    styles = {style: whole(book.queries, style) for style in STYLES}
-    return Seen(book, encoder, whole(book.gallery, ORIGINAL).vectors_BD, styles)
+    styles = {style: encode(book.queries, style) for style in STYLES}
+    return EncodedBook(book, encoder, encode(book.gallery, ORIGINAL).vectors_BD, styles)
 
 
-def taught(seen: Seen, style: str, seed: int, paired: bool) -> tuple[Enrolment, list[int], float]:
-    """The entry of a style, the queries that were not its examples, and the seconds it took."""
+def enrol_style(
+    encoded: EncodedBook, style: str, seed: int, paired: bool
+) -> tuple[Enrolment, list[int], float]:
+    """Return the entry of a style, the queries that were not its examples, and the seconds."""
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(seen.book.rows)).tolist()
-    examples, rest = order[:EXAMPLES], sorted(order[EXAMPLES:])
-    shown = [seen.book.rows[i] for i in examples]
-    total = len(seen.gallery_FD)
-    others = [i for i in rng.permutation(total).tolist() if i not in shown][:OTHERS]
-    pictures = looked(seen.book.queries, style, examples)
-    began = time.perf_counter()
+    order = rng.permutation(len(encoded.book.rows)).tolist()
+    examples, queries = order[:EXAMPLES], sorted(order[EXAMPLES:])
+    originals = [encoded.book.rows[i] for i in examples]
+    figures = rng.permutation(len(encoded.gallery_FD)).tolist()
+    others = [i for i in figures if i not in originals][:OTHER_FIGURES]
+    pictures = tower_inputs(encoded.book.queries, style, examples)
+    start = time.perf_counter()
     entry = enrol(
-        seen.encoder,
+        encoded.encoder,
         style,
         1,
         "shipped",
         pictures,
-        seen.gallery_FD[[*shown, *others]],
+        encoded.gallery_FD[[*originals, *others]],
         list(range(EXAMPLES)) if paired else None,
     )
-    return entry, rest, time.perf_counter() - began
+    return entry, queries, time.perf_counter() - start
 
 
-def measure(seen: Seen, seed: int, paired: bool) -> dict[str, Any]:
-    plain = UniEncoder("shipped", seen.encoder)
-    made = {style: taught(seen, style, seed, paired) for style in UNSEEN}
-    every = UniEncoder("shipped", seen.encoder, [entry for entry, _, _ in made.values()])
-    unseen = {
-        style: {
-            "before": round(seen.r1(plain, style, rest), 2),
-            "after": round(seen.r1(UniEncoder("shipped", seen.encoder, [entry]), style, rest), 2),
-            "after_all": round(seen.r1(every, style, rest), 2),
+def measure(encoded: EncodedBook, seed: int, paired: bool) -> dict[str, Any]:
+    """Return R@1 of every style before and after enrolment, for one draw of examples."""
+    plain = UniEncoder("shipped", encoded.encoder)
+    entries = {style: enrol_style(encoded, style, seed, paired) for style in UNSEEN}
+    all_enrolled = UniEncoder(
+        "shipped", encoded.encoder, [entry for entry, _, _ in entries.values()]
+    )
+    unseen = {}
+    for style, (entry, queries, seconds) in entries.items():
+        one_enrolled = UniEncoder("shipped", encoded.encoder, [entry])
+        unseen[style] = {
+            "before": round(encoded.r1(plain, style, queries), 2),
+            "after": round(encoded.r1(one_enrolled, style, queries), 2),
+            "after_all": round(encoded.r1(all_enrolled, style, queries), 2),
             "seconds": round(seconds, 2),
         }
-        for style, (entry, rest, seconds) in made.items()
-    }
-    rows = list(range(len(seen.book.rows)))
+    queries = list(range(len(encoded.book.rows)))
     old = {
         style: {
-            "before": round(seen.r1(plain, style, rows), 2),
-            "after": round(seen.r1(every, style, rows), 2),
+            "before": round(encoded.r1(plain, style, queries), 2),
+            "after": round(encoded.r1(all_enrolled, style, queries), 2),
         }
         for style in SEEN
     }
-    return {"book": seen.book.name, "seed": seed, "paired": paired, "unseen": unseen, "old": old}
+    return {
+        "book": encoded.book.name,
+        "seed": seed,
+        "paired": paired,
+        "unseen": unseen,
+        "old": old,
+    }
 
 
-def gain(rows: Sequence[Mapping[str, Any]], part: str) -> list[float]:
-    """Points gained, a mean over styles, for each row."""
+def mean_gains(rows: Sequence[Mapping[str, Any]], part: str) -> list[float]:
+    """Return the points gained by each row, as a mean over its styles."""
     return [float(np.mean([s["after"] - s["before"] for s in row[part].values()])) for row in rows]
 
 
 def markdown(results: Mapping[str, Any]) -> str:
+    """Format adaptation.md."""
     lines = [
         "# Learning a style from 16 examples",
         "",
         "Made by `python -m benchmarks.adaptation`: the shipped mini encoder, R@1 in per cent in "
         f"the whole gallery, mean over seeds {list(SEEDS)} of the examples. Device: "
-        f"{results['device']}; commit {results['commit'][:12]}. Books: {', '.join(HELD_OUT)} were "
-        f"never trained or chosen on; settings were chosen on {DEVELOPMENT}.",
+        f"{results['device']}; commit {results['commit'][:12]}. Nothing was trained or chosen on "
+        f"the books {', '.join(HELD_OUT)}; settings were chosen on {DEVELOPMENT}.",
     ]
     for paired in (True, False):
         lines += ["", f"## {'Paired with the originals' if paired else 'Unpaired'}", ""]
@@ -139,38 +162,41 @@ def markdown(results: Mapping[str, Any]) -> str:
         for book in (DEVELOPMENT, *HELD_OUT):
             rows = [r for r in results["rows"] if (r["book"], r["paired"]) == (book, paired)]
             for style in UNSEEN:
-                s = [r["unseen"][style] for r in rows]
-                before, after, together, seconds = (
-                    float(np.mean([x[k] for x in s]))
-                    for k in ("before", "after", "after_all", "seconds")
+                style_rows = [r["unseen"][style] for r in rows]
+                before, after, after_all, seconds = (
+                    float(np.mean([row[key] for row in style_rows]))
+                    for key in ("before", "after", "after_all", "seconds")
                 )
                 lines.append(
                     f"| {book} | {style} | {before:.1f} | {after:.1f} | {after - before:+.1f} "
-                    f"| {together:.1f} | {seconds:.1f} |"
+                    f"| {after_all:.1f} | {seconds:.1f} |"
                 )
             for part in ("unseen", "old"):
-                points = gain(rows, part)
+                gains = mean_gains(rows, part)
                 lines.append(
                     f"| {book} | **mean of {part} styles** | | | "
-                    f"**{np.mean(points):+.2f} ± {np.std(points):.2f}** | | |"
+                    f"**{np.mean(gains):+.2f} ± {np.std(gains):.2f}** | | |"
                 )
     return "\n".join([*lines, ""])
 
 
 def main() -> None:
-    maker, encoder = trainer(), load_checkpoint(SHIPPED_ENCODER, build_mini_tower)
-    books = [see(encoder, test_book(maker, name)) for name in (DEVELOPMENT, *HELD_OUT)]
+    """Measure every book, with and without pairs, for every seed."""
+    trainer = build_trainer()
+    encoder = load_checkpoint(SHIPPED_ENCODER, build_mini_tower)
+    names = (DEVELOPMENT, *HELD_OUT)
+    books = [encode_book(encoder, load_test_book(trainer, name)) for name in names]
     rows = [
         measure(book, seed, paired) for book in books for paired in (True, False) for seed in SEEDS
     ]
     results = {
         **describe(("torch", "timm", "opencv-python-headless")),
         "examples": EXAMPLES,
-        "others": OTHERS,
+        "others": OTHER_FIGURES,
         "rows": rows,
     }
-    (HERE / "results" / "adaptation.json").write_text(json.dumps(results, indent=1) + "\n")
-    (HERE / "adaptation.md").write_text(markdown(results))
+    write_results("adaptation", results)
+    (BENCHMARKS / "adaptation.md").write_text(markdown(results))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
-"""What do bank and experts cost a query, and how many pictures a second does indexing encode?
+"""Measure the cost of bank and experts for a query picture, against the plain tower.
 
     python -m benchmarks.encode_speed
 
-The shipped encoder against its own tower without bank and experts, on the same pictures in turn, at
-batch 1 and 64: the whole encode (decoded picture to vector) and the tower alone. Ratios of medians
-in one run. Writes results/encode_speed.json.
+The shipped encoder and its own tower without bank and experts encode the same pictures in
+interleaved rounds, at batch sizes 1 and 64. Two things are timed: the whole encode (from decoded
+picture to vector) and the tower alone. Reports ratios of medians in one run, and the pictures that
+the encoder encodes per second. Writes results/encode_speed.json.
 """
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -18,54 +18,57 @@ from typing import Any
 import torch
 
 from benchmarks.encoder import MODELS
-from benchmarks.environment import CORPORA, HERE, describe
-from data.ser import figures_of, sample
+from benchmarks.environment import CORPORA, describe, write_results
+from data.figure_gallery import read_gallery, sample_figures
 from retrieval.card import SHIPPED_ENCODER
 from retrieval.checkpoint import load_checkpoint
 from retrieval.efficientnet import EfficientNetLite0
 from unirag.models.encoders import build_mini_tower
 
-BOOK, TURNS = "openstax-physics", {1: 60, 64: 7}
+BOOK = "openstax-physics"
+ROUNDS = {1: 60, 64: 7}  # by batch size
 
 
-def timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+def time_call(work: Callable[[], object]) -> float:
+    """Return the seconds that one call takes."""
+    start = time.perf_counter()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
 def main() -> None:
+    """Measure both batch sizes and write the results."""
     cnn = EfficientNetLite0(MODELS / "efficientnet-lite0")
     ours = load_checkpoint(SHIPPED_ENCODER, lambda card: build_mini_tower(card, cnn))
-    # The same weights with nothing around them. Called directly, adapted layers are their base.
+    # The same weights without bank or route: called directly, adapted layers run their base alone.
     plain_tower = load_checkpoint(SHIPPED_ENCODER, lambda card: build_mini_tower(card, cnn)).tower
-    pictures = [f.open() for f in sample(figures_of(CORPORA / BOOK), 64, 0)]
+    pictures = [f.open() for f in sample_figures(read_gallery(CORPORA / BOOK), 64, 0)]
     rows: list[dict[str, Any]] = []
     with torch.inference_mode():
-        for batch, turns in TURNS.items():
-            some = pictures[:batch]
-            looked = ours.tower.prepare_images(some)
+        for batch, rounds in ROUNDS.items():
+            batch_pictures = pictures[:batch]
+            prepared = ours.tower.prepare_images(batch_pictures)
             arms: dict[str, Callable[[], object]] = {
-                "plain, whole": lambda some=some: plain_tower.forward_image(
-                    plain_tower.prepare_images(some).inputs
+                "plain, whole": lambda p=batch_pictures: plain_tower.forward_image(
+                    plain_tower.prepare_images(p).inputs
                 ),
-                "ours, whole": lambda some=some: ours.forward_image(
-                    ours.tower.prepare_images(some)
+                "ours, whole": lambda p=batch_pictures: ours.forward_image(
+                    ours.tower.prepare_images(p)
                 ),
-                "plain, tower": lambda x=looked: plain_tower.forward_image(x.inputs),
-                "ours, tower": lambda x=looked: ours.forward_image(x),
+                "plain, tower": lambda x=prepared: plain_tower.forward_image(x.inputs),
+                "ours, tower": lambda x=prepared: ours.forward_image(x),
             }
             seconds: dict[str, list[float]] = {name: [] for name in arms}
-            for turn in range(turns + 1):
+            for round_number in range(rounds + 1):
                 for name, work in arms.items():
-                    took = timed(work)
-                    if turn:  # the first turn warms up
-                        seconds[name].append(took)
+                    elapsed = time_call(work)
+                    if round_number:  # the first round warms up
+                        seconds[name].append(elapsed)
             median = {name: statistics.median(values) for name, values in seconds.items()}
             rows.append(
                 {
                     "batch": batch,
-                    "turns": turns,
+                    "turns": rounds,
                     "ratio_whole": round(median["ours, whole"] / median["plain, whole"], 3),
                     "ratio_tower": round(median["ours, tower"] / median["plain, tower"], 3),
                     "milliseconds": {n: round(1000 * v, 2) for n, v in median.items()},
@@ -73,9 +76,7 @@ def main() -> None:
                 }
             )
     results = {**describe(("torch", "timm")), "book": BOOK, "rows": rows}
-    text = json.dumps(results, indent=1)
-    (HERE / "results" / "encode_speed.json").write_text(text + "\n")
-    print(text)
+    print(write_results("encode_speed", results))
 
 
 if __name__ == "__main__":
