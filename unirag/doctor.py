@@ -1,6 +1,7 @@
-"""`unirag doctor`: what is in place, what is not, and the command that mends it.
+"""Check an installation: `unirag doctor` shows what works, what does not, and how to fix it.
 
-Every check returns data; the CLI renders it. A check never raises for what it is there to find.
+Each check returns data, which the command line prints. A check does not raise for the problem that
+it looks for.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from packaging.requirements import InvalidRequirement, Requirement
 from data.errors import BadSetting
 from unirag.models.profiles import Profile
 from unirag.models.source import PathSource
-from unirag.models.store import Model, ModelStore
+from unirag.models.store import ModelSpec, ModelStore
 from unirag.settings import Dtype
 
-__all__ = ["Check", "examine", "worst"]
+__all__ = ["Check", "CheckState", "run_checks", "worst_state"]
 
-State = Literal["ok", "warn", "fail"]
-_HOME_ROOM = 1_000_000_000  # an index of a shelf of textbooks with its pictures
+CheckState = Literal["ok", "warn", "fail"]
+_WORKSPACE_BYTES = 1_000_000_000  # an index of a few dozen textbooks with their pictures
+_QDRANT_SECONDS = 3.0
 _EXTRAS = {
     "reading words in pictures": (("rapidocr", "onnxruntime"), "pip install 'unirag'"),
     "spoken questions": (("faster_whisper", "ctranslate2"), "pip install 'unirag[speech]'"),
@@ -38,15 +40,15 @@ _EXTRAS = {
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding. `remedy` is what to run or do, empty where nothing has to be done."""
+    """The result of a check. `remedy` is a command or an instruction, empty if all is well."""
 
     name: str
-    state: State
-    found: str
+    state: CheckState
+    detail: str
     remedy: str = ""
 
 
-def examine(
+def run_checks(
     profile: Profile,
     store: ModelStore,
     home: Path,
@@ -56,139 +58,151 @@ def examine(
     qdrant_url: str | None = None,
     holder: Callable[[Path], str | None] = lambda _: None,
 ) -> Iterator[Check]:
-    """All checks in order, each as it is made: reading every model file takes a few seconds.
+    """Yield each check as soon as it is done. Reading every model file takes a few seconds.
 
-    `holder` names the process that holds the home folder, if any.
+    `holder` describes the process that holds the home folder, if there is one.
     """
-    yield _python()
-    yield from _packages()
-    yield from (_model(model, profile, store) for model in profile.models)
-    yield _room(store.root, sum(m.room_bytes for m in profile.models if not store.is_ready(m)))
-    yield _room(home, _HOME_ROOM)
-    yield _home(home, holder)
-    yield from (_extra(name, *extra) for name, extra in _EXTRAS.items())
+    yield _check_python()
+    yield _check_packages()
+    for model in profile.models:
+        yield _check_model(model, profile, store)
+    missing = [model for model in profile.models if not store.is_ready(model)]
+    yield _check_disk(store.root, sum(model.required_disk_bytes for model in missing))
+    yield _check_disk(home, _WORKSPACE_BYTES)
+    yield _check_home(home, holder)
+    for name, (modules, remedy) in _EXTRAS.items():
+        yield _check_extra(name, modules, remedy)
     if qdrant_url:
-        yield _qdrant(qdrant_url)
-    yield _device(device, dtype)
+        yield _check_qdrant(qdrant_url)
+    yield _check_device(device, dtype)
 
 
-def worst(checks: Iterable[Check]) -> State:
-    """`fail` if any check failed, else `warn` if any warned, else `ok`."""
+def worst_state(checks: Iterable[Check]) -> CheckState:
+    """Return `fail` if any check failed, else `warn` if any warned, else `ok`."""
     states = {check.state for check in checks}
     return "fail" if "fail" in states else "warn" if "warn" in states else "ok"
 
 
-def _python() -> Check:
-    found = f"{platform.python_version()} in {sys.prefix}, {platform.platform(terse=True)}"
-    return Check("Python", "ok", found)
+def _check_python() -> Check:
+    """Report the Python version, its folder and the operating system."""
+    system = platform.platform(terse=True)
+    return Check("Python", "ok", f"{platform.python_version()} in {sys.prefix}, {system}")
 
 
-def _packages() -> Iterator[Check]:
-    """What the installed metadata of unirag asks for against what is installed."""
+def _check_packages() -> Check:
+    """Compare the installed packages with the requirements of the installed unirag."""
     try:
-        wanted = metadata.requires("unirag") or []
+        requirements = metadata.requires("unirag") or []
         version = metadata.version("unirag")
     except metadata.PackageNotFoundError:
-        yield Check("packages", "warn", "unirag is run from a folder", "pip install -e .")
-        return
-    wrong = []
-    for line in wanted:
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
-            continue  # a form that this version of packaging does not know is pip's business
-        if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue
-        try:
-            have = metadata.version(requirement.name)
-        except metadata.PackageNotFoundError:
-            wrong.append(f"{requirement.name} is missing")
-            continue
-        if not requirement.specifier.contains(have, prereleases=True):
-            wrong.append(f"{requirement.name} {have} is not {requirement.specifier}")
-    if wrong:
-        yield Check("packages", "fail", "; ".join(wrong), "pip install --upgrade unirag")
-    else:
-        key = ("torch", "transformers", "sentence-transformers", "qdrant-edge-py")
-        versions = ", ".join(f"{name} {metadata.version(name)}" for name in key)
-        yield Check("packages", "ok", f"unirag {version}; {versions}")
+        return Check("packages", "warn", "unirag is run from a folder", "pip install -e .")
+    problems = [problem for line in requirements if (problem := _requirement_problem(line))]
+    if problems:
+        return Check("packages", "fail", "; ".join(problems), "pip install --upgrade unirag")
+    shown = ("torch", "transformers", "sentence-transformers", "qdrant-edge-py")
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in shown)
+    return Check("packages", "ok", f"unirag {version}; {versions}")
 
 
-def _model(model: Model, profile: Profile, store: ModelStore) -> Check:
+def _requirement_problem(line: str) -> str:
+    """Return why a requirement is not met; "" if it is met, optional, or of an unknown form."""
+    try:
+        requirement = Requirement(line)
+    except InvalidRequirement:
+        return ""  # pip may understand a newer form than this version of packaging
+    if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+        return ""
+    try:
+        installed = metadata.version(requirement.name)
+    except metadata.PackageNotFoundError:
+        return f"{requirement.name} is missing"
+    if not requirement.specifier.contains(installed, prereleases=True):
+        return f"{requirement.name} {installed} is not {requirement.specifier}"
+    return ""
+
+
+def _check_model(model: ModelSpec, profile: Profile, store: ModelStore) -> Check:
+    """Check that a model is there and that its files are unchanged since the pull."""
     name = f"{model.task} model"
-    pull = f"unirag models pull --profile {profile.name}"
-    if isinstance(model.sources[0], PathSource):
+    source = model.sources[0]
+    if isinstance(source, PathSource):
         if store.is_ready(model):
-            return Check(name, "ok", str(model.sources[0].path))
-        return Check(name, "fail", f"{model.sources[0].path} does not exist", "put the model there")
+            return Check(name, "ok", str(source.path))
+        return Check(name, "fail", f"{source.path} does not exist", "put the model there")
+    pull = f"unirag models pull --profile {profile.name}"
     if not store.is_ready(model):
-        megabytes = f", {model.download_bytes / 1e6:.0f} MB" if model.download_bytes else ""
-        return Check(name, "fail", f"{model.name} is not there{megabytes}", pull)
-    if damaged := store.damaged(model):
-        folder = store.root / model.name
+        size = f", {model.download_bytes / 1e6:.0f} MB" if model.download_bytes else ""
+        return Check(name, "fail", f"{model.name} is not there{size}", pull)
+    if damaged := store.damaged_files(model):
         return Check(
             name,
             "fail",
-            f"{model.name}: {', '.join(damaged)} differs from what was pulled",
-            f"remove {folder} and run `{pull}`",
+            f"{model.name}: {', '.join(damaged)} differs from the pulled file",
+            f"remove {store.root / model.name} and run `{pull}`",
         )
-    return Check(name, "ok", f"{model.name}, every file as it was pulled")
+    return Check(name, "ok", f"{model.name}, every file as pulled")
 
 
-def _room(folder: Path, needed: int) -> Check:
-    place = _existing(folder)
-    free = shutil.disk_usage(place).free
-    found = f"{free / 1e9:.1f} GB free at {folder}"
-    if free < needed:
-        return Check("disk", "fail", f"{found}, {needed / 1e9:.1f} GB needed", "free some room")
-    return Check("disk", "ok", found)
+def _check_disk(folder: Path, needed_bytes: int) -> Check:
+    """Check that the disk of a folder has room."""
+    free_bytes = shutil.disk_usage(_nearest_existing(folder)).free
+    free = f"{free_bytes / 1e9:.1f} GB free at {folder}"
+    if free_bytes < needed_bytes:
+        needed = f"{needed_bytes / 1e9:.1f} GB needed"
+        return Check("disk", "fail", f"{free}, {needed}", "free some disk space")
+    return Check("disk", "ok", free)
 
 
-def _home(home: Path, holder: Callable[[Path], str | None]) -> Check:
-    place = _existing(home)
+def _check_home(home: Path, holder: Callable[[Path], str | None]) -> Check:
+    """Check that the home folder can be written and that no other process holds it."""
+    name = "home folder"
+    folder = _nearest_existing(home)
     try:
-        with tempfile.NamedTemporaryFile(dir=place):
+        with tempfile.NamedTemporaryFile(dir=folder):
             pass
     except OSError as error:
         return Check(
-            "home folder",
+            name,
             "fail",
-            f"{place} cannot be written ({error.strerror})",
+            f"{folder} cannot be written ({error.strerror})",
             "choose another with --home or UNIRAG_HOME",
         )
-    if held := holder(home):
+    if process := holder(home):
         return Check(
-            "home folder", "warn", f"{home} is held by {held}", "stop that process to write to it"
+            name, "warn", f"{home} is in use by {process}", "stop that process to write to it"
         )
-    return Check("home folder", "ok", str(home) if home.exists() else f"{home} (not made yet)")
+    return Check(name, "ok", str(home) if home.exists() else f"{home} (not created yet)")
 
 
-def _extra(name: str, modules: tuple[str, ...], remedy: str) -> Check:
+def _check_extra(name: str, modules: tuple[str, ...], remedy: str) -> Check:
+    """Check that the packages of an optional feature are installed."""
     missing = [module for module in modules if util.find_spec(module) is None]
     if missing:
         return Check(name, "warn", f"{', '.join(missing)} is not installed", remedy)
     return Check(name, "ok", ", ".join(modules))
 
 
-def _qdrant(url: str) -> Check:
-    remedy = "start the server or correct UNIRAG_QDRANT_URL"
+def _check_qdrant(url: str) -> Check:
+    """Check that the Qdrant server is ready."""
+    name, remedy = "Qdrant server", "start the server or correct UNIRAG_QDRANT_URL"
     try:
-        answer = httpx.get(f"{url.rstrip('/')}/readyz", timeout=3.0)
+        response = httpx.get(f"{url.rstrip('/')}/readyz", timeout=_QDRANT_SECONDS)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return Check("Qdrant server", "fail", f"{url} does not answer ({error})", remedy)
-    if answer.status_code != httpx.codes.OK:
-        return Check("Qdrant server", "fail", f"{url} answers {answer.status_code}", remedy)
-    return Check("Qdrant server", "ok", f"{url} is ready")
+        return Check(name, "fail", f"{url} does not answer ({error})", remedy)
+    if response.status_code != httpx.codes.OK:
+        return Check(name, "fail", f"{url} answers {response.status_code}", remedy)
+    return Check(name, "ok", f"{url} is ready")
 
 
-def _device(wish: str, wished: Dtype) -> Check:
+def _check_device(device_setting: str, dtype_setting: Dtype) -> Check:
+    """Report the device and the number format that the models will use."""
     from unirag.models.devices import choose_device, choose_dtype, describe_device
 
     try:
-        device = choose_device(wish)
+        device = choose_device(device_setting)
     except BadSetting as error:
         return Check("device", "fail", str(error), "set UNIRAG_DEVICE=auto")
-    dtype = str(choose_dtype(device, wished)).removeprefix("torch.")
+    dtype = str(choose_dtype(device, dtype_setting)).removeprefix("torch.")
     cores = os.cpu_count() or 1
     return Check(
         "device",
@@ -198,7 +212,7 @@ def _device(wish: str, wished: Dtype) -> Check:
     )
 
 
-def _existing(folder: Path) -> Path:
-    """`folder`, or the nearest folder above it that exists."""
-    full = folder.absolute()
-    return next(place for place in (full, *full.parents) if place.exists())
+def _nearest_existing(folder: Path) -> Path:
+    """Return `folder`, or the nearest folder above it that exists."""
+    absolute = folder.absolute()
+    return next(path for path in (absolute, *absolute.parents) if path.exists())

@@ -1,8 +1,8 @@
-"""How large an index of so many items becomes, and how long it takes to make: `unirag plan`.
+"""Estimate how large an index becomes and how long it takes to make: `unirag plan`.
 
-Sizes are arithmetic (`estimate_size`), from what a few items of the home or of the sample corpus weigh.
-Times come from rates that are measured on the spot (`measure_rates`): a rate that was not is None, and
-said to be so, never guessed.
+Sizes are arithmetic (`estimate_size`), based on the means of some items of the workspace or of the
+sample corpus. Times are based on rates measured on this machine (`measure_rates`). A rate that was
+not measured is None, and so is every time that depends on it.
 """
 
 from __future__ import annotations
@@ -29,33 +29,35 @@ from unirag.app import App
 from unirag.indexing.pipeline import LabelSource, searchable_text
 
 __all__ = [
-    "Machine",
-    "Rates",
-    "Sample",
-    "Sizing",
-    "Widths",
-    "measure",
-    "sample_of",
-    "size",
-    "weigh",
+    "EncodingRates",
+    "IndexSize",
+    "ItemSample",
+    "StoreMachine",
+    "VectorWidths",
+    "estimate_size",
+    "measure_rates",
+    "sample_items",
+    "sample_workspace",
 ]
 
-_FLOAT = 4  # bytes of a component, and of a link or token id
-# Qdrant's default hnsw_config.m. Each vector has 2 m links in the lowest layer (Malkov & Yashunin
-# 2018, 4.1) and m in each above; the layers above hold 1 / (m - 1) times as many together.
-_M = 16
-_LINKS = 2 * _M + _M / (_M - 1)
-# Qdrant's capacity planning guide: half as much again for versions and segments that are rebuilt.
-_SPARE = 1.5
-_SMALLER: dict[Quantization, int] = {"none": 1, "scalar": 4, "binary": 32}
-_FILLED = 0.8  # of a machine's memory
-_ENOUGH = 1000  # items that are weighed
-_SECONDS = 3.0  # for which each rate is measured, after a first batch that does not count
+_FLOAT_BYTES = 4  # also the size of a link and of a token id
+# Qdrant's default hnsw_config.m. A vector has 2 m links in the lowest layer (Malkov & Yashunin
+# 2018, 4.1) and m in each layer above. Those layers hold 1 / (m - 1) times as many vectors.
+_HNSW_M = 16
+_LINKS_PER_VECTOR = 2 * _HNSW_M + _HNSW_M / (_HNSW_M - 1)
+# Qdrant's capacity planning guide: half as much again for versions and rebuilt segments.
+_SPARE_FACTOR = 1.5
+_COMPRESSION: dict[Quantization, int] = {"none": 1, "scalar": 4, "binary": 32}
+_RAM_SHARE = 0.8  # of a machine's memory that the store may use
+_SAMPLE_ITEMS = 1000
+_MEASURE_SECONDS = 3.0  # per rate, after a first batch that does not count
+_PICTURE_BATCH = 16
+_TEXT_BATCH = 64
 
 
 @dataclass(frozen=True)
 class VectorWidths:
-    """Components of the vectors, as the collection's stamp has them."""
+    """The number of components of image and text vectors."""
 
     image: int
     text: int
@@ -63,52 +65,63 @@ class VectorWidths:
 
 @dataclass(frozen=True)
 class ItemSample:
-    """What items weigh: means over `items` of `source`, in bytes and in BM25 terms."""
+    """Means over `items` items of `source`.
+
+    `figure_share` is the share of items with a picture. `payload_bytes` and `bm25_terms` are per
+    item, `picture_bytes` are per figure with its thumbnail.
+    """
 
     source: str
     items: int
-    figures: float  # share
-    payload: float
-    terms: float
-    picture: float  # with its thumbnail; of a figure
+    figure_share: float
+    payload_bytes: float
+    bm25_terms: float
+    picture_bytes: float
 
 
 @dataclass(frozen=True)
 class EncodingRates:
-    """Per second, on one `device`; None where nothing was measured."""
+    """The speed of one `device`, None where it was not measured.
+
+    `labels_per_second` counts pictures whose words OCR reads, on the CPU of this machine.
+    """
 
     device: str
     gpu: bool
-    pictures: float | None
-    texts: float | None
-    labels: float | None  # pictures read by OCR, on the CPU of this machine
+    pictures_per_second: float | None
+    texts_per_second: float | None
+    labels_per_second: float | None
 
 
 @dataclass(frozen=True)
 class StoreMachine:
-    """One of a cluster that holds the store."""
+    """A machine of the cluster that holds the vector store."""
 
-    ram: float = 64e9  # bytes
+    ram_bytes: float = 64e9
 
 
 @dataclass(frozen=True)
 class IndexSize:
-    """Bytes of all replicas together, but `home`, which there is once. Hours are of one pass."""
+    """The size of an index and the hours to make it.
+
+    `ram_bytes` and `disk_bytes` are those of all replicas together; `workspace_bytes` are needed
+    once. `encode_hours` are on one measured device, `labels_hours` on the CPU of this machine.
+    """
 
     vectors: int
     bytes_per_item: float
-    ram: float
-    disk: float
-    home: float
+    ram_bytes: float
+    disk_bytes: float
+    workspace_bytes: float
     machines: int
     shards: int
-    encode_hours: float | None  # on one device of those measured
-    labels_hours: float | None  # on this machine's CPU
+    encode_hours: float | None
+    labels_hours: float | None
 
 
 def estimate_size(
     items: int,
-    figures: float,
+    figure_share: float,
     widths: VectorWidths,
     sample: ItemSample,
     rates: EncodingRates,
@@ -116,83 +129,100 @@ def estimate_size(
     machine: StoreMachine = StoreMachine(),
     quantization: Quantization = "none",
 ) -> IndexSize:
-    """The sizing of `items`, of which the share `figures` have a picture.
+    """Estimate the size of an index of `items` items, `figure_share` of them with a picture.
 
-    dense  = 4 bytes * (items * text width + figures * image width)
-    links  = 4 bytes * (2 m + m / (m - 1)) * vectors                           with m = 16
-    sparse = 2 * 8 bytes * terms * items: token id and weight, as stored and as inverted index
-    held   = dense, a quarter of it as bytes (`scalar`), 1 / 32 as bits (`binary`)
-    ram    = (1.5 * held + links + sparse) * replicas: payloads on disk, and what held stands for
-    disk   = 1.5 * (dense + held, unless it is dense, + links + sparse + payload) * replicas
-    home   = pictures and thumbnails + dense, which `embeddings.db` keeps, once
-    machines hold ram at 80 % of their memory, and are as many as replicas at least
-    shards = 2 for each machine, so that as many machines may join; 1 on a single one
-    hours  = figures / pictures a second + items / texts a second; figures / labels a second
+    dense     = 4 bytes * (items * text width + figures * image width)
+    links     = 4 bytes * (2 m + m / (m - 1)) * vectors                          with m = 16
+    sparse    = 2 * 8 bytes * terms * items: token id and weight, stored and in the inverted index
+    in memory = dense, or a quarter of it (`scalar`, bytes), or 1 / 32 of it (`binary`, bits)
+    ram       = (1.5 * in memory + links + sparse) * replicas; payloads stay on disk
+    disk      = 1.5 * (dense + in memory if quantized + links + sparse + payload) * replicas
+    workspace = pictures and thumbnails + dense, for the embedding cache
+    machines  = enough to hold ram in 80 % of their memory, at least one per replica
+    shards    = 2 per machine, so that the cluster can double; 1 on a single machine
+    hours     = figures / pictures per second + items / texts per second
+                to encode, and figures / labels per second to read labels
     """
-    shown = items * figures
-    vectors = items + shown
-    dense = _FLOAT * (items * widths.text + shown * widths.image)
-    links = _FLOAT * _LINKS * vectors
-    sparse = 2 * 2 * _FLOAT * sample.terms * items
-    held = dense / _SMALLER[quantization]
-    kept = dense if quantization == "none" else dense + held
-    ram = (_SPARE * held + links + sparse) * replicas
-    disk = _SPARE * (kept + links + sparse + sample.payload * items) * replicas
-    machines = max(replicas, math.ceil(ram / (_FILLED * machine.ram)))
-    encode = None
-    if rates.texts and (rates.pictures or not shown):
-        encode = (items / rates.texts + (shown / rates.pictures if rates.pictures else 0)) / 3600
+    figures = items * figure_share
+    vectors = items + figures
+    dense = _FLOAT_BYTES * (items * widths.text + figures * widths.image)
+    links = _FLOAT_BYTES * _LINKS_PER_VECTOR * vectors
+    sparse = 2 * 2 * _FLOAT_BYTES * sample.bm25_terms * items
+    payload = sample.payload_bytes * items
+    in_memory = dense / _COMPRESSION[quantization]
+    on_disk = dense if quantization == "none" else dense + in_memory
+    ram = (_SPARE_FACTOR * in_memory + links + sparse) * replicas
+    machines = max(replicas, math.ceil(ram / (_RAM_SHARE * machine.ram_bytes)))
     return IndexSize(
-        round(vectors),
-        (dense + links + sparse) / max(items, 1) + sample.payload,
-        ram,
-        disk,
-        shown * sample.picture + dense,
-        machines,
-        2 * machines if machines > 1 else 1,
-        encode,
-        shown / rates.labels / 3600 if rates.labels else None,
+        vectors=round(vectors),
+        bytes_per_item=(dense + links + sparse) / max(items, 1) + sample.payload_bytes,
+        ram_bytes=ram,
+        disk_bytes=_SPARE_FACTOR * (on_disk + links + sparse + payload) * replicas,
+        workspace_bytes=figures * sample.picture_bytes + dense,
+        machines=machines,
+        shards=2 * machines if machines > 1 else 1,
+        encode_hours=_encode_hours(items, figures, rates),
+        labels_hours=figures / rates.labels_per_second / 3600 if rates.labels_per_second else None,
     )
 
 
-def sample_items(
-    items: Iterable[Item], source: str, picture: Callable[[str], int], bm25: Bm25
-) -> ItemSample | None:
-    """What the first thousand items weigh; None without any. `picture` gives the bytes of one."""
-    some = list(islice(items, _ENOUGH))
-    if not some:
+def _encode_hours(items: int, figures: float, rates: EncodingRates) -> float | None:
+    if not rates.texts_per_second or (figures and not rates.pictures_per_second):
         return None
-    shown = [item for item in some if item.image]
+    seconds = items / rates.texts_per_second
+    if rates.pictures_per_second:
+        seconds += figures / rates.pictures_per_second
+    return seconds / 3600
+
+
+def sample_items(
+    items: Iterable[Item], source: str, picture_bytes: Callable[[str], int], bm25: Bm25
+) -> ItemSample | None:
+    """Return the means of the first thousand items, or None if there is none.
+
+    `picture_bytes` returns the size of a picture and its thumbnail.
+    """
+    sample = list(islice(items, _SAMPLE_ITEMS))
+    if not sample:
+        return None
+    figures = [item for item in sample if item.image]
+    payloads = [len(json.dumps(item.to_json()).encode()) for item in sample]
+    terms = [len(bm25.document(searchable_text(item)).indices) for item in sample]
     return ItemSample(
-        source,
-        len(some),
-        len(shown) / len(some),
-        sum(len(json.dumps(item.to_json()).encode()) for item in some) / len(some),
-        sum(len(bm25.encode_document(searchable_text(item)).indices) for item in some) / len(some),
-        sum(picture(item.image) for item in shown) / max(len(shown), 1),
+        source=source,
+        items=len(sample),
+        figure_share=len(figures) / len(sample),
+        payload_bytes=sum(payloads) / len(sample),
+        bm25_terms=sum(terms) / len(sample),
+        picture_bytes=sum(picture_bytes(item.image) for item in figures) / max(len(figures), 1),
     )
 
 
 def sample_workspace(app: App) -> ItemSample:
-    """The items of a home, or those of the sample corpus where there are none."""
+    """Return the means of the items of a workspace, or of the sample corpus if there are none."""
+    components = app.components
 
-    def kept(digest: str) -> int:
-        paths = (app.components.assets.path(digest), app.components.assets.thumbnail(digest))
+    def asset_bytes(digest: str) -> int:
+        paths = (components.assets.path(digest), components.assets.thumbnail(digest))
         return sum(path.stat().st_size for path in paths if path and path.exists())
 
-    if app.components.catalog.corpora():  # else there may be no store, and none need be made
-        found = sample_items(app.components.store.scan(), "this home", kept, app.components.bm25)
-        if found:
-            return found
-    items, files = sample_corpus()
+    if components.catalog.corpora():  # without a corpus there may be no store to open
+        items = components.store.scan()
+        sample = sample_items(items, "this home", asset_bytes, components.bm25)
+        if sample:
+            return sample
+    sample_corpus, files = _read_sample_corpus()
     sizes = {path.name: path.stat().st_size for path in files}
-    found = sample_items(items, "the sample corpus", sizes.__getitem__, app.components.bm25)
-    assert found is not None
-    return found
+    sample = sample_items(sample_corpus, "the sample corpus", sizes.__getitem__, components.bm25)
+    assert sample is not None
+    return sample
 
 
-def sample_corpus() -> tuple[list[Item], list[Path]]:
-    """The items of the sample corpus, a figure's `image` being its file's name, and the files."""
+def _read_sample_corpus() -> tuple[list[Item], list[Path]]:
+    """Return the items of the sample corpus and its picture files.
+
+    The `image` of a figure is the name of its file.
+    """
     root = Path(data.sample.__file__).parent
     items: list[Item] = []
     for document in scan(root):
@@ -200,8 +230,8 @@ def sample_corpus() -> tuple[list[Item], list[Path]]:
             continue
         for draft in chunk(document, "sample"):
             if isinstance(draft, ItemDraft):
-                shown = draft.picture.name if isinstance(draft.picture, Path) else ""
-                items.append(Item.from_json({**draft.item.to_json(), "image": shown}))
+                image = draft.picture.name if isinstance(draft.picture, Path) else ""
+                items.append(Item.from_json({**draft.item.to_json(), "image": image}))
     return items, sorted((root / "figures").glob("*.png"))
 
 
@@ -213,37 +243,43 @@ def measure_rates(
     ocr: LabelSource | None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> EncodingRates:
-    """Encode pictures and texts of the sample corpus for a few seconds each, in usual batches."""
-    items, files = sample_corpus()
+    """Encode the sample corpus for a few seconds, in batches as in indexing.
+
+    `device` and `gpu` describe the device of the models in the result.
+    """
+    items, files = _read_sample_corpus()
     pictures = [open_picture(path) for path in files]
     texts = [searchable_text(item) for item in items]
 
-    def labels(some: Sequence[Image.Image]) -> None:
+    def encode_pictures(batch: Sequence[Image.Image]) -> None:
+        encoder.encode_image(batch, ORIGINAL)
+
+    def read_labels(batch: Sequence[Image.Image]) -> None:
         assert ocr is not None
-        ocr.read_all({str(number): picture for number, picture in enumerate(some)})
+        ocr.labels({str(number): picture for number, picture in enumerate(batch)})
 
     return EncodingRates(
-        device,
-        gpu,
-        _rate(lambda some: encoder.encode_image(some, ORIGINAL), pictures, 16, clock),
-        _rate(text.encode_passages, texts, 64, clock),
-        _rate(labels, pictures, 16, clock) if ocr else None,
+        device=device,
+        gpu=gpu,
+        pictures_per_second=_rate(encode_pictures, pictures, _PICTURE_BATCH, clock),
+        texts_per_second=_rate(text.encode_passages, texts, _TEXT_BATCH, clock),
+        labels_per_second=_rate(read_labels, pictures, _PICTURE_BATCH, clock) if ocr else None,
     )
 
 
 def _rate(
     work: Callable[..., object],
-    given: Sequence[object],
-    batch: int,
+    inputs: Sequence[object],
+    batch_size: int,
     clock: Callable[[], float],
 ) -> float:
-    """How many a second; the first batch warms up."""
-    work(given[:batch])
-    done, start, began = 0, 0, clock()
+    """Return the inputs per second. Start over at the end of `inputs` until the time is up."""
+    work(inputs[:batch_size])
+    done, start, started_at = 0, 0, clock()
     while True:
-        some = given[start : start + batch] or given[:batch]
-        start = start + batch if start + batch < len(given) else 0
-        work(some)
-        done += len(some)
-        if (took := clock() - began) >= _SECONDS:
-            return done / took
+        batch = inputs[start : start + batch_size] or inputs[:batch_size]
+        start = start + batch_size if start + batch_size < len(inputs) else 0
+        work(batch)
+        done += len(batch)
+        if (elapsed := clock() - started_at) >= _MEASURE_SECONDS:
+            return done / elapsed

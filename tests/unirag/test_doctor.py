@@ -25,7 +25,9 @@ MINI = PROFILES["mini"]
 
 
 def run(tmp_path, profile=MINI, **options):
-    checks = doctor.examine(profile, ModelStore(tmp_path / "models"), tmp_path / "home", **options)
+    checks = doctor.run_checks(
+        profile, ModelStore(tmp_path / "models"), tmp_path / "home", **options
+    )
     return {check.name: check for check in checks}
 
 
@@ -49,7 +51,7 @@ def test_an_empty_machine_is_told_to_pull(tmp_path):
     for task in ("image", "text", "chat", "speech"):
         assert checks[f"{task} model"].state == "fail"
         assert checks[f"{task} model"].remedy == "unirag models pull --profile mini"
-    assert doctor.worst(checks.values()) == "fail"
+    assert doctor.worst_state(checks.values()) == "fail"
     assert checks["Python"].state == "ok"
     assert list(tmp_path.iterdir()) == []  # looking leaves nothing behind
 
@@ -60,14 +62,14 @@ def test_models_that_are_there_and_one_that_is_damaged(tmp_path):
     (folders[2] / "config.json").write_text("[]")
     check = run(tmp_path)["chat model"]
     assert check.state == "fail"
-    assert "config.json differs" in check.found
+    assert "config.json differs" in check.detail
     assert "models pull" in check.remedy
 
 
 def test_a_path_of_ones_own(tmp_path):
     source = PathSource(str(tmp_path / "own"))
     profile = replace(MINI, chat=replace(MINI.chat, sources=(source,), conversion=""))
-    assert "does not exist" in run(tmp_path, profile)["chat model"].found
+    assert "does not exist" in run(tmp_path, profile)["chat model"].detail
     (tmp_path / "own").mkdir()
     assert run(tmp_path, profile)["chat model"].state == "ok"
 
@@ -75,7 +77,7 @@ def test_a_path_of_ones_own(tmp_path):
 def test_a_home_that_is_held_or_cannot_be_written(tmp_path):
     assert run(tmp_path)["home folder"].state == "ok"
     held = run(tmp_path, holder=lambda home: "process 4711")["home folder"]
-    assert (held.state, "process 4711" in held.found) == ("warn", True)
+    assert (held.state, "process 4711" in held.detail) == ("warn", True)
     (tmp_path / "home").write_text("a file where a folder should be")
     broken = run(tmp_path)["home folder"]
     assert broken.state == "fail"
@@ -100,8 +102,8 @@ def test_packages_are_held_against_the_installed_metadata(tmp_path, monkeypatch)
         return found
 
     assert check("torch>=2", "nothing-like-it; extra == 'dev'").state == "ok"
-    assert "nothing-like-it is missing" in check("nothing-like-it").found
-    assert "is not >=999" in check("torch>=999").found
+    assert "nothing-like-it is missing" in check("nothing-like-it").detail
+    assert "is not >=999" in check("torch>=999").detail
 
 
 def test_an_extra_that_is_not_installed_is_a_warning(tmp_path, monkeypatch):
@@ -137,7 +139,7 @@ def test_a_qdrant_server_ready_not_ready_and_gone(tmp_path, server):
     url = f"http://127.0.0.1:{server.server_port}/"
     assert run(tmp_path, qdrant_url=url)["Qdrant server"].state == "ok"
     server.status = 503
-    assert "503" in run(tmp_path, qdrant_url=url)["Qdrant server"].found
+    assert "503" in run(tmp_path, qdrant_url=url)["Qdrant server"].detail
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         gone = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -161,7 +163,7 @@ def test_the_cpu_decides_the_number_format(tmp_path, monkeypatch, abilities, dty
     assert choose_dtype("cpu") == dtype
     assert choose_dtype("cpu", "float32") == torch.float32
     assert choose_dtype("cpu", "bfloat16") == torch.bfloat16
-    assert str(dtype).removeprefix("torch.") in run(tmp_path, device="cpu")["device"].found
+    assert str(dtype).removeprefix("torch.") in run(tmp_path, device="cpu")["device"].detail
 
 
 def test_a_device_that_is_not_there(tmp_path, monkeypatch):
