@@ -1,10 +1,7 @@
-"""The composer: the inputs of a question, and the request that their values make."""
+"""The composer: the components in which a student puts a question together."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,15 +9,13 @@ from typing import Any
 import gradio as gr
 from gradio.blocks import Block
 from gradio.components import Component
-from pydantic import ValidationError
 
-from data.errors import BadInput
-from data.records import Level, Task
 from generation.tasks import MAX_STUDENT_ANSWER_CHARACTERS
+from ui.draft import Draft
 from ui.render import TASK_LABELS
-from unirag.api.requests import MAX_TEXT_CHARACTERS, AskIn, ImageIn, RecordingIn
+from unirag.api.requests import MAX_TEXT_CHARACTERS
 
-__all__ = ["Composer", "Draft", "build_composer", "decode_data_url"]
+__all__ = ["Composer", "build_composer"]
 
 _STATIC = Path(__file__).with_name("static")
 _SKETCH_SHEET = """<div class="sketch-sheet"><canvas width="800" height="520"
@@ -29,60 +24,6 @@ aria-label="A sheet to draw on. If you cannot draw, show a picture instead."></c
 <button type="button" data-tool="eraser" aria-pressed="false">Eraser</button>
 <button type="button" data-command="undo">Undo</button>
 <button type="button" data-command="clear">Clear</button></div></div>"""
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """The values of the composer's inputs.
-
-    `sketch` is a PNG as a data URL. `picture` and `recording` are paths of uploaded files. All
-    three are empty if they are not used.
-    """
-
-    text: str
-    text_weight: float
-    sketch: str
-    picture: str | None
-    picture_weight: float
-    style: str
-    recording: str | None
-    recording_weight: float
-    task: Task
-    level: Level
-    student_answer: str
-    corpora: Sequence[str] | None
-
-    def to_request(self, conversation_id: str) -> AskIn:
-        """Return the request that a program would send. Raise `BadInput` if a value is unusable."""
-        try:
-            return AskIn(
-                text=self.text.strip(),
-                text_weight=self.text_weight,
-                images=self._images(),
-                audio=self._recordings(),
-                corpora=list(self.corpora or ()),
-                conversation=conversation_id or None,
-                task=self.task,
-                level=self.level,
-                # the box keeps its text while it is hidden
-                student_answer=self.student_answer.strip() if self.task == "feedback" else "",
-            )
-        except ValidationError as error:
-            raise BadInput(error.errors()[0]["msg"]) from None
-
-    def _images(self) -> list[ImageIn]:
-        pictures = [decode_data_url(self.sketch)] if self.sketch else []
-        pictures += [Path(self.picture).read_bytes()] if self.picture else []
-        return [
-            ImageIn(data=_base64(picture), weight=self.picture_weight, style=self.style)
-            for picture in pictures
-        ]
-
-    def _recordings(self) -> list[RecordingIn]:
-        if not self.recording:
-            return []
-        recording = _base64(Path(self.recording).read_bytes())
-        return [RecordingIn(data=recording, weight=self.recording_weight)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,15 +194,3 @@ def _refuse_addresses(component: Component) -> None:
         return await move_to_cache(path)
 
     component.async_move_resource_to_block_cache = move_upload_to_cache  # type: ignore[method-assign, assignment]
-
-
-def decode_data_url(url: str) -> bytes:
-    """Return the bytes of a data URL. Raise `BadInput` if it is not in base64."""
-    try:
-        return base64.b64decode(url.partition(",")[2], validate=True)
-    except binascii.Error:
-        raise BadInput("the sketch is not in base64; draw it again") from None
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()

@@ -18,8 +18,9 @@ from gradio.blocks import Block
 from data.errors import UniragError
 from data.pictures import open_picture
 from ui import library, render
-from ui.composer import Draft, decode_data_url
+from ui.draft import Draft, decode_data_url
 from ui.examples import ExampleCards
+from ui.history import history_list
 from ui.layout import NOTHING_INDEXED, WELCOME, PageLayout, header_html
 from ui.live_turn import LiveTurn, answer_events
 from unirag.api.access import Caller
@@ -219,7 +220,7 @@ class PageHandlers:
 
     def _history(self, caller: Caller, current_id: str) -> str:
         conversations = self._service.conversations.of_owner(caller.name)
-        return render.history([conversation_out(c) for c in conversations], current_id)
+        return history_list([conversation_out(c) for c in conversations], current_id)
 
     def _error_message(self, error: Exception) -> str:
         if isinstance(error, UniragError):

@@ -15,7 +15,6 @@ from ui.source_cards import picture_thumbnail, source_cards
 from unirag.schemas import (
     AnswerOut,
     ConversationOut,
-    ConversationSummary,
     HitOut,
     SearchOut,
     SentenceOut,
@@ -26,7 +25,6 @@ __all__ = [
     "complete_answer",
     "conversation_turns",
     "failure",
-    "history",
     "partial_answer",
     "status",
     "suggestions",
@@ -254,24 +252,4 @@ def _suggestion(label: str, question: str, task: str) -> str:
     return (
         f'<button type="button" class="suggestion" data-ask="{escape(question)}" '
         f'data-task="{task}">{escape(label)}</button>'
-    )
-
-
-def history(conversations: Sequence[ConversationSummary], current_id: str) -> str:
-    """Return the list of conversations, in the given order, with the current one marked."""
-    if not conversations:
-        return '<p class="quiet">Your questions will appear here.</p>'
-    rows = "".join(_history_row(c, is_current=c.id == current_id) for c in conversations)
-    return f'<ul class="history">{rows}</ul>'
-
-
-def _history_row(conversation: ConversationSummary, *, is_current: bool) -> str:
-    return (
-        f"<li{' aria-current=true' if is_current else ''}>"
-        f'<button type="button" class="open" data-conversation="{conversation.id}">'
-        f"{text_to_html(conversation.title) or 'A picture'}</button>"
-        f'<a href="v1/conversations/{conversation.id}/markdown" download="conversation.md" '
-        f'aria-label="Download as Markdown" title="Download as Markdown">↓</a>'
-        f'<button type="button" class="delete" data-delete="{conversation.id}" '
-        f'aria-label="Delete this conversation" title="Delete">×</button></li>'
     )

@@ -1,4 +1,4 @@
-"""The real app in a real browser: the sample corpus, the models of profile mini, Chromium."""
+"""Serves the real app to a real browser: sample corpus, models of profile mini, Chromium."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 import data.sample
 
-PATIENCE = 60_000  # ms: the machines that run these tests are shared, and only wrong pages fail
-expect.set_options(timeout=PATIENCE)
+TIMEOUT_MS = 60_000  # long, because the machines that run these tests are shared
+expect.set_options(timeout=TIMEOUT_MS)
 
-# cards that the questions of the tests are about; all of them would take a minute to index
+# The cards that the tests ask about. Indexing every card would take a minute.
 CARDS = (
     "simple-pendulum human-heart galvanic-cell refraction-and-snells-law truss-bridge "
     "photosynthesis quadratic-functions logic-gates".split()
@@ -31,29 +31,37 @@ CARDS = (
 
 @dataclass
 class Site:
-    """A served home; `page()` opens a tab of a browser of its own, which asks nobody else."""
+    """A served workspace.
+
+    `foreign_requests` are addresses of other sites that a page asked for. `script_errors` are
+    messages of scripts that failed.
+    """
 
     url: str
     browser: Browser
-    outside: list[str] = field(default_factory=list)
-    troubles: list[str] = field(default_factory=list)
+    foreign_requests: list[str] = field(default_factory=list)
+    script_errors: list[str] = field(default_factory=list)
 
-    def page(self, **context: Any) -> Page:
-        opened = self.browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
-        opened.set_default_timeout(PATIENCE)
-        page = opened.new_page()
-        page.on("request", self._asked)
-        page.on("pageerror", lambda error: self.troubles.append(str(error)))
+    def page(self, **options: Any) -> Page:
+        """Open the page in a browser context of its own."""
+        viewport = {"width": 1280, "height": 900}
+        context = self.browser.new_context(**{"viewport": viewport, **options})
+        context.set_default_timeout(TIMEOUT_MS)
+        page = context.new_page()
+        page.on("request", self._check_request)
+        page.on("pageerror", lambda error: self.script_errors.append(str(error)))
         page.goto(self.url)
         return page
 
-    def _asked(self, request: Any) -> None:
-        at = urlsplit(request.url)
-        if at.scheme not in ("data", "blob") and at.netloc != urlsplit(self.url).netloc:
-            self.outside.append(request.url)
+    def _check_request(self, request: Any) -> None:
+        url = urlsplit(request.url)
+        if url.scheme not in ("data", "blob") and url.netloc != urlsplit(self.url).netloc:
+            self.foreign_requests.append(request.url)
 
 
-@pytest.fixture(scope="module")  # its event loop would be in the way of asynchronous tests
+@pytest.fixture(
+    scope="module"
+)  # its event loop must not outlive the module: other tests are asynchronous
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
@@ -66,43 +74,44 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def shelf(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with some cards of the sample corpus in it."""
+def indexed_home(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a workspace with some cards of the sample corpus."""
     root = tmp_path_factory.mktemp("web")
     sample = Path(data.sample.__file__).parent
     (root / "sample" / "cards").mkdir(parents=True)
     for card in CARDS:
         shutil.copy(sample / "cards" / f"{card}.md", root / "sample" / "cards")
     shutil.copytree(sample / "figures", root / "sample" / "figures")
-    for path in (root / "sample" / "figures").iterdir():  # bare pictures would be items too
-        if not any(path.name in c.read_text() for c in (root / "sample" / "cards").iterdir()):
-            path.unlink()
+    texts = [card.read_text() for card in (root / "sample" / "cards").iterdir()]
+    for path in (root / "sample" / "figures").iterdir():
+        if not any(path.name in text for text in texts):
+            path.unlink()  # a picture that no card shows would be an item of its own
     command = [*_UNIRAG, "index", str(root / "sample"), "--corpus", "sample"]
-    subprocess.run(command, env=_settings(root / "home", models), check=True)
+    subprocess.run(command, env=_environment(root / "home", models), check=True)
     return root / "home"
 
 
 @pytest.fixture(scope="module")
 def serve(models: Path, browser: Browser) -> Callable[..., Any]:
     @contextmanager
-    def start(home: Path, **environment: str) -> Iterator[Site]:
+    def start(home: Path, **settings: str) -> Iterator[Site]:
         server = subprocess.Popen(
             [*_UNIRAG, "serve", "--port", "0"],
-            env={**_settings(home, models), **environment},
+            env={**_environment(home, models), **settings},
             stderr=subprocess.PIPE,
             text=True,
         )
         try:
             assert server.stderr is not None
             for line in server.stderr:
-                if found := re.search(r"Open (http://\S+)", line):
+                if address := re.search(r"Open (http://\S+)", line):
                     break
             else:
                 raise AssertionError("the service did not start")
-            site = Site(found[1], browser)
+            site = Site(address[1], browser)
             yield site
-            assert not site.outside, "the page asked somebody else"
-            assert not site.troubles
+            assert not site.foreign_requests
+            assert not site.script_errors
         finally:
             server.terminate()
             server.wait(60)
@@ -111,14 +120,14 @@ def serve(models: Path, browser: Browser) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="module")
-def site(shelf: Path, serve: Any) -> Iterator[Site]:
-    with serve(shelf) as site:
+def site(indexed_home: Path, serve: Any) -> Iterator[Site]:
+    with serve(indexed_home) as site:
         yield site
 
 
 _UNIRAG = (sys.executable, "-m", "unirag")
 
 
-def _settings(home: Path, models: Path) -> dict[str, str]:
-    known = {n: v for n, v in os.environ.items() if not n.startswith("UNIRAG_")}
-    return {**known, "UNIRAG_HOME": str(home), "UNIRAG_MODELS": str(models)}
+def _environment(home: Path, models: Path) -> dict[str, str]:
+    environment = {n: v for n, v in os.environ.items() if not n.startswith("UNIRAG_")}
+    return {**environment, "UNIRAG_HOME": str(home), "UNIRAG_MODELS": str(models)}

@@ -1,4 +1,4 @@
-"""A student's and a teacher's way through the page, in a real browser, with the real models."""
+"""What students and teachers do on the page, in a real browser, with the real models."""
 
 from __future__ import annotations
 
@@ -22,84 +22,94 @@ pytestmark = [pytest.mark.browser, pytest.mark.models]
 FIGURES = Path(data.sample.__file__).parent / "figures"
 
 
-def asked(page: Page, turns: int = 1) -> Locator:
-    """Waits until answer number `turns` is whole; that turn."""
-    turn = page.locator(".turn")
-    expect(turn).to_have_count(turns, timeout=90_000)
+def wait_for_answer(page: Page, number: int = 1) -> Locator:
+    """Return the turn of this number, from 1, once its answer is complete."""
+    turns = page.locator(".turn")
+    expect(turns).to_have_count(number, timeout=90_000)
     expect(page.locator("#ask")).to_be_visible(timeout=90_000)
     expect(page.locator(".status")).to_have_count(0)
-    return turn.nth(turns - 1)
+    return turns.nth(number - 1)
 
 
-def ask(page: Page, text: str, turns: int = 1) -> Locator:
-    page.wait_for_timeout(500)  # a second click within 0.4 s is taken for a double click
-    page.get_by_label("Your question").fill(text)
+def ask(page: Page, question: str, number: int = 1) -> Locator:
+    """Ask a question in words; return its turn, which is the conversation's turn `number`."""
+    page.wait_for_timeout(500)  # the page ignores a second click within 0.4 s
+    page.get_by_label("Your question").fill(question)
+    click_ask(page)
+    return wait_for_answer(page, number)
+
+
+def click_ask(page: Page) -> None:
     page.get_by_role("button", name="Ask", exact=True).click()
-    return asked(page, turns)
 
 
-def test_first_screen_offers_questions_and_sketches_of_what_is_indexed(site: Any) -> None:
+def show_picture(page: Page, path: Path) -> None:
+    """Put a picture into the composer."""
+    page.get_by_role("button", name="Show a picture").click()
+    page.locator("#picture input[type=file]").set_input_files(path)
+    expect(page.locator("#picture img")).to_be_visible()
+
+
+def test_the_first_screen_offers_questions_and_sketches_from_the_index(site: Any) -> None:
     page = site.page()
     questions = page.locator(".example[data-ask]")
     expect(questions).to_have_count(4)
     sketches = page.locator(".example.sketch img")
     expect(sketches).to_have_count(4)
     assert all(s.evaluate("i => i.complete && i.naturalWidth > 50") for s in sketches.all())
-    text = questions.first.get_attribute("data-ask")
+    question = questions.first.get_attribute("data-ask")
     questions.first.click()
-    turn = asked(page)
-    assert turn.locator("h2").inner_text() == text
+    turn = wait_for_answer(page)
+    assert turn.locator("h2").inner_text() == question
     assert turn.locator(".card").count() > 0
 
 
-def test_typed_question_is_answered_with_citations_that_open_their_source(site: Any) -> None:
+def test_citations_of_an_answer_open_their_source(site: Any) -> None:
     page = site.page()
     turn = ask(page, "What does the period of a simple pendulum depend on?")
-    chip = turn.locator(".cite").first
+    citation = turn.locator(".cite").first
     sentence = turn.locator(".sentence:has(.cite)").first
-    item = chip.get_attribute("data-open")
-    chip.click()
+    item_id = citation.get_attribute("data-open")
+    citation.click()
     viewer = page.locator("#viewer")
     expect(viewer).to_be_visible()
-    assert viewer.get_attribute("data-item") == item
-    shown = page.request.get(f"{site.url}/v1/items/{item}").json()
-    assert shown["title"] in viewer.locator("h2").inner_text()
-    assert shown["licence"] in viewer.inner_text()
-    assert "pendulum" in sentence.inner_text().lower() or "period" in sentence.inner_text().lower()
+    assert viewer.get_attribute("data-item") == item_id
+    item = page.request.get(f"{site.url}/v1/items/{item_id}").json()
+    assert item["title"] in viewer.locator("h2").inner_text()
+    assert item["licence"] in viewer.inner_text()
+    text = sentence.inner_text().lower()
+    assert "pendulum" in text or "period" in text
     page.keyboard.press("Escape")
     expect(viewer).to_be_hidden()
-    assert chip.evaluate("c => c === document.activeElement"), "the focus goes back"
-    card = turn.locator(f'.card[data-item="{item}"]')
+    assert citation.evaluate("c => c === document.activeElement"), "the focus returns"
+    card = turn.locator(f'.card[data-item="{item_id}"]')
     expect(card).to_have_class(re.compile("open"))
 
 
-def test_a_cited_figure_is_opened_by_its_citation(site: Any) -> None:
+def test_a_figure_opens_in_the_viewer(site: Any) -> None:
     page = site.page()
-    page.get_by_role("button", name="Show a picture").click()
-    page.locator("#picture input[type=file]").set_input_files(FIGURES / "galvanic-cell.png")
-    expect(page.locator("#picture img")).to_be_visible()
+    show_picture(page, FIGURES / "galvanic-cell.png")
     turn = ask(page, "Explain what this cell does")
     figure = turn.locator('.card:has(img[src*="/v1/assets/"])').first
     figure.locator("button").click()
     viewer = page.locator("#viewer")
     picture = viewer.locator("img")
     expect(picture).to_be_visible()
-    assert "galvanic" in viewer.inner_text().lower() or "zinc" in viewer.inner_text().lower()
-    assert (
-        picture.evaluate("i => i.complete && i.naturalWidth")
-        == Image.open(FIGURES / "galvanic-cell.png").width
-    )
+    text = viewer.inner_text().lower()
+    assert "galvanic" in text or "zinc" in text
+    with Image.open(FIGURES / "galvanic-cell.png") as original:
+        assert picture.evaluate("i => i.complete && i.naturalWidth") == original.width
 
 
-def test_follow_up_and_reload(site: Any) -> None:
+def test_a_conversation_continues_survives_a_reload_and_is_deleted(site: Any) -> None:
     page = site.page()
     ask(page, "What is the simple pendulum?")
-    second = ask(page, "And what sets its period?", turns=2)
-    assert "pendulum" in second.inner_text().lower(), "searched with what it is about"
-    before = page.locator(".turn").all_inner_texts()
+    second = ask(page, "And what sets its period?", number=2)
+    assert "pendulum" in second.inner_text().lower(), "the search knows the topic"
+    turns = page.locator(".turn").all_inner_texts()
     page.reload()
     expect(page.locator(".turn")).to_have_count(2)
-    assert page.locator(".turn").all_inner_texts() == before
+    assert page.locator(".turn").all_inner_texts() == turns
     expect(page.locator(".history li[aria-current]")).to_contain_text("simple pendulum")
     with page.expect_download() as download:
         page.locator(".history li[aria-current] a").click()
@@ -114,7 +124,7 @@ def test_follow_up_and_reload(site: Any) -> None:
     expect(page.locator(".welcome")).to_be_visible()
 
 
-def test_drawn_sketch_is_searched_with(site: Any) -> None:
+def test_a_drawn_sketch_finds_its_figure(site: Any) -> None:
     page = site.page()
     page.get_by_role("button", name="Draw").click()
     canvas = page.locator("#sketch canvas")
@@ -125,79 +135,72 @@ def test_drawn_sketch_is_searched_with(site: Any) -> None:
     low, high = box["height"] * 0.75, box["height"] * 0.3
     joints = [(0.1, low), (0.3, high), (0.5, low), (0.7, high), (0.9, low)]
     points = [(box["x"] + x * box["width"], box["y"] + y) for x, y in joints]
-    for a, b in [
-        *pairwise(points),
-        (points[0], points[-1]),
-        (points[1], points[3]),
-    ]:
-        page.mouse.move(*a)
+    bars = [*pairwise(points), (points[0], points[-1]), (points[1], points[3])]
+    for start, end in bars:
+        page.mouse.move(*start)
         page.mouse.down()
-        page.mouse.move(*b, steps=8)
+        page.mouse.move(*end, steps=8)
         page.mouse.up()
-    page.get_by_role("button", name="Ask", exact=True).click()
-    turn = asked(page)
+    click_ask(page)
+    turn = wait_for_answer(page)
     assert turn.locator(".question img").evaluate("i => i.complete && i.naturalWidth") == 800
     expect(turn.locator(".style summary")).to_contain_text("Your picture")
     turn.locator(".style summary").click()
     assert turn.locator(".bar").count() == 8, "four styles and four experts"
-    assert any("truss" in c.lower() for c in turn.locator(".card").all_inner_texts())
-    blank = canvas.evaluate(
+    assert any("truss" in card.lower() for card in turn.locator(".card").all_inner_texts())
+    shades = canvas.evaluate(
         "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
     )
-    assert blank == 1, "the sheet is empty again"
+    assert shades == 1, "the sheet is empty again"
 
 
-def test_uploaded_photo_finds_its_figure(site: Any, tmp_path: Path) -> None:
+def test_an_uploaded_photo_finds_its_figure(site: Any, tmp_path: Path) -> None:
     with Image.open(FIGURES / "human-heart.png") as figure:
         photo = restyle(figure.convert("RGB"), "photo", "heart", 3)
     photo = ImageEnhance.Contrast(photo.filter(ImageFilter.GaussianBlur(1))).enhance(0.8)
     photo.save(tmp_path / "photo.jpg", quality=60)
     page = site.page()
-    page.get_by_role("button", name="Show a picture").click()
-    page.locator("#picture input[type=file]").set_input_files(tmp_path / "photo.jpg")
-    expect(page.locator("#picture img")).to_be_visible()
-    page.get_by_role("button", name="Ask", exact=True).click()
-    turn = asked(page)
-    assert any("loops" in c for c in turn.locator(".card").all_inner_texts()), (
-        "the figure's caption"
-    )
+    show_picture(page, tmp_path / "photo.jpg")
+    click_ask(page)
+    cards = wait_for_answer(page).locator(".card").all_inner_texts()
+    assert any("loops" in card for card in cards), "a word of the figure's caption"
 
 
-def test_spoken_question(site: Any, tmp_path: Path) -> None:
+def test_a_spoken_question_is_transcribed(site: Any, tmp_path: Path) -> None:
     if shutil.which("espeak-ng") is None:
         pytest.skip("no espeak-ng here; run: apt install espeak-ng")
-    said = "What sets the period of a pendulum?"
-    spoken = ["espeak-ng", "-v", "en-us", "-s", "150", "-w", tmp_path / "said.wav", said]
-    subprocess.run(spoken, check=True)
+    recording, question = tmp_path / "question.wav", "What sets the period of a pendulum?"
+    command = ["espeak-ng", "-v", "en-us", "-s", "150", "-w", recording, question]
+    subprocess.run(command, check=True)
     page = site.page()
     page.get_by_role("button", name="Say it").click()
-    page.locator("#sound").get_by_label("Upload file").click()
-    page.locator("#sound input[type=file]").set_input_files(tmp_path / "said.wav")
-    expect(page.locator("#sound .waveform-container, #sound audio").first).to_be_attached()
+    page.locator("#recording").get_by_label("Upload file").click()
+    page.locator("#recording input[type=file]").set_input_files(recording)
+    player = page.locator("#recording .waveform-container, #recording audio")
+    expect(player.first).to_be_attached()
     page.wait_for_timeout(500)
-    page.get_by_role("button", name="Ask", exact=True).click()
-    turn = asked(page)
-    assert "pendulum" in turn.locator("h2").inner_text().lower()
+    click_ask(page)
+    assert "pendulum" in wait_for_answer(page).locator("h2").inner_text().lower()
 
 
-def test_no_evidence_is_said_and_a_question_can_be_stopped(site: Any) -> None:
+def test_a_refusal_shows_material_and_an_answer_can_be_stopped(site: Any) -> None:
     page = site.page()
     turn = ask(page, "Who won the football world cup in 1998?")
     expect(turn.locator(".refused")).to_be_visible()
-    assert turn.locator(".card").count() > 0, "with the nearest material"
+    assert turn.locator(".card").count() > 0, "the nearest material"
     page.wait_for_timeout(500)
     page.get_by_label("Your question").fill("What is the simple pendulum?")
-    page.get_by_role("button", name="Ask", exact=True).click()
+    click_ask(page)
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator("#stop")).to_be_hidden()
     page.wait_for_timeout(500)
     page.get_by_label("Your question").fill("How does a galvanic cell work?")
-    page.get_by_role("button", name="Ask", exact=True).click()
-    again = page.locator(".turn", has_text="How does a galvanic cell work?")
-    expect(again.locator(".sentence, .refused").first).to_be_visible(timeout=90_000)
+    click_ask(page)
+    next_turn = page.locator(".turn", has_text="How does a galvanic cell work?")
+    expect(next_turn.locator(".sentence, .refused").first).to_be_visible(timeout=90_000)
 
 
-def test_tasks_and_feedback(site: Any) -> None:
+def test_feedback_on_an_own_answer_then_a_quiz(site: Any) -> None:
     page = site.page()
     page.get_by_label("What I want").click()
     page.get_by_role("option", name="Check my answer").click()
@@ -208,70 +211,44 @@ def test_tasks_and_feedback(site: Any) -> None:
     assert turn.locator(".task").inner_text() == "Check my answer"
     assert "cheese" in turn.inner_text()
     page.locator('.suggestion[data-task="quiz"]').click()
-    quiz = asked(page, 2)
+    quiz = wait_for_answer(page, 2)
     assert "Key:" in quiz.inner_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_page_is_accessible_and_fits_a_phone(site: Any, scheme: str) -> None:
+def test_the_page_is_accessible_and_fits_a_phone(site: Any, scheme: str) -> None:
     page = site.page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
     turn = ask(page, "What is the simple pendulum?")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert turn.locator(".card").count() > 0
-    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]})
-    ours = [
-        (v["id"], node["html"][:160]) for v in found.response["violations"] for node in v["nodes"]
+    report = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa"]})
+    violations = [
+        (violation["id"], node["html"][:160])
+        for violation in report.response["violations"]
+        for node in violation["nodes"]
     ]
-    assert not ours
-    tabbed = set()
+    assert not violations
+    focused = set()
     for _ in range(40):
         page.keyboard.press("Tab")
-        tabbed.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
-    assert "cite" in " ".join(tabbed)
+        focused.add(page.evaluate("document.activeElement.id || document.activeElement.className"))
+    assert "cite" in " ".join(focused), "the keyboard reaches the citations"
 
 
-def test_teacher_uploads_indexes_and_teaches(shelf: Path, serve: Any, tmp_path: Path) -> None:
-    shutil.copytree(shelf, tmp_path / "home")
+def test_a_teacher_uploads_indexes_and_teaches(
+    indexed_home: Path, serve: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(indexed_home, tmp_path / "home")
     (tmp_path / "tides.md").write_text(
         "# Tides\n\nThe Moon's gravity pulls the oceans into two bulges, which make the tides.\n"
     )
-    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4 nothing that can be read")
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4 without any content")
     keys = "student-key-0123456789,teacher:teacher-key-0123456789"
     with serve(tmp_path / "home", UNIRAG_API_KEYS=keys) as site:
         page = site.page()
-        expect(page).to_have_url(re.compile("sign-in"))
-        page.get_by_label("Key").fill("not-a-key-of-this-service")
-        page.get_by_role("button", name="Sign in").click()
-        expect(page.get_by_role("alert")).to_be_visible()
-        page.get_by_label("Key").fill("student-key-0123456789")
-        page.get_by_role("button", name="Sign in").click()
-        expect(page.locator(".welcome")).to_be_visible()
-        expect(page.get_by_role("tab", name="Library")).to_have_count(0)
-        page.get_by_role("button", name="Sign out").click()
-        expect(page.get_by_label("Key")).to_be_visible()
-
-        page.get_by_label("Key").fill("teacher-key-0123456789")
-        page.get_by_role("button", name="Sign in").click()
-        expect(page.locator(".welcome")).to_be_visible()
-        page.get_by_role("tab", name="Library").click()
-        for name in ("tides.md", "broken.pdf"):
-            page.get_by_label("Corpus").fill("tides")
-            page.get_by_label("File").set_input_files(tmp_path / name)
-            page.get_by_role("button", name="Upload and index").click()
-            expect(page.locator("output.good")).to_be_visible()
-        jobs = page.locator(".library", has_text="Index jobs").locator("tbody tr")
-        expect(jobs.first).to_contain_text("but for some documents", timeout=60_000)
-        jobs.first.locator("summary").click()
-        expect(jobs.first).to_contain_text("broken.pdf")
-        corpora = page.locator(".library", has_text="Corpora").locator("tbody")
-        expect(corpora).to_contain_text("tides")
-
-        page.get_by_label("Name of the style").fill("mosaic")
-        examples = _mosaics(tmp_path)
-        page.get_by_label("Examples").set_input_files(examples)
-        page.get_by_role("button", name="Teach").click()
-        styles = page.locator(".library", has_text="Query styles").locator("tbody")
-        expect(styles).to_contain_text("taught, version 1", timeout=60_000)
+        _sign_in_as_teacher(page)
+        corpora = _upload_and_index(page, tmp_path / "tides.md", tmp_path / "broken.pdf")
+        _teach_style(page, _make_mosaics(tmp_path))
 
         page.get_by_role("tab", name="Ask").click()
         turn = ask(page, "What makes the tides?")
@@ -282,10 +259,55 @@ def test_teacher_uploads_indexes_and_teaches(shelf: Path, serve: Any, tmp_path: 
         expect(page.get_by_role("row", name="broken.pdf")).to_contain_text("Not read")
 
 
-def _mosaics(folder: Path) -> list[Path]:
-    made = []
+def _sign_in_as_teacher(page: Page) -> None:
+    """Try an unknown key and a student's key before the teacher's."""
+    expect(page).to_have_url(re.compile("sign-in"))
+    _sign_in(page, "not-a-key-of-this-service")
+    expect(page.get_by_role("alert")).to_be_visible()
+    _sign_in(page, "student-key-0123456789")
+    expect(page.locator(".welcome")).to_be_visible()
+    expect(page.get_by_role("tab", name="Library")).to_have_count(0)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Key")).to_be_visible()
+    _sign_in(page, "teacher-key-0123456789")
+    expect(page.locator(".welcome")).to_be_visible()
+
+
+def _sign_in(page: Page, key: str) -> None:
+    page.get_by_label("Key").fill(key)
+    page.get_by_role("button", name="Sign in").click()
+
+
+def _upload_and_index(page: Page, good: Path, broken: Path) -> Locator:
+    """Upload two documents to the corpus `tides`; return the table of corpora once it lists it."""
+    page.get_by_role("tab", name="Library").click()
+    for path in (good, broken):
+        page.get_by_label("Corpus").fill("tides")
+        page.get_by_label("File").set_input_files(path)
+        page.get_by_role("button", name="Upload and index").click()
+        expect(page.locator("output.good")).to_be_visible()
+    job = page.locator(".library", has_text="Index jobs").locator("tbody tr").first
+    expect(job).to_contain_text("some documents left out", timeout=60_000)
+    job.locator("summary").click()
+    expect(job).to_contain_text(broken.name)
+    corpora = page.locator(".library", has_text="Corpora").locator("tbody")
+    expect(corpora).to_contain_text("tides")
+    return corpora
+
+
+def _teach_style(page: Page, examples: list[Path]) -> None:
+    page.get_by_label("Name of the style").fill("mosaic")
+    page.get_by_label("Examples").set_input_files(examples)
+    page.get_by_role("button", name="Teach").click()
+    styles = page.locator(".library", has_text="Query styles").locator("tbody")
+    expect(styles).to_contain_text("learnt, version 1", timeout=60_000)
+
+
+def _make_mosaics(folder: Path) -> list[Path]:
+    """Write eight figures in a new style; return their paths."""
+    paths = []
     for figure in sorted(FIGURES.glob("*.png"))[:8]:
         with Image.open(figure) as picture:
             restyle(picture.convert("RGB"), "mosaic", figure.stem, 0).save(folder / figure.name)
-        made.append(folder / figure.name)
-    return made
+        paths.append(folder / figure.name)
+    return paths
