@@ -30,7 +30,7 @@ from benchmarks.encoder import (
     tower_inputs,
 )
 from benchmarks.environment import BENCHMARKS, describe, write_results
-from data.styles import SEEN, STYLES, UNSEEN
+from data.styles import SEEN_STYLES, STYLES, UNSEEN_STYLES
 from retrieval.card import SHIPPED_ENCODER
 from retrieval.checkpoint import load_checkpoint
 from retrieval.encoder import ORIGINAL
@@ -108,7 +108,7 @@ def enrol_style(
 def measure(encoded: EncodedBook, seed: int, paired: bool) -> dict[str, Any]:
     """Return R@1 of every style before and after enrolment, for one draw of examples."""
     plain = UniEncoder("shipped", encoded.encoder)
-    entries = {style: enrol_style(encoded, style, seed, paired) for style in UNSEEN}
+    entries = {style: enrol_style(encoded, style, seed, paired) for style in UNSEEN_STYLES}
     all_enrolled = UniEncoder(
         "shipped", encoded.encoder, [entry for entry, _, _ in entries.values()]
     )
@@ -127,7 +127,7 @@ def measure(encoded: EncodedBook, seed: int, paired: bool) -> dict[str, Any]:
             "before": round(encoded.r1(plain, style, queries), 2),
             "after": round(encoded.r1(all_enrolled, style, queries), 2),
         }
-        for style in SEEN
+        for style in SEEN_STYLES
     }
     return {
         "book": encoded.book.name,
@@ -161,7 +161,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         ]
         for book in (DEVELOPMENT, *HELD_OUT):
             rows = [r for r in results["rows"] if (r["book"], r["paired"]) == (book, paired)]
-            for style in UNSEEN:
+            for style in UNSEEN_STYLES:
                 style_rows = [r["unseen"][style] for r in rows]
                 before, after, after_all, seconds = (
                     float(np.mean([row[key] for row in style_rows]))

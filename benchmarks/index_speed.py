@@ -34,12 +34,12 @@ import torch
 
 import unirag
 from benchmarks.environment import CORPORA, HERE, describe
-from data.chunking import Draft, chunk
+from data.chunking import ItemDraft, chunk
+from data.figure_gallery import read_gallery, sample_figures
 from data.readers.scan import Rejected, scan
-from data.ser import figures_of, sample
 from retrieval.encoder import ORIGINAL, TextRetriever
 from retrieval.text import SentenceRetriever
-from unirag.indexing.indexer import searchable
+from unirag.indexing.indexer import searchable_text
 from unirag.models.devices import choose_dtype
 
 BOOK = "openstax-physics"
@@ -54,7 +54,7 @@ def passages(number: int) -> list[str]:
         if isinstance(document, Rejected):
             continue
         for event in chunk(document, "book"):
-            if isinstance(event, Draft) and event.item.kind == "passage":
+            if isinstance(event, ItemDraft) and event.item.kind == "passage":
                 found.append(event.item.text)
     step = max(1, len(found) // number)
     return found[::step][:number]
@@ -105,7 +105,7 @@ def indexed(
         with unirag.open(home=home, ocr=False) as app:
             app.__dict__.update(models)  # what it would load itself
             [report] = app.index([folder])
-            assert not report.troubles, report
+            assert not report.problems, report
         shutil.rmtree(home)
 
     return work
@@ -138,15 +138,15 @@ def main() -> None:
         for at in range(0, len(texts), 20):
             parts = (f"## {at + n}\n\n{t}\n" for n, t in enumerate(texts[at : at + 20]))
             (written / f"{at:05}.md").write_text("\n".join(parts))
-        figures = sample(
-            [f for book in ALBUMS for f in figures_of(CORPORA / book)], given.pictures, 0
+        figures = sample_figures(
+            [f for book in ALBUMS for f in read_gallery(CORPORA / book)], given.pictures, 0
         )
         for number, figure in enumerate(figures):
             figure.open().save(drawn / f"{number:05}.png")
 
         with unirag.open(home=scratch / "home", ocr=False) as app:
             app.index([written])
-            texts = [searchable(item) or item.title for item in app.store.scan()]
+            texts = [searchable_text(item) or item.title for item in app.store.scan()]
             text, encoder = app.text, app.encoder
             pictures = [figure.open() for figure in figures]
             arms: dict[str, Callable[[], object]] = {

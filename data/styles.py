@@ -1,9 +1,9 @@
-"""Query styles: how the same figure looks as a pencil sketch, a painting, a small copy, a photo.
+"""Query styles: how a figure looks as a pencil sketch, a painting, a small copy, a photo.
 
-A style is a family of operators; each operator draws its strength from a seeded generator, so one
-(figure, style, number, seed) always gives the same picture. Operators take and return (H, W, 3)
-uint8 RGB of the same size, at most `SIDE` pixels on the longer side. Styles marked `unseen` are
-for tests only: no encoder of ours is trained on them.
+A style is a family of operators. An operator takes and returns (H, W, 3) uint8 RGB of the same
+size, at most `MAX_SIDE` pixels on the longer side. It draws its strength from a seeded generator,
+so that the same figure, style, variant and seed always give the same picture. Styles marked
+`unseen` are for tests only: none of our encoders is trained on them.
 """
 
 from __future__ import annotations
@@ -18,16 +18,25 @@ from PIL import Image
 from data.operators import art, capture, sketch, unseen
 from data.operators.common import Pixels
 
-__all__ = ["SEEN", "SIDE", "STYLES", "UNSEEN", "VERSION", "Style", "restyle"]
+__all__ = [
+    "MAX_SIDE",
+    "SEEN_STYLES",
+    "STYLES",
+    "STYLES_VERSION",
+    "UNSEEN_STYLES",
+    "QueryStyle",
+    "restyle",
+]
 
 Operator = Callable[[Pixels, np.random.Generator], Pixels]
-VERSION = 1  # raised when an operator changes: pictures kept by others are then made again
-SIDE = 320  # pixels: what the towers see (224) and a little more
+STYLES_VERSION = 1  # raise it when an operator changes: stored features are then computed again
+MAX_SIDE = 320  # pixels; image encoders see 224
+_MIN_SIDE = 8  # pixels
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
-    """A query style: its operators, one of which is drawn for each picture."""
+class QueryStyle:
+    """A query style. Each picture gets one of its operators, at random."""
 
     name: str
     operators: tuple[Operator, ...]
@@ -35,44 +44,46 @@ class Style:
 
 
 def restyle(picture: Image.Image, style: str, name: str, seed: int, number: int = 0) -> Image.Image:
-    """`picture` (any size and mode) in `style`; `name` is the figure's, `number` tells takes apart.
+    """Return a picture of any size and mode in a style, as RGB.
 
-    Raises `KeyError` for a style that is not in `STYLES`.
+    `name` identifies the figure; `number` counts the variants of one figure in one style. Raises
+    `KeyError` if `style` is not in `STYLES`.
     """
     key = hashlib.sha256(f"{seed}\n{style}\n{number}\n{name}".encode()).digest()
     rng = np.random.default_rng(int.from_bytes(key[:8], "big"))
     operators = STYLES[style].operators
     operator = operators[int(rng.integers(len(operators)))]
-    return Image.fromarray(operator(_fit(picture), rng))
+    return Image.fromarray(operator(_to_pixels(picture), rng))
 
 
-def _fit(picture: Image.Image) -> Pixels:
-    scale = SIDE / max(picture.size)
+def _to_pixels(picture: Image.Image) -> Pixels:
+    """Scale a large picture down and convert it to RGB."""
+    scale = MAX_SIDE / max(picture.size)
     rgb = picture.convert("RGB")
     if scale < 1:
-        width, height = (max(8, round(side * scale)) for side in picture.size)
+        width, height = (max(_MIN_SIDE, round(side * scale)) for side in picture.size)
         rgb = rgb.resize((width, height), Image.Resampling.LANCZOS)
     return np.asarray(rgb)
 
 
-_ALL = (
-    Style("sketch", (sketch.pencil, sketch.contour, sketch.ink, sketch.hatching)),
-    Style("art", (art.oil, art.watercolour, art.dabs, art.poster, art.brush)),
-    Style("lowres", (capture.tiny, capture.defocus, capture.shaken, capture.crushed)),
-    Style("photo", (capture.photo,)),
-    Style("screenshot", (capture.screenshot,)),
-    Style("photocopy", (capture.photocopy,)),
-    Style("blackboard", (unseen.blackboard,), unseen=True),
-    Style("blueprint", (unseen.blueprint,), unseen=True),
-    Style("mosaic", (unseen.mosaic,), unseen=True),
-    Style("halftone", (unseen.halftone,), unseen=True),
-    Style("handdrawn", (unseen.handdrawn,), unseen=True),
-    Style("thermal", (unseen.thermal,), unseen=True),
-    Style("stipple", (unseen.stipple,), unseen=True),
-    Style("stainedglass", (unseen.stainedglass,), unseen=True),
-    Style("stitch", (unseen.stitch,), unseen=True),
-    Style("monitor", (unseen.monitor,), unseen=True),
+_STYLES = (
+    QueryStyle("sketch", (sketch.pencil, sketch.contour, sketch.ink, sketch.hatching)),
+    QueryStyle("art", (art.oil, art.watercolour, art.dabs, art.poster, art.brush)),
+    QueryStyle("lowres", (capture.tiny, capture.defocus, capture.shaken, capture.crushed)),
+    QueryStyle("photo", (capture.photo,)),
+    QueryStyle("screenshot", (capture.screenshot,)),
+    QueryStyle("photocopy", (capture.photocopy,)),
+    QueryStyle("blackboard", (unseen.blackboard,), unseen=True),
+    QueryStyle("blueprint", (unseen.blueprint,), unseen=True),
+    QueryStyle("mosaic", (unseen.mosaic,), unseen=True),
+    QueryStyle("halftone", (unseen.halftone,), unseen=True),
+    QueryStyle("handdrawn", (unseen.handdrawn,), unseen=True),
+    QueryStyle("thermal", (unseen.thermal,), unseen=True),
+    QueryStyle("stipple", (unseen.stipple,), unseen=True),
+    QueryStyle("stainedglass", (unseen.stainedglass,), unseen=True),
+    QueryStyle("stitch", (unseen.stitch,), unseen=True),
+    QueryStyle("monitor", (unseen.monitor,), unseen=True),
 )
-STYLES: Mapping[str, Style] = {style.name: style for style in _ALL}
-SEEN = tuple(style.name for style in _ALL if not style.unseen)
-UNSEEN = tuple(style.name for style in _ALL if style.unseen)
+STYLES: Mapping[str, QueryStyle] = {style.name: style for style in _STYLES}
+SEEN_STYLES = tuple(style.name for style in _STYLES if not style.unseen)
+UNSEEN_STYLES = tuple(style.name for style in _STYLES if style.unseen)

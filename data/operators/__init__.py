@@ -1,1 +1,1 @@
-"""Operators that restyle a picture: (H, W, 3) uint8 RGB and a generator in, the same size out."""
+"""Operators that redraw a figure in a query style; `data/styles.py` groups them into styles."""

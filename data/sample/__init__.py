@@ -1,1 +1,1 @@
-"""The sample corpus: our own concept cards (Markdown) and the figures drawn for them."""
+"""The sample corpus: concept cards in Markdown and their figures, written for this project."""

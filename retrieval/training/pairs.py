@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.errors import BadInput
-from data.ser import SerFigure
-from data.styles import SEEN, restyle
+from data.figure_gallery import GalleryFigure
+from data.styles import SEEN_STYLES, restyle
 from retrieval.efficientnet import TAPS
 from retrieval.encoder import ORIGINAL, Vectors, normalize_rows
 from retrieval.tower import Tower, TowerInputs
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 TEXT = "text"
-TRAINED_STYLES = (ORIGINAL, *SEEN, TEXT)
+TRAINED_STYLES = (ORIGINAL, *SEEN_STYLES, TEXT)
 _SAME = 0.97  # cosine of pooled features: above it stand copies, other crops, other colours
 _NEAR = 8
 
@@ -89,7 +89,7 @@ class CachedPairs:
         books: Sequence[Views],
         words: Sequence[NDArray[np.float32]],
         kept: Sequence[NDArray[np.bool_]],
-        styles: Sequence[str] = SEEN,
+        styles: Sequence[str] = SEEN_STYLES,
     ) -> None:
         self.styles = tuple(styles)
         self._books = books
@@ -153,10 +153,10 @@ class PicturePairs:
 
     def __init__(
         self,
-        figures: Sequence[SerFigure],
+        figures: Sequence[GalleryFigure],
         tower: Tower,
         seed: int,
-        styles: Sequence[str] = SEEN,
+        styles: Sequence[str] = SEEN_STYLES,
     ) -> None:
         self.styles = tuple(styles)
         self._figures = [f for f in figures if f.words]
@@ -189,7 +189,7 @@ class PicturePairs:
         return self._restyled(figures, _drawn((ORIGINAL, *self.styles), count, rng), rng)
 
     def _restyled(
-        self, figures: Sequence[SerFigure], styles: Sequence[str], rng: np.random.Generator
+        self, figures: Sequence[GalleryFigure], styles: Sequence[str], rng: np.random.Generator
     ) -> TowerInputs:
         takes = rng.integers(2**31, size=len(figures)).tolist()
         return self._tower.prepare_images(
@@ -199,7 +199,7 @@ class PicturePairs:
             ]
         )
 
-    def _read(self, figures: Sequence[SerFigure], rng: np.random.Generator) -> TowerInputs:
+    def _read(self, figures: Sequence[GalleryFigure], rng: np.random.Generator) -> TowerInputs:
         said = [[text for text in (f.alt, f.caption) if text] for f in figures]
         return self._tower.prepare_texts([texts[int(rng.integers(len(texts)))] for texts in said])
 

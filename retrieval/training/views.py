@@ -20,8 +20,8 @@ import torch
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from data.ser import SerFigure
-from data.styles import STYLES, VERSION, restyle
+from data.figure_gallery import GalleryFigure
+from data.styles import STYLES, STYLES_VERSION, restyle
 from retrieval.efficientnet import GRAM, PATCHES, TAPS, EfficientNetLite0
 from retrieval.encoder import ORIGINAL
 
@@ -35,7 +35,7 @@ _BATCH = 4  # figures of a work unit: a kill loses no more
 class Views:
     """Read-only arrays on disk; row f, v is view `kinds[v]` of `figures[f]`."""
 
-    figures: Sequence[SerFigure]
+    figures: Sequence[GalleryFigure]
     kinds: tuple[View, ...]
     patches_FVTC: NDArray[np.float16]
     gram_FVG: NDArray[np.float32]
@@ -49,7 +49,7 @@ class Views:
 
 
 def compute_views(
-    figures: Sequence[SerFigure],
+    figures: Sequence[GalleryFigure],
     kinds: tuple[View, ...],
     seed: int,
     cnn: Path,
@@ -64,7 +64,9 @@ def compute_views(
     unknown = {style for style, _ in kinds} - {ORIGINAL, *STYLES}
     assert not unknown, unknown
     names = [figure.name for figure in figures]
-    key = hashlib.sha256(json.dumps([names, kinds, seed, TAPS, VERSION]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(
+        json.dumps([names, kinds, seed, TAPS, STYLES_VERSION]).encode()
+    ).hexdigest()[:16]
     at = folder / key
     at.mkdir(parents=True, exist_ok=True)
     shapes = {
@@ -96,7 +98,7 @@ def compute_views(
 
 def _run(
     units: list[tuple[int, ...]],
-    figures: Sequence[SerFigure],
+    figures: Sequence[GalleryFigure],
     kinds: tuple[View, ...],
     seed: int,
     cnn: Path,
@@ -128,7 +130,7 @@ def _start(cnn: Path, at: Path) -> None:
 
 
 def _work(
-    rows: tuple[int, ...], figures: Sequence[SerFigure], kinds: tuple[View, ...], seed: int
+    rows: tuple[int, ...], figures: Sequence[GalleryFigure], kinds: tuple[View, ...], seed: int
 ) -> int:
     patches = np.load(_Worker.at / "patches.npy", mmap_mode="r+")
     gram = np.load(_Worker.at / "gram.npy", mmap_mode="r+")

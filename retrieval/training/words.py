@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from data.ser import SerFigure
+from data.figure_gallery import GalleryFigure
 from retrieval.encoder import TextRetriever
 
 __all__ = ["encode_words"]
@@ -22,7 +22,7 @@ _LONGEST = 600  # characters: about what MiniLM reads of a text
 
 
 def encode_words(
-    figures: Sequence[SerFigure], retriever: TextRetriever, folder: Path
+    figures: Sequence[GalleryFigure], retriever: TextRetriever, folder: Path
 ) -> NDArray[np.float32]:
     """(F, 2, S) unit vectors of alt text and caption; NaN where a figure has none."""
     texts = [(f.alt[:_LONGEST], f.caption[:_LONGEST]) for f in figures]

@@ -1,4 +1,4 @@
-"""The sample corpus is what it promises, and its figures come from the scripts beside it."""
+"""Test that the sample corpus is complete and that the drawing scripts make its figures."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ SUBJECTS = {
 
 def test_there_are_cards_of_every_subject() -> None:
     assert len(CARDS) >= 48
-    found = {yaml.safe_load(c.read_text().split("---")[1])["subject"] for c in CARDS}
-    assert found == SUBJECTS
+    subjects = {yaml.safe_load(c.read_text().split("---")[1])["subject"] for c in CARDS}
+    assert subjects == SUBJECTS
 
 
 @pytest.mark.parametrize("card", CARDS, ids=lambda c: c.stem)
-def test_card_is_complete(card: Path) -> None:
+def test_a_card_is_complete(card: Path) -> None:
     _, front, body = card.read_text(encoding="utf-8").split("---\n", 2)
     meta = yaml.safe_load(front)
     assert set(meta) == {"title", "subject", "level", "licence", "attribution"}
@@ -53,8 +53,8 @@ def test_every_figure_is_drawn_by_a_script_and_shown_by_a_card() -> None:
     drawing = importlib.import_module("data.sample.draw.style")
     importlib.import_module("data.sample.draw.__main__")
     files = {p.stem for p in (SAMPLE / "figures").glob("*.png")}
-    shown = {n for c in CARDS for n in re.findall(r"\(\.\./figures/(\S+)\.png", c.read_text())}
-    assert files == shown == set(drawing.FIGURES)
+    names = {n for c in CARDS for n in re.findall(r"\(\.\./figures/(\S+)\.png", c.read_text())}
+    assert files == names == set(drawing.FIGURES)
 
 
 def test_a_script_draws_the_committed_figure_again(
@@ -70,12 +70,12 @@ def test_a_script_draws_the_committed_figure_again(
         Image.open(SAMPLE / "figures" / f"{name}.png") as old,
     ):
         assert new.size == old.size
-        # another version of matplotlib or of its fonts may move an edge by a pixel
+        # Another version of matplotlib or of its fonts may move an edge by a pixel.
         small = [i.convert("L").resize((64, 44)).get_flattened_data() for i in (new, old)]
         assert sum(abs(a - b) for a, b in zip(*small, strict=True)) / len(small[0]) < 4
 
 
-def test_the_readers_take_all_of_it() -> None:
+def test_the_readers_read_the_whole_corpus() -> None:
     items = []
     for document in scan(SAMPLE):
         assert isinstance(document, Document), document

@@ -1,4 +1,4 @@
-"""Styles change how a figure looks, always in the same way, and leave it recognisable."""
+"""Test the query styles: the same key gives the same picture, and figures stay recognisable."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from data.styles import SEEN, SIDE, STYLES, UNSEEN, restyle
+from data.styles import MAX_SIDE, SEEN_STYLES, STYLES, UNSEEN_STYLES, restyle
 
 OPERATORS = [
     pytest.param(operator, id=f"{style.name}{operator.__name__}")
@@ -17,7 +17,7 @@ OPERATORS = [
 
 
 def _figure(width: int, height: int, mirrored: bool = False) -> Image.Image:
-    """A box, an ellipse and a line, none of them in the middle."""
+    """Draw a box, an ellipse and a line, none of them in the middle."""
     picture = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(picture)
     w, h = width - 1, height - 1
@@ -28,14 +28,14 @@ def _figure(width: int, height: int, mirrored: bool = False) -> Image.Image:
 
 
 def _outline(x_HWC: np.ndarray) -> np.ndarray:
-    """Where edges are, give or take a few pixels: what is left of a figure in any style."""
+    """Return the blurred edges of a figure, which any style keeps."""
     grey = cv2.cvtColor(x_HWC, cv2.COLOR_RGB2GRAY).astype(np.float32)
     soft = cv2.GaussianBlur(grey, (0, 0), 5)
     edges = np.hypot(cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1))
     return edges.ravel()
 
 
-def _likeness(a_HWC: np.ndarray, b_HWC: np.ndarray) -> float:
+def _similarity(a_HWC: np.ndarray, b_HWC: np.ndarray) -> float:
     return float(np.corrcoef(_outline(a_HWC), _outline(b_HWC))[0, 1])
 
 
@@ -64,28 +64,28 @@ def test_operators_keep_size_and_dtype(operator, size):
 def test_a_restyled_figure_fits_and_is_rgb(style, size):
     result = restyle(_figure(*size), style, "a", 0)
     assert (result.size, result.mode) == (SIZES[size], "RGB")
-    assert max(result.size) <= SIDE
+    assert max(result.size) <= MAX_SIDE
 
 
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "CMYK", "LA"])
 @pytest.mark.parametrize("style", STYLES)
-def test_pictures_of_any_mode(style, mode):
+def test_pictures_of_any_mode_are_restyled(style, mode):
     result = restyle(_figure(53, 37).convert(mode), style, "a", 0)
     assert (result.size, result.mode) == ((53, 37), "RGB")
 
 
 @pytest.mark.parametrize("style", STYLES)
-def test_the_same_key_gives_the_same_picture_and_another_key_another(style):
+def test_the_same_key_gives_the_same_picture_and_another_key_gives_another(style):
     figure = _figure(120, 90)
 
-    def made(name: str = "a", seed: int = 0, number: int = 0) -> bytes:
+    def pixels(name: str = "a", seed: int = 0, number: int = 0) -> bytes:
         return restyle(figure, style, name, seed, number).tobytes()
 
-    assert made() == made()
-    assert len({made(), made(name="b"), made(seed=1), made(number=1)}) == 4
+    assert pixels() == pixels()
+    assert len({pixels(), pixels(name="b"), pixels(seed=1), pixels(number=1)}) == 4
 
 
-def test_drawing_a_picture_leaves_it_and_the_global_generator_alone():
+def test_restyling_changes_neither_the_picture_nor_the_global_generator():
     figure = _figure(120, 90)
     before, state = figure.tobytes(), np.random.get_state()[1].copy()
     for style in STYLES:
@@ -95,31 +95,31 @@ def test_drawing_a_picture_leaves_it_and_the_global_generator_alone():
 
 
 @pytest.mark.parametrize("style", [s for s in STYLES if len(STYLES[s].operators) > 1])
-def test_every_operator_of_a_style_is_drawn(style, monkeypatch):
-    drawn = set()
+def test_every_operator_of_a_style_is_used(style, monkeypatch):
+    used = set()
 
     def spy(operator):
-        return lambda x, rng: drawn.add(operator) or operator(x, rng)
+        return lambda x, rng: used.add(operator) or operator(x, rng)
 
     operators = STYLES[style].operators
     spied = STYLES[style].__class__(style, tuple(spy(o) for o in operators))
     monkeypatch.setitem(STYLES, style, spied)  # type: ignore[arg-type]
     for number in range(40):
         restyle(_figure(16, 16), style, "a", 0, number)
-    assert drawn == set(operators)
+    assert used == set(operators)
 
 
 @pytest.mark.parametrize("operator", OPERATORS)
-def test_the_figure_changes_but_is_still_there(operator):
-    """Its outlines agree with its own rather than with those of its mirror image."""
-    x_HWC, other_HWC = (np.asarray(_figure(300, 201, mirrored)) for mirrored in (False, True))
-    made = [operator(x_HWC, np.random.default_rng(seed)) for seed in range(5)]
-    for y_HWC in made:
+def test_the_figure_changes_but_stays_recognisable(operator):
+    """The edges agree with those of the figure, not with those of its mirror image."""
+    x_HWC, mirrored_HWC = (np.asarray(_figure(300, 201, mirrored)) for mirrored in (False, True))
+    restyled = [operator(x_HWC, np.random.default_rng(seed)) for seed in range(5)]
+    for y_HWC in restyled:
         assert np.abs(y_HWC.astype(int) - x_HWC).mean() > 1
         assert y_HWC.std() > 10
-    own = np.mean([_likeness(y, x_HWC) for y in made])
-    assert own > 0.35
-    assert own > np.mean([_likeness(y, other_HWC) for y in made]) + 0.2
+    similarity = np.mean([_similarity(y, x_HWC) for y in restyled])
+    assert similarity > 0.35
+    assert similarity > np.mean([_similarity(y, mirrored_HWC) for y in restyled]) + 0.2
 
 
 def test_low_resolution_loses_detail():
@@ -130,15 +130,15 @@ def test_low_resolution_loses_detail():
             assert operator(x_HWC, np.random.default_rng(seed)).std() < 0.9 * x_HWC.std()
 
 
-def test_every_style_is_seen_in_training_or_kept_for_tests():
-    assert not set(SEEN) & set(UNSEEN)
-    assert sorted((*SEEN, *UNSEEN)) == sorted(STYLES)
-    assert len(SEEN) >= 3
-    assert len(UNSEEN) >= 3
+def test_every_style_is_either_seen_in_training_or_unseen():
+    assert not set(SEEN_STYLES) & set(UNSEEN_STYLES)
+    assert sorted((*SEEN_STYLES, *UNSEEN_STYLES)) == sorted(STYLES)
+    assert len(SEEN_STYLES) >= 3
+    assert len(UNSEEN_STYLES) >= 3
     assert all(STYLES[name].name == name for name in STYLES)
-    assert all(STYLES[name].unseen == (name in UNSEEN) for name in STYLES)
-    seen = {operator for name in SEEN for operator in STYLES[name].operators}
-    assert not seen & {operator for name in UNSEEN for operator in STYLES[name].operators}
+    assert all(STYLES[name].unseen == (name in UNSEEN_STYLES) for name in STYLES)
+    seen = {operator for name in SEEN_STYLES for operator in STYLES[name].operators}
+    assert not seen & {operator for name in UNSEEN_STYLES for operator in STYLES[name].operators}
 
 
 def test_an_unknown_style_is_a_key_error():

@@ -16,8 +16,8 @@ from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.errors import BadInput
-from data.ser import SerFigure, figures_of, sample
-from data.styles import SEEN
+from data.figure_gallery import GalleryFigure, read_gallery, sample_figures
+from data.styles import SEEN_STYLES
 from retrieval.checkpoint import ModelCard, load_checkpoint, read_card, save_checkpoint
 from retrieval.efficientnet import TAPS, EfficientNetLite0
 from retrieval.encoder import ORIGINAL, TextRetriever, Vectors
@@ -85,7 +85,7 @@ class RunConfig(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9]+([-.][a-z0-9]+)*$")
     books: tuple[TrainingBook, ...] = Field(min_length=1)
     held_out: tuple[Path, ...] = ()
-    styles: tuple[str, ...] = Field(SEEN, min_length=1)
+    styles: tuple[str, ...] = Field(SEEN_STYLES, min_length=1)
     start: Path | None = None
     tower: MiniConfig = MiniConfig()
     views_seed: int = 0
@@ -111,10 +111,10 @@ def read_config(path: Path) -> RunConfig:
             + ", ".join(METHODS)
         )
     folder = path.resolve().parent
-    if unknown := set(config.styles) - {ORIGINAL, *SEEN}:
+    if unknown := set(config.styles) - {ORIGINAL, *SEEN_STYLES}:
         raise BadInput(
             f"{path}: styles: {min(unknown)!r} cannot be trained on; expected some of "
-            + ", ".join((ORIGINAL, *SEEN))
+            + ", ".join((ORIGINAL, *SEEN_STYLES))
         )
     return config.model_copy(
         update={
@@ -137,7 +137,7 @@ class Trainer:
 
     def compute_views(
         self,
-        figures: list[SerFigure],
+        figures: list[GalleryFigure],
         kinds: tuple[View, ...],
         seed: int,
         progress: ProgressCallback = lambda *_: None,
@@ -147,7 +147,7 @@ class Trainer:
             figures, kinds, seed, self.cnn, self.cache / "views", self.workers, progress
         )
 
-    def encode_words(self, figures: list[SerFigure]) -> NDArray[np.float32]:
+    def encode_words(self, figures: list[GalleryFigure]) -> NDArray[np.float32]:
         """Return the sentence vectors of the texts of each figure."""
         return encode_words(figures, self.sentences, self.cache / "words")
 
@@ -158,7 +158,7 @@ class Trainer:
         books, words, usable = [], [], []
         held_out_FC = self._held_out_features(config, progress)
         for book in config.books:
-            figures = sample(figures_of(book.path), book.figures, config.views_seed)
+            figures = sample_figures(read_gallery(book.path), book.figures, config.views_seed)
             views = self.compute_views(figures, TRAINING_VIEWS, config.views_seed, progress)
             book_words = self.encode_words(figures)
             has_words = ~np.isnan(book_words[:, :, 0]).all(1)
@@ -171,10 +171,10 @@ class Trainer:
         self, config: RunConfig, tower: Tower, progress: ProgressCallback = lambda *_: None
     ) -> PicturePairs:
         """Return the training pairs of `config.books` as pictures, for towers that need pixels."""
-        usable: list[SerFigure] = []
+        usable: list[GalleryFigure] = []
         held_out_FC = self._held_out_features(config, progress)
         for book in config.books:
-            figures = sample(figures_of(book.path), book.figures, config.views_seed)
+            figures = sample_figures(read_gallery(book.path), book.figures, config.views_seed)
             if len(held_out_FC):
                 views = self.compute_views(figures, _ORIGINAL_VIEW, config.views_seed, progress)
                 is_new_F = _without_copies(views, held_out_FC)
@@ -186,7 +186,7 @@ class Trainer:
         """Return the pooled features (F, C) of the figures in the held-out books."""
         features = [
             pooled_features(
-                self.compute_views(figures_of(path), _ORIGINAL_VIEW, config.views_seed, progress)
+                self.compute_views(read_gallery(path), _ORIGINAL_VIEW, config.views_seed, progress)
             )
             for path in config.held_out
         ]
@@ -296,7 +296,7 @@ def _train(
     """Train an encoder. `build_tower` receives a sample of the inputs, to measure their scale."""
     torch.manual_seed(config.train.seed)
     rng = np.random.default_rng(config.train.seed)
-    sample_inputs = pairs.sample(sample_size, rng)
+    sample_inputs = pairs.sample_figures(sample_size, rng)
     encoder = build(METHODS[config.train.method], build_tower(sample_inputs))
     encoder.prototypes.fit(sample_inputs.features_BG)
     train(encoder, pairs, config.train, folder / "run", None, report)

@@ -11,8 +11,8 @@ import torch
 from accelerate.state import AcceleratorState
 
 from data.errors import BadInput
-from data.ser import SerFigure
-from data.styles import SEEN
+from data.figure_gallery import GalleryFigure
+from data.styles import SEEN_STYLES
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
 from retrieval.encoder import ORIGINAL
 from retrieval.experts import OrthogonalRule
@@ -26,7 +26,7 @@ from retrieval.training.views import Views
 from retrieval.uni import UniRetrieval
 
 SIZES = MiniConfig(width=32, depth=2, heads=2, hidden=48, text_hidden=48, detail=3, out=24)
-KINDS = tuple((style, 0) for style in (ORIGINAL, *SEEN))
+KINDS = tuple((style, 0) for style in (ORIGINAL, *SEEN_STYLES))
 F = 16
 
 
@@ -50,7 +50,7 @@ def pairs() -> CachedPairs:
     gram = style + 0.3 * rng.normal(size=(F, len(KINDS), GRAM))
     words = rng.normal(size=(F, 2, SIZES.sentence))
     words /= np.linalg.norm(words, axis=2, keepdims=True)
-    figures = [SerFigure(str(n), b"", "", "", "") for n in range(F)]
+    figures = [GalleryFigure(str(n), b"", "", "", "") for n in range(F)]
     views = Views(figures, KINDS, patches.astype(np.float16), gram.astype(np.float32))
     return CachedPairs([views], [words.astype(np.float32)], [np.ones(F, bool)])
 

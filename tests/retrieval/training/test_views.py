@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from data.ser import SerFigure
+from data.figure_gallery import GalleryFigure
 from data.styles import restyle
 from retrieval.efficientnet import GRAM, PATCHES, TAPS, EfficientNetLite0
 from retrieval.encoder import ORIGINAL
@@ -21,13 +21,13 @@ from retrieval.training.views import Views, compute_views
 KINDS = ((ORIGINAL, 0), ("sketch", 0), ("sketch", 1))
 
 
-def _figures(count: int) -> list[SerFigure]:
+def _figures(count: int) -> list[GalleryFigure]:
     figures = []
     for number in range(count):
         pixels = np.random.default_rng(number).integers(0, 255, (60, 50, 3), np.uint8)
         buffer = io.BytesIO()
         Image.fromarray(pixels).resize((200, 240)).save(buffer, "PNG")
-        figures.append(SerFigure(f"figure {number}", buffer.getvalue(), "", "", ""))
+        figures.append(GalleryFigure(f"figure {number}", buffer.getvalue(), "", "", ""))
     return figures
 
 

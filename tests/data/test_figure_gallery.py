@@ -1,4 +1,4 @@
-"""The figures of a corpus, as the gallery of a benchmark."""
+"""Test how the figures of a corpus become the gallery of a benchmark."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from data.errors import BadInput
+from data.figure_gallery import GalleryFigure, read_gallery, sample_figures
 from data.pictures import digest_of
-from data.ser import SerFigure, figures_of, sample
 
 
 def _picture(path: Path, seed: int, size: tuple[int, int] = (64, 56)) -> None:
@@ -21,7 +21,7 @@ def _picture(path: Path, seed: int, size: tuple[int, int] = (64, 56)) -> None:
 
 @pytest.fixture
 def corpus(tmp_path) -> Path:
-    """Pages are read by name; the wave is shown without words at first, the arc with other ones."""
+    """Pages with figures: the wave has no words at first, the arc has different ones later."""
     folder = tmp_path / "corpus"
     folder.mkdir()
     for seed, name in enumerate(("wave", "arc", "cell")):
@@ -46,11 +46,11 @@ def corpus(tmp_path) -> Path:
 
 def test_every_distinct_figure_is_found_once_in_reading_order(corpus):
     names = [digest_of((corpus / f"{n}.png").read_bytes()) for n in "wave arc cell least".split()]
-    assert [figure.name for figure in figures_of(corpus)] == names
+    assert [figure.name for figure in read_gallery(corpus)] == names
 
 
-def test_the_first_words_are_kept_but_none_do_not_hide_some(corpus):
-    wave, arc, cell, least = figures_of(corpus)
+def test_a_figure_gets_the_first_words_that_the_corpus_has_for_it(corpus):
+    wave, arc, cell, least = read_gallery(corpus)
     assert (arc.alt, arc.caption) == ("A ball on its arc", "The path.")
     assert arc.title == "Standing"
     assert wave.alt == "A standing wave"
@@ -59,50 +59,50 @@ def test_the_first_words_are_kept_but_none_do_not_hide_some(corpus):
     assert least.words == "The least."
 
 
-def test_a_figure_that_never_has_words_is_kept_without(tmp_path):
+def test_a_figure_without_words_is_in_the_gallery_too(tmp_path):
     _picture(tmp_path / "mute.png", 0)
     for name in "ab":
         (tmp_path / f"{name}.md").write_text("# Title\n\nText.\n\n![](mute.png)\n")
-    (figure,) = figures_of(tmp_path)
+    (figure,) = read_gallery(tmp_path)
     assert figure.words == ""
 
 
 def test_figures_open_as_pictures(corpus):
-    figure = figures_of(corpus)[1]
+    figure = read_gallery(corpus)[1]
     picture = figure.open()
     assert (picture.size, picture.mode) == ((64, 56), "RGB")
     assert np.array_equal(np.asarray(picture), np.asarray(Image.open(corpus / "arc.png")))
 
 
-def test_twice_the_same(corpus):
-    assert figures_of(corpus) == figures_of(corpus)
+def test_a_corpus_always_gives_the_same_gallery(corpus):
+    assert read_gallery(corpus) == read_gallery(corpus)
 
 
-def test_one_file_is_a_corpus_too(corpus):
-    assert len(figures_of(corpus / "4.md")) == 4
+def test_a_file_can_be_a_corpus(corpus):
+    assert len(read_gallery(corpus / "4.md")) == 4
 
 
-def test_no_figures_are_bad_input(tmp_path):
+def test_a_corpus_without_figures_is_bad_input(tmp_path):
     (tmp_path / "page.md").write_text("# Words\n\nNothing but words.\n")
     with pytest.raises(BadInput, match="no figures found; expected a corpus with pictures"):
-        figures_of(tmp_path)
+        read_gallery(tmp_path)
 
 
-def _figures(count: int) -> list[SerFigure]:
-    return [SerFigure(str(i), b"", "", "alt", "") for i in range(count)]
+def _figures(count: int) -> list[GalleryFigure]:
+    return [GalleryFigure(str(i), b"", "", "alt", "") for i in range(count)]
 
 
 def test_a_sample_is_the_same_for_a_seed_and_in_order():
     figures = _figures(101)
-    chosen = sample(figures, 17, seed=3)
+    chosen = sample_figures(figures, 17, seed=3)
     assert len(set(chosen)) == 17
     assert chosen == sorted(chosen, key=figures.index)
-    assert chosen == sample(figures, 17, seed=3)
-    assert chosen != sample(figures, 17, seed=4)
-    # These numbers stand in published results: another order of draws would be another one.
-    assert [f.name for f in sample(figures, 4, seed=0)] == ["5", "49", "53", "97"]
+    assert chosen == sample_figures(figures, 17, seed=3)
+    assert chosen != sample_figures(figures, 17, seed=4)
+    # Published results depend on these numbers.
+    assert [f.name for f in sample_figures(figures, 4, seed=0)] == ["5", "49", "53", "97"]
 
 
 @pytest.mark.parametrize("count", [5, 6, 1000])
-def test_a_sample_of_more_than_there_are_is_all(count):
-    assert sample(_figures(5), count, seed=0) == _figures(5)
+def test_a_sample_of_a_small_gallery_is_the_whole_gallery(count):
+    assert sample_figures(_figures(5), count, seed=0) == _figures(5)
