@@ -39,7 +39,7 @@ from data.figure_gallery import read_gallery, sample_figures
 from data.readers.scan import Rejected, scan
 from retrieval.encoder import ORIGINAL, TextRetriever
 from retrieval.text import SentenceRetriever
-from unirag.indexing.indexer import searchable_text
+from unirag.indexing.pipeline import searchable_text
 from unirag.models.devices import choose_dtype
 
 BOOK = "openstax-physics"

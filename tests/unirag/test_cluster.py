@@ -20,12 +20,12 @@ from data.readers.scan import Unit
 from data.reading_events import Count, DocumentStart, ItemRead, UnitFailed
 from data.reading_pool import ReaderPool
 from data.reading_settings import ReadingSettings
-from tests.unirag.cluster_parts import KeptReads, fakes
-from tests.unirag.test_indexing import Bench
-from unirag.indexing.indexer import ReadingPlan, searchable_text
+from tests.fakes import CachedOcr, IndexingBench, fake_worker_models
+from unirag.indexing.pipeline import searchable_text
 from unirag.indexing.progress import IndexReport
 from unirag.indexing.ray_pool import RayPool, WorkspaceFiles, WorkspaceKeeper
 from unirag.indexing.ray_worker import ClusterWorker, ReadingTask, split_into_tasks
+from unirag.indexing.reading_plan import ReadingPlan
 from unirag.settings.cluster import ClusterSettings
 from unirag.workspace.catalog import CatalogEntry
 from unirag.workspace.embedding_cache import EmbeddingCache, text_digest
@@ -80,11 +80,11 @@ def book(root: Path) -> Path:
 
 
 def run(home: Path, book: Path, *, kill: Path | None = None, on_ray: bool = False) -> IndexReport:
-    bench = Bench(home)
-    bench.indexer.ocr = bench.ocr = KeptReads(OcrCache(home / "labels.db"))
+    bench = IndexingBench(home)
+    bench.indexer.ocr = bench.ocr = CachedOcr(OcrCache(home / "labels.db"))
     files = WorkspaceFiles(home / "embeddings.db", home / "labels.db", home / "assets")
     bench.indexer.readers = (
-        (lambda: RayPool(ClusterSettings(), files, partial(fakes, kill), hostile_pool))
+        (lambda: RayPool(ClusterSettings(), files, partial(fake_worker_models, kill), hostile_pool))
         if on_ray
         else partial(hostile_pool, home / "assets")
     )
@@ -153,7 +153,9 @@ class Near:
 
 def worker(home: Near, journal: dict[str, CatalogEntry] | None = None) -> ClusterWorker:
     wanted = ReadingPlan(journal or {}, False, True)
-    return ClusterWorker(home, partial(fakes, None), partial(ReaderPool, LIMITS), "book", wanted)
+    return ClusterWorker(
+        home, partial(fake_worker_models, None), partial(ReaderPool, LIMITS), "book", wanted
+    )
 
 
 @pytest.mark.parametrize("of", [1, 3])
@@ -216,7 +218,7 @@ def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
     settings = ClusterSettings(address="127.0.0.1:9")
     with (
         pytest.raises(BadSetting, match=r"no Ray cluster at '127.0.0.1:9' .*ray start --head"),
-        RayPool(settings, files, partial(fakes, None), hostile_pool),
+        RayPool(settings, files, partial(fake_worker_models, None), hostile_pool),
     ):
         pass
 
@@ -226,6 +228,6 @@ def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     files = WorkspaceFiles(tmp_path / "v.db", tmp_path / "l.db", tmp_path / "assets")
     with (
         pytest.raises(Missing, match=r"pip install 'unirag\[ray\]'"),
-        RayPool(ClusterSettings(), files, partial(fakes, None), hostile_pool),
+        RayPool(ClusterSettings(), files, partial(fake_worker_models, None), hostile_pool),
     ):
         pass

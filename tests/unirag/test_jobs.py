@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import BadInput
-from unirag.indexing.indexer import IndexProgress, IndexReport
 from unirag.indexing.jobs import Job, JobQueue
+from unirag.indexing.progress import IndexProgress, IndexReport
 from unirag.workspace.catalog import DocumentProblem
 from unirag.workspace.lock import Lock
 

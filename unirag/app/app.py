@@ -18,7 +18,7 @@ from retrieval.store import Where
 from unirag.app.components import Components
 from unirag.app.corpora import Corpora
 from unirag.app.styles import Styles
-from unirag.indexing.indexer import IndexProgress, IndexReport
+from unirag.indexing.progress import IndexProgress, IndexReport
 from unirag.search.context_selection import Context, select_context
 from unirag.search.result import SearchResult
 from unirag.search.searcher import check_query

@@ -23,9 +23,9 @@ from retrieval.bm25 import Bm25
 from retrieval.card import checkpoint_name
 from retrieval.store import Stamp, VectorStore
 from unirag.app import build
-from unirag.indexing.indexer import DocumentReaders
 from unirag.indexing.pipeline import LabelSource
 from unirag.indexing.ray_pool import RayPool, WorkspaceFiles
+from unirag.indexing.reading_plan import DocumentReaders
 from unirag.models.profiles import Profile, profile_of
 from unirag.models.store import ModelStore
 from unirag.search.searcher import Searcher

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from data.errors import BadInput
 from retrieval.store import Where
 from unirag.app.components import Components
-from unirag.indexing.indexer import Indexer, IndexProgress, IndexReport, default_corpus_name
+from unirag.indexing.indexer import Indexer, default_corpus_name
+from unirag.indexing.progress import IndexProgress, IndexReport
 from unirag.workspace.catalog import Corpus
 from unirag.workspace.embedding_cache import CachedEncoders
 

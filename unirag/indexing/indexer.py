@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from stat import S_ISDIR
-from types import TracebackType
-from typing import Protocol
 
 from data.documents import Problem
 from data.errors import BadInput
@@ -30,9 +28,9 @@ from unirag.indexing.pipeline import (
     IndexWriter,
     LabelSource,
     PendingDocument,
-    searchable_text,
 )
 from unirag.indexing.progress import IndexProgress, IndexReport
+from unirag.indexing.reading_plan import DocumentReaders, ReadingPlan
 from unirag.workspace.catalog import (
     Catalog,
     CatalogEntry,
@@ -43,74 +41,10 @@ from unirag.workspace.catalog import (
 )
 from unirag.workspace.embedding_cache import CachedEncoders
 
-__all__ = [
-    "DocumentReaders",
-    "IndexProgress",
-    "IndexReport",
-    "Indexer",
-    "ReadingPlan",
-    "default_corpus_name",
-    "searchable_text",
-]
+__all__ = ["Indexer", "default_corpus_name"]
 
 _MAX_WAIT_SECONDS = 5.0  # that a complete document waits for its batch to fill
 _ITEMS_PER_REPORT = 16  # items between two calls of the progress listener
-
-
-class DocumentReaders(Protocol):
-    """Reads files in other processes, or on other machines. A context manager.
-
-    `data/reading_pool.py` has the readers of this machine, `unirag/indexing/ray_pool.py` those of a
-    cluster.
-    """
-
-    def read(
-        self,
-        units: Sequence[Unit],
-        corpus: str,
-        select: Callable[[DocumentStart], bool],
-        decode_again: Callable[[str], bool],
-        /,
-    ) -> Iterator[Event]:
-        """Yield the events of reading, document by document.
-
-        `select` decides whether to read a document. `decode_again` decides whether to decode the
-        picture of a digest that the assets hold already. Both may be called in other threads.
-        """
-        ...
-
-    def __enter__(self) -> DocumentReaders: ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
-
-
-@dataclass(frozen=True)
-class ReadingPlan:
-    """Decides which documents are read. Called in other threads and, pickled, on other machines.
-
-    `entries` are those of the catalog, by source.
-    """
-
-    entries: Mapping[str, CatalogEntry]
-    retry_failed: bool
-    ocr: bool
-
-    def fingerprint(self, start: DocumentStart) -> str:
-        """Return the fingerprint of a document. It differs with OCR, which adds labels to items."""
-        return f"{start.fingerprint}:{'ocr' if self.ocr else 'plain'}"
-
-    def __call__(self, start: DocumentStart) -> bool:
-        """Return whether the document is new or changed, or a dead letter to be read again."""
-        entry, fingerprint = self.entries.get(start.source), self.fingerprint(start)
-        if entry is None:
-            return True
-        failed = entry.state == "failed" and entry.latest_fingerprint == fingerprint
-        return entry.stored_fingerprint != fingerprint and (self.retry_failed or not failed)
 
 
 @dataclass

@@ -38,8 +38,8 @@ from data.readers.scan import Unit
 from data.reading_events import DocumentStart, Event, Idle
 from data.reading_pool import ReaderPool
 from retrieval.store import Vector
-from unirag.indexing.indexer import ReadingPlan
 from unirag.indexing.ray_worker import ClusterWorker, ModelLoader, split_into_tasks
+from unirag.indexing.reading_plan import ReadingPlan
 from unirag.settings.cluster import ClusterSettings
 from unirag.workspace.embedding_cache import EmbeddingCache
 

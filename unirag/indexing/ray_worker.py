@@ -29,8 +29,8 @@ from data.reading_events import (
     UnitFailed,
 )
 from data.reading_pool import ReaderPool
-from unirag.indexing.indexer import ReadingPlan
 from unirag.indexing.pipeline import EncodingBuffer, LabelSource, PendingDocument
+from unirag.indexing.reading_plan import ReadingPlan
 from unirag.workspace.embedding_cache import CachedEncoders, EmbeddingStore
 
 __all__ = ["ClusterWorker", "ModelLoader", "ReadingTask", "WorkspaceLink", "split_into_tasks"]
