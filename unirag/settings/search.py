@@ -13,8 +13,8 @@ __all__ = ["AnswerabilitySettings", "ContextSettings", "SearchSettings"]
 class AnswerabilitySettings(BaseModel):
     """The model that decides whether the best hit answers the question.
 
-    A logistic regression. The weights come from `python -m benchmarks.judge`, which fits them on
-    books that it does not report on.
+    A logistic regression. The weights come from `python -m benchmarks.answerability`, which fits
+    them on books that it does not report on.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,11 +24,11 @@ class AnswerabilitySettings(BaseModel):
     )
     words: tuple[float, ...] = Field(
         (-5.25, 12.29, 2.66, 0.9, 1.91, -6.54),
-        description="Bias, then the weights of the word features (benchmarks.judge).",
+        description="Bias, then the weights of the word features (benchmarks.answerability).",
     )
     picture: tuple[float, ...] = Field(
         (-3.53, 7.12, 3.3),
-        description="Bias, then the weights of the picture features (benchmarks.judge).",
+        description="Bias, then the weights of the picture features (benchmarks.answerability).",
     )
     question_words: int = Field(
         24, ge=1, description="Content words of a question that are looked at, at most."
@@ -37,21 +37,21 @@ class AnswerabilitySettings(BaseModel):
         4,
         ge=1,
         description="Content words of the shortest sentence that a question can repeat "
-        "(benchmarks.judge).",
+        "(benchmarks.answerability).",
     )
     premise_overlap: float = Field(
         0.75,
         gt=0,
         le=1,
         description="Share of a sentence's content words that a question has to hold to repeat it "
-        "(benchmarks.judge).",
+        "(benchmarks.answerability).",
     )
     premise_share: float = Field(
         0.5,
         gt=0,
         le=1,
         description="Share of the question that the repeated sentence has to make up "
-        "(benchmarks.judge).",
+        "(benchmarks.answerability).",
     )
 
 
