@@ -34,7 +34,7 @@ from platformdirs import user_cache_path, user_data_path
 
 from benchmarks.environment import BENCHMARKS, CORPORA, RESULTS, describe, write_results
 from data.figure_gallery import read_gallery, sample_figures
-from data.styles import SEEN, STYLES, UNSEEN
+from data.styles import SEEN_STYLES, STYLES, UNSEEN_STYLES
 from retrieval.card import SHIPPED_ENCODER
 from retrieval.checkpoint import load_checkpoint
 from retrieval.encoder import ORIGINAL, Vectors
@@ -224,7 +224,7 @@ def train_tower(
 
     pairs.styles = tuple(styles)
     trainer.train_and_save(run_config(f"mini-{name}", config, None), pairs, folder, report)
-    pairs.styles = SEEN
+    pairs.styles = SEEN_STYLES
     return folder
 
 
@@ -291,8 +291,8 @@ def learning_rate(method: str) -> float:
 def summary(row: Mapping[str, Any]) -> str:
     """Return the R@1 of one row in one line."""
     return ", ".join(
-        f"{name.removeprefix('openstax-')}: seen {mean_r1(book, SEEN):.1f} "
-        f"unseen {mean_r1(book, UNSEEN):.1f} text {book['r1']['text']:.1f}"
+        f"{name.removeprefix('openstax-')}: seen {mean_r1(book, SEEN_STYLES):.1f} "
+        f"unseen {mean_r1(book, UNSEEN_STYLES):.1f} text {book['r1']['text']:.1f}"
         for name, book in row["books"].items()
     )
 
@@ -319,9 +319,9 @@ def markdown(results: Mapping[str, Any]) -> str:
         "with one expert, which gets everything).",
         "",
         "| method | trained | learning rate | "
-        + " | ".join(SEEN)
+        + " | ".join(SEEN_STYLES)
         + " | mean of these | text | unseen styles | dev | expert load | expert cosine |",
-        "|---|---|---|" + "---|" * (len(SEEN) + 6),
+        "|---|---|---|" + "---|" * (len(SEEN_STYLES) + 6),
     ]
     for method, description in METHODS.items():
         rows = [r for r in results["rows"].values() if r["method"] == method]
@@ -334,7 +334,7 @@ def markdown(results: Mapping[str, Any]) -> str:
             spread = f" ± {np.std(seed_means):.1f}" if len(seed_means) > 1 else ""
             return f"{np.mean(seed_means):.1f}{spread}"
 
-        dev = [mean_r1(r["books"][DEVELOPMENT], SEEN) for r in rows]
+        dev = [mean_r1(r["books"][DEVELOPMENT], SEEN_STYLES) for r in rows]
         with_load = [b for pair in books for b in pair if "least_load" in b]
         least = min((b["least_load"] for b in with_load), default=None)
         most = max((b["most_load"] for b in with_load), default=None)
@@ -342,9 +342,11 @@ def markdown(results: Mapping[str, Any]) -> str:
         lines.append(
             f"| {description.title} | {rows[0]['trained']:,} | "
             + f"{learning_rate(method) if rows[0]['trained'] else 0:g} | "
-            + " | ".join(cell(lambda b, s=s: b["r1"][s]) for s in SEEN)
-            + f" | **{cell(lambda b: mean_r1(b, SEEN))}** | {cell(lambda b: b['r1']['text'])}"
-            + f" | {cell(lambda b: mean_r1(b, UNSEEN))} | {np.mean(dev):.1f} ± {np.std(dev):.1f}"
+            + " | ".join(cell(lambda b, s=s: b["r1"][s]) for s in SEEN_STYLES)
+            + f" | **{cell(lambda b: mean_r1(b, SEEN_STYLES))}**"
+            + f" | {cell(lambda b: b['r1']['text'])}"
+            + f" | {cell(lambda b: mean_r1(b, UNSEEN_STYLES))}"
+            + f" | {np.mean(dev):.1f} ± {np.std(dev):.1f}"
             + f" | {'' if least is None else f'{100 * least:.0f} to {100 * most:.0f} %'}"
             + f" | {f'{np.mean(cosines):.2f}' if cosines else ''} |"
         )
@@ -356,7 +358,9 @@ def conclusion(results: Mapping[str, Any]) -> str:
 
     def mean_and_spread(method: str) -> tuple[float, float]:
         rows = [r for r in results["rows"].values() if r["method"] == method]
-        seed_means = [np.mean([mean_r1(r["books"][b], SEEN) for b in HELD_OUT]) for r in rows]
+        seed_means = [
+            np.mean([mean_r1(r["books"][b], SEEN_STYLES) for b in HELD_OUT]) for r in rows
+        ]
         return float(np.mean(seed_means)), float(np.std(seed_means))
 
     present = {r["method"] for r in results["rows"].values()}
@@ -428,7 +432,7 @@ def main() -> None:
         train_tower(trainer, pairs, "plain", PLAIN, (ORIGINAL,))
         run_table(trainer, pairs, arguments.methods, arguments.seeds, arguments.queries)
     else:
-        train_tower(trainer, pairs, "tower", TOWER, SEEN)
+        train_tower(trainer, pairs, "tower", TOWER, SEEN_STYLES)
         ship(trainer, pairs)
         test_shipped(trainer)
 

@@ -25,24 +25,24 @@ import numpy as np
 
 from benchmarks.encoder import CACHE, DEVELOPMENT, HELD_OUT
 from benchmarks.environment import CORPORA, HERE, describe
+from data.figure_gallery import GalleryFigure, read_gallery, sample_figures
 from data.records import Item, QueryAudio
-from data.ser import SerFigure, figures_of, sample
 from data.styles import restyle
 from retrieval.evaluation import score_ranks
 from retrieval.store import ChannelQuery, Where
 from unirag.app import App
-from unirag.evaluation.retrieval import spoken
+from unirag.evaluation.retrieval import speak
 from unirag.settings import load_settings
 
 FIGURES, SEED = 300, 0
 UNSEEN, UNSEEN_QUERIES = "halftone", 100
 SPOKEN, SPOKEN_WORDS = 60, 60  # a minute of speech: nobody says a question of two
 RESULTS = HERE / "results" / "text_to_figure.json"
-Ask = Callable[[int, SerFigure], Sequence[Item]]
+Ask = Callable[[int, GalleryFigure], Sequence[Item]]
 _FIGURES_ONLY = Where(kinds=("figure",))
 
 
-def gallery(figures: Sequence[SerFigure], folder: Path) -> None:
+def gallery(figures: Sequence[GalleryFigure], folder: Path) -> None:
     for i, figure in enumerate(figures):
         data = figure.picture
         suffix = data.suffix if isinstance(data, Path) else ".png"
@@ -56,12 +56,12 @@ def rank(items: Sequence[Item], wanted: int) -> int:
     return names.index(wanted) + 1 if wanted in names else FIGURES
 
 
-def measure(ask: Ask, queries: Sequence[tuple[int, SerFigure]]) -> dict[str, Any]:
+def measure(ask: Ask, queries: Sequence[tuple[int, GalleryFigure]]) -> dict[str, Any]:
     return score_ranks(np.array([rank(ask(i, f), i) for i, f in queries])).to_json()
 
 
 def book(name: str, root: Path, only: Sequence[str]) -> dict[str, Any]:
-    figures = sample(figures_of(CORPORA / name), FIGURES, SEED)
+    figures = sample_figures(read_gallery(CORPORA / name), FIGURES, SEED)
     pictures = root / "pictures"
     pictures.mkdir()
     gallery(figures, pictures)
@@ -76,8 +76,8 @@ def book(name: str, root: Path, only: Sequence[str]) -> dict[str, Any]:
     with App(load_settings(home=root / "home")) as app:
         app.index([pictures])
 
-        def alone(channels: tuple[str, ...]) -> Callable[[int, SerFigure], list[Item]]:
-            def ask(_: int, figure: SerFigure) -> list[Item]:
+        def alone(channels: tuple[str, ...]) -> Callable[[int, GalleryFigure], list[Item]]:
+            def ask(_: int, figure: GalleryFigure) -> list[Item]:
                 s = app.settings.search
                 queries = [
                     ChannelQuery("text", app.text.encode_queries([figure.words])[0], s.text),
@@ -95,21 +95,21 @@ def book(name: str, root: Path, only: Sequence[str]) -> dict[str, Any]:
             asked = app.search(text, images=images, audio=audio, limit=20, where=_FIGURES_ONLY)
             return [hit.item for hit in asked.hits]
 
-        def shown(style: str) -> Callable[[int, SerFigure], list[Item]]:
+        def shown(style: str) -> Callable[[int, GalleryFigure], list[Item]]:
             return lambda i, _: found(images=[root / style / f"{i}.png"])
 
-        def both(style: str) -> Callable[[int, SerFigure], list[Item]]:
+        def both(style: str) -> Callable[[int, GalleryFigure], list[Item]]:
             return lambda i, f: found(f.words, [root / style / f"{i}.png"])
 
-        def typed(_: int, figure: SerFigure) -> list[Item]:
+        def typed(_: int, figure: GalleryFigure) -> list[Item]:
             return found(figure.words)
 
-        def heard(_: int, figure: SerFigure) -> list[Item]:
-            return spoken(figure.words, lambda recording: found(audio=[QueryAudio(recording)]))
+        def heard(_: int, figure: GalleryFigure) -> list[Item]:
+            return found(audio=[QueryAudio(speak(figure.words))])
 
         every, some = list(enumerate(figures)), list(enumerate(figures[:UNSEEN_QUERIES]))
         said = short[:SPOKEN]
-        rows: dict[str, tuple[Ask, Sequence[tuple[int, SerFigure]]]] = {
+        rows: dict[str, tuple[Ask, Sequence[tuple[int, GalleryFigure]]]] = {
             "ocr": (alone(("text", "bm25")), every),
             "cross_modal": (alone(("image",)), every),
             "fused": (typed, every),

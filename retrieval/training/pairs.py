@@ -71,7 +71,7 @@ class Pairs(Protocol):
         """`count` pictures of one style, or texts for TEXT."""
         ...
 
-    def sample(self, count: int, rng: np.random.Generator) -> TowerInputs:
+    def sample_figures(self, count: int, rng: np.random.Generator) -> TowerInputs:
         """`count` pictures of any style, to measure features on."""
         ...
 
@@ -138,7 +138,7 @@ class CachedPairs:
             return TowerInputs(said, said)
         return self._looked([(b, r, self._books[b].indices_of(style)[0]) for b, r in rows])
 
-    def sample(self, count: int, rng: np.random.Generator) -> TowerInputs:
+    def sample_figures(self, count: int, rng: np.random.Generator) -> TowerInputs:
         rows = [self._rows[int(i)] for i in rng.integers(len(self), size=count)]
         return self._looked([(b, r, int(rng.integers(len(self._books[b].kinds)))) for b, r in rows])
 
@@ -184,7 +184,7 @@ class PicturePairs:
             return self._read(figures, rng)
         return self._restyled(figures, [style] * count, rng)
 
-    def sample(self, count: int, rng: np.random.Generator) -> TowerInputs:
+    def sample_figures(self, count: int, rng: np.random.Generator) -> TowerInputs:
         figures = [self._figures[int(i)] for i in rng.integers(len(self), size=count)]
         return self._restyled(figures, _drawn((ORIGINAL, *self.styles), count, rng), rng)
 

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 
 from data.errors import BadInput
-from data.ser import SerFigure
-from data.styles import SEEN, restyle
+from data.figure_gallery import GalleryFigure
+from data.styles import SEEN_STYLES, restyle
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
 from retrieval.encoder import ORIGINAL
 from retrieval.tower import TowerInputs
@@ -26,7 +26,12 @@ from retrieval.training.views import Views
 from retrieval.training.words import encode_words
 
 # The original is not the first view, and some styles have several takes.
-KINDS = ((SEEN[0], 0), (ORIGINAL, 0), *((style, 0) for style in SEEN[1:]), (SEEN[0], 1))
+KINDS = (
+    (SEEN_STYLES[0], 0),
+    (ORIGINAL, 0),
+    *((style, 0) for style in SEEN_STYLES[1:]),
+    (SEEN_STYLES[0], 1),
+)
 ALT, CAPTION = 0, 1
 S = 6
 
@@ -41,7 +46,7 @@ def _views(numbers: range, directions_FC: np.ndarray) -> Views:
     for f, number in enumerate(numbers):
         for v in range(kinds):
             patches[f, v, 0, TAPS[0] : TAPS[0] + 2] = gram[f, v, :2] = number, v
-    figures = [SerFigure(str(n), b"", "", "", "") for n in numbers]
+    figures = [GalleryFigure(str(n), b"", "", "", "") for n in numbers]
     shape = (count, kinds, PATCHES, sum(TAPS))
     return Views(figures, KINDS, np.broadcast_to(patches, shape), gram)
 
@@ -166,8 +171,8 @@ def test_left_out_figures_never_come():
     assert pairs.deep_FC.shape == (32, TAPS[0])
     rng = np.random.default_rng(0)
     came = {n for b in _batches(pairs, 12, 0.5) for n in _numbers(b.original)}
-    came |= set(_numbers(pairs.sample(200, rng))) | set(
-        _numbers(pairs.sample_style(SEEN[1], 200, rng))
+    came |= set(_numbers(pairs.sample_figures(200, rng))) | set(
+        _numbers(pairs.sample_style(SEEN_STYLES[1], 200, rng))
     )
     assert came == set(np.flatnonzero(kept))
 
@@ -179,7 +184,7 @@ def test_nothing_left_to_train_on_is_bad_input():
 
 def test_figures_of_one_style_and_of_any():
     pairs, rng = _pairs(), np.random.default_rng(0)
-    for style in (ORIGINAL, *SEEN):
+    for style in (ORIGINAL, *SEEN_STYLES):
         looked = pairs.sample_style(style, 20, rng)
         assert {KINDS[int(v)][0] for v in looked.features_BG[:, 1]} == {style}
         assert looked.inputs.shape == (20, PATCHES, sum(TAPS))
@@ -188,7 +193,7 @@ def test_figures_of_one_style_and_of_any():
     alts = {int(n) for n, which in said.inputs[:, :2].tolist() if which == ALT}
     assert alts
     assert all(n % 3 for n in alts)
-    sampled = pairs.sample(300, rng)
+    sampled = pairs.sample_figures(300, rng)
     assert {int(v) for v in sampled.features_BG[:, 1]} == set(range(len(KINDS)))
 
 
@@ -210,10 +215,10 @@ class _Tower:
         return TowerInputs(x_B1, x_B1)
 
 
-def _figure(number: int, caption: str, alt: str) -> SerFigure:
+def _figure(number: int, caption: str, alt: str) -> GalleryFigure:
     buffer = io.BytesIO()
     Image.new("RGB", (40, 30), (5 * number, 255 - 5 * number, 9)).save(buffer, "PNG")
-    return SerFigure(f"figure {number}", buffer.getvalue(), caption, alt, "")
+    return GalleryFigure(f"figure {number}", buffer.getvalue(), caption, alt, "")
 
 
 def test_pictures_are_restyled_as_they_are_asked_for():
@@ -239,9 +244,9 @@ def test_pictures_are_restyled_as_they_are_asked_for():
     mean = batch.query.inputs[0]
     rng = np.random.default_rng(9)
     chosen = rng.permutation(10)[:6]
-    styles = rng.integers(len(SEEN), size=6)
+    styles = rng.integers(len(SEEN_STYLES), size=6)
     takes = rng.integers(2**31, size=6)
-    assert SEEN[styles[0]] == style
+    assert SEEN_STYLES[styles[0]] == style
     figure = [f for f in figures if f.words][chosen[0]]
     expected = restyle(figure.open(), style, figure.name, 7, int(takes[0]))
     torch.testing.assert_close(mean, _Tower().prepare_images([expected]).inputs[0])
