@@ -1,22 +1,21 @@
-"""Does an index that was killed again and again end as one that nobody disturbed?
+"""Check that an index that is killed again and again equals an undisturbed one.
 
     python -m benchmarks.index_kills [--kills 50] [--papers 300] [--book DIR] [--seed 7]
         [--dtype auto]
 
 Indexes a book (openstax-physics) and generated PDFs undisturbed, then into other homes with SIGKILL
-at random points, and compares the collections item by item: ids, payloads and vectors. How long
-each run may live is drawn anew, up to a share of the undisturbed time, so that kills fall into
-starting, reading, encoding and writing alike; when a home is whole before the last kill, another
-begins. Vectors may differ by what rounding does: a run that
-goes on encodes other texts together. That is next to nothing in fp32, in which this runs unless
-asked for `--dtype auto`. Writes results/index_kills.json; exits with 1 where anything is lost,
-doubled or different.
+at random points. Compares the collections item by item: ids, payloads and vectors. The lifetime of
+each run is drawn at random, up to a share of the undisturbed time, so that kills hit starting,
+reading, encoding and writing alike. When a home is complete before the last kill, another begins.
+
+Vectors may differ by rounding, because a run that continues encodes other texts together. The
+difference is smallest in fp32, the default here; `--dtype auto` uses the processor's own. Writes
+results/index_kills.json. Exits with 1 if anything is lost, duplicated or different.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import subprocess
@@ -34,21 +33,25 @@ from PIL import Image, ImageDraw
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from benchmarks.environment import CORPORA, HERE, describe
+from benchmarks.environment import CORPORA, REPOSITORY, describe, write_results
 
 LIBRARIES = ("torch", "sentence-transformers", "qdrant-edge-py", "pypdfium2", "numpy")
-# In a unit vector's components, for what rounding does; bf16 keeps 8 bits.
+# Largest difference by rounding in a component of a unit vector; bf16 keeps 8 bits.
 TOLERANCE = {"float32": 1e-5, "auto": 2**-8}
 WORDS = (
     "light lens ray focus mirror wave crest trough energy force mass charge field current atom "
     "cell leaf root enzyme acid base salt bond heat work gas pressure volume orbit planet star"
 ).split()
-Stored = dict[str, tuple[dict[str, Any], dict[str, Any]]]
+StoredPoints = dict[str, tuple[dict[str, Any], dict[str, Any]]]  # id -> payload and vectors
 
 
 @dataclass(frozen=True)
-class Compared:
-    """How two collections differ: nothing is lost, doubled or other where all are 0."""
+class CollectionDifference:
+    """The number of differences between two collections.
+
+    `missing` and `extra` count points of only one side, `payloads` and `vectors` points whose
+    payload or vectors differ. `largest_difference` is the largest of any vector component.
+    """
 
     items: int
     missing: int
@@ -58,12 +61,13 @@ class Compared:
     largest_difference: float
 
     @property
-    def same(self) -> bool:
+    def identical(self) -> bool:
+        """Whether no point is lost, duplicated or different."""
         return not (self.missing or self.extra or self.payloads or self.vectors)
 
 
 def write_papers(folder: Path, count: int, seed: int) -> None:
-    """PDFs of one to four pages with words, and a figure on each first page."""
+    """Write PDFs of one to four pages of words, with a figure on each first page."""
     rng = random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(count):
@@ -83,10 +87,10 @@ def write_papers(folder: Path, count: int, seed: int) -> None:
         canvas.save()
 
 
-def collection(home: Path) -> Stored:
-    """Payload and vectors of every point of the home's embedded collection."""
+def read_collection(home: Path) -> StoredPoints:
+    """Return the payload and the vectors of every point in the embedded collection of a home."""
     shard = qe.EdgeShard.load(str(home / "collection" / "shard"))
-    found: Stored = {}
+    points: StoredPoints = {}
     offset = None
     try:
         while True:
@@ -95,120 +99,129 @@ def collection(home: Path) -> Stored:
             )
             records, offset = shard.scroll(request)
             for record in records:
-                assert str(record.id) not in found, f"{record.id} is there twice"
-                found[str(record.id)] = (dict(record.payload or {}), dict(record.vector))
+                assert str(record.id) not in points, f"{record.id} occurs twice"
+                points[str(record.id)] = (dict(record.payload or {}), dict(record.vector))
             if offset is None:
-                return found
+                return points
     finally:
         shard.close()
 
 
-def compare(one: Stored, other: Stored, tolerance: float = TOLERANCE["float32"]) -> Compared:
+def compare_collections(
+    expected: StoredPoints, actual: StoredPoints, tolerance: float = TOLERANCE["float32"]
+) -> CollectionDifference:
+    """Count the differences; vectors differ if a component is more than `tolerance` apart."""
     payloads, vectors, largest = 0, 0, 0.0
-    for key in one.keys() & other.keys():
-        (payload_a, vectors_a), (payload_b, vectors_b) = one[key], other[key]
-        payloads += payload_a != payload_b
-        if vectors_a.keys() != vectors_b.keys():
+    for key in expected.keys() & actual.keys():
+        (expected_payload, expected_vectors), (payload, actual_vectors) = expected[key], actual[key]
+        payloads += expected_payload != payload
+        if expected_vectors.keys() != actual_vectors.keys():
             vectors += 1
             continue
-        apart = 0.0
-        for name, a in vectors_a.items():
-            b = vectors_b[name]
-            if isinstance(a, qe.SparseVector):
-                same = dict(zip(a.indices, a.values, strict=True)) == dict(
-                    zip(b.indices, b.values, strict=True)
-                )
-                apart = max(apart, 0.0 if same else np.inf)
-            else:
-                apart = max(apart, float(np.abs(np.asarray(a) - np.asarray(b)).max()))
-        vectors += apart > tolerance
-        largest = max(largest, apart)
-    return Compared(
-        len(one),
-        len(one.keys() - other.keys()),
-        len(other.keys() - one.keys()),
+        pairs = ((vector, actual_vectors[name]) for name, vector in expected_vectors.items())
+        difference = max((_vector_difference(a, b) for a, b in pairs), default=0.0)
+        vectors += difference > tolerance
+        largest = max(largest, difference)
+    return CollectionDifference(
+        len(expected),
+        len(expected.keys() - actual.keys()),
+        len(actual.keys() - expected.keys()),
         payloads,
         vectors,
         largest,
     )
 
 
-def run_killed(
+def _vector_difference(a: Any, b: Any) -> float:
+    """Return the largest difference of a component; infinity for sparse vectors that differ."""
+    if isinstance(a, qe.SparseVector):
+        weights_a = dict(zip(a.indices, a.values, strict=True))
+        weights_b = dict(zip(b.indices, b.values, strict=True))
+        return 0.0 if weights_a == weights_b else np.inf
+    return float(np.abs(np.asarray(a) - np.asarray(b)).max())
+
+
+def run_with_kills(
     command: Callable[[int], Sequence[str]],
     kills: int,
-    longest: float,
+    max_seconds: float,
     rng: random.Random,
     **options: Any,
 ) -> int:
-    """Run until `kills` processes were killed, each after up to `longest` seconds.
+    """Run a command until `kills` processes were killed, each after up to `max_seconds`.
 
-    Where the work is done before its kill, it begins again in another home: `command` takes the
-    number of the home. Returns how many homes there are; all of them are whole.
+    `command` takes the number of a home. When the work is done before the kill, the next run uses
+    another home. Returns the number of homes, all of them complete.
     """
-    done, home = 0, 0
-    while done < kills:
+    killed, home = 0, 0
+    while killed < kills:
         process = subprocess.Popen(command(home), **options)
         try:
-            code = process.wait(rng.uniform(0, longest))
+            code = process.wait(rng.uniform(0, max_seconds))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            done += 1
+            killed += 1
         else:
             if code not in (0, 4):
-                raise RuntimeError(f"the run ended with {code}")
+                raise RuntimeError(f"the run ended with exit code {code}; expected 0 or 4")
             home += 1
     subprocess.run(command(home), check=True, **options)
     return home + 1
 
 
 def main() -> int:
+    """Run the benchmark and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--papers", type=int, default=300)
     parser.add_argument("--book", type=Path, default=CORPORA / "openstax-physics")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--ocr", action="store_true", help="read labels too; slower by far")
+    parser.add_argument("--ocr", action="store_true", help="read labels too; much slower")
     parser.add_argument("--dtype", choices=TOLERANCE, default="float32", help="of the encoders")
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="unirag-kills-") as scratch:
         papers = Path(scratch) / "papers"
-        write_papers(papers, given.papers, given.seed)
-        books = [str(given.book.absolute())] if given.book.is_dir() else []
+        write_papers(papers, options.papers, options.seed)
+        books = [str(options.book.absolute())] if options.book.is_dir() else []
 
         def command(home: str) -> list[str]:
-            ocr = [] if given.ocr else ["--no-ocr"]
-            where = ["--home", str(Path(scratch) / home), "--json"]
-            return [sys.executable, "-m", "unirag", "index", *books, str(papers), *ocr, *where]
+            ocr = [] if options.ocr else ["--no-ocr"]
+            arguments = [*ocr, "--home", str(Path(scratch) / home), "--json"]
+            return [sys.executable, "-m", "unirag", "index", *books, str(papers), *arguments]
 
-        environment = {**os.environ, "UNIRAG_DTYPE": given.dtype}
-        quiet = {"stdout": subprocess.DEVNULL, "cwd": HERE.parent, "env": environment}
-        began = time.perf_counter()
-        subprocess.run(command("calm"), check=True, **quiet)  # type: ignore[call-overload]
-        calm = time.perf_counter() - began
-        longest = calm / 3  # so that a home takes several kills
-        rng = random.Random(given.seed)
-        homes = run_killed(lambda n: command(f"killed-{n}"), given.kills, longest, rng, **quiet)
-        whole = collection(Path(scratch) / "calm")
-        compared = [
-            compare(whole, collection(Path(scratch) / f"killed-{n}"), TOLERANCE[given.dtype])
+        environment = {**os.environ, "UNIRAG_DTYPE": options.dtype}
+        quiet = {"stdout": subprocess.DEVNULL, "cwd": REPOSITORY, "env": environment}
+        start = time.perf_counter()
+        subprocess.run(command("undisturbed"), check=True, **quiet)  # type: ignore[call-overload]
+        undisturbed_seconds = time.perf_counter() - start
+        max_seconds = undisturbed_seconds / 3  # so that a home takes several kills
+        rng = random.Random(options.seed)
+        homes = run_with_kills(
+            lambda n: command(f"killed-{n}"), options.kills, max_seconds, rng, **quiet
+        )
+        expected = read_collection(Path(scratch) / "undisturbed")
+        differences = [
+            compare_collections(
+                expected,
+                read_collection(Path(scratch) / f"killed-{n}"),
+                TOLERANCE[options.dtype],
+            )
             for n in range(homes)
         ]
-    result = {
+    results = {
         **describe(LIBRARIES),
-        "book": books and given.book.name,
-        "papers": given.papers,
-        "kills": given.kills,
-        "seed": given.seed,
-        "dtype": given.dtype,
-        "undisturbed_seconds": round(calm, 1),
-        "homes": [asdict(one) for one in compared],
-        "same": all(one.same for one in compared),
+        "book": books and options.book.name,
+        "papers": options.papers,
+        "kills": options.kills,
+        "seed": options.seed,
+        "dtype": options.dtype,
+        "undisturbed_seconds": round(undisturbed_seconds, 1),
+        "homes": [asdict(difference) for difference in differences],
+        "identical": all(difference.identical for difference in differences),
     }
-    target = HERE / "results" / "index_kills.json"
-    target.write_text(json.dumps(result, indent=2) + "\n")
-    sys.stdout.write(json.dumps(result, indent=2) + "\n")
-    return 0 if result["same"] else 1
+    print(write_results("index_kills", results))
+    return 0 if results["identical"] else 1
 
 
 if __name__ == "__main__":

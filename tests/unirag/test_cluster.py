@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import data.sample
-from benchmarks.index_kills import collection, compare, write_papers
+from benchmarks.index_kills import compare_collections, read_collection, write_papers
 from data.errors import BadSetting, Missing, UniragError
 from data.ocr import OcrCache
 from data.readers.scan import Unit
@@ -117,8 +117,10 @@ def test_a_cluster_that_loses_a_worker_ends_as_a_local_run(ray_nodes: Any, tmp_p
     lost = run(tmp_path / "ray", root, kill=kill, on_ray=True)
     (dead,) = tmp_path.glob("kill.*")  # one worker, with SIGKILL, between two pictures
     assert not (Path("/proc") / dead.suffix[1:]).exists()
-    same = compare(collection(tmp_path / "local"), collection(tmp_path / "ray"))
-    assert same.same, same
+    same = compare_collections(
+        read_collection(tmp_path / "local"), read_collection(tmp_path / "ray")
+    )
+    assert same.identical, same
     assert same.largest_difference < 1e-6  # the fakes do not depend on their batch
     assert same.items > 80
     assert told(calm) == told(lost)

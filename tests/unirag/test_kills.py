@@ -10,7 +10,12 @@ import time
 from pathlib import Path
 
 import data.sample
-from benchmarks.index_kills import collection, compare, run_killed, write_papers
+from benchmarks.index_kills import (
+    compare_collections,
+    read_collection,
+    run_with_kills,
+    write_papers,
+)
 from data.readers import scan
 from unirag.workspace.catalog import Catalog
 
@@ -21,8 +26,8 @@ KILLS = 6
 SCRIPT = """
 import sys
 from pathlib import Path
-from tests.unirag.test_indexing import Bench
-bench = Bench(Path(sys.argv[1]))
+from tests.fakes import IndexingBench
+bench = IndexingBench(Path(sys.argv[1]))
 for name, folder in (("sample", sys.argv[2]), ("papers", sys.argv[3])):
     bench.indexer.index(Path(folder), name)
 bench.store.close()
@@ -41,10 +46,10 @@ def test_killed_again_and_again_it_ends_the_same(tmp_path: Path) -> None:
     subprocess.run(command("calm"), check=True, **options)  # type: ignore[call-overload]
     calm = time.perf_counter() - began
     rng = random.Random(7)
-    homes = run_killed(lambda n: command(f"killed-{n}"), KILLS, 0.8 * calm, rng, **options)
+    homes = run_with_kills(lambda n: command(f"killed-{n}"), KILLS, 0.8 * calm, rng, **options)
     for home in (tmp_path / f"killed-{n}" for n in range(homes)):
-        same = compare(collection(tmp_path / "calm"), collection(home))
-        assert same.same, same
+        same = compare_collections(read_collection(tmp_path / "calm"), read_collection(home))
+        assert same.identical, same
         assert same.largest_difference < 1e-6  # the fakes do not depend on their batch
         assert same.items > 150
         catalog = Catalog(home / "catalog.db")
