@@ -1,15 +1,16 @@
-"""Does a folder of hostile files cost an index run more than those files, or more than 3 GB?
+"""Measure the cost of hostile files for an index run: items lost, seconds, and memory up to 3 GB.
 
     python -m benchmarks.index_hostile [--pictures 20000] [--pages 3000] [--tiff-megabytes 500]
         [--ocr]
 
-Makes a folder with a long PDF, one that is cut off, one whose only page keeps its reader busy
-beyond its time, one whose forms draw forms, 10 to the tenth in all, until the memory of its reader
-is at its end, a TIFF of hundreds of megabytes and thousands of small pictures. Indexes it with the
-real models in a process of its own and adds up the memory of that process and all that it started,
-four times a second (Linux). Then indexes it again, unchanged. Writes results/index_hostile.json;
-exits with 1 where a good file is missing or a bad one is not exactly one dead letter. The TIFF is
-good where it can be read within the limits.
+Makes a folder of thousands of small pictures and these files: a long PDF, a PDF that is cut off, a
+PDF whose only page keeps its reader busy beyond its time limit, a PDF whose nested forms (10 to the
+tenth in all) use up the memory of its reader, and a TIFF of hundreds of megabytes.
+
+Indexes the folder with the real models in a process of its own, and samples the memory of that
+process and its descendants four times a second (Linux). Then indexes it again, unchanged. Writes
+results/index_hostile.json. Exits with 1 if a good file is missing or a bad one is not exactly one
+dead letter. The TIFF is good if it is within the limits.
 """
 
 from __future__ import annotations
@@ -24,22 +25,31 @@ import time
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 from reportlab.pdfgen.canvas import Canvas
 
-from benchmarks.environment import HERE, describe
+from benchmarks.environment import REPOSITORY, describe, write_results
 
-STALL = 5  # seconds of reading.stall_seconds, so that the file that hangs costs no two minutes
-LINES = 1_000_000  # of the page that takes longer than that
-
+STALL_SECONDS = 5  # reading.stall_seconds: short, so that the file that hangs costs less
+SLOW_PAGE_LINES = 1_000_000  # reading them takes longer than that
+FORM_DEPTH = 10  # levels of forms that each draw the next one ten times
 
 _FONT = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
 
 
-def write_long(path: Path, pages: int) -> None:
+class IndexRun(NamedTuple):
+    """The report of an index run, its wall time and its peak memory in bytes."""
+
+    report: dict[str, Any]
+    seconds: float
+    peak_bytes: int
+
+
+def write_long_pdf(path: Path, pages: int) -> None:
+    """Write a valid PDF with many pages of text."""
     canvas = Canvas(str(path), invariant=True)
     for page in range(pages):
         for line in range(20):
@@ -52,54 +62,54 @@ def write_long(path: Path, pages: int) -> None:
     canvas.save()
 
 
-def write_slow(path: Path) -> None:
-    """A page with `LINES` lines of text, which a few kilobytes hold compressed."""
+def write_slow_pdf(path: Path) -> None:
+    """Write a page with `SLOW_PAGE_LINES` lines of text, which compress to a few kilobytes."""
     line = b"(" + 40 * b"a" + b") Tj 0 -1 Td "
-    packed = zlib.compress(b"BT /H 8 Tf 72 700 Td " + LINES * line + b"ET")
+    packed = zlib.compress(b"BT /H 8 Tf 72 700 Td " + SLOW_PAGE_LINES * line + b"ET")
     write_pdf(
         path,
         [
-            _page(b"/Font << /H 5 0 R >>"),
+            _page_object(b"/Font << /H 5 0 R >>"),
             b"<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream" % (len(packed), packed),
             _FONT,
         ],
     )
 
 
-def write_greedy(path: Path) -> None:
-    """Form 0 draws form 1 ten times, and so on; the last one writes a letter."""
-    depth = 10
+def write_greedy_pdf(path: Path) -> None:
+    """Write nested forms: each draws the next one ten times, and the last one writes a letter."""
     objects = [
-        _page(b"/XObject << /F 6 0 R >>"),
+        _page_object(b"/XObject << /F 6 0 R >>"),
         b"<< /Length 5 >>\nstream\n/F Do\nendstream",
         _FONT,
     ]
-    for level in range(depth):
-        last = level == depth - 1
-        draws = b"BT /H 9 Tf (x) Tj ET\n" if last else b"/F Do\n" * 10
-        inner = b"/Font << /H 5 0 R >>" if last else b"/XObject << /F %d 0 R >>" % (level + 7)
+    for level in range(FORM_DEPTH):
+        last = level == FORM_DEPTH - 1
+        content = b"BT /H 9 Tf (x) Tj ET\n" if last else b"/F Do\n" * 10
+        resources = b"/Font << /H 5 0 R >>" if last else b"/XObject << /F %d 0 R >>" % (level + 7)
         objects.append(
             b"<< /Type /XObject /Subtype /Form /BBox [0 0 200 200] /Resources << %s >> "
-            b"/Length %d >>\nstream\n%s\nendstream" % (inner, len(draws), draws)
+            b"/Length %d >>\nstream\n%s\nendstream" % (resources, len(content), content)
         )
     write_pdf(path, objects)
 
 
 def write_pdf(path: Path, objects: Sequence[bytes]) -> None:
-    """A PDF of one page, which is the first of `objects`, number 3; its content is number 4."""
-    head = [b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"]
-    data, places = b"%PDF-1.7\n", []
-    for number, text in enumerate([*head, *objects], 1):
-        places.append(len(data))
+    """Write a PDF of one page. `objects` start at number 3, the page; number 4 is its content."""
+    catalog = b"<< /Type /Catalog /Pages 2 0 R >>"
+    pages = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"
+    data, offsets = b"%PDF-1.7\n", []
+    for number, text in enumerate([catalog, pages, *objects], 1):
+        offsets.append(len(data))
         data += b"%d 0 obj\n%s\nendobj\n" % (number, text)
-    start = len(data)
-    data += b"xref\n0 %d\n0000000000 65535 f \n" % (len(places) + 1)
-    data += b"".join(b"%010d 00000 n \n" % place for place in places)
-    data += b"trailer\n<< /Size %d /Root 1 0 R >>\n" % (len(places) + 1)
-    path.write_bytes(data + b"startxref\n%d\n%%%%EOF\n" % start)
+    xref_offset = len(data)
+    data += b"xref\n0 %d\n0000000000 65535 f \n" % (len(offsets) + 1)
+    data += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    data += b"trailer\n<< /Size %d /Root 1 0 R >>\n" % (len(offsets) + 1)
+    path.write_bytes(data + b"startxref\n%d\n%%%%EOF\n" % xref_offset)
 
 
-def _page(resources: bytes) -> bytes:
+def _page_object(resources: bytes) -> bytes:
     return (
         b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R "
         b"/Resources << %s >> >>" % resources
@@ -107,17 +117,18 @@ def _page(resources: bytes) -> bytes:
 
 
 def write_folder(root: Path, pictures: int, pages: int, megabytes: int) -> None:
+    """Write the folder to index; `megabytes` is the size of the TIFF."""
     rng = np.random.default_rng(0)
     (root / "pictures").mkdir(parents=True)
     for number in range(pictures):
         tiles = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
         picture = Image.fromarray(tiles).resize((96, 72), Image.Resampling.NEAREST)
         picture.save(root / "pictures" / f"{number:05}.png")
-    write_long(root / "long.pdf", pages)
-    whole = (root / "long.pdf").read_bytes()
-    (root / "cut-off.pdf").write_bytes(whole[:2000])
-    write_slow(root / "slow.pdf")
-    write_greedy(root / "greedy.pdf")
+    write_long_pdf(root / "long.pdf", pages)
+    complete = (root / "long.pdf").read_bytes()
+    (root / "cut-off.pdf").write_bytes(complete[:2000])
+    write_slow_pdf(root / "slow.pdf")
+    write_greedy_pdf(root / "greedy.pdf")
     side = int((megabytes * 1e6 / 3) ** 0.5)
     strip = rng.integers(0, 256, (side, 1, 3), dtype=np.uint8)
     Image.MAX_IMAGE_PIXELS = None
@@ -125,77 +136,77 @@ def write_folder(root: Path, pictures: int, pages: int, megabytes: int) -> None:
 
 
 def memory_of(pid: int) -> int:
-    """Bytes that a process and its descendants hold; pages they share are divided among them."""
-    total, waiting = 0, [pid]
-    while waiting:
-        at = Path("/proc") / str(waiting.pop())
+    """Return the bytes of a process and its descendants; shared pages are divided among them."""
+    total, pids = 0, [pid]
+    while pids:
+        folder = Path("/proc") / str(pids.pop())
         try:
-            rollup = (at / "smaps_rollup").read_text()
+            rollup = (folder / "smaps_rollup").read_text()
             total += 1024 * int(rollup.split("Pss:")[1].split()[0])
-            for task in (at / "task").iterdir():
-                waiting += map(int, (task / "children").read_text().split())
-        except (OSError, IndexError):  # it has ended meanwhile
+            for task in (folder / "task").iterdir():
+                pids += map(int, (task / "children").read_text().split())
+        except (OSError, IndexError):  # the process has ended
             continue
     return total
 
 
-def watched(command: Sequence[str]) -> tuple[dict[str, Any], float, int]:
-    """What a run printed, its seconds and the most memory of it and of all that it started."""
-    began, most = time.perf_counter(), 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=HERE.parent, text=True) as process:
+def run_index(command: Sequence[str]) -> IndexRun:
+    """Run an index command and sample its memory until it ends."""
+    start, peak = time.perf_counter(), 0
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=REPOSITORY, text=True) as process:
         assert process.stdout is not None
         ended = threading.Event()
 
-        def watch() -> None:
-            nonlocal most
+        def sample_memory() -> None:
+            nonlocal peak
             while not ended.wait(0.25):
-                most = max(most, memory_of(process.pid))
+                peak = max(peak, memory_of(process.pid))
 
-        watching = threading.Thread(target=watch)
-        watching.start()
-        said = process.stdout.read()
+        sampler = threading.Thread(target=sample_memory)
+        sampler.start()
+        output = process.stdout.read()
         ended.set()
-        watching.join()
-    return json.loads(said)["corpora"][0], time.perf_counter() - began, most
+        sampler.join()
+    return IndexRun(json.loads(output)["corpora"][0], time.perf_counter() - start, peak)
 
 
 def main() -> int:
+    """Run the benchmark and return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--pages", type=int, default=3_000)
     parser.add_argument("--tiff-megabytes", type=int, default=500)
-    parser.add_argument("--ocr", action="store_true", help="read labels too; slower by far")
-    given = parser.parse_args()
+    parser.add_argument("--ocr", action="store_true", help="read labels too; much slower")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="unirag-hostile-") as name:
         root = Path(name)
-        write_folder(root / "corpus", given.pictures, given.pages, given.tiff_megabytes)
-        settings = root / "unirag.yaml"
-        settings.write_text(f"reading: {{stall_seconds: {STALL}}}\n")
-        where = ["--home", str(root / "home"), "--config", str(settings), "--json"]
-        where += [] if given.ocr else ["--no-ocr"]
-        command = [sys.executable, "-m", "unirag", "index", str(root / "corpus"), *where]
-        first, seconds, most = watched(command)
-        again, unchanged, _ = watched(command)
-    dead = {letter["source"]: letter["message"] for letter in first["dead_letters"]}
-    bad = {"cut-off.pdf", "slow.pdf", "greedy.pdf"} | ({"scan.tiff"} & dead.keys())
-    right = dead.keys() == bad and len(first["dead_letters"]) == len(bad)
-    complete = first["documents"]["new"] == given.pictures + 5 - len(bad)
-    result = {
+        write_folder(root / "corpus", options.pictures, options.pages, options.tiff_megabytes)
+        config = root / "unirag.yaml"
+        config.write_text(f"reading: {{stall_seconds: {STALL_SECONDS}}}\n")
+        arguments = ["--home", str(root / "home"), "--config", str(config), "--json"]
+        arguments += [] if options.ocr else ["--no-ocr"]
+        command = [sys.executable, "-m", "unirag", "index", str(root / "corpus"), *arguments]
+        first = run_index(command)
+        second = run_index(command)
+    report = first.report
+    dead_letters = {letter["source"]: letter["message"] for letter in report["dead_letters"]}
+    bad = {"cut-off.pdf", "slow.pdf", "greedy.pdf"} | ({"scan.tiff"} & dead_letters.keys())
+    only_bad = dead_letters.keys() == bad and len(report["dead_letters"]) == len(bad)
+    complete = report["documents"]["new"] == options.pictures + 5 - len(bad)
+    results = {
         **describe(("torch", "pypdfium2", "pillow")),
-        **vars(given),
-        "stall_seconds": STALL,
-        "seconds": round(seconds, 1),
-        "most_megabytes": round(most / 1e6),
-        "report": {k: v for k, v in first.items() if k not in ("dead_letters", "problems")},
-        "dead_letters": dead,
-        "again_seconds": round(unchanged, 1),
-        "again_indexing_seconds": again["seconds"],
-        "again_unchanged": again["documents"]["unchanged"],
+        **vars(options),
+        "stall_seconds": STALL_SECONDS,
+        "seconds": round(first.seconds, 1),
+        "most_megabytes": round(first.peak_bytes / 1e6),
+        "report": {k: v for k, v in report.items() if k not in ("dead_letters", "problems")},
+        "dead_letters": dead_letters,
+        "again_seconds": round(second.seconds, 1),
+        "again_indexing_seconds": second.report["seconds"],
+        "again_unchanged": second.report["documents"]["unchanged"],
     }
-    text = json.dumps(result, indent=1)
-    (HERE / "results" / "index_hostile.json").write_text(text + "\n")
-    print(text)
-    return 0 if right and complete else 1
+    print(write_results("index_hostile", results))
+    return 0 if only_bad and complete else 1
 
 
 if __name__ == "__main__":

@@ -1,26 +1,27 @@
-"""How near does indexing come to its encoders alone, and how far ahead of other pipelines is it?
+"""Measure indexing against its encoders alone and against other pipelines.
 
     python -m benchmarks.index_speed [--passages 1500] [--pictures 1500] [--turns 3]
 
-In one run, in turn, on passages of openstax-physics, 20 to a file, and figures of it and of
-openstax-college-physics, each a file of its own:
+One run, in interleaved rounds, on passages of openstax-physics (20 to a file) and on figures of it
+and of openstax-college-physics (one to a file):
 
-- the text retriever alone, all passages in one call; `unirag index` of the files (read, chunked,
-  encoded, BM25, stored, journalled); txtai (content stored) and LangChain with qdrant-client (in
-  memory), both with the same MiniLM from the same folder, on the strings that ours encodes;
-- the picture encoder alone on decoded pictures; `unirag index` of the picture files, without OCR.
+- Passages: the text retriever alone, with all passages in one call; `unirag index` of the files
+  (read, chunked, encoded, BM25, stored, journalled); txtai (content stored) and LangChain with
+  qdrant-client (in memory). Both others use the same MiniLM from the same folder and get the
+  strings that unirag encodes.
+- Pictures: the picture encoder alone on decoded pictures; `unirag index` of the picture files,
+  without OCR.
 
-Models are loaded before the clock starts, on both sides. Ours compute in bf16 where the processor
-does, which the others leave to their user, so there `unirag in fp32` is the fair one to compare
-with them. Ratios of medians. Needs
-`pip install txtai langchain-qdrant langchain-huggingface`; without them those arms are left out.
-Writes results/index_speed.json.
+Models are loaded before the clock starts, on both sides. unirag computes in bf16 where the
+processor does; the other pipelines leave that to their user, so `unirag in fp32` is the fair
+comparison there. Reports ratios of medians. The other pipelines need
+`pip install txtai langchain-qdrant langchain-huggingface`; without it they are left out. Writes
+results/index_speed.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 import statistics
 import tempfile
@@ -33,7 +34,7 @@ from typing import Any
 import torch
 
 import unirag
-from benchmarks.environment import CORPORA, HERE, describe
+from benchmarks.environment import CORPORA, describe, write_results
 from data.chunking import ItemDraft, chunk
 from data.figure_gallery import read_gallery, sample_figures
 from data.readers.scan import Rejected, scan
@@ -42,68 +43,72 @@ from retrieval.text import SentenceRetriever
 from unirag.indexing.pipeline import searchable_text
 from unirag.models.devices import choose_dtype
 
-BOOK = "openstax-physics"
-ALBUMS = (BOOK, "openstax-college-physics-bundle")
-OTHERS = ("txtai", "langchain_qdrant", "langchain_huggingface")
+PASSAGE_BOOK = "openstax-physics"
+FIGURE_BOOKS = (PASSAGE_BOOK, "openstax-college-physics-bundle")
+PASSAGES_PER_FILE, PICTURE_BATCH = 20, 32
+OTHER_PIPELINES = ("txtai", "langchain_qdrant", "langchain_huggingface")
+Arms = dict[str, Callable[[], object]]
 
 
-def passages(number: int) -> list[str]:
-    """Texts of the book's passages, as its chunks come."""
-    found: list[str] = []
-    for document in scan(CORPORA / BOOK):
+def read_passages(count: int) -> list[str]:
+    """Return about `count` passages of the book, evenly spread, as it is chunked."""
+    passages: list[str] = []
+    for document in scan(CORPORA / PASSAGE_BOOK):
         if isinstance(document, Rejected):
             continue
         for event in chunk(document, "book"):
             if isinstance(event, ItemDraft) and event.item.kind == "passage":
-                found.append(event.item.text)
-    step = max(1, len(found) // number)
-    return found[::step][:number]
+                passages.append(event.item.text)
+    step = max(1, len(passages) // count)
+    return passages[::step][:count]
 
 
-def timed(work: Callable[[], object]) -> float:
-    began = time.perf_counter()
+def time_call(work: Callable[[], object]) -> float:
+    """Return the seconds that one call takes."""
+    start = time.perf_counter()
     work()
-    return time.perf_counter() - began
+    return time.perf_counter() - start
 
 
-def in_turn(arms: dict[str, Callable[[], object]], turns: int) -> dict[str, list[float]]:
+def time_in_rounds(arms: Arms, rounds: int) -> dict[str, list[float]]:
+    """Time every arm once per round, so that all of them meet the same machine."""
     seconds: dict[str, list[float]] = {name: [] for name in arms}
-    for _ in range(turns):
+    for _ in range(rounds):
         for name, work in arms.items():
-            seconds[name].append(timed(work))
+            seconds[name].append(time_call(work))
     return seconds
 
 
-def others(folder: Path, texts: Sequence[str]) -> dict[str, Callable[[], object]]:
-    """The other pipelines, their models loaded."""
-    if not all(find_spec(name) for name in OTHERS):
+def other_pipelines(model_folder: Path, texts: Sequence[str]) -> Arms:
+    """Return the other pipelines with their models loaded, or nothing if one is not installed."""
+    if not all(find_spec(name) for name in OTHER_PIPELINES):
         return {}
     from langchain_huggingface import HuggingFaceEmbeddings
     from langchain_qdrant import QdrantVectorStore
     from txtai import Embeddings
 
     rows = list(texts)
-    embedding = HuggingFaceEmbeddings(model_name=str(folder))
-    theirs = Embeddings(path=str(folder), content=True)
-    theirs.index(rows[:2])
+    embedding = HuggingFaceEmbeddings(model_name=str(model_folder))
+    txtai = Embeddings(path=str(model_folder), content=True)
+    txtai.index(rows[:2])
     return {
-        "txtai": lambda: theirs.index(rows),
+        "txtai": lambda: txtai.index(rows),
         "LangChain + qdrant-client": lambda: QdrantVectorStore.from_texts(
             rows, embedding, location=":memory:", collection_name="passages"
         ),
     }
 
 
-def indexed(
+def index_with(
     loaded: unirag.App, scratch: Path, folder: Path, text: TextRetriever | None = None
 ) -> Callable[[], object]:
-    """Indexes `folder` into a new home each time, with the models that `loaded` has."""
+    """Return an arm that indexes `folder` into a new home with the models of `loaded`."""
     models = {"_encoder": loaded.encoder, "text": text or loaded.text}
 
     def work() -> None:
         home = Path(tempfile.mkdtemp(dir=scratch))
         with unirag.open(home=home, ocr=False) as app:
-            app.__dict__.update(models)  # what it would load itself
+            app.__dict__.update(models)  # instead of loading them
             [report] = app.index([folder])
             assert not report.problems, report
         shutil.rmtree(home)
@@ -112,70 +117,79 @@ def indexed(
 
 
 def rates(seconds: dict[str, list[float]], items: int, base: str) -> dict[str, Any]:
-    median = {name: statistics.median(some) for name, some in seconds.items()}
+    """Return items per second and the ratio to the rate of `base`, from medians."""
+    median = {name: statistics.median(values) for name, values in seconds.items()}
     return {
         name: {
             "per_second": round(items / median[name], 1),
             f"of {base}": round(median[base] / median[name], 3),
-            "seconds": [round(value, 2) for value in some],
+            "seconds": [round(value, 2) for value in values],
         }
-        for name, some in seconds.items()
+        for name, values in seconds.items()
     }
+
+
+def write_passages(folder: Path, texts: Sequence[str]) -> None:
+    """Write the passages as Markdown files of `PASSAGES_PER_FILE` sections."""
+    folder.mkdir()
+    for start in range(0, len(texts), PASSAGES_PER_FILE):
+        file_texts = texts[start : start + PASSAGES_PER_FILE]
+        sections = (f"## {start + n}\n\n{text}\n" for n, text in enumerate(file_texts))
+        (folder / f"{start:05}.md").write_text("\n".join(sections))
 
 
 def main() -> None:
+    """Measure passages, then pictures, and write the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--passages", type=int, default=1500)
     parser.add_argument("--pictures", type=int, default=1500)
-    parser.add_argument("--turns", type=int, default=3)
-    given = parser.parse_args()
+    parser.add_argument("--turns", type=int, default=3, help="rounds [%(default)s]")
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="unirag-speed-") as name:
         scratch = Path(name)
-        written, drawn = scratch / "passages", scratch / "pictures"
-        written.mkdir()
-        drawn.mkdir()
-        texts = passages(given.passages)
-        for at in range(0, len(texts), 20):
-            parts = (f"## {at + n}\n\n{t}\n" for n, t in enumerate(texts[at : at + 20]))
-            (written / f"{at:05}.md").write_text("\n".join(parts))
+        passage_folder, picture_folder = scratch / "passages", scratch / "pictures"
+        write_passages(passage_folder, read_passages(options.passages))
+        picture_folder.mkdir()
         figures = sample_figures(
-            [f for book in ALBUMS for f in read_gallery(CORPORA / book)], given.pictures, 0
+            [f for book in FIGURE_BOOKS for f in read_gallery(CORPORA / book)], options.pictures, 0
         )
         for number, figure in enumerate(figures):
-            figure.open().save(drawn / f"{number:05}.png")
+            figure.open().save(picture_folder / f"{number:05}.png")
 
         with unirag.open(home=scratch / "home", ocr=False) as app:
-            app.index([written])
+            app.index([passage_folder])
             texts = [searchable_text(item) or item.title for item in app.store.scan()]
             text, encoder = app.text, app.encoder
             pictures = [figure.open() for figure in figures]
-            arms: dict[str, Callable[[], object]] = {
+            passage_arms: Arms = {
                 "retriever alone": lambda: text.encode_passages(texts),
-                "unirag": indexed(app, scratch, written),
+                "unirag": index_with(app, scratch, passage_folder),
             }
-            folder = app.models.locate(app.profile.text)
+            model_folder = app.models.locate(app.profile.text)
             if choose_dtype("cpu") != torch.float32:
-                plain = SentenceRetriever(text.name, folder)
-                arms["unirag in fp32"] = indexed(app, scratch, written, plain)
-            arms |= others(folder, texts)
-            words = rates(in_turn(arms, given.turns), len(texts), "retriever alone")
-            looks: dict[str, Callable[[], object]] = {
+                in_fp32 = SentenceRetriever(text.name, model_folder)
+                passage_arms["unirag in fp32"] = index_with(app, scratch, passage_folder, in_fp32)
+            passage_arms |= other_pipelines(model_folder, texts)
+            passage_rates = rates(
+                time_in_rounds(passage_arms, options.turns), len(texts), "retriever alone"
+            )
+            picture_arms: Arms = {
                 "encoder alone": lambda: [
-                    encoder.encode_image(pictures[at : at + 32], ORIGINAL)
-                    for at in range(0, len(pictures), 32)
+                    encoder.encode_image(pictures[start : start + PICTURE_BATCH], ORIGINAL)
+                    for start in range(0, len(pictures), PICTURE_BATCH)
                 ],
-                "unirag": indexed(app, scratch, drawn),
+                "unirag": index_with(app, scratch, picture_folder),
             }
-            images = rates(in_turn(looks, given.turns), len(pictures), "encoder alone")
-    result = {
+            picture_rates = rates(
+                time_in_rounds(picture_arms, options.turns), len(pictures), "encoder alone"
+            )
+    results = {
         **describe(("torch", "sentence-transformers", "qdrant-edge-py")),
         "threads": torch.get_num_threads(),
-        "passages": {"of": BOOK, "count": len(texts), **words},
-        "pictures": {"of": ALBUMS, "count": len(pictures), **images},
+        "passages": {"of": PASSAGE_BOOK, "count": len(texts), **passage_rates},
+        "pictures": {"of": FIGURE_BOOKS, "count": len(pictures), **picture_rates},
     }
-    said = json.dumps(result, indent=1)
-    (HERE / "results" / "index_speed.json").write_text(said + "\n")
-    print(said)
+    print(write_results("index_speed", results))
 
 
 if __name__ == "__main__":
