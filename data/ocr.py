@@ -218,8 +218,8 @@ def scale(picture: Image.Image, pixels: tuple[int, int], max_scale: float) -> Im
     """
     width, height = picture.size
     area = width * (width / 4 if width > _MAX_WIDTH_TO_HEIGHT * height else height)
-    least, most = pixels
-    factor = min(math.sqrt(min(max(area, least), most) / area), max_scale)
+    min_pixels, max_pixels = pixels
+    factor = min(math.sqrt(min(max(area, min_pixels), max_pixels) / area), max_scale)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
 

@@ -191,14 +191,14 @@ class _Exchange:
     """
 
     def __init__(
-        self, worker: WorkerProcess, job: ReadingJob, put: Callable[..., None], first: int
+        self, worker: WorkerProcess, job: ReadingJob, emit: Callable[..., None], first: int
     ) -> None:
-        self._worker, self._job, self._put = worker, job, put
+        self._worker, self._job, self._emit = worker, job, emit
         self.source: str | None = None
         self.number = first - 1
 
     def run(self, request: dict[str, Any]) -> None:
-        """Put the events of a unit up to its end.
+        """Emit the events of a unit up to its end.
 
         Raises `WorkerGone` if the process ends first, and `OSError` if a picture cannot be stored.
         """
@@ -210,24 +210,24 @@ class _Exchange:
                     return
                 case {"item": item, "size": size}:
                     picture = Image.frombytes("RGB", tuple(size), pixels) if size else None
-                    self._put(ItemRead(Item.from_json(item), picture), len(pixels))
+                    self._emit(ItemRead(Item.from_json(item), picture), len(pixels))
                 case {"digest": digest}:
                     self._worker.send(self._job.decode_again(digest))
                 case {"problem": problem, "anchor": anchor}:
-                    self._put(Problem(anchor, problem))
+                    self._emit(Problem(anchor, problem))
                 case {"page": number}:
                     if number is not None:
-                        self._put(PageRead(number))
+                        self._emit(PageRead(number))
                 case {"document": head, "number": number}:
                     self._start_document(head, number)
                 case {"end": reason}:
                     self.source = None
-                    self._put(DocumentEnd(reason))
+                    self._emit(DocumentEnd(reason))
                 case {"rejected": source, "reason": reason, "number": number}:
                     self.number = number
-                    self._put(Rejected(source, reason))
+                    self._emit(Rejected(source, reason))
                 case {"count": count}:
-                    self._put(Count(count))
+                    self._emit(Count(count))
                 case {"storage_error": [code, problem, path]}:
                     raise OSError(code, problem, path)
 
@@ -237,7 +237,7 @@ class _Exchange:
         selected = self._job.select(start)
         if selected:
             self.source = start.source
-        self._put(replace(start, selected=selected))
+        self._emit(replace(start, selected=selected))
         self._worker.restart_clock()
         self._worker.send(selected)
 

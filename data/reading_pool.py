@@ -95,11 +95,11 @@ class ReaderPool:
 
 def _useful_workers(units: Sequence[Unit]) -> int:
     """Return a process for each megabyte or folder, at most one a core."""
-    most, size = count_cores(), 0
+    cores, size = count_cores(), 0
     for unit in units:
         with suppress(OSError):  # its reader reports the error
-            size += most * _BYTES_PER_PROCESS if unit.path.is_dir() else unit.path.stat().st_size
-    return max(1, min(most, size // _BYTES_PER_PROCESS))
+            size += cores * _BYTES_PER_PROCESS if unit.path.is_dir() else unit.path.stat().st_size
+    return max(1, min(cores, size // _BYTES_PER_PROCESS))
 
 
 def _merged(lanes: Sequence[ReadingLane]) -> Iterator[Event]:

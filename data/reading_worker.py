@@ -123,7 +123,7 @@ class _UnitReader:
             "title": document.title,
             "pictures": sorted(str(path) for path in pictures),
         }
-        if not self._parent.ask({"document": head, "number": number}):
+        if not self._parent.confirm({"document": head, "number": number}):
             raise _Skipped
         watched = replace(document, read=partial(self._with_signs_of_life, document))
         for event in chunk(watched, corpus):
@@ -172,7 +172,7 @@ class _UnitReader:
         """Store a picture. Return its digest, and the picture unless it is stored and encoded."""
         try:
             digest = sha256_of(source) if isinstance(source, Path) else digest_of(source)
-            if self._assets.holds(digest) and not self._parent.ask({"digest": digest}):
+            if self._assets.holds(digest) and not self._parent.confirm({"digest": digest}):
                 return digest, None
             picture = open_picture(source, name)
             data = source.read_bytes() if isinstance(source, Path) else source

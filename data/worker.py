@@ -229,7 +229,7 @@ class ParentConnection:
         except OSError:
             raise ParentGone from None
 
-    def ask(self, value: Any) -> bool:
+    def confirm(self, value: Any) -> bool:
         """Send a question and return the parent's answer: yes or no."""
         self.send(value)
         return bool(self.receive()[0])

@@ -1,4 +1,4 @@
-"""The CNXML reader on the real books, where they are."""
+"""Test the CNXML reader on real books, if they are on this machine."""
 
 from __future__ import annotations
 
@@ -26,44 +26,44 @@ def physics() -> list[tuple[Document, Block | Figure | Problem]]:
     if not PHYSICS.is_dir():
         pytest.skip(f"no corpora at {CORPORA}")
     documents = CnxmlReader().documents(PHYSICS, PHYSICS)
-    return [(document, part) for document in documents for part in document.read()]
+    return [(document, event) for document in documents for event in document.read()]
 
 
-def test_physics_counts_agree_with_its_xml(
+def test_the_counts_of_the_physics_book_agree_with_its_xml(
     physics: list[tuple[Document, Block | Figure | Problem]],
 ) -> None:
-    wanted: Counter[str] = Counter()
+    expected: Counter[str] = Counter()
     for path in {document.path for document, _ in physics}:
         for element in etree.parse(path).iter(etree.Element):
             name = etree.QName(element).localname
-            wanted[name] += 1
+            expected[name] += 1
             if name == "figure" and "unnumbered" not in element.get("class", "").split():
-                wanted["numbered"] += 1
-    parts = [part for _, part in physics]
-    roles = Counter(part.role for part in parts if isinstance(part, Block))
-    figures = [part for part in parts if isinstance(part, Figure)]
-    assert len({document.source for document, _ in physics}) == wanted["document"] == 100
-    assert len(figures) == wanted["image"]
-    assert len([f for f in figures if f.number]) == wanted["numbered"]
-    assert roles["term"] >= wanted["definition"]
+                expected["numbered"] += 1
+    events = [event for _, event in physics]
+    roles = Counter(event.role for event in events if isinstance(event, Block))
+    figures = [event for event in events if isinstance(event, Figure)]
+    assert len({document.source for document, _ in physics}) == expected["document"] == 100
+    assert len(figures) == expected["image"]
+    assert len([f for f in figures if f.number]) == expected["numbered"]
+    assert roles["term"] >= expected["definition"]
     assert {"text", "example", "exercise", "solution", "summary", "objective"} <= roles.keys()
 
 
-def test_physics_numbers_are_the_printed_ones(
+def test_the_figure_numbers_of_the_physics_book_are_the_printed_ones(
     physics: list[tuple[Document, Block | Figure | Problem]],
 ) -> None:
-    figures = [part for _, part in physics if isinstance(part, Figure) and part.number]
+    figures = [event for _, event in physics if isinstance(event, Figure) and event.number]
     by_chapter: dict[str, list[int]] = {}
-    for number in dict.fromkeys(part.number for part in figures):
+    for number in dict.fromkeys(figure.number for figure in figures):
         start, _, count = number.partition(".")
         by_chapter.setdefault(start, []).append(int(count or 0))
     chapters = {key: counts for key, counts in by_chapter.items() if key.isdigit()}
     assert len(chapters) == 23
     assert all(sorted(c) == list(range(1, len(c) + 1)) for c in chapters.values())
     sources = {document.source for document, _ in physics}
-    anchors = {(document.source, part.anchor) for document, part in physics}
-    for document, part in physics:
-        for ref in part.refs if isinstance(part, Block) else ():
+    anchors = {(document.source, event.anchor) for document, event in physics}
+    for document, event in physics:
+        for ref in event.refs if isinstance(event, Block) else ():
             source, _, anchor = ref.rpartition("#")
             assert (source or document.source) in sources
             assert ((source or document.source), anchor) in anchors
@@ -71,8 +71,8 @@ def test_physics_numbers_are_the_printed_ones(
 
 @pytest.mark.skipif(not CORPORA.is_dir(), reason=f"no corpora at {CORPORA}")
 @pytest.mark.parametrize("book", sorted(path.name for path in CORPORA.glob("openstax-*")))
-def test_real_books_read_without_error(book: str) -> None:
-    """Every 25th module of each book: unique anchors, no empty or unformatted text."""
+def test_real_books_are_read_without_error(book: str) -> None:
+    """Check every 25th module of each book: unique anchors, no empty or unformatted text."""
     path = CORPORA / book
     reader = CnxmlReader()
     assert reader.claims(path)
@@ -82,14 +82,14 @@ def test_real_books_read_without_error(book: str) -> None:
     for document in documents[::25]:
         assert document.licence.startswith("CC BY")
         anchors: set[str] = set()
-        for part in document.read():
-            if isinstance(part, Problem):
+        for event in document.read():
+            if isinstance(event, Problem):
                 continue
-            assert part.anchor
-            assert part.anchor not in anchors
-            anchors.add(part.anchor)
-            text = part.text if isinstance(part, Block) else part.caption + part.alt
+            assert event.anchor
+            assert event.anchor not in anchors
+            anchors.add(event.anchor)
+            text = event.text if isinstance(event, Block) else event.caption + event.alt
             assert text.strip() == text != ""
             assert not re.search(r"  |\t|\xa0|\n\n", text)
-            if isinstance(part, Block):
-                assert part.text.count("\\(") == part.text.count("\\)")
+            if isinstance(event, Block):
+                assert event.text.count("\\(") == event.text.count("\\)")

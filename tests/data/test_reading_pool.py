@@ -78,8 +78,8 @@ def read(
     walk = Walk(root)
     units = [u for u in walk.units() if isinstance(u, Unit)]
     events = list(pool.read(units, "c", select, decode_again))
-    shown = {p for e in events if isinstance(e, DocumentStart) for p in e.pictures}
-    events += pool.read(list(walk.pictures(shown)), "c", select, decode_again)
+    pictures = {p for e in events if isinstance(e, DocumentStart) for p in e.pictures}
+    events += pool.read(list(walk.pictures(pictures)), "c", select, decode_again)
     return [e for e in events if not isinstance(e, Idle)]
 
 

@@ -73,12 +73,12 @@ def words(text: str) -> list[str]:
     return re.findall(r"[a-z0-9']+", text.lower().replace("’", "'"))
 
 
-def edits(expected: list[str], found: list[str]) -> int:
+def edits(expected: list[str], actual: list[str]) -> int:
     """Return the number of words to insert, delete or replace (Levenshtein)."""
-    row = list(range(len(found) + 1))
+    row = list(range(len(actual) + 1))
     for i, word in enumerate(expected, start=1):
         before, row[0] = row[0], i
-        for j, other in enumerate(found, start=1):
+        for j, other in enumerate(actual, start=1):
             before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
     return row[-1]
 

@@ -137,8 +137,10 @@ def test_every_style_is_either_seen_in_training_or_unseen():
     assert len(UNSEEN_STYLES) >= 3
     assert all(STYLES[name].name == name for name in STYLES)
     assert all(STYLES[name].unseen == (name in UNSEEN_STYLES) for name in STYLES)
-    seen = {operator for name in SEEN_STYLES for operator in STYLES[name].operators}
-    assert not seen & {operator for name in UNSEEN_STYLES for operator in STYLES[name].operators}
+    seen_operators = {operator for name in SEEN_STYLES for operator in STYLES[name].operators}
+    assert not seen_operators & {
+        operator for name in UNSEEN_STYLES for operator in STYLES[name].operators
+    }
 
 
 def test_an_unknown_style_is_a_key_error():

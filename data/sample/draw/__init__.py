@@ -1,1 +1,1 @@
-"""Draws the figures of the sample corpus with matplotlib."""
+"""A developer tool that draws the figures of the sample corpus; it is not part of the wheel."""

@@ -1,4 +1,4 @@
-"""Draw the sample corpus's figures again: `python -m data.sample.draw [NAME ...]`."""
+"""Draw the figures of the sample corpus again: `python -m data.sample.draw [NAME ...]`."""
 
 from __future__ import annotations
 

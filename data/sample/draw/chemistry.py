@@ -159,15 +159,15 @@ def titration_curves() -> Figure:
     ph = np.linspace(0.9, 12.8, 3000)
     hydrogen = 10.0**-ph
     excess = hydrogen - 1e-14 / hydrogen
-    for name, ka, colour, at in (
+    for name, ka, colour, position in (
         ("hydrochloric acid (strong)", 1e6, RED, (13.2, 0.5)),
         ("ethanoic acid\n(weak)", 1.8e-5, BLUE, (6.6, 5.6)),
     ):
         charged = ka / (ka + hydrogen)
         base = 25 * (0.1 * charged - excess) / (0.1 + excess)
-        kept = (base >= 0) & (base <= 50)
-        ax.plot(base[kept], ph[kept], color=colour)
-        note(ax, at, name, colour, size=11)
+        in_range = (base >= 0) & (base <= 50)
+        ax.plot(base[in_range], ph[in_range], color=colour)
+        note(ax, position, name, colour, size=11)
     for at, colour, words, place in (
         ((25, 7.0), RED, "equivalence point\npH 7.0", (33.5, 6.2)),
         ((25, 8.72), BLUE, "equivalence point\npH 8.7", (15.0, 9.5)),
@@ -216,17 +216,17 @@ def titration_apparatus() -> Figure:
 @figure("equilibrium-disturbed")
 def equilibrium_disturbed() -> Figure:
     drawn, ax = plt.subplots()
-    step, shown = 0.01, [[0.5, 1.0, 0.5]]
+    step, concentrations = 0.01, [[0.5, 1.0, 0.5]]
     for tick in range(1, 6000):
-        nitrogen, hydrogen, ammonia = shown[-1]
+        nitrogen, hydrogen, ammonia = concentrations[-1]
         if tick == 2000:
             hydrogen += 0.5
         rate = 0.02 * (nitrogen * hydrogen**3 - ammonia**2 / 0.5) * step
-        shown.append([nitrogen - rate, hydrogen - 3 * rate, ammonia + 2 * rate])
+        concentrations.append([nitrogen - rate, hydrogen - 3 * rate, ammonia + 2 * rate])
     minutes = np.arange(6000) * step
     names = (("H₂", ORANGE), ("NH₃", BLUE), ("N₂", GREEN))
     for (name, colour), column in zip(names, (1, 2, 0), strict=True):
-        values = np.array(shown)[:, column]
+        values = np.array(concentrations)[:, column]
         ax.plot(minutes, values, color=colour)
         note(ax, (60.8, values[-1]), f"{name}  {values[-1]:.2f}", colour, ha="left")
     ax.axvline(20, color=GREY, ls=":")
@@ -262,7 +262,7 @@ def le_chatelier_shifts() -> Figure:
 
 
 def _ease(x: Array, first: float, last: float) -> Array:
-    """0 before `first`, 1 after `last`, smooth between."""
+    """Return 0 up to `first`, 1 from `last` on, and a smooth transition between them."""
     return (1 - np.cos(np.pi * np.clip((x - first) / (last - first), 0, 1))) / 2
 
 

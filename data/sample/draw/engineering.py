@@ -1,4 +1,4 @@
-"""Figures of the engineering cards; diagrams are laid out on a canvas of 64 by 40 units."""
+"""Figures of the engineering cards. Diagrams use a canvas of 64 x 40 units."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Point = tuple[float, float]
 
 
 def _canvas(title: str) -> tuple[Figure, Axes]:
-    """An empty drawing board with equal scales, (0, 0) at the lower left and (64, 40) opposite."""
+    """Return an empty canvas with equal scales: x from 0 to 64, y from 0 to 40."""
     drawn, ax = plt.subplots()
     ax.set(xlim=(0, 64), ylim=(0, 40), aspect="equal", title=title)
     ax.axis("off")
@@ -27,7 +27,7 @@ def _arrow(ax: Axes, start: Point, end: Point, colour: str = INK, width: float =
 
 
 def _span(ax: Axes, start: Point, end: Point, label: str, lift: float = 0.6) -> None:
-    """A dimension line with its length written `lift` above the middle."""
+    """Draw a dimension line with its label `lift` above the middle."""
     style = {"arrowstyle": "<->", "color": GREY, "lw": 1.3, "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", end, start, arrowprops=style)
     ax.text((start[0] + end[0]) / 2, start[1] + lift, label, ha="center", va="bottom", fontsize=11)
@@ -41,7 +41,7 @@ def _box(ax: Axes, corner: Point, size: Point, label: str, face: str = PALE) -> 
 
 
 def _wedge(ax: Axes, tip: Point, size: float, colour: str = GREY) -> None:
-    """A triangular support below `tip`."""
+    """Draw a triangular support below `tip`."""
     x, y = tip
     corners = [(x, y), (x - 0.7 * size, y - size), (x + 0.7 * size, y - size)]
     ax.add_patch(Polygon(corners, fc=colour, ec=INK, lw=1.2))
@@ -197,7 +197,7 @@ def stress_strain_curve() -> Figure:
 
 
 def _gear(ax: Axes, centre: Point, teeth: int, module: float, phase: float, face: str) -> None:
-    """A gear of pitch radius teeth * module / 2 with a tooth centred at angle `phase` (radians)."""
+    """Draw a gear of pitch radius teeth * module / 2, with a tooth at the angle `phase` (rad)."""
     pitch, radius = 2 * np.pi / teeth, teeth * module / 2
     outline: list[Point] = []
     for number in range(teeth):
@@ -215,7 +215,7 @@ def gear_train() -> Figure:
     ax.set(xlim=(0, 64), ylim=(3, 39), aspect="equal", title="Simple gear train")
     ax.axis("off")
     module, x = 1.06, 1.6
-    # each phase puts a tooth of one gear into a gap of its neighbour
+    # Each phase puts a tooth of a gear into a gap of its neighbour.
     rows = (
         (12, 0.0, "driver\n12 teeth", "120 rpm", "#9cc0e4"),
         (18, np.pi + np.pi / 18, "idler\n18 teeth", "80 rpm", "#cbd2da"),
@@ -278,7 +278,7 @@ def pid_block_diagram() -> Figure:
 
 
 def _response(kp: float, ki: float, kd: float, time: np.ndarray) -> np.ndarray:
-    """Output of the loop around y'' + 2 y' + y = u after a unit step of the set point."""
+    """Return the output of the loop around y'' + 2 y' + y = u after a unit step."""
     step = float(time[1] - time[0])
     place = speed = total = 0.0
     track = np.empty_like(time)
@@ -286,7 +286,7 @@ def _response(kp: float, ki: float, kd: float, time: np.ndarray) -> np.ndarray:
         track[index] = place
         error = 1.0 - place
         total += error * step
-        # the derivative acts on the output: a step of the set point then gives no kick
+        # The derivative acts on the output, so that a step of the set point causes no kick.
         push = kp * error + ki * total - kd * speed
         speed += (push - 2 * speed - place) * step
         place += speed * step
@@ -315,7 +315,7 @@ def heat_engine_energy_flow() -> Figure:
     drawn, ax = _canvas("Energy flow through a heat engine")
     _box(ax, (8, 32), (50, 6.5), "hot reservoir, T = 800 K", "#f2c4be")
     _box(ax, (8, 1), (50, 6.5), "cold reservoir, T = 300 K", "#cfe1f2")
-    # bands are as wide as their energies: 10 units for 1000 J
+    # The width of a band is its energy: 10 units for 1000 J.
     for x, y, width, length, colour in (
         (20.0, 32.0, 10.0, 6.0, RED),
         (22.0, 16.0, 6.0, 5.4, BLUE),
@@ -357,8 +357,8 @@ def carnot_cycle_pressure_volume() -> Figure:
         _arrow(ax, (volume[28], pressure[28]), (volume[32], pressure[32]), colour)
     for name, volume, pressure in zip("ABCD", corners, [leg[1][0] for leg in legs], strict=True):
         ax.plot(volume, pressure, "o", color=INK, ms=6)
-        beside = -0.2 if name == "D" else 0.1
-        ax.text(volume + beside, pressure + (-110 if name == "D" else 50), name, fontsize=13)
+        offset = -0.2 if name == "D" else 0.1
+        ax.text(volume + offset, pressure + (-110 if name == "D" else 50), name, fontsize=13)
     ax.text(1.75, 1300, "1. isotherm 800 K, heat in", color=RED)
     ax.text(3.4, 600, "2. adiabatic expansion")
     ax.text(2.1, 130, "3. isotherm 500 K, heat out", color=BLUE)

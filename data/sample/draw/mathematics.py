@@ -16,7 +16,7 @@ Point = tuple[float, float]
 
 
 def _through_origin(ax: Axes, x: Point, y: Point, names: tuple[str, str] = ("x", "y")) -> None:
-    """Axes that cross at the origin, named at their ends."""
+    """Draw axes that cross at the origin, with their names at the ends."""
     ax.set(xlim=x, ylim=y)
     ax.spines["left"].set_position("zero")
     ax.spines["bottom"].set_position("zero")
@@ -31,7 +31,7 @@ def _arrow(ax: Axes, start: Point, end: Point, colour: str = INK, line: str = "-
 
 
 def _dot(ax: Axes, place: Point, label: str, text: Point, colour: str = INK) -> None:
-    """A marked point with its label starting at `text` (data units)."""
+    """Mark a point; its label starts at `text` (data units)."""
     ax.plot(*place, "o", color=colour, ms=7, zorder=4)
     ax.text(*text, label, color=colour, fontsize=12, va="center")
 

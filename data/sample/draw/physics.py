@@ -1,7 +1,7 @@
 """Figures of the physics cards.
 
-Diagrams are drawn on a board of 16 x 11 units of 40 pixels, so that a length in a diagram is a
-length on the page; graphs use ordinary axes. Curves are computed from the formula of their card.
+Diagrams are drawn on a board of 16 x 11 units of 40 pixels, so that lengths are to scale; graphs
+use ordinary axes. Curves are computed from the formula of their card.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ G = 9.8  # m/s^2, as in the cards
 
 
 def board() -> tuple[Figure, Axes]:
-    """An empty drawing board without axes: x from 0 to 16, y from 0 to 11."""
+    """Return an empty drawing board without axes: x from 0 to 16, y from 0 to 11."""
     drawn = plt.figure(layout="none")
     ax = drawn.add_axes((0.0, 0.0, 1.0, 1.0))
     ax.set(xlim=(0, 16), ylim=(0, 11))
@@ -30,7 +30,7 @@ def board() -> tuple[Figure, Axes]:
 
 
 def polar(origin: Point, degrees: float, length: float) -> Point:
-    """The point `length` away from `origin`, counted anticlockwise from the x axis."""
+    """Return the point at `length` from `origin`, `degrees` anticlockwise from the x axis."""
     angle = np.deg2rad(degrees)
     return origin[0] + length * float(np.cos(angle)), origin[1] + length * float(np.sin(angle))
 
@@ -52,9 +52,9 @@ def line(ax: Axes, *points: Point, colour: str = INK, **look: Any) -> None:
 
 
 def photon(ax: Axes, tail: Point, head: Point, colour: str) -> None:
-    """A wavy arrow: one quantum of light."""
+    """Draw a wavy arrow: one quantum of light."""
     start, way = np.array(tail), np.array(head) - np.array(tail)
-    along = np.linspace(0, 6 / 7, 200)[:, None]  # six whole waves, then the head
+    along = np.linspace(0, 6 / 7, 200)[:, None]  # six waves, then the head
     across = np.array([-way[1], way[0]]) / np.hypot(*way)
     xy = start + along * way + 0.16 * np.sin(along * 2 * np.pi * 7) * across
     ax.plot(xy[:, 0], xy[:, 1], color=colour, lw=1.8)
@@ -99,9 +99,9 @@ def forces_on_an_incline() -> Figure:
     ax.add_patch(Polygon(corners, fc="#f3d9b1", ec=INK, lw=2))
     for angle, length, colour in ((270, 4.2, RED), (120, 3.64, BLUE), (30, 2.7, GREEN)):
         arrow(ax, centre, polar(centre, angle, length), colour)
-    parts = polar(centre, 210, 2.1), polar(centre, 270, 4.2), polar(centre, 300, 3.64)
-    line(ax, *parts, colour=GREY, ls=":", lw=1.5)
-    line(ax, parts[0], centre, parts[2], colour=PURPLE, ls="--")
+    components = polar(centre, 210, 2.1), polar(centre, 270, 4.2), polar(centre, 300, 3.64)
+    line(ax, *components, colour=GREY, ls=":", lw=1.5)
+    line(ax, components[0], centre, components[2], colour=PURPLE, ls="--")
     ax.plot(*centre, "o", color=INK)
     note(ax, (4.0, 9.3), "normal force N", BLUE)
     note(ax, (10.3, 8.0), "friction f", GREEN)

@@ -1,4 +1,4 @@
-"""A sheet without axes, and the arrows, boxes and words that diagrams are made of."""
+"""Shapes for diagrams: a canvas without axes, arrows, boxes and labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Point = tuple[float, float]
 
 
 def canvas() -> tuple[Figure, Axes]:
-    """An empty sheet of 64 x 44 units, ten pixels each."""
+    """Return an empty canvas of 64 x 44 units of ten pixels, without axes."""
     drawn = plt.figure(layout="none")
     ax = drawn.add_axes((0, 0, 1, 1))
     ax.set(xlim=(0, 64), ylim=(0, 44))
@@ -24,7 +24,7 @@ def canvas() -> tuple[Figure, Axes]:
 def arrow(
     ax: Axes, start: Point, end: Point, colour: str = INK, width: float = 2, bend: float = 0
 ) -> None:
-    """An arrow from tail to tip; `bend` is its sagitta over half its length, 0 for straight."""
+    """Draw an arrow; `bend` is its sagitta over half its length, 0 for a straight arrow."""
     ax.add_patch(
         FancyArrowPatch(
             start,
@@ -44,7 +44,7 @@ def arrow(
 def box(
     ax: Axes, centre: Point, size: Point, text: str = "", fill: str = PALE, edge: str = INK
 ) -> None:
-    """A rounded box of `size` (width, height) around `centre`, with `text` in the middle."""
+    """Draw a rounded box of `size` (width, height) around `centre`, with `text` in the middle."""
     (x, y), (w, h) = centre, size
     style = f"round,pad=0,rounding_size={min(1.2, 0.45 * h)}"
     corner = (x - w / 2, y - h / 2)
@@ -62,7 +62,7 @@ def say(
     ha: str = "center",
     rotation: float = 0,
 ) -> None:
-    """Words, above all shapes, centred on `y`; a character of size 12 is about one unit wide."""
+    """Write text above all shapes, centred on `y`; a size 12 character is about a unit wide."""
     ax.text(
         x, y, text, color=colour, fontsize=size, ha=ha, va="center", rotation=rotation, zorder=5
     )

@@ -1,4 +1,4 @@
-"""The look that all sample figures share, and the registry that `draw` walks."""
+"""The common style of the sample figures, and the registry of the functions that draw them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def figure(name: str) -> Callable[[Callable[[], Figure]], Callable[[], Figure]]:
 
 
 def save(name: str) -> Path:
-    """Draw one figure and write it as a PNG without a date, so that runs compare equal."""
+    """Draw a figure and write it as a PNG without metadata, so that two runs give equal files."""
     drawn = FIGURES[name]()
     path = DESTINATION / f"{name}.png"
     drawn.savefig(path, metadata={"Software": None})

@@ -21,7 +21,7 @@ SKY, LEAF, ROSE, SAND = "#dbe9f6", "#dcefe0", "#fae3df", "#fdebc8"
 def cells(
     ax: Axes, left: float, y: float, values: Sequence[object], fill: str = SKY, width: float = 3
 ) -> None:
-    """A row of squares, one value each, from `left` on, centred on `y`."""
+    """Draw a row of cells with a value each, from `left` on, centred on `y`."""
     for i, value in enumerate(values):
         corner = (left + i * width, y - 1.5)
         ax.add_patch(Rectangle(corner, width, 3, fc=fill, ec=INK, lw=1.3, zorder=2))
@@ -29,7 +29,7 @@ def cells(
 
 
 def gate(ax: Axes, kind: str, x: float, y: float) -> None:
-    """A gate's symbol, its left edge at `x`: body 7 wide and 6 high, inputs at y +- 1.6."""
+    """Draw the symbol of a gate from `x` on: body 7 wide and 6 high, inputs at y +- 1.6."""
     move, line, curve, close = Path.MOVETO, Path.LINETO, Path.CURVE3, Path.CLOSEPOLY
     if kind in ("AND", "NAND"):
         points: list[Point] = [(0, -3), (3, -3), (7, -3), (7, 0), (7, 3), (3, 3), (0, 3), (0, -3)]
@@ -209,14 +209,14 @@ def internet_layers() -> Figure:
 def packet_encapsulation() -> Figure:
     drawn, ax = canvas()
     say(ax, 32, 41.2, "Each layer adds its own header", INK, 14)
-    parts = [("Ethernet\n14 B", 8.6, SKY), ("IP\n20 B", 7, LEAF), ("TCP\n20 B", 7, SAND)]
-    parts += [("Data: 1460 bytes", 20, ROSE), ("Check\n4 B", 7, SKY)]
+    fields = [("Ethernet\n14 B", 8.6, SKY), ("IP\n20 B", 7, LEAF), ("TCP\n20 B", 7, SAND)]
+    fields += [("Data: 1460 bytes", 20, ROSE), ("Check\n4 B", 7, SKY)]
     names = ("Application data", "Segment", "Packet", "Frame")
-    lefts = np.cumsum([12.6] + [width for _, width, _ in parts])
+    lefts = np.cumsum([12.6] + [width for _, width, _ in fields])
     for row, (name, first) in enumerate(zip(names, (3, 2, 1, 0), strict=True)):
         y, last = 34 - 8.4 * row, 5 if first == 0 else 4
         for i in range(first, last):
-            text, width, fill = parts[i]
+            text, width, fill = fields[i]
             ax.add_patch(Rectangle((lefts[i], y - 2.8), width, 5.6, fc=fill, ec=INK, lw=1.6))
             say(ax, lefts[i] + width / 2, y, text, INK, 10)
         say(ax, 0.8, y + 0.2, name.replace(" ", "\n"), PURPLE, 11, "left")
@@ -246,9 +246,9 @@ def binary_search_tree() -> Figure:
     )
     path = (50, 30, 40, 45)
     for parent, child in links:
-        taken = parent in path and child in path
+        is_on_path = parent in path and child in path
         wire(ax, where[parent], where[child])
-        if taken:
+        if is_on_path:
             ax.plot(*np.transpose([where[parent], where[child]]), color=ORANGE, lw=5, zorder=1)
     for key, place in where.items():
         fill, edge = ("#fbd38d", ORANGE) if key in path else (SKY, INK)
