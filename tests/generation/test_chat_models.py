@@ -1,3 +1,5 @@
+"""The two chat models: transformers with a tiny Llama, and an endpoint with a fake transport."""
+
 from __future__ import annotations
 
 import json
@@ -22,7 +24,7 @@ ASK = [Message("system", "be short"), Message("user", "what is force")]
 
 
 def save_tiny_model(folder: Path, template: bool = True) -> Path:
-    """A Llama of two layers in the hub's format, with a chat template."""
+    """Save a Llama of two layers with its tokeniser and, if asked, a chat template."""
     words = ["<unk>", "<eos>", "system", "user", "assistant", "be", "short", "what", "is", "force"]
     tokenizer = Tokenizer(WordLevel({w: i for i, w in enumerate(words)}, unk_token="<unk>"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
@@ -50,7 +52,7 @@ def save_tiny_model(folder: Path, template: bool = True) -> Path:
     return folder
 
 
-def test_stream_is_the_models_own_greedy_reply(tmp_path: Path) -> None:
+def test_the_reply_is_greedy_and_ends_at_the_limit(tmp_path: Path) -> None:
     folder = save_tiny_model(tmp_path)
     chat = TransformersChat("tiny", folder)
     reply = "".join(chat.stream(ASK, 6))
@@ -60,16 +62,16 @@ def test_stream_is_the_models_own_greedy_reply(tmp_path: Path) -> None:
     assert chat.count("what is force") == 3
 
 
-def test_a_reader_that_leaves_stops_the_model(tmp_path: Path) -> None:
+def test_closing_the_stream_stops_the_model(tmp_path: Path) -> None:
     chat = TransformersChat("tiny", save_tiny_model(tmp_path))
     pieces = chat.stream(ASK, 100_000)
     next(pieces)
     pieces.close()  # type: ignore[attr-defined]
     assert not [t for t in threading.enumerate() if t.name == "generate"]
-    assert "".join(chat.stream(ASK, 2))  # the lock was given back
+    assert "".join(chat.stream(ASK, 2))  # the lock is free again
 
 
-def test_models_that_cannot_serve_are_refused(tmp_path: Path) -> None:
+def test_unusable_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be loaded"):
         TransformersChat("none", tmp_path / "nothing")
     with pytest.raises(BadInput, match="no chat template"):
@@ -80,27 +82,27 @@ def client(answer: Callable[[httpx.Request], httpx.Response]) -> httpx.Client:
     return httpx.Client(transport=httpx.MockTransport(answer))
 
 
-def test_openai_endpoint_streams_and_gets_what_it_expects() -> None:
-    seen: list[httpx.Request] = []
+def test_an_openai_endpoint_gets_the_request_and_streams() -> None:
+    requests: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        seen.append(request)
+        requests.append(request)
         deltas = [{"role": "assistant"}, {"content": "Force "}, {"content": "pulls."}]
         lines = [f"data: {json.dumps({'choices': [{'delta': d}]})}" for d in deltas]
         return httpx.Response(200, text="\n\n".join([": ping", *lines, "data: [DONE]", ""]))
 
     chat = OpenAIChat("http://127.0.0.1:1/v1/", "qwen", "secret", client(answer))
     assert list(chat.stream(ASK, 50)) == ["Force ", "pulls."]
-    assert str(seen[0].url) == "http://127.0.0.1:1/v1/chat/completions"
-    assert seen[0].headers["authorization"] == "Bearer secret"
-    body = json.loads(seen[0].content)
+    assert str(requests[0].url) == "http://127.0.0.1:1/v1/chat/completions"
+    assert requests[0].headers["authorization"] == "Bearer secret"
+    body = json.loads(requests[0].content)
     assert body["stream"] is True
     assert body["max_tokens"] == 50
     assert body["messages"][1] == {"role": "user", "content": "what is force"}
 
 
 @pytest.mark.parametrize(
-    ("status", "text", "kind", "says"),
+    ("status", "text", "error", "message"),
     [
         (401, "bad key", BadSetting, "UNIRAG_CHAT__API_KEY"),
         (404, "no such model", Missing, "chat.model"),
@@ -108,15 +110,17 @@ def test_openai_endpoint_streams_and_gets_what_it_expects() -> None:
         (200, "data: {oops\n", Missing, "is not JSON"),
     ],
 )
-def test_openai_refusals_are_named(status: int, text: str, kind: type, says: str) -> None:
+def test_openai_errors_name_the_setting(
+    status: int, text: str, error: type[Exception], message: str
+) -> None:
     chat = OpenAIChat(
         "http://127.0.0.1:1/v1", "m", None, client(lambda r: httpx.Response(status, text=text))
     )
-    with pytest.raises(kind, match=says):
+    with pytest.raises(error, match=message):
         list(chat.stream(ASK, 5))
 
 
-def test_openai_nobody_there() -> None:
+def test_an_unreachable_endpoint_is_named() -> None:
     with pytest.raises(Missing, match="does not answer"):
         list(OpenAIChat("http://127.0.0.1:9/v1", "m").stream(ASK, 5))
     with pytest.raises(BadSetting, match="expected http"):

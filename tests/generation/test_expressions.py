@@ -1,4 +1,4 @@
-"""Formulas as mathematics: what is the same result, and what never reaches the parser."""
+"""Formulas as mathematics: equal results, and texts that the parser must not see."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from generation.scoring import short_answer
 
 
 @pytest.mark.parametrize(
-    ("said", "wanted", "alike"),
+    ("text", "solution", "equal"),
     [
         ("So a = F/m.", r"Solving gives \(a = \frac{F}{m}\).", True),
         ("So a = m/F.", r"Solving gives \(a = \frac{F}{m}\).", False),
@@ -21,10 +21,10 @@ from generation.scoring import short_answer
         ("x = a + b", "x = b + a", True),
     ],
 )
-def test_results_are_compared_as_mathematics(said: str, wanted: str, alike: bool) -> None:
-    (right,) = results(wanted)
-    assert any(same(right, given) for given in results(said)) is alike
-    assert short_answer(said, wanted) is alike
+def test_results_are_compared_as_mathematics(text: str, solution: str, equal: bool) -> None:
+    (result,) = results(solution)
+    assert any(same(result, other) for other in results(text)) is equal
+    assert short_answer(text, solution) is equal
 
 
 @pytest.mark.parametrize(
@@ -44,5 +44,5 @@ def test_results_are_compared_as_mathematics(said: str, wanted: str, alike: bool
         r"\(\vec{F} = m\vec{a}\)",
     ],
 )
-def test_what_is_no_formula_is_left_out(text: str) -> None:
+def test_text_that_is_no_formula_is_left_out(text: str) -> None:
     assert results(text) == []

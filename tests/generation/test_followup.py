@@ -1,3 +1,5 @@
+"""Follow-up questions, and the subject that they are searched with."""
+
 from __future__ import annotations
 
 import pytest
@@ -22,9 +24,9 @@ SUBJECT = "What sets the period of a pendulum?"
         "give me another example",
     ],
 )
-def test_a_follow_up_is_asked_with_its_subject(question: str) -> None:
+def test_a_follow_up_gets_its_subject(question: str) -> None:
     assert standalone(question, [SUBJECT]) == f"{SUBJECT} {question}"
-    # the question between them leans as well, and names nothing
+    # The question between them is a follow-up as well.
     assert standalone(question, [SUBJECT, "Why is that?"]) == f"{SUBJECT} {question}"
     assert standalone(question, []) == question
 
@@ -40,14 +42,14 @@ def test_a_follow_up_is_asked_with_its_subject(question: str) -> None:
         "So-called noble gases: which are they?",
     ],
 )
-def test_a_question_that_stands_alone_is_left_alone(question: str) -> None:
+def test_a_question_that_stands_alone_is_not_changed(question: str) -> None:
     assert standalone(question, [SUBJECT]) == question
 
 
-def test_the_last_question_with_a_subject_counts() -> None:
+def test_the_last_question_with_a_subject_is_used() -> None:
     other = "How does a lens form an image?"
     assert standalone("And a mirror?", [SUBJECT, other]) == f"{other} And a mirror?"
 
 
-def test_the_first_question_is_the_subject_even_if_it_seems_to_lean() -> None:
+def test_the_first_question_is_the_subject_even_if_it_looks_like_a_follow_up() -> None:
     assert standalone("Why?", ["Does it float?"]) == "Does it float? Why?"

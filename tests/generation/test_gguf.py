@@ -1,4 +1,4 @@
-"""GGUF conversion, on a small llama written here with random weights in 8-bit blocks."""
+"""GGUF conversion of a small Llama with random weights in 8-bit blocks."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RELATIVE_ERROR = 0.02
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
-    """The path of a GGUF with a byte-level BPE tokeniser of 256 bytes and two merges."""
+    """Return the path of a GGUF file with a byte-level BPE tokeniser and two merges."""
     path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
     random = np.random.default_rng(0)
     tokens = ["<s>", "</s>", *_byte_alphabet(), "ab", "cd"]
@@ -79,7 +79,7 @@ def converted(tiny, tmp_path_factory):
 
 
 def _byte_alphabet() -> list[str]:
-    """GPT-2's printable stand-ins for the 256 bytes."""
+    """Return the printable characters that GPT-2 uses for the 256 bytes."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [256 + n for n in range(256 - len(printable))]
     return [chr(code) for code in printable + rest]
@@ -95,7 +95,7 @@ def test_the_folder_is_bf16_safetensors_without_a_quantisation(converted):
 
 
 @torch.inference_mode()
-def test_logits_are_those_of_the_gguf_within_bf16(tiny, converted):
+def test_logits_equal_those_of_the_gguf_within_bf16(tiny, converted):
     ids = torch.arange(2, 40).view(2, 19)
     before = AutoModelForCausalLM.from_pretrained(
         tiny.parent, gguf_file=tiny.name, quantization_config=GgufConfig(dequantize=True)
@@ -104,7 +104,7 @@ def test_logits_are_those_of_the_gguf_within_bf16(tiny, converted):
     full, found = before(ids).logits, after(ids).logits
     error = (found - full).square().mean().sqrt() / full.square().mean().sqrt()
     assert 0 < error < RELATIVE_ERROR
-    # And nothing else has changed: equal, once the reference's own weights are rounded.
+    # Nothing else has changed: the logits are equal once the reference is rounded as well.
     for weight in before.parameters():
         weight.copy_(weight.bfloat16())
     torch.testing.assert_close(found, before(ids).logits, atol=1e-4, rtol=1e-4)
@@ -129,7 +129,7 @@ def test_no_progress_bar_is_drawn(tiny, tmp_path, capfd):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK no gguf", b"GGUF", b"GGUF" + b"\xff" * 64])
-def test_what_is_no_gguf_is_bad_input(tmp_path, content):
+def test_another_file_is_bad_input(tmp_path, content):
     path = tmp_path / "x.gguf"
     path.write_bytes(content)
     with pytest.raises(BadInput, match=r"x\.gguf"):

@@ -1,4 +1,4 @@
-"""The judge's marks: what it is told, and what is made of its reply."""
+"""The marks of a judge: its prompt, and the parsing of its reply."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WHOLE = {"faithfulness": 5, "grounding": 4, "usefulness": 3, "pedagogy": 2}
 
 
 @pytest.mark.parametrize(
-    ("reply", "given"),
+    ("reply", "expected"),
     [
         ('{"faithfulness": 5, "grounding": 4, "usefulness": 3, "pedagogy": 2}', WHOLE),
         (
@@ -26,11 +26,11 @@ WHOLE = {"faithfulness": 5, "grounding": 4, "usefulness": 3, "pedagogy": 2}
         ("", None),
     ],
 )
-def test_marks_are_whole_or_none(reply: str, given: dict[str, int] | None) -> None:
-    assert marks(Script(reply), "Why?", "Because.", ["A source."]) == given
+def test_marks_are_complete_or_none(reply: str, expected: dict[str, int] | None) -> None:
+    assert marks(Script(reply), "Why?", "Because.", ["A source."]) == expected
 
 
-def test_the_judge_is_shown_sources_question_and_answer() -> None:
+def test_the_judge_reads_sources_question_and_answer() -> None:
     judge = Script("")
     marks(judge, "Why does it fall?", "It is heavy.", ["One\nline.", "x" * 9000])
     system, user = judge.prompt

@@ -1,4 +1,4 @@
-"""Scores of answers: support by words in order, numbers, ROUGE-L, results of exercises."""
+"""Scores of answers: coverage, numbers, ROUGE-L, results of exercises."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ CELL = (
         ("It is.", True),
     ],
 )
-def test_a_sentence_is_supported_by_one_place_in_its_order(text: str, supported: bool) -> None:
+def test_one_place_of_the_source_covers_a_sentence_in_its_order(text: str, supported: bool) -> None:
     assert (coverage(text, [CELL]) >= SUPPORTED) is supported
 
 
-def test_nothing_supports_a_claim_without_sources() -> None:
+def test_a_claim_without_sources_is_not_covered() -> None:
     assert coverage("Zinc is oxidised.", []) == 0.0
 
 
 @pytest.mark.parametrize(
-    ("text", "missing", "given"),
+    ("text", "missing", "count"),
     [
         ("It takes 2.0 s and covers 9.8 m.", 0, 2),
         ("It takes 2 seconds.", 0, 1),
@@ -41,11 +41,11 @@ def test_nothing_supports_a_claim_without_sources() -> None:
         ("It takes a while.", 0, 0),
     ],
 )
-def test_numbers_that_no_source_holds(text: str, missing: int, given: int) -> None:
-    assert numbers_missing(text, ["A fall of 9.8 m takes 2.0 s."]) == (missing, given)
+def test_numbers_that_no_source_has(text: str, missing: int, count: int) -> None:
+    assert numbers_missing(text, ["A fall of 9.8 m takes 2.0 s."]) == (missing, count)
 
 
-def test_rouge_l_is_that_of_lin() -> None:
+def test_rouge_l_has_the_value_of_lins_example() -> None:
     # LCS `police the gunman` of 4 and 4 words, after stemming
     assert rouge_l("police ended the gunman", "police kill the gunman") == pytest.approx(0.75)
     assert rouge_l("", "police kill the gunman") == 0.0

@@ -21,7 +21,7 @@ from generation.tasks import MAX_STUDENT_ANSWER_CHARACTERS, TaskRequest
 from tests.generation.test_answer import HITS, Script, answer_to, embed
 
 QUESTION = "What sets the period of a pendulum?"
-WRITTEN: tuple[Task, ...] = ("explain", "steps", "compare", "define")
+MODEL_TASKS: tuple[Task, ...] = ("explain", "steps", "compare", "define")
 
 
 def hit(name: str, text: str, **values: Any) -> Hit:
@@ -53,11 +53,11 @@ def ask(task: TaskRequest, hits: Sequence[Hit] = PENDULUM, reply: str = "") -> A
     return answer
 
 
-def feedback(said: str, hits: Sequence[Hit] = PENDULUM) -> list[Sentence]:
-    return list(ask(TaskRequest("feedback", student_answer=said), hits).sentences)
+def feedback(student_answer: str, hits: Sequence[Hit] = PENDULUM) -> list[Sentence]:
+    return list(ask(TaskRequest("feedback", student_answer=student_answer), hits).sentences)
 
 
-def test_the_first_prompt_is_the_one_that_was_measured() -> None:
+def test_the_default_prompt_is_the_measured_one() -> None:
     evidence = assemble(embed(["What is force?"])[0], HITS, embed, len, items=1, tokens=500)
     system, user = prompt("What is\nforce?", evidence)
     assert prompt("What is\nforce?", evidence, "explain", "school") == [system, user]
@@ -71,18 +71,18 @@ def test_the_first_prompt_is_the_one_that_was_measured() -> None:
     )
 
 
-def test_every_task_and_level_has_a_prompt_of_its_own() -> None:
-    told = {
+def test_every_task_and_level_has_its_own_prompt() -> None:
+    prompts = {
         (task, level): prompt("Why?", [], task, level)[1].content
-        for task, level in product(WRITTEN, get_args(Level))
+        for task, level in product(MODEL_TASKS, get_args(Level))
     }
-    assert len(set(told.values())) == len(told)
+    assert len(set(prompts.values())) == len(prompts)
     for task, word in {"steps": "step", "compare": "compare", "define": "defin"}.items():
-        assert all(word in told[task, level] for level in get_args(Level))
+        assert all(word in prompts[task, level] for level in get_args(Level))
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("values", "message"),
     [
         ({"task": "sing"}, "task: got 'sing'; expected one of explain"),
         ({"level": "kindergarten"}, "level: got 'kindergarten'; expected one of school"),
@@ -94,9 +94,9 @@ def test_every_task_and_level_has_a_prompt_of_its_own() -> None:
         ),
     ],
 )
-def test_what_cannot_be_wanted(given: dict[str, Any], says: str) -> None:
-    with pytest.raises(BadInput, match=re.escape(says)):
-        TaskRequest(**given)
+def test_an_invalid_request_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(message)):
+        TaskRequest(**values)
 
 
 def test_a_quiz_blanks_a_term_of_its_source_outside_formulas() -> None:
@@ -139,20 +139,20 @@ def test_a_quiz_asks_for_the_term_of_a_glossary() -> None:
         "The period of a pendulum sets the period.",
     ],
 )
-def test_a_quiz_that_cannot_be_made_is_refused(text: str) -> None:
+def test_evidence_without_a_suitable_sentence_gives_no_quiz(text: str) -> None:
     answer = ask(TaskRequest("quiz"), [hit("x", text)])
     assert answer.sentences == ()
     assert answer.refused
 
 
-def test_a_word_that_the_sentence_holds_twice_is_not_blanked() -> None:
-    said = "Gravity sets the period of a pendulum where gravity is \\(g\\) and the string is light."
-    answer = ask(TaskRequest("quiz"), [hit("x", said)])
+def test_a_word_that_the_sentence_has_twice_is_not_blanked() -> None:
+    text = "Gravity sets the period of a pendulum where gravity is \\(g\\) and the string is light."
+    answer = ask(TaskRequest("quiz"), [hit("x", text)])
     assert answer.sentences[1].text in ("Key: string.", "Key: light.")
 
 
-def test_feedback_says_what_is_right_unsupported_wrong_and_left_out() -> None:
-    right, wrong, unsaid, left_out = feedback(
+def test_feedback_on_right_wrong_unsupported_and_missing_statements() -> None:
+    right, wrong, unsupported, left_out = feedback(
         "The period of a pendulum depends on its length. "
         "On the Moon the pendulum swings about 3.5 times more slowly. "
         "Napoleon was born in Corsica."
@@ -160,15 +160,15 @@ def test_feedback_says_what_is_right_unsupported_wrong_and_left_out() -> None:
     assert right.text == "Right so far: “The period of a pendulum depends on its length.”"
     assert right.support > 0.9
     assert wrong.text.startswith("The sources give 2.5, not 3.5: “On the Moon")
-    assert unsaid.text.startswith("The sources do not say this: “Napoleon was born in Corsica.” ")
-    assert re.search(r"They say: “(.+)”", unsaid.text)[1] in PENDULUM[0].item.text  # type: ignore[index]
+    assert unsupported.text.startswith("The sources do not say this: “Napoleon was born in")
+    assert re.search(r"They say: “(.+)”", unsupported.text)[1] in PENDULUM[0].item.text  # type: ignore[index]
     assert left_out.text.startswith("You left out: “")
-    assert all(s.citations for s in (right, wrong, unsaid, left_out))
+    assert all(s.citations for s in (right, wrong, unsupported, left_out))
     assert right.citations == ("The period",)
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "The mass of the bob does change the period of a pendulum.",
         "The mass of the bob changes the period of a pendulum.",
@@ -178,14 +178,14 @@ def test_feedback_says_what_is_right_unsupported_wrong_and_left_out() -> None:
         "The period of a pendulum depends on its length, 0.80.",
     ],
 )
-def test_feedback_calls_nothing_right_that_the_source_does_not_say(said: str) -> None:
-    first = feedback(said)[0].text
+def test_feedback_calls_only_statements_of_the_source_right(text: str) -> None:
+    first = feedback(text)[0].text
     assert not first.startswith("Right")
-    assert said in first
+    assert text in first
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     [
         "The period depends on the length.",
         "1. The period of a pendulum depends on its length.",
@@ -193,12 +193,12 @@ def test_feedback_calls_nothing_right_that_the_source_does_not_say(said: str) ->
         "The period is the time of one complete swing.",
     ],
 )
-def test_feedback_knows_the_sources_words_again(said: str) -> None:
-    assert feedback(said)[0].text.startswith("Right so far: “The ")
+def test_feedback_recognises_statements_of_the_source(text: str) -> None:
+    assert feedback(text)[0].text.startswith("Right so far: “The ")
 
 
 @pytest.mark.parametrize(
-    ("said", "says"),
+    ("text", "comment"),
     [
         ("Gravity, g = 8.9 m/s², sets the period of a pendulum.", "The number 8.9 m/s^2 is not"),
         ("The period of a pendulum follows from gravity, 8.9 m/s², alone.", "give 9.8 m/s^2, not"),
@@ -207,20 +207,20 @@ def test_feedback_knows_the_sources_words_again(said: str) -> None:
         ("Length.", "Too short to check: “Length.”"),
     ],
 )
-def test_feedback_on_numbers_and_fragments(said: str, says: str) -> None:
-    assert says in feedback(said)[0].text
+def test_feedback_on_numbers_and_fragments(text: str, comment: str) -> None:
+    assert comment in feedback(text)[0].text
 
 
 @pytest.mark.parametrize(
-    "said",
+    "text",
     ["?", "...", "1.", "[1]", "\x00", "10^99999", "x" * MAX_STUDENT_ANSWER_CHARACTERS, "\\("],
 )
-def test_feedback_survives_what_is_no_answer(said: str) -> None:
-    assert feedback(said)
-    assert feedback(said, hits=[]) == []
+def test_feedback_survives_nonsense(text: str) -> None:
+    assert feedback(text)
+    assert feedback(text, hits=[]) == []
 
 
-def test_steps_are_numbered_by_those_that_are_left() -> None:
+def test_the_remaining_steps_are_numbered_anew() -> None:
     answer = ask(
         TaskRequest("steps"),
         reply="1. Napoleon was born in Corsica.\n2. On the Moon the pendulum swings about 2.5 "
@@ -243,7 +243,7 @@ def test_steps_are_numbered_by_those_that_are_left() -> None:
         ("It is 9.8 here.\n9.8 is g.", [("", "It is 9.8 here."), ("", "9.8 is g.")]),
     ],
 )
-def test_a_numeral_is_no_sentence(size: int, text: str, parts: list[tuple[str, str]]) -> None:
+def test_a_list_number_is_no_sentence(size: int, text: str, parts: list[tuple[str, str]]) -> None:
     def pieces() -> Iterator[str]:
         for start in range(0, len(text), size):
             yield text[start : start + size]
@@ -253,7 +253,7 @@ def test_a_numeral_is_no_sentence(size: int, text: str, parts: list[tuple[str, s
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [
         (r"\(g = 9.8\ \text{m/s}^2\)", [(9.8, "m/s2")]),
         ("9.8 metres per second squared", [(9.8, "m/s2")]),
@@ -266,10 +266,10 @@ def test_a_numeral_is_no_sentence(size: int, text: str, parts: list[tuple[str, s
         ("2.5 times, 3 A, 4 apples", [(2.5, ""), (3, "A"), (4, "")]),
     ],
 )
-def test_quantities(text: str, found: list[tuple[float, str]]) -> None:
-    assert [(pytest.approx(q.value), q.unit) for q in quantities(text)] == found
+def test_quantities(text: str, expected: list[tuple[float, str]]) -> None:
+    assert [(pytest.approx(q.value), q.unit) for q in quantities(text)] == expected
 
 
-def test_nothing_more_is_made_for_whoever_has_gone() -> None:
+def test_a_stopped_request_gets_no_feedback() -> None:
     task = TaskRequest("feedback", student_answer="The period depends on the length. Napoleon.")
     assert answer_to(QUESTION, PENDULUM, task=task, stopped=lambda: True).sentences == ()
