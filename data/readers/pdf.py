@@ -1,7 +1,8 @@
-"""PDF files, through PDFium: text in reading order, headings, figures with their captions.
+"""Read PDF files through PDFium: text in reading order, headings, figures with their captions.
 
-`pdf_layout` and `pdf_figures` decide from boxes what is what; `pdf_page` gets the boxes. PDFium is
-not thread safe: all PDFs of a process must be read by one thread at a time.
+`pdf_page` reads the lines and graphics of a page, `pdf_compose` arranges them into paragraphs,
+tables and figures, and `pdf_stream` turns those into blocks. PDFium is not thread safe: only one
+thread of a process may read PDFs at a time.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from pathlib import Path
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-from data.documents import Block, Document, Figure, Problem
+from data.documents import Document, Problem
 from data.errors import BadInput
 from data.readers.files import format_of, sha256_of, source_of
-from data.readers.pdf_layout import Line, join_text
-from data.readers.pdf_page import picture_keys, read_page
-from data.readers.pdf_sections import outline_of
+from data.readers.pdf_layout import Line, join_lines
+from data.readers.pdf_page import image_keys, read_page
+from data.readers.pdf_sections import read_outline
 from data.readers.pdf_stream import PageStream
-from data.readers.pdf_survey import Survey, survey
-from data.readers.pdf_text import page_lines
-from data.readers.structure import humanise
+from data.readers.pdf_survey import PdfSurvey, survey_pages
+from data.readers.pdf_text import read_lines
+from data.readers.structure import Content, humanise
 
 __all__ = ["PdfReader"]
 
-_SURVEYED = 36  # pages whose lines are looked at before the first page is given
-_TOGETHER = 3  # of them side by side: headers of left and right pages differ
-_REOPEN = 200  # pages: PDFium keeps every object it has met until the file is closed
-_JUNK_TITLE = re.compile(
+_MAX_SURVEYED_PAGES = 36
+_PAGES_PER_SAMPLE = 3  # surveyed side by side: headers of left and right pages differ
+_PAGES_PER_OPENING = 200  # PDFium keeps every object it has read until the file is closed
+_USELESS_TITLE = re.compile(
     r"untitled.*|\(?anonymous\)?|unknown|title|document\d*|slide \d+|powerpoint presentation"
     r"|microsoft (word|powerpoint) - .*|.*\.(docx?|pptx?|tex|dvi|indd|qxd|pdf|rtf|odt|fm)",
     re.IGNORECASE,
@@ -40,7 +41,7 @@ _JUNK_TITLE = re.compile(
 
 
 class PdfReader:
-    """Reads `*.pdf`, and files that begin as a PDF does whatever they are called."""
+    """Read `*.pdf`, and files with other names that begin like a PDF."""
 
     name = "pdf"
 
@@ -51,13 +52,13 @@ class PdfReader:
             return False
 
     def documents(self, path: Path, root: Path) -> Iterable[Document]:
-        """One document. A file that PDFium cannot open still gives one; its `read` says why."""
+        """Yield one document; reading it raises `BadInput` if PDFium cannot open the file."""
         source = source_of(path, root)
         try:
             digest = sha256_of(path)
         except OSError as error:
             raise BadInput(f"{source}: cannot be read ({error.strerror}); check the file") from None
-        title = _title(path, source)
+        title = _find_title(path, source)
         yield Document(
             source=source,
             path=path,
@@ -67,39 +68,37 @@ class PdfReader:
         )
 
 
-def _read(path: Path, source: str, title: str) -> Iterator[Block | Figure | Problem]:
+def _read(path: Path, source: str, title: str) -> Iterator[Content]:
     with _opened(path, source) as pdf:
-        total = len(pdf)
-        stream = PageStream(title, _survey(pdf), outline_of(pdf))
-    for start in range(0, total, _REOPEN):
+        page_count = len(pdf)
+        stream = PageStream(title, _survey(pdf), read_outline(pdf))
+    for start in range(0, page_count, _PAGES_PER_OPENING):
         with _opened(path, source) as pdf:
-            for index in range(start, min(start + _REOPEN, total)):
-                yield from _page(pdf, index, stream)
+            for index in range(start, min(start + _PAGES_PER_OPENING, page_count)):
+                yield from _read_page(pdf, index, stream)
     yield from stream.finish()
 
 
-def _page(
-    pdf: pdfium.PdfDocument, index: int, stream: PageStream
-) -> Iterator[Block | Figure | Problem]:
+def _read_page(pdf: pdfium.PdfDocument, index: int, stream: PageStream) -> Iterator[Content]:
     number = index + 1
     try:
         page = pdf[index]
     except pdfium.PdfiumError as error:
-        yield Problem(f"p{number}", f"page {number} left out: {error}")
+        yield Problem(f"p{number}", f"page {number} is left out: {error}")
         return
     try:
-        # one page's blocks at once: a page that breaks half-way gives its problem and no halves
-        parts: list[Block | Figure | Problem] = list(stream.page(page, read_page(page), number))
+        # all contents at once: a page that fails half-way yields its problem and nothing else
+        contents: list[Content] = list(stream.read_page(page, read_page(page), number))
     except (pdfium.PdfiumError, ValueError, MemoryError) as error:
-        parts = [Problem(f"p{number}", f"page {number} left out: {error}")]
+        contents = [Problem(f"p{number}", f"page {number} is left out: {error}")]
     finally:
         page.close()
-    yield from parts
+    yield from contents
 
 
 @contextmanager
 def _opened(path: Path, source: str) -> Iterator[pdfium.PdfDocument]:
-    """An open document; `BadInput` where there is none to be had."""
+    """Open a document for a `with` block; raise `BadInput` if PDFium cannot open it."""
     try:
         with path.open("rb") as handle:
             head = handle.read(1024)
@@ -108,7 +107,7 @@ def _opened(path: Path, source: str) -> Iterator[pdfium.PdfDocument]:
         if b"%PDF-" not in head:
             raise BadInput(
                 f"{source}: not a PDF (it does not begin with %PDF); "
-                "give it the suffix of what it is, or export it as PDF"
+                "give it the suffix of its real format, or export it as PDF"
             )
         pdf = pdfium.PdfDocument(path)
     except OSError as error:
@@ -119,7 +118,7 @@ def _opened(path: Path, source: str) -> Iterator[pdfium.PdfDocument]:
                 f"{source}: the PDF is encrypted; save a copy without password and index that"
             ) from None
         raise BadInput(
-            f"{source}: the PDF is damaged or cut off and has no page that can be read; "
+            f"{source}: the PDF is damaged or cut off and has no readable page; "
             "download it again, or open it in a viewer and save a copy"
         ) from None
     try:
@@ -128,29 +127,31 @@ def _opened(path: Path, source: str) -> Iterator[pdfium.PdfDocument]:
         pdf.close()
 
 
-def _survey(pdf: pdfium.PdfDocument) -> Survey:
-    """A broken page is passed over here: `_page` reports it."""
-    total = len(pdf)
-    if total <= _SURVEYED:
-        chosen = list(range(total))
-    else:
-        groups = _SURVEYED // _TOGETHER
-        starts = (at * (total - _TOGETHER) // (groups - 1) for at in range(groups))
-        chosen = sorted({start + step for start in starts for step in range(_TOGETHER)})
+def _survey(pdf: pdfium.PdfDocument) -> PdfSurvey:
+    """Survey a sample of the pages; broken pages are skipped here and reported by `_read_page`."""
     pages: dict[int, tuple[float, list[Line]]] = {}
-    pictures: Counter[tuple[int, int, int]] = Counter()
-    for index in chosen:
+    picture_counts: Counter[tuple[int, int, int]] = Counter()
+    for index in _sample_pages(len(pdf)):
         try:
             page = pdf[index]
         except pdfium.PdfiumError:
             continue
         with closing(page), suppress(pdfium.PdfiumError):
-            box, lines, _ = page_lines(page)
+            box, lines, _ = read_lines(page)
             pages[index] = box.height, lines
-            pictures.update(picture_keys(page))
-    often = max(3, len(pages) // 4)
-    logos = frozenset(key for key, count in pictures.items() if count >= often)
-    return replace(survey(pages), logos=logos)
+            picture_counts.update(image_keys(page))
+    min_repeats = max(3, len(pages) // 4)
+    logos = frozenset(key for key, count in picture_counts.items() if count >= min_repeats)
+    return replace(survey_pages(pages), logos=logos)
+
+
+def _sample_pages(page_count: int) -> list[int]:
+    """Return the indices of the pages to survey: all, or groups of neighbours spread evenly."""
+    if page_count <= _MAX_SURVEYED_PAGES:
+        return list(range(page_count))
+    groups = _MAX_SURVEYED_PAGES // _PAGES_PER_SAMPLE
+    starts = (group * (page_count - _PAGES_PER_SAMPLE) // (groups - 1) for group in range(groups))
+    return sorted({start + step for start in starts for step in range(_PAGES_PER_SAMPLE)})
 
 
 def _metadata_title(pdf: pdfium.PdfDocument) -> str:
@@ -160,26 +161,26 @@ def _metadata_title(pdf: pdfium.PdfDocument) -> str:
         return ""
 
 
-def _title(path: Path, source: str) -> str:
-    """From the metadata, else the largest type at the head of page 1, else the file's name."""
+def _find_title(path: Path, source: str) -> str:
+    """Return the title from the metadata, the largest type at the top of page 1, or the name."""
     try:
         with _opened(path, source) as pdf:
             title = _metadata_title(pdf)
-            if len(title) > 1 and not _JUNK_TITLE.fullmatch(title):
+            if len(title) > 1 and not _USELESS_TITLE.fullmatch(title):
                 return title
             with closing(pdf[0]) as page:
-                box, lines, _ = page_lines(page)
+                box, lines, _ = read_lines(page)
     except (BadInput, pdfium.PdfiumError):
         return humanise(path.stem)
-    known = survey({0: (box.height, lines)})
-    head = [
+    survey = survey_pages({0: (box.height, lines)})
+    candidates = [
         line
         for line in lines
         if line.upright
         and line.box.top < 0.6 * box.height
-        and line.size >= 1.12 * known.size
+        and line.font_size >= 1.12 * survey.body_size
         and any(map(str.isalpha, line.text))
     ]
-    largest = max((line.size for line in head), default=0.0)
-    text = join_text(line.text for line in head if line.size >= 0.98 * largest)
-    return text if 2 <= len(text) <= 200 else humanise(path.stem)
+    largest = max((line.font_size for line in candidates), default=0.0)
+    title = join_lines(line.text for line in candidates if line.font_size >= 0.98 * largest)
+    return title if 2 <= len(title) <= 200 else humanise(path.stem)

@@ -1,4 +1,4 @@
-"""A page put together: its paragraphs, tables and figures in reading order, captions assigned."""
+"""Compose a page: its paragraphs, tables and figures in reading order, with their captions."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from data.readers.pdf_captions import CAPTION, parse_caption
 from data.readers.pdf_figures import (
-    CAPTION,
-    Cluster,
+    FigureRegion,
     Graphic,
-    caption_of,
-    clusters,
-    drawings,
+    find_figures,
+    find_tables,
     match_captions,
-    tables,
-    unite_by_caption,
+    merge_by_caption,
+    select_figures,
 )
-from data.readers.pdf_layout import Box, Line, Paragraph, paragraphs, reading_order
-from data.readers.pdf_survey import Survey, is_contents, is_furniture
+from data.readers.pdf_layout import Line, Paragraph, Rectangle, order_columns, split_paragraphs
+from data.readers.pdf_survey import PdfSurvey, is_contents_entry, is_furniture
 
-__all__ = ["LaidOut", "Table", "laid_out"]
+__all__ = ["PageLayout", "RuledTable", "compose_page"]
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
-    box: Box
+class RuledTable:
+    """A table with rules, and the lines of type inside it."""
+
+    box: Rectangle
     lines: tuple[Line, ...]
 
     @cached_property
     def text(self) -> str:
-        """A row a line, cells parted by ` | `."""
+        """The table with one row per line and cells separated by ` | `."""
         rows: list[list[Line]] = []
         for line in sorted(self.lines, key=lambda a: a.baseline):
-            if rows and line.baseline - rows[-1][0].baseline < 0.5 * line.size:
+            if rows and line.baseline - rows[-1][0].baseline < 0.5 * line.font_size:
                 rows[-1].append(line)
             else:
                 rows.append([line])
@@ -42,78 +43,87 @@ class Table:
         )
 
 
-@dataclass
-class LaidOut:
-    """`captions` is by `id` of the figure or table; the paragraphs in it are not in `flow`.
+PageElement = Paragraph | FigureRegion | RuledTable
 
-    `after_break` has the ids of paragraphs that open a column or follow a figure: what stands
-    before the break may go on in them.
+
+@dataclass
+class PageLayout:
+    """The elements of a page in reading order.
+
+    `captions` maps the `id` of a figure or table to its caption, which is not in `flow`.
+    `after_break` holds the ids of paragraphs at the top of a column or after a figure: they may
+    continue the text before the break.
     """
 
-    flow: list[Paragraph | Cluster | Table] = field(default_factory=list)
+    flow: list[PageElement] = field(default_factory=list)
     captions: dict[int, Paragraph] = field(default_factory=dict)
     after_break: set[int] = field(default_factory=set)
 
 
-def laid_out(
-    page: Box, lines: Sequence[Line], graphics: Sequence[Graphic], known: Survey
-) -> LaidOut:
-    """Put a page together from its lines and graphics, without running headers and footers."""
-    lines = [line for line in lines if not is_furniture(line, page.height, known)]
-    figures = drawings(clusters(graphics, lines, page, known.size, known.font), lines)
-    grids = [
-        Table(box, tuple(line for line in lines if line.upright and box.holds(line.box)))
-        for box in tables(graphics, lines, [c.box for c in figures])
-        if not any(c.box.holds(box) or box.holds(c.box) for c in figures)
+def compose_page(
+    page: Rectangle, lines: Sequence[Line], graphics: Sequence[Graphic], survey: PdfSurvey
+) -> PageLayout:
+    """Compose a page from its lines and graphics, without running headers and footers."""
+    lines = [line for line in lines if not is_furniture(line, page.height, survey)]
+    regions = find_figures(graphics, lines, page, survey.body_size, survey.body_font)
+    figures = select_figures(regions, lines)
+    tables = [
+        RuledTable(
+            box, tuple(line for line in lines if line.upright and box.contains_centre(line.box))
+        )
+        for box in find_tables(graphics, lines, [f.box for f in figures])
+        if not any(f.box.contains_centre(box) or box.contains_centre(f.box) for f in figures)
     ]
-    taken = [c.box for c in figures] + [g.box for g in grids]
-    free = [
+    occupied = [f.box for f in figures] + [t.box for t in tables]
+    running_text = [
         line
         for line in lines
         if line.upright
-        and (CAPTION.match(line.text) or not any(box.holds(line.box) for box in taken))
+        and (CAPTION.match(line.text) or not any(box.contains_centre(line.box) for box in occupied))
     ]
-    elements: list[Line | Cluster | Table] = [*free, *figures, *grids]
-    laid = LaidOut()
-    for column in reading_order(elements, known.size):
-        for part, after_break in _parts(column):
-            laid.flow.append(part)
-            if after_break:
-                laid.after_break.add(id(part))
-    _assign_captions(laid, known)
-    return laid
+    elements: list[Line | FigureRegion | RuledTable] = [*running_text, *figures, *tables]
+    layout = PageLayout()
+    for column in order_columns(elements, survey.body_size):
+        for element, is_after_break in _merge_lines(column):
+            layout.flow.append(element)
+            if is_after_break:
+                layout.after_break.add(id(element))
+    _assign_captions(layout, survey)
+    return layout
 
 
-def _parts(
-    column: Sequence[Line | Cluster | Table],
-) -> Iterator[tuple[Paragraph | Cluster | Table, bool]]:
-    """Paragraphs of a column between its figures and tables; True for the first after a break."""
+def _merge_lines(
+    column: Sequence[Line | FigureRegion | RuledTable],
+) -> Iterator[tuple[PageElement, bool]]:
+    """Yield the paragraphs, figures and tables of a column, and whether each follows a break."""
     right = max((e.box.right for e in column if isinstance(e, Line)), default=0.0)
-    segment: list[Line] = []
+    lines: list[Line] = []
     for element in [*column, None]:
         if isinstance(element, Line):
-            segment.append(element)
+            lines.append(element)
             continue
-        for at, paragraph in enumerate(paragraphs(segment, right, CAPTION)):
-            if not is_contents(paragraph):
-                yield paragraph, at == 0
-        segment = []
+        for index, paragraph in enumerate(split_paragraphs(lines, right, CAPTION)):
+            if not is_contents_entry(paragraph):
+                yield paragraph, index == 0
+        lines = []
         if element is not None:
             yield element, False
 
 
-def _assign_captions(laid: LaidOut, known: Survey) -> None:
-    texts = [part for part in laid.flow if isinstance(part, Paragraph)]
-    grids = [part for part in laid.flow if isinstance(part, Table)]
-    figures = [part for part in laid.flow if isinstance(part, Cluster)]
-    for_tables = [t for t in texts if (caption_of(t.text) or ("",))[0] == "table"]
-    for at, on in match_captions([g.box for g in grids], for_tables, known).items():
-        laid.captions[id(grids[at])] = for_tables[on]
-    used = {id(text) for text in laid.captions.values()}
-    rest = [text for text in texts if id(text) not in used]
-    kept, matched = unite_by_caption(figures, rest, known)
-    for at, on in matched.items():
-        laid.captions[id(kept[at])] = rest[on]
-    gone = {id(text) for text in laid.captions.values()}
-    gone |= {id(c) for c in figures} - {id(c) for c in kept}
-    laid.flow = [part for part in laid.flow if id(part) not in gone]
+def _assign_captions(layout: PageLayout, survey: PdfSurvey) -> None:
+    """Move captions from the flow to their tables and figures, and merge the parts of figures."""
+    texts = [element for element in layout.flow if isinstance(element, Paragraph)]
+    tables = [element for element in layout.flow if isinstance(element, RuledTable)]
+    figures = [element for element in layout.flow if isinstance(element, FigureRegion)]
+    table_captions = [t for t in texts if (parse_caption(t.text) or ("",))[0] == "table"]
+    matched = match_captions([t.box for t in tables], table_captions, survey)
+    for table_index, text_index in matched.items():
+        layout.captions[id(tables[table_index])] = table_captions[text_index]
+    used_ids = {id(text) for text in layout.captions.values()}
+    other_texts = [text for text in texts if id(text) not in used_ids]
+    merged, matched = merge_by_caption(figures, other_texts, survey)
+    for figure_index, text_index in matched.items():
+        layout.captions[id(merged[figure_index])] = other_texts[text_index]
+    removed_ids = {id(text) for text in layout.captions.values()}
+    removed_ids |= {id(figure) for figure in figures} - {id(figure) for figure in merged}
+    layout.flow = [element for element in layout.flow if id(element) not in removed_ids]

@@ -1,7 +1,7 @@
-"""From lines of type to text: reading order, paragraphs, hyphens.
+"""Turn lines of type into text: reading order, paragraphs and hyphenation.
 
-Pure functions over boxes. A box is in points, origin at the top left of the page as it is shown, y
-downwards. Nothing here knows PDFium, so every rule can be tested with a few hand-made lines.
+All functions here are pure and do not use PDFium, so that tests need only a few hand-made lines.
+Coordinates are in points, with the origin at the top left of the displayed page and y downwards.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from statistics import median
 from typing import NamedTuple, Protocol, TypeVar
 
 __all__ = [
-    "Box",
     "Line",
     "Paragraph",
+    "Rectangle",
     "continues",
-    "join_text",
-    "may_continue",
-    "paragraphs",
-    "reading_order",
+    "is_unfinished",
+    "join_lines",
+    "order_columns",
+    "split_paragraphs",
 ]
 
 _BULLET = re.compile(r"^[•‣▪●○◦∙·–—*-]\s|^\(?(\d{1,2}|[a-z])[.)]\s")
-_ENDS = (".", "!", "?", ":", "”", '"')
+_SENTENCE_ENDS = (".", "!", "?", ":", "”", '"')
 
 
-class Box(NamedTuple):
-    """A rectangle on the page: points, origin top left."""
+class Rectangle(NamedTuple):
+    """A rectangle on the page, in points from the top left."""
 
     left: float
     top: float
@@ -49,27 +49,29 @@ class Box(NamedTuple):
     def area(self) -> float:
         return max(self.width, 0.0) * max(self.height, 0.0)
 
-    def union(self, other: Box) -> Box:
-        return Box(
+    def union(self, other: Rectangle) -> Rectangle:
+        return Rectangle(
             min(self.left, other.left),
             min(self.top, other.top),
             max(self.right, other.right),
             max(self.bottom, other.bottom),
         )
 
-    def cut(self, other: Box) -> Box:
-        """The part inside `other`; its area is 0 where they do not overlap."""
-        return Box(
+    def intersection(self, other: Rectangle) -> Rectangle:
+        """Return the part inside `other`; its area is 0 if they do not overlap."""
+        return Rectangle(
             max(self.left, other.left),
             max(self.top, other.top),
             min(self.right, other.right),
             min(self.bottom, other.bottom),
         )
 
-    def grown(self, by: float) -> Box:
-        return Box(self.left - by, self.top - by, self.right + by, self.bottom + by)
+    def expanded(self, margin: float) -> Rectangle:
+        return Rectangle(
+            self.left - margin, self.top - margin, self.right + margin, self.bottom + margin
+        )
 
-    def touches(self, other: Box) -> bool:
+    def touches(self, other: Rectangle) -> bool:
         return (
             self.left <= other.right
             and other.left <= self.right
@@ -77,81 +79,86 @@ class Box(NamedTuple):
             and other.top <= self.bottom
         )
 
-    def holds(self, other: Box) -> bool:
-        """Whether the middle of `other` lies inside."""
+    def contains_centre(self, other: Rectangle) -> bool:
+        """Return whether the centre of `other` lies inside."""
         x, y = (other.left + other.right) / 2, (other.top + other.bottom) / 2
         return self.left <= x <= self.right and self.top <= y <= self.bottom
 
 
 @dataclass(frozen=True)
 class Line:
-    """A run of type on one baseline. `upright` is False for type that is turned on the page."""
+    """A line of type on one baseline.
+
+    `font_size` is in points. `upright` is False for type that is rotated on the page.
+    """
 
     text: str
-    box: Box
+    box: Rectangle
     baseline: float
-    size: float
+    font_size: float
     font: str = ""
     bold: bool = False
     upright: bool = True
 
     @property
     def is_prose(self) -> bool:
-        """Whether it reads like running text and not like a label or a cell."""
+        """Whether the line looks like running text, not like a label or a table cell."""
         return self.upright and len(self.text) >= 30 and self.text.count(" ") >= 4
 
 
 @dataclass(frozen=True)
 class Paragraph:
+    """Consecutive lines that form one paragraph, heading or caption."""
+
     lines: tuple[Line, ...]
 
     @cached_property
     def text(self) -> str:
-        return join_text(line.text for line in self.lines)
+        return join_lines(line.text for line in self.lines)
 
     @cached_property
-    def box(self) -> Box:
+    def box(self) -> Rectangle:
         box = self.lines[0].box
         for line in self.lines[1:]:
             box = box.union(line.box)
         return box
 
     @property
-    def size(self) -> float:
-        return self.lines[0].size
+    def font_size(self) -> float:
+        return self.lines[0].font_size
 
     @property
     def bold(self) -> bool:
         return all(line.bold for line in self.lines)
 
 
-class _Boxed(Protocol):
+class _HasBox(Protocol):
     @property
-    def box(self) -> Box: ...
+    def box(self) -> Rectangle: ...
 
 
-T = TypeVar("T", bound=_Boxed)
+T = TypeVar("T", bound=_HasBox)
 
 
-def reading_order(elements: Sequence[T], size: float = 10.0) -> list[list[T]]:
-    """Group `elements` into columns, in reading order; each column runs from top to bottom.
+def order_columns(elements: Sequence[T], font_size: float = 10.0) -> list[list[T]]:
+    """Group elements into columns in reading order; each column runs from top to bottom.
 
-    A gutter is a vertical gap with at least three lines of type on both sides. What lies across it
-    (a title, a wide figure) parts the page into bands; in each band the left side comes first, and
-    each side is searched for gutters again. `size` is the body type size in points.
+    A gutter is a vertical gap with at least three lines of type on both sides. Elements across it
+    (a title, a wide figure) divide the page into bands. In each band the left side comes first, and
+    each side is searched for gutters again. `font_size` is the size of body type in points.
     """
-    bands = _best_bands(elements, max(6.0, 0.7 * size))
+    bands = _best_bands(elements, max(6.0, 0.7 * font_size))
     if bands is None:
-        return [_top_down(elements)] if elements else []
-    ordered: list[list[T]] = []
+        return [_order_rows(elements)] if elements else []
+    columns: list[list[T]] = []
     for left, right in bands:
-        ordered += reading_order(left, size)
-        ordered += reading_order(right, size)
-    return ordered
+        columns += order_columns(left, font_size)
+        columns += order_columns(right, font_size)
+    return columns
 
 
-def _top_down(elements: Sequence[T]) -> list[T]:
-    """From top to bottom; what shares a row (cells, parts of a line) from left to right."""
+def _order_rows(elements: Sequence[T]) -> list[T]:
+    """Order elements from top to bottom, and those in one row from left to right."""
     rows: list[list[T]] = []
     for element in sorted(elements, key=lambda e: (e.box.top + e.box.bottom) / 2):
         middle = (element.box.top + element.box.bottom) / 2
@@ -163,142 +170,145 @@ def _top_down(elements: Sequence[T]) -> list[T]:
     return [e for row in rows for e in sorted(row, key=lambda e: e.box.left)]
 
 
-def _best_bands(elements: Sequence[T], gap: float) -> list[tuple[list[T], list[T]]] | None:
-    """The bands beside the gutter that orders most elements, or None where there is no gutter.
+def _best_bands(elements: Sequence[T], gutter_width: float) -> list[tuple[list[T], list[T]]] | None:
+    """Return the bands (left, right) at the gutter that has most elements beside it.
 
-    A band that has no two columns is given as (everything, nothing).
+    A band without two columns is (all elements, []). Return None if there is no gutter.
     """
     best: list[tuple[list[T], list[T]]] | None = None
     best_count = 0
     by_top = sorted(elements, key=lambda e: e.box.top)
     for x in sorted({round(e.box.right) + 1 for e in elements}):
-        bands, count = _bands(by_top, x, x + gap - 2)
+        bands, count = _split_bands(by_top, x, x + gutter_width - 2)
         if count > best_count:
             best, best_count = bands, count
     return best
 
 
-def _bands(
-    by_top: Sequence[T], low: float, high: float
+def _split_bands(
+    by_top: Sequence[T], gutter_left: float, gutter_right: float
 ) -> tuple[list[tuple[list[T], list[T]]], int]:
+    """Return the bands at one gutter, and the number of elements in their columns."""
     bands: list[tuple[list[T], list[T]]] = []
-    plain: list[T] = []  # elements of neighbouring bands without columns
+    without_columns: list[T] = []
     left: list[T] = []
     right: list[T] = []
     count = 0
 
-    def close() -> None:
-        nonlocal plain, left, right, count
+    def close_band() -> None:
+        nonlocal without_columns, left, right, count
         if _is_column(left) and _is_column(right):
-            if plain:
-                bands.append((plain, []))
+            if without_columns:
+                bands.append((without_columns, []))
             bands.append((left, right))
             count += len(left) + len(right)
-            plain = []
+            without_columns = []
         else:
-            plain = plain + left + right
+            without_columns = without_columns + left + right
         left, right = [], []
 
     for element in by_top:
-        if element.box.right <= low:
+        if element.box.right <= gutter_left:
             left.append(element)
-        elif element.box.left >= high:
+        elif element.box.left >= gutter_right:
             right.append(element)
         else:
-            close()
-            plain.append(element)
-    close()
-    if plain:
-        bands.append((plain, []))
+            close_band()
+            without_columns.append(element)
+    close_band()
+    if without_columns:
+        bands.append((without_columns, []))
     return bands, count
 
 
-def _is_column(elements: Sequence[_Boxed]) -> bool:
-    """Whether the elements fill a column as running text does, and cells of a table do not."""
+def _is_column(elements: Sequence[_HasBox]) -> bool:
+    """Return whether elements fill a column as running text does, unlike the cells of a table."""
     if len(elements) < 3:
         return False
     width = max(e.box.right for e in elements) - min(e.box.left for e in elements)
     return width > 60 and median(e.box.width for e in elements) >= 0.3 * width
 
 
-def paragraphs(
-    column: Sequence[Line], right: float, starts: re.Pattern[str] | None = None
+def split_paragraphs(
+    column: Sequence[Line], right: float, label_pattern: re.Pattern[str] | None = None
 ) -> list[Paragraph]:
-    """Cut lines of a column into paragraphs; a line that matches `starts` begins one,
-    unless the sentence before it goes on in the same type.
+    """Split the lines of a column into paragraphs.
 
-    `right` is the right edge of the column: a line that stops well before it may be a last one.
+    `right` is the right edge of the column: a line that ends well before it may end a paragraph. A
+    line that matches `label_pattern` (such as "Figure 2.") begins a paragraph, unless it continues
+    the sentence before it in the same type.
     """
     if not column:
         return []
     steps = [
         b.baseline - a.baseline
         for a, b in pairwise(column)
-        if 0.8 * a.size < b.baseline - a.baseline < 2.2 * a.size
+        if 0.8 * a.font_size < b.baseline - a.baseline < 2.2 * a.font_size
     ]
-    usual = median(line.size for line in column)
-    leading = (median(steps) if steps else 1.2 * usual) / usual  # in sizes: titles keep it too
+    usual_size = median(line.font_size for line in column)
+    usual_step = median(steps) if steps else 1.2 * usual_size
+    leading = usual_step / usual_size  # relative, so that it also fits titles
     groups: list[list[Line]] = [[column[0]]]
-    for last, line in pairwise(column):
-        label = starts.match(line.text) if starts else None
-        # "… as shown in / Figure 2." is a sentence that goes on, whatever its last line looks like
-        alike = (line.size, line.font) == (last.size, last.font)
-        goes_on = alike and (
-            not last.text.endswith(_ENDS) or (label and label.end() + 1 >= len(line.text))
-        )
-        if _begins(groups[-1], line, right, leading) or (label and not goes_on):
+    for previous, line in pairwise(column):
+        label = label_pattern.match(line.text) if label_pattern else None
+        # "… as shown in / Figure 2." is one sentence
+        same_type = (line.font_size, line.font) == (previous.font_size, previous.font)
+        is_bare_label = label and label.end() + 1 >= len(line.text)
+        goes_on = same_type and (not previous.text.endswith(_SENTENCE_ENDS) or is_bare_label)
+        if _begins_paragraph(groups[-1], line, right, leading) or (label and not goes_on):
             groups.append([line])
         else:
             groups[-1].append(line)
     return [Paragraph(tuple(group)) for group in groups]
 
 
-def _begins(group: Sequence[Line], line: Line, right: float, leading: float) -> bool:
-    """Whether `line` begins a new paragraph after the lines of `group`."""
-    last = group[-1]
-    step = line.baseline - last.baseline
-    if abs(step) < 0.5 * line.size:
+def _begins_paragraph(group: Sequence[Line], line: Line, right: float, leading: float) -> bool:
+    """Return whether `line` begins a new paragraph after the lines of `group`."""
+    previous = group[-1]
+    step = line.baseline - previous.baseline
+    if abs(step) < 0.5 * line.font_size:
         return False  # another part of the same row
-    if abs(line.size - last.size) > 0.08 * last.size or line.bold != last.bold:
+    is_other_size = abs(line.font_size - previous.font_size) > 0.08 * previous.font_size
+    if is_other_size or line.bold != previous.bold:
         return True
-    if step < 0 or step > max(1.3 * leading, 1.25) * line.size:
+    if step < 0 or step > max(1.3 * leading, 1.25) * line.font_size:
         return True
     if _BULLET.match(line.text):
         return True
-    short = right - last.box.right > 0.15 * (right - group[0].box.left)
-    if short and last.text.endswith(_ENDS):
+    is_short = right - previous.box.right > 0.15 * (right - group[0].box.left)
+    if is_short and previous.text.endswith(_SENTENCE_ENDS):
         return True
-    hanging = len(group) == 1 and _BULLET.match(last.text)
-    indent = line.box.left - last.box.left
-    return not hanging and 0.7 * line.size < indent < 4 * line.size
+    has_hanging_indent = len(group) == 1 and _BULLET.match(previous.text)
+    indent = line.box.left - previous.box.left
+    return not has_hanging_indent and 0.7 * line.font_size < indent < 4 * line.font_size
 
 
-def join_text(texts: Iterable[str]) -> str:
-    """Join lines with spaces; a word that was broken by a hyphen is made whole again.
+def join_lines(lines: Iterable[str]) -> str:
+    """Join lines with spaces, and words that a hyphen splits over two lines.
 
-    A hyphen after a lower-case letter and before one was put there by the line break; any other
-    (`Navier-Stokes`, `3-dimensional`) belongs to the word.
+    A hyphen between two lower-case letters comes from the line break and is removed; any other
+    (`Navier-Stokes`, `3-dimensional`) is part of the word.
     """
     joined = ""
-    for text in texts:
-        text = text.strip()
+    for line in lines:
+        line = line.strip()
         if not joined:
-            joined = text
-        elif joined[-1] in "-\u00ad\u2010" and joined[-2:-1].isalpha() and text[:1].isalpha():
-            soft = joined[-1] == "\u00ad" or (joined[-2].islower() and text[0].islower())
-            joined = (joined[:-1] if soft else joined) + text
-        elif text:
-            joined += " " + text
+            joined = line
+        elif joined[-1] in "-\u00ad\u2010" and joined[-2:-1].isalpha() and line[:1].isalpha():
+            is_soft = joined[-1] == "\u00ad" or (joined[-2].islower() and line[0].islower())
+            joined = (joined[:-1] if is_soft else joined) + line
+        elif line:
+            joined += " " + line
     return joined.replace("\u00ad", "")
 
 
-def may_continue(text: str) -> bool:
-    """Whether a paragraph has no end yet, so that the next column or page may go on with it."""
-    return bool(text) and not text.endswith(_ENDS)
+def is_unfinished(text: str) -> bool:
+    """Return whether a paragraph has no end yet: the next column or page may continue it."""
+    return bool(text) and not text.endswith(_SENTENCE_ENDS)
 
 
-def continues(before: str, after: str) -> bool:
-    """Whether the text `after` a column or page break goes on with the paragraph `before` it."""
-    if not after or not may_continue(before):
+def continues(text: str, next_text: str) -> bool:
+    """Return whether `next_text`, after a column or page break, continues the paragraph `text`."""
+    if not next_text or not is_unfinished(text):
         return False
-    return after[0].islower() or before[-1] in ",;-\u00ad\u2010"
+    return next_text[0].islower() or text[-1] in ",;-\u00ad\u2010"

@@ -1,6 +1,6 @@
-"""One page through PDFium: its lines of type and what is drawn on it.
+"""Read the lines of type and the drawn objects of one PDF page through PDFium.
 
-Handles of objects belong to the page: use a `PageContent` only while its page is open.
+PDFium's handles belong to the page: use a `PageContent` only while its page is open.
 """
 
 from __future__ import annotations
@@ -14,96 +14,105 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
 from data.readers.pdf_figures import Graphic
-from data.readers.pdf_layout import Box, Line
-from data.readers.pdf_text import Frame, frame_of, page_lines
+from data.readers.pdf_layout import Line, Rectangle
+from data.readers.pdf_text import PageTransform, page_transform, read_lines
 
-__all__ = ["Image", "PageContent", "picture_keys", "read_page"]
+__all__ = ["PageContent", "PlacedImage", "image_keys", "read_page"]
 
-MAX_OBJECTS = 60_000  # drawn objects looked at per page; a map may have a million
-_THIN = 2.0  # points: anything thinner is a rule
+MAX_OBJECTS = 60_000  # drawn objects read per page; a map may have a million
+MAX_FORM_DEPTH = 8  # of nested form XObjects
+_MAX_RULE_THICKNESS = 2.0  # points
 
 
-class Image(NamedTuple):
-    """A picture and the matrix that puts it on the page, form XObjects included."""
+class PlacedImage(NamedTuple):
+    """A picture and the matrix that places it on the page, form XObjects included."""
 
     handle: pdfium.PdfImage
     matrix: pdfium.PdfMatrix
 
     @property
     def key(self) -> tuple[int, int, int]:
-        """Width, height and stored bytes: enough to know a logo again without decoding it."""
+        """Width, height and stored bytes: enough to recognise a logo without decoding it."""
         return (*self.handle.get_px_size(), raw.FPDFImageObj_GetImageDataRaw(self.handle, None, 0))
 
 
 @dataclass
 class PageContent:
-    """`hidden` is True where all type is invisible, as in the text layer of an OCR'd scan."""
+    """The lines, graphics and pictures of a page.
 
-    box: Box
+    `hidden` is True if all type is invisible, as in the text layer of a scan after OCR.
+    """
+
+    box: Rectangle
     lines: list[Line]
     hidden: bool
     graphics: list[Graphic] = field(default_factory=list)
-    images: list[Image] = field(default_factory=list)
+    images: list[PlacedImage] = field(default_factory=list)
 
 
 def read_page(page: pdfium.PdfPage) -> PageContent:
-    """Lines and graphics of an open page."""
-    box, lines, hidden = page_lines(page)
+    """Read the lines and graphics of an open page."""
+    box, lines, hidden = read_lines(page)
     content = PageContent(box, lines, hidden)
-    frame, _ = frame_of(page)
-    for number, (handle, matrix) in enumerate(_objects(page.raw, pdfium.PdfMatrix(), 0)):
-        if number >= MAX_OBJECTS:
+    transform, _ = page_transform(page)
+    for count, (handle, matrix) in enumerate(_objects(page.raw, pdfium.PdfMatrix(), 0)):
+        if count >= MAX_OBJECTS:
             break
-        graphic = _graphic(handle, matrix, frame, content, page)
+        graphic = _read_graphic(handle, matrix, transform, content, page)
         if graphic:
             content.graphics.append(graphic)
     return content
 
 
-def picture_keys(page: pdfium.PdfPage) -> set[tuple[int, int, int]]:
-    """`Image.key` of the pictures that stand on the page itself (not in form XObjects)."""
-    found = page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=1)
-    return {Image(image, image.get_matrix()).key for image in found}
+def image_keys(page: pdfium.PdfPage) -> set[tuple[int, int, int]]:
+    """Return `PlacedImage.key` of the pictures on the page itself, outside form XObjects."""
+    images = page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=1)
+    return {PlacedImage(image, image.get_matrix()).key for image in images}
 
 
 def _objects(
     parent: Any, matrix: pdfium.PdfMatrix, depth: int
 ) -> Iterator[tuple[Any, pdfium.PdfMatrix]]:
-    """Paths and pictures with the matrix of the form XObjects around them."""
+    """Yield paths, shadings and pictures with the matrix of the form XObjects around them."""
     if depth:
         count, get = raw.FPDFFormObj_CountObjects, raw.FPDFFormObj_GetObject
     else:
         count, get = raw.FPDFPage_CountObjects, raw.FPDFPage_GetObject
-    for at in range(count(parent)):
-        handle = get(parent, at)
+    for index in range(count(parent)):
+        handle = get(parent, index)
         kind = raw.FPDFPageObj_GetType(handle)
         if kind in (raw.FPDF_PAGEOBJ_PATH, raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_SHADING):
             yield handle, matrix
-        elif kind == raw.FPDF_PAGEOBJ_FORM and depth < 8:
-            own = raw.FS_MATRIX()
-            if raw.FPDFPageObj_GetMatrix(handle, own):
-                inner = pdfium.PdfMatrix.from_raw(own).multiply(matrix)
-                yield from _objects(handle, inner, depth + 1)
+        elif kind == raw.FPDF_PAGEOBJ_FORM and depth < MAX_FORM_DEPTH:
+            form_matrix = raw.FS_MATRIX()
+            if raw.FPDFPageObj_GetMatrix(handle, form_matrix):
+                combined = pdfium.PdfMatrix.from_raw(form_matrix).multiply(matrix)
+                yield from _objects(handle, combined, depth + 1)
 
 
-def _graphic(
-    handle: Any, matrix: pdfium.PdfMatrix, frame: Frame, content: PageContent, page: pdfium.PdfPage
+def _read_graphic(
+    handle: Any,
+    matrix: pdfium.PdfMatrix,
+    transform: PageTransform,
+    content: PageContent,
+    page: pdfium.PdfPage,
 ) -> Graphic | None:
+    """Return the graphic of an object, None if it is invisible; add a picture to `content`."""
     left, bottom, right, top = (ctypes.c_float() for _ in range(4))
     if not raw.FPDFPageObj_GetBounds(handle, left, bottom, right, top):
         return None
-    bounds = _clipped(handle, (left.value, bottom.value, right.value, top.value))
+    bounds = _clip_bounds(handle, (left.value, bottom.value, right.value, top.value))
     if bounds is None:
         return None
-    box = frame.box(*matrix.on_rect(*bounds)).cut(content.box)
+    box = transform.rectangle(*matrix.on_rect(*bounds)).intersection(content.box)
     if box.width < 0 or box.height < 0:
         return None
     match raw.FPDFPageObj_GetType(handle):
         case raw.FPDF_PAGEOBJ_IMAGE:
             image = pdfium.PdfImage(handle, page=page)
             if min(image.get_px_size()) < 2:
-                return Graphic(box, "rule")  # a stretched pixel is a coloured line
-            content.images.append(Image(image, image.get_matrix().multiply(matrix)))
+                return Graphic(box, "rule")  # a stretched pixel serves as a coloured line
+            content.images.append(PlacedImage(image, image.get_matrix().multiply(matrix)))
             return Graphic(box, "image", len(content.images) - 1)
         case raw.FPDF_PAGEOBJ_SHADING:
             return Graphic(box, "rect")
@@ -112,10 +121,10 @@ def _graphic(
             return Graphic(box, kind) if kind else None
 
 
-def _clipped(
+def _clip_bounds(
     handle: Any, bounds: tuple[float, float, float, float]
 ) -> tuple[float, float, float, float] | None:
-    """The bounds inside the object's clip path (its bounding box), None where nothing shows."""
+    """Return the bounds inside the bounding box of the clip path; None if nothing is visible."""
     clip = raw.FPDFPageObj_GetClipPath(handle)
     left, bottom, right, top = bounds
     x, y = ctypes.c_float(), ctypes.c_float()
@@ -124,8 +133,8 @@ def _clipped(
         if not 2 < count <= 32:
             continue
         xs, ys = [], []
-        for at in range(count):
-            raw.FPDFPathSegment_GetPoint(raw.FPDFClipPath_GetPathSegment(clip, path, at), x, y)
+        for index in range(count):
+            raw.FPDFPathSegment_GetPoint(raw.FPDFClipPath_GetPathSegment(clip, path, index), x, y)
             xs.append(x.value)
             ys.append(y.value)
         left, right = max(left, min(xs)), min(right, max(xs))
@@ -133,28 +142,31 @@ def _clipped(
     return (left, bottom, right, top) if left <= right and bottom <= top else None
 
 
-def _path_kind(handle: Any, box: Box) -> Literal["rule", "rect", "shape"] | None:
+def _path_kind(handle: Any, box: Rectangle) -> Literal["rule", "rect", "shape"] | None:
+    """Return the kind of a path; None if it is invisible or white."""
     fill, stroke = ctypes.c_int(), ctypes.c_int()
     raw.FPDFPath_GetDrawMode(handle, fill, stroke)
     if not fill.value and not stroke.value:
         return None
-    if min(box.width, box.height) < _THIN:
+    if min(box.width, box.height) < _MAX_RULE_THICKNESS:
         return "rule"
     x, y = ctypes.c_float(), ctypes.c_float()
-    last: tuple[float, float] | None = None
-    for at in range(min(raw.FPDFPath_CountSegments(handle), 40)):
-        segment = raw.FPDFPath_GetPathSegment(handle, at)
+    previous: tuple[float, float] | None = None
+    for index in range(min(raw.FPDFPath_CountSegments(handle), 40)):
+        segment = raw.FPDFPath_GetPathSegment(handle, index)
         kind = raw.FPDFPathSegment_GetType(segment)
         raw.FPDFPathSegment_GetPoint(segment, x, y)
         point = (x.value, y.value)
         if kind == raw.FPDF_SEGMENT_BEZIERTO:
             return "shape"
-        slant = min(abs(point[0] - last[0]), abs(point[1] - last[1])) if last else 0.0
+        slant = 0.0
+        if previous:
+            slant = min(abs(point[0] - previous[0]), abs(point[1] - previous[1]))
         if kind == raw.FPDF_SEGMENT_LINETO and slant > 0.5:
             return "shape"
-        last = point
+        previous = point
     if not stroke.value and _is_white(handle):
-        return None  # paper laid under something
+        return None  # a white background
     return "rect"
 
 

@@ -1,4 +1,4 @@
-"""Pictures of parts of an open PDF page: the file's own JPEG, or a rendered crop."""
+"""Extract the picture of a figure from an open PDF page: the stored JPEG, or a rendered crop."""
 
 from __future__ import annotations
 
@@ -7,44 +7,49 @@ import io
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-from data.readers.pdf_figures import Cluster
-from data.readers.pdf_layout import Box
-from data.readers.pdf_page import Image, PageContent
+from data.readers.pdf_figures import FigureRegion
+from data.readers.pdf_layout import Rectangle
+from data.readers.pdf_page import PageContent, PlacedImage
 
-__all__ = ["DPI", "MAX_SIDE", "crop", "picture_of"]
+__all__ = ["CROP_DPI", "MAX_SIDE_PIXELS", "extract_picture", "render_crop"]
 
-DPI = 150
-MAX_SIDE = 4000  # pixels of a rendered crop
+CROP_DPI = 150
+MAX_SIDE_PIXELS = 4000  # of a rendered crop
+_POINTS_PER_INCH = 72
 
 
-def picture_of(page: pdfium.PdfPage, content: PageContent, cluster: Cluster) -> bytes:
-    """The picture of a figure: the JPEG as it lies in the file where that alone is what one sees,
-    else a PNG of that part of the page, at the resolution of its finest picture."""
-    images = [part for part in cluster.parts if part.kind == "image"]
-    others = [part for part in cluster.parts if part.kind in ("rect", "shape")]
-    if len(images) == 1 and not others and images[0].box == cluster.box:
-        jpeg = _jpeg(content.images[images[0].index], images[0].box)
+def extract_picture(page: pdfium.PdfPage, content: PageContent, region: FigureRegion) -> bytes:
+    """Return the picture of a figure.
+
+    This is the stored JPEG if the figure shows only that picture, unchanged. Otherwise it is a PNG
+    of that part of the page, rendered at the resolution of its finest picture.
+    """
+    images = [graphic for graphic in region.graphics if graphic.kind == "image"]
+    shapes = [graphic for graphic in region.graphics if graphic.kind in ("rect", "shape")]
+    if len(images) == 1 and not shapes and images[0].box == region.box:
+        jpeg = _stored_jpeg(content.images[images[0].image_index], images[0].box)
         if jpeg:
             return jpeg
-    scale = DPI / 72
-    for part in images:
-        width, height = content.images[part.index].handle.get_px_size()
-        scale = max(scale, max(width, height) / max(part.box.width, part.box.height, 1.0))
-    # strokes reach half their width beyond the box of their path
-    area = cluster.box if len(images) == len(cluster.parts) else cluster.box.grown(1.0)
-    return crop(page, content.box, area, scale)
+    scale = CROP_DPI / _POINTS_PER_INCH
+    for image in images:
+        width, height = content.images[image.image_index].handle.get_px_size()
+        scale = max(scale, max(width, height) / max(image.box.width, image.box.height, 1.0))
+    # strokes extend half their width beyond the box of their path
+    has_strokes = len(images) < len(region.graphics)
+    area = region.box.expanded(1.0) if has_strokes else region.box
+    return render_crop(page, content.box, area, scale)
 
 
-def _jpeg(image: Image, shown: Box) -> bytes | None:
-    """The file's own JPEG, None where it is another format or is shown otherwise than stored."""
+def _stored_jpeg(image: PlacedImage, displayed: Rectangle) -> bytes | None:
+    """Return the stored JPEG; None if it has another format or the page displays it changed."""
     handle, matrix = image
     if handle.get_filters(skip_simple=True) != ["DCTDecode"] or raw.FPDFPageObj_HasTransparency(
         handle.raw
     ):
         return None
-    upright = matrix.a > 0 and matrix.d > 0 and abs(matrix.b) + abs(matrix.c) < 0.01 * matrix.a
-    whole = abs(matrix.a - shown.width) < 2 and abs(matrix.d - shown.height) < 2
-    if not upright or not whole or handle.page.get_rotation():
+    is_upright = matrix.a > 0 and matrix.d > 0 and abs(matrix.b) + abs(matrix.c) < 0.01 * matrix.a
+    is_uncropped = abs(matrix.a - displayed.width) < 2 and abs(matrix.d - displayed.height) < 2
+    if not is_upright or not is_uncropped or handle.page.get_rotation():
         return None
     if handle.get_metadata().colorspace == raw.FPDF_COLORSPACE_DEVICECMYK:
         return None
@@ -52,11 +57,24 @@ def _jpeg(image: Image, shown: Box) -> bytes | None:
     return data if data.startswith(b"\xff\xd8") else None
 
 
-def crop(page: pdfium.PdfPage, whole: Box, part: Box, scale: float = DPI / 72) -> bytes:
-    """A PNG of `part` of a page, at most `MAX_SIDE` pixels on a side; `scale` is pixels a point."""
-    part = part.cut(whole)
-    scale = min(scale, MAX_SIDE / max(part.width, part.height) * 0.999)
-    margins = (part.left, whole.bottom - part.bottom, whole.right - part.right, part.top)
+def render_crop(
+    page: pdfium.PdfPage,
+    page_box: Rectangle,
+    area: Rectangle,
+    scale: float = CROP_DPI / _POINTS_PER_INCH,
+) -> bytes:
+    """Render an area of a page as a PNG of at most `MAX_SIDE_PIXELS` on each side.
+
+    `scale` is in pixels per point.
+    """
+    area = area.intersection(page_box)
+    scale = min(scale, MAX_SIDE_PIXELS / max(area.width, area.height) * 0.999)
+    margins = (
+        area.left,
+        page_box.bottom - area.bottom,
+        page_box.right - area.right,
+        area.top,
+    )
     bitmap = page.render(scale=scale, crop=tuple(max(m, 0.0) for m in margins))
     try:
         buffer = io.BytesIO()

@@ -1,4 +1,4 @@
-"""The path of headings in a PDF: its outline (bookmarks), and below that headings by their type."""
+"""Track the path of headings in a PDF: its outline (bookmarks), then headings found by type."""
 
 from __future__ import annotations
 
@@ -9,29 +9,32 @@ from typing import NamedTuple
 
 import pypdfium2 as pdfium
 
-__all__ = ["Bookmark", "Marks", "Sections", "key_of", "outline_of"]
+__all__ = ["Bookmark", "PageBookmarks", "SectionPath", "comparison_key", "read_outline"]
 
 _MAX_BOOKMARKS = 20_000
 
 
-def key_of(text: str) -> str:
-    """Letters and digits only: outline and page differ in spaces, dots and capitals."""
+def comparison_key(text: str) -> str:
+    """Return only the letters and digits of a text, in lower case.
+
+    The outline and the page may differ in spaces, dots and capitals.
+    """
     return "".join(c for c in text.casefold() if c.isalnum())
 
 
 class Bookmark(NamedTuple):
-    """An entry of the outline; `level` 0 is the outermost."""
+    """An entry of the outline; level 0 is the outermost."""
 
     level: int
     title: str
 
 
-def outline_of(pdf: pdfium.PdfDocument) -> dict[int, list[Bookmark]]:
-    """The outline's entries by page index, in order."""
+def read_outline(pdf: pdfium.PdfDocument) -> dict[int, list[Bookmark]]:
+    """Return the entries of the outline by page index, in order."""
     pages: dict[int, list[Bookmark]] = defaultdict(list)
     for entry in islice(pdf.get_toc(max_depth=8), _MAX_BOOKMARKS):
-        dest = entry.get_dest()
-        index = dest.get_index() if dest else None
+        destination = entry.get_dest()
+        index = destination.get_index() if destination else None
         try:
             title = " ".join(entry.get_title().split())
         except UnicodeDecodeError:
@@ -42,71 +45,78 @@ def outline_of(pdf: pdfium.PdfDocument) -> dict[int, list[Bookmark]]:
 
 
 class _Heading(NamedTuple):
-    """`rank` orders headings by their type: larger, then bolder, stands higher."""
+    """A heading found by its type; a higher `rank` means larger, or as large and bold."""
 
     title: str
     rank: float
 
 
-class Sections:
-    """The path of headings: entries of the outline first, headings by their type below them."""
+class SectionPath:
+    """The current path of headings: bookmarks of the outline, then headings found by type."""
 
     def __init__(self, title: str) -> None:
         self._title = title
-        self._marks: list[str] = []
-        self._below: list[_Heading] = []
+        self._bookmark_titles: list[str] = []
+        self._headings: list[_Heading] = []
 
     @property
     def path(self) -> tuple[str, ...]:
-        # the book itself may be the root of its outline
-        root = bool(self._marks) and key_of(self._marks[0]) == key_of(self._title)
-        return (self._title, *self._marks[root:], *(h.title for h in self._below))
+        titles = self._bookmark_titles
+        if titles and comparison_key(titles[0]) == comparison_key(self._title):
+            titles = titles[1:]  # the book itself may be the root of its outline
+        return (self._title, *titles, *(h.title for h in self._headings))
 
-    def bookmark(self, mark: Bookmark) -> None:
-        self._below = []
-        self._marks = [*self._marks[: mark.level], mark.title]
+    def enter_bookmark(self, bookmark: Bookmark) -> None:
+        """Begin the section of a bookmark."""
+        self._headings = []
+        self._bookmark_titles = [*self._bookmark_titles[: bookmark.level], bookmark.title]
 
-    def heading(self, title: str, size: float, bold: bool) -> None:
-        rank = round(size * 2) / 2 + 0.25 * bold
-        while self._below and self._below[-1].rank <= rank:
-            self._below.pop()
-        if key_of(title) != key_of(self._title):
-            self._below.append(_Heading(title, rank))
+    def enter_heading(self, title: str, font_size: float, bold: bool) -> None:
+        """Begin the section of a heading that the outline does not list."""
+        rank = round(font_size * 2) / 2 + 0.25 * bold
+        while self._headings and self._headings[-1].rank <= rank:
+            self._headings.pop()
+        if comparison_key(title) != comparison_key(self._title):
+            self._headings.append(_Heading(title, rank))
 
 
-class Marks:
-    """The bookmarks of one page, taken one by one as their headings come up in the text."""
+class PageBookmarks:
+    """The bookmarks of one page, entered one by one as their headings appear in the text."""
 
-    def __init__(self, marks: Sequence[Bookmark], sections: Sections) -> None:
-        self._waiting = list(marks)
+    def __init__(self, bookmarks: Sequence[Bookmark], sections: SectionPath) -> None:
+        self._waiting = list(bookmarks)
         self._sections = sections
 
-    def skip_unseen(self, texts: Sequence[str]) -> None:
-        """Take those at the head of the page that no text of the page shows."""
-        keys = {key_of(text) for text in texts if len(text) <= 300}
-        while self._waiting and not any(_shows(key, self._waiting[0]) for key in keys):
-            self._sections.bookmark(self._waiting.pop(0))
+    def enter_unseen(self, texts: Sequence[str]) -> None:
+        """Enter the first bookmarks of the page, as long as no text of the page shows them."""
+        keys = {comparison_key(text) for text in texts if len(text) <= 300}
+        while self._waiting and not any(_matches(key, self._waiting[0]) for key in keys):
+            self._sections.enter_bookmark(self._waiting.pop(0))
 
-    def take(self, text: str) -> bool:
-        """Whether `text` is the heading of a bookmark of this page; those before it count too."""
-        key = key_of(text) if len(text) <= 300 else ""
-        for at, mark in enumerate(self._waiting):
-            if _shows(key, mark):
-                for passed in self._waiting[: at + 1]:
-                    self._sections.bookmark(passed)
-                del self._waiting[: at + 1]
+    def enter_heading(self, text: str) -> bool:
+        """Return whether a text is the heading of a bookmark of this page.
+
+        If so, enter this bookmark and those before it.
+        """
+        key = comparison_key(text) if len(text) <= 300 else ""
+        for index, bookmark in enumerate(self._waiting):
+            if _matches(key, bookmark):
+                for passed in self._waiting[: index + 1]:
+                    self._sections.enter_bookmark(passed)
+                del self._waiting[: index + 1]
                 return True
         return False
 
-    def take_all(self) -> None:
-        for mark in self._waiting:
-            self._sections.bookmark(mark)
+    def enter_remaining(self) -> None:
+        """Enter the bookmarks that have not appeared, at the end of the page."""
+        for bookmark in self._waiting:
+            self._sections.enter_bookmark(bookmark)
         self._waiting = []
 
 
-def _shows(key: str, mark: Bookmark) -> bool:
-    """Whether a text is this heading; either may have the section number and the other not."""
-    title = key_of(mark.title)
+def _matches(key: str, bookmark: Bookmark) -> bool:
+    """Return whether a text is the title of a bookmark; one of them may lack the section number."""
+    title = comparison_key(bookmark.title)
     longer, shorter = (key, title) if len(key) >= len(title) else (title, key)
     if not shorter or len(longer) - len(shorter) > 12:
         return False

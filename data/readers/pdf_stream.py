@@ -1,4 +1,4 @@
-"""From the pages of a PDF to its blocks: sections, paragraphs across page breaks, figures."""
+"""Turn the pages of a PDF into blocks: sections, paragraphs across page breaks, and figures."""
 
 from __future__ import annotations
 
@@ -9,111 +9,119 @@ from dataclasses import replace
 import pypdfium2 as pdfium
 
 from data.documents import Block, Figure
-from data.readers.pdf_compose import Table, laid_out
-from data.readers.pdf_figures import CAPTION, Cluster, anchor_of, caption_of, references
-from data.readers.pdf_layout import Box, Paragraph, continues, join_text, may_continue
+from data.readers.pdf_captions import find_references, label_anchor, parse_caption, strip_label
+from data.readers.pdf_compose import PageElement, RuledTable, compose_page
+from data.readers.pdf_figures import FigureRegion
+from data.readers.pdf_layout import Paragraph, Rectangle, continues, is_unfinished, join_lines
 from data.readers.pdf_page import PageContent
-from data.readers.pdf_pictures import picture_of
-from data.readers.pdf_sections import Bookmark, Marks, Sections, key_of
-from data.readers.pdf_survey import MARGIN, Survey, is_heading
+from data.readers.pdf_pictures import extract_picture
+from data.readers.pdf_sections import Bookmark, PageBookmarks, SectionPath, comparison_key
+from data.readers.pdf_survey import MARGIN_SHARE, PdfSurvey, is_heading
 from data.readers.structure import Anchors, role_of
 
 __all__ = ["PageStream"]
 
-_PROSE = 80  # characters: a paragraph of this length is text, on a title page too
-_SCANNED = 0.6  # of the page: a picture of this size on a page without text is a scan
+_MIN_PROSE_CHARACTERS = 80  # a paragraph of this length is running text, even on a title page
+_MIN_PAGE_CHARACTERS = 20  # a page with less text may be a scan
+_MIN_SCAN_SHARE = 0.6  # of the page: the size of the picture on a scanned page
 
 
 class PageStream:
-    """Turns one open page after the other into blocks; keeps only what the next page needs."""
+    """Turn open pages into blocks, one after the other.
+
+    Between pages it keeps only the section path, the used anchors and an unfinished paragraph.
+    """
 
     def __init__(
-        self, title: str, known: Survey, outline: Mapping[int, Sequence[Bookmark]]
+        self, title: str, survey: PdfSurvey, outline: Mapping[int, Sequence[Bookmark]]
     ) -> None:
         self._title = title
-        self._known = known
+        self._survey = survey
         self._outline = outline
-        self._sections = Sections(title)
+        self._sections = SectionPath(title)
         self._anchors = Anchors()
-        self._seen: set[bytes] = set()  # digests of the pictures without a number
-        self._open: Block | None = None  # a paragraph that may go on behind a break
-        self._counted = self._count = 0  # the page last counted on, and figures there so far
-        self._in_front = True  # no running text yet: authors and dates are no headings
+        self._picture_digests: set[bytes] = set()  # of the pictures without a number
+        self._unfinished: Block | None = None  # a paragraph that the next page may continue
+        self._figure_page = 0  # the page of the last figure
+        self._figure_count = 0  # on that page
+        self._is_title_page = True  # no running text yet: large type may be an author or a date
 
-    def page(
+    def read_page(
         self, page: pdfium.PdfPage, content: PageContent, number: int
     ) -> Iterator[Block | Figure]:
-        """The blocks of page `number` (1-based), and what was left open on the page before."""
-        marks = Marks(self._outline.get(number - 1, ()), self._sections)
-        scan = _scan_of(content)
+        """Yield the blocks of page `number` (from 1), and a block unfinished on the page before."""
+        bookmarks = PageBookmarks(self._outline.get(number - 1, ()), self._sections)
+        scan = _find_scan(content)
         if scan:
             yield Figure(
                 anchor=self._anchors.claim(f"p{number}-f1"),
-                picture=picture_of(page, content, scan),
+                picture=extract_picture(page, content, scan),
                 alt=f"Scanned page {number} of {self._title}",
                 section=self._sections.path,
                 page=number,
                 bbox=_fractions(scan.box, content.box),
             )
-        laid = laid_out(content.box, content.lines, [] if scan else content.graphics, self._known)
-        marks.skip_unseen([p.text for p in laid.flow if isinstance(p, Paragraph)])
-        self._in_front = self._in_front and number == 1
-        for at, part in enumerate(laid.flow):
-            if isinstance(part, Paragraph):
-                if self._in_front and self._names_an_author(laid.flow[at : at + 2]):
-                    yield self._block(part.text, number)
+        graphics = [] if scan else content.graphics
+        layout = compose_page(content.box, content.lines, graphics, self._survey)
+        bookmarks.enter_unseen([e.text for e in layout.flow if isinstance(e, Paragraph)])
+        self._is_title_page = self._is_title_page and number == 1
+        for index, element in enumerate(layout.flow):
+            if isinstance(element, Paragraph):
+                if self._is_title_page and self._names_author(layout.flow[index : index + 2]):
+                    yield self._block(element.text, number)
                     continue
-                yield from self._paragraph(part, id(part) in laid.after_break, marks, number)
-            elif isinstance(part, Table):
-                yield self._table(part, laid.captions.get(id(part)), number)
+                is_after_break = id(element) in layout.after_break
+                yield from self._paragraph(element, is_after_break, bookmarks, number)
+            elif isinstance(element, RuledTable):
+                yield self._table(element, layout.captions.get(id(element)), number)
             else:
-                caption = laid.captions.get(id(part))
-                if not self._is_decoration(part, caption, content):
-                    figure = self._figure(part, caption, page, content, number)
+                caption = layout.captions.get(id(element))
+                if not self._is_decoration(element, caption, content):
+                    figure = self._figure(element, caption, page, content, number)
                     if figure:
                         yield figure
-        marks.take_all()
+        bookmarks.enter_remaining()
 
     def finish(self) -> Iterator[Block]:
-        """What the last page left open."""
-        if self._open:
-            yield self._open
-        self._open = None
+        """Yield the unfinished paragraph, if there is one."""
+        if self._unfinished:
+            yield self._unfinished
+        self._unfinished = None
 
     def _paragraph(
-        self, paragraph: Paragraph, after_break: bool, marks: Marks, number: int
+        self, paragraph: Paragraph, is_after_break: bool, bookmarks: PageBookmarks, number: int
     ) -> Iterator[Block | Figure]:
         text = paragraph.text
-        label = caption_of(text)
-        if label and label[0] == "figure" and _without_label(text):
-            # its picture was not found: the words are kept, so that what refers to it finds them
+        label = parse_caption(text)
+        if label and label[0] == "figure" and strip_label(text):
+            # a caption whose picture was not found: keep the words as the target of references
             yield Figure(
-                anchor=self._anchors.claim(anchor_of(*label)),
+                anchor=self._anchors.claim(label_anchor(*label)),
                 picture=None,
-                caption=_without_label(text),
+                caption=strip_label(text),
                 number=label[1],
                 section=self._sections.path,
                 page=number,
             )
             return
-        marked = marks.take(text)
-        heading = not marked and is_heading(paragraph, self._known)
-        if marked or heading:
+        is_bookmark = bookmarks.enter_heading(text)
+        if is_bookmark or is_heading(paragraph, self._survey):
             yield from self.finish()
-            if heading:
-                self._sections.heading(text, paragraph.size, paragraph.bold)
+            if not is_bookmark:
+                self._sections.enter_heading(text, paragraph.font_size, paragraph.bold)
             return
-        self._in_front = self._in_front and len(text) < _PROSE
-        if self._open and after_break and continues(self._open.text, text):
-            whole = join_text((self._open.text, text))
-            block = replace(self._open, text=whole, refs=references(whole))
+        self._is_title_page = self._is_title_page and len(text) < _MIN_PROSE_CHARACTERS
+        if self._unfinished and is_after_break and continues(self._unfinished.text, text):
+            whole_text = join_lines((self._unfinished.text, text))
+            refs = find_references(whole_text)
+            block = replace(self._unfinished, text=whole_text, refs=refs)
         else:
             yield from self.finish()
             block = self._block(text, number)
-        if may_continue(block.text):
-            self._open = block
+        if is_unfinished(block.text):
+            self._unfinished = block
         else:
-            self._open = None
+            self._unfinished = None
             yield block
 
     def _block(self, text: str, number: int) -> Block:
@@ -122,88 +130,95 @@ class PageStream:
             text=text,
             section=section,
             role=role_of(section[1:]),
-            refs=references(text),
+            refs=find_references(text),
             page=number,
         )
 
-    def _names_an_author(self, flow: Sequence[Paragraph | Cluster | Table]) -> bool:
-        """Whether large type on the title page is an author or a date: no text hangs on it."""
-        first, after = flow[0], flow[1] if len(flow) > 1 else None
+    def _names_author(self, flow: Sequence[PageElement]) -> bool:
+        """Return whether large type on the title page is an author or date: no text follows it."""
+        first, following = flow[0], flow[1] if len(flow) > 1 else None
         return (
             isinstance(first, Paragraph)
-            and is_heading(first, self._known)
+            and is_heading(first, self._survey)
             and not first.bold
             and not first.text[0].isdigit()
-            and key_of(first.text) not in key_of(self._title)
-            and not (isinstance(after, Paragraph) and len(after.text) >= _PROSE)
+            and comparison_key(first.text) not in comparison_key(self._title)
+            and not (
+                isinstance(following, Paragraph) and len(following.text) >= _MIN_PROSE_CHARACTERS
+            )
         )
 
-    def _table(self, table: Table, caption: Paragraph | None, number: int) -> Block:
-        label = caption_of(caption.text) if caption else None
+    def _table(self, table: RuledTable, caption: Paragraph | None, number: int) -> Block:
+        label = parse_caption(caption.text) if caption else None
         return Block(
             text=table.text,
             section=self._sections.path,
             role="table",
             title=caption.text if caption else "",
-            anchor=self._anchors.claim(anchor_of(*label)) if label else "",
+            anchor=self._anchors.claim(label_anchor(*label)) if label else "",
             page=number,
         )
 
     def _is_decoration(
-        self, cluster: Cluster, caption: Paragraph | None, content: PageContent
+        self, region: FigureRegion, caption: Paragraph | None, content: PageContent
     ) -> bool:
+        """Return whether a picture without caption is a logo, or lies in the margin of the page."""
         if caption:
             return False
-        images = [content.images[p.index] for p in cluster.parts if p.kind == "image"]
-        if images and all(image.key in self._known.logos for image in images):
+        images = [content.images[g.image_index] for g in region.graphics if g.kind == "image"]
+        if images and all(image.key in self._survey.logos for image in images):
             return True
-        margin = MARGIN * content.box.height
-        return cluster.box.bottom <= margin or cluster.box.top >= content.box.height - margin
+        margin = MARGIN_SHARE * content.box.height
+        return region.box.bottom <= margin or region.box.top >= content.box.height - margin
 
     def _figure(
         self,
-        cluster: Cluster,
+        region: FigureRegion,
         caption: Paragraph | None,
         page: pdfium.PdfPage,
         content: PageContent,
         number: int,
     ) -> Figure | None:
-        label = caption_of(caption.text) if caption else None
-        picture = picture_of(page, content, cluster)
+        """Return the figure of a region, None for a picture that the document repeats."""
+        label = parse_caption(caption.text) if caption else None
+        picture = extract_picture(page, content, region)
         if not label:
             digest = hashlib.sha256(picture).digest()
-            if digest in self._seen:
+            if digest in self._picture_digests:
                 return None
-            self._seen.add(digest)
-        self._count = self._count + 1 if self._counted == number else 1
-        self._counted = number
-        wanted = anchor_of(*label) if label else f"p{number}-f{self._count}"
+            self._picture_digests.add(digest)
+        self._figure_count = self._figure_count + 1 if self._figure_page == number else 1
+        self._figure_page = number
+        anchor = label_anchor(*label) if label else f"p{number}-f{self._figure_count}"
         return Figure(
-            anchor=self._anchors.claim(wanted),
+            anchor=self._anchors.claim(anchor),
             picture=picture,
-            caption=_without_label(caption.text) if caption else "",
+            caption=strip_label(caption.text) if caption else "",
             number=label[1] if label else "",
             section=self._sections.path,
             page=number,
-            bbox=_fractions(cluster.box, content.box),
+            bbox=_fractions(region.box, content.box),
         )
 
 
-def _scan_of(content: PageContent) -> Cluster | None:
-    """The picture that is the whole page, where the page has no type of its own to be read."""
-    if not content.hidden and sum(len(line.text) for line in content.lines) >= 20:
+def _find_scan(content: PageContent) -> FigureRegion | None:
+    """Return the picture of a scanned page; None if the page has visible type or no picture."""
+    characters = sum(len(line.text) for line in content.lines)
+    if not content.hidden and characters >= _MIN_PAGE_CHARACTERS:
         return None
     images = [g for g in content.graphics if g.kind == "image"]
-    parts = images or ([] if content.lines else content.graphics)
-    if not parts:
+    graphics = images or ([] if content.lines else content.graphics)
+    if not graphics:
         return None
-    box = parts[0].box
-    for part in parts[1:]:
-        box = box.union(part.box)
-    return Cluster(box, parts) if box.area >= _SCANNED * content.box.area else None
+    box = graphics[0].box
+    for graphic in graphics[1:]:
+        box = box.union(graphic.box)
+    return FigureRegion(box, graphics) if box.area >= _MIN_SCAN_SHARE * content.box.area else None
 
 
-def _fractions(box: Box, page: Box) -> tuple[float, float, float, float]:
+def _fractions(box: Rectangle, page: Rectangle) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom as fractions of the page."""
+
     def clamp(value: float) -> float:
         return round(min(max(value, 0.0), 1.0), 5)
 
@@ -213,9 +228,3 @@ def _fractions(box: Box, page: Box) -> tuple[float, float, float, float]:
         clamp(box.right / page.width),
         clamp(box.bottom / page.height),
     )
-
-
-def _without_label(caption: str) -> str:
-    """The words behind "Figure 3.2.": the number has its own field."""
-    found = CAPTION.match(caption)
-    return caption[found.end() :].lstrip(" .:|–—-)") if found else caption

@@ -1,7 +1,7 @@
-"""The type on an open PDF page: characters put together to words, and words to lines.
+"""Read the type on an open PDF page: characters become words, and words become lines.
 
-The loop over characters calls PDFium's raw interface: the helper classes would cost more than the
-calls.
+The loop over characters calls PDFium's raw interface: the helper classes would take more time than
+the calls themselves.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from typing import Any, NamedTuple
 import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
-from data.readers.pdf_layout import Box, Line
+from data.readers.pdf_layout import Line, Rectangle
 
-__all__ = ["Frame", "frame_of", "page_lines"]
+__all__ = ["PageTransform", "page_transform", "read_lines"]
 
 _FORCE_BOLD = 1 << 18  # font descriptor flag, PDF 32000-1 table 123
 
 
-class Frame(NamedTuple):
-    """Turns PDF page coordinates (origin bottom left, before /Rotate) into those of `Box`."""
+class PageTransform(NamedTuple):
+    """Converts PDF page coordinates (origin bottom left, before /Rotate) to those of `Rectangle`.
+
+    The fields are the page's box in PDF coordinates and its rotation in degrees.
+    """
 
     left: float
     bottom: float
@@ -32,6 +35,7 @@ class Frame(NamedTuple):
     rotation: int
 
     def point(self, x: float, y: float) -> tuple[float, float]:
+        """Convert a point."""
         match self.rotation:
             case 90:
                 return y - self.bottom, x - self.left
@@ -42,29 +46,34 @@ class Frame(NamedTuple):
             case _:
                 return x - self.left, self.top - y
 
-    def box(self, left: float, bottom: float, right: float, top: float) -> Box:
+    def rectangle(self, left: float, bottom: float, right: float, top: float) -> Rectangle:
+        """Convert a rectangle."""
         x0, y0 = self.point(left, bottom)
         x1, y1 = self.point(right, top)
-        return Box(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
+        return Rectangle(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
 
     def is_upright(self, a: float, b: float) -> bool:
+        """Return whether type with the matrix entries `a` and `b` runs from left to right."""
         x0, y0 = self.point(0, 0)
         x1, y1 = self.point(a, b)
         return x1 - x0 > 0 and abs(y1 - y0) < 0.1 * (x1 - x0)
 
 
-def frame_of(page: pdfium.PdfPage) -> tuple[Frame, Box]:
-    """How to turn coordinates of the page, and its box as it is shown."""
+def page_transform(page: pdfium.PdfPage) -> tuple[PageTransform, Rectangle]:
+    """Return the coordinate transform of a page, and its displayed rectangle.
+
+    Raises `PdfiumError` if the page has no area or an absurd size.
+    """
     left, bottom, right, top = page.get_bbox()
-    frame = Frame(left, bottom, right, top, page.get_rotation())
-    box = frame.box(left, bottom, right, top)
+    transform = PageTransform(left, bottom, right, top, page.get_rotation())
+    box = transform.rectangle(left, bottom, right, top)
     if not (0 < box.width < 1e6 and 0 < box.height < 1e6):
         raise pdfium.PdfiumError(f"the page measures {box.width:g} x {box.height:g} points")
-    return frame, box
+    return transform, box
 
 
-class _Style(NamedTuple):
-    size: float
+class _TypeStyle(NamedTuple):
+    font_size: float
     font: str
     bold: bool
     upright: bool
@@ -72,47 +81,50 @@ class _Style(NamedTuple):
 
 
 class _Word(NamedTuple):
-    """Characters of one text object without a space between; `spaced` and `breaks` say whether a
-    space or the end of a line came before."""
+    """Characters of one text object without a space between them.
+
+    `after_space` and `after_break` tell whether a space or the end of a line precedes the word.
+    """
 
     text: str
-    style: _Style
-    box: Box
+    style: _TypeStyle
+    box: Rectangle
     baseline: float
-    spaced: bool
-    breaks: bool
+    after_space: bool
+    after_break: bool
 
 
-class _Run:
-    """Words on one baseline, gathered until the next one does not follow."""
+class _LineDraft:
+    """Words on one baseline, collected until a word does not follow the last one."""
 
     def __init__(self, word: _Word) -> None:
         self.texts = [word.text]
-        self.styles: Counter[_Style] = Counter({word.style: len(word.text)})
-        self.first = word.style
+        self.characters: Counter[_TypeStyle] = Counter({word.style: len(word.text)})
+        self.first_style = word.style
         self.box = word.box
         self.baseline = word.baseline
 
-    def takes(self, word: _Word) -> bool:
-        """Add the word where it follows; False where it stands elsewhere."""
-        size = max(word.style.size, self.first.size)
+    def add(self, word: _Word) -> bool:
+        """Add a word that follows the last one; return False if it stands elsewhere."""
+        size = max(word.style.font_size, self.first_style.font_size)
         gap = word.box.left - self.box.right
-        if word.style.upright != self.first.upright:
+        if word.style.upright != self.first_style.upright:
             return False
         if not word.style.upright:
-            if not self.box.grown(0.6 * size).touches(word.box):
+            if not self.box.expanded(0.6 * size).touches(word.box):
                 return False
         elif not (abs(word.baseline - self.baseline) < 0.5 * size and -size < gap < size):
             return False
-        if word.spaced:
+        if word.after_space:
             self.texts.append(" ")
         self.texts.append(word.text)
-        self.styles[word.style] += len(word.text)
+        self.characters[word.style] += len(word.text)
         self.box = self.box.union(word.box)
         return True
 
     def line(self) -> Line:
-        main = self.styles.most_common(1)[0][0]
+        """Return the finished line; most of its characters decide its size and font."""
+        main_style = self.characters.most_common(1)[0][0]
         text = "".join(self.texts)
         if any("\ud800" <= c <= "\udfff" for c in text):
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -120,153 +132,157 @@ class _Run:
             text=" ".join(text.split()),
             box=self.box,
             baseline=self.baseline,
-            size=main.size,
-            font=main.font,
-            bold=all(style.bold for style in self.styles),
-            upright=main.upright,
+            font_size=main_style.font_size,
+            font=main_style.font,
+            bold=all(style.bold for style in self.characters),
+            upright=main_style.upright,
         )
 
 
-def page_lines(page: pdfium.PdfPage) -> tuple[Box, list[Line], bool]:
-    """The page's box, its lines in the order of the file, and whether all type is invisible."""
-    frame, page_box = frame_of(page)
+def read_lines(page: pdfium.PdfPage) -> tuple[Rectangle, list[Line], bool]:
+    """Return the page's rectangle, its lines in file order, and whether all type is invisible."""
+    transform, page_box = page_transform(page)
     textpage = page.get_textpage()
     try:
-        runs = list(_runs(textpage, frame))
+        drafts = list(_line_drafts(textpage, transform))
     finally:
         textpage.close()
-    styles = [style for run in runs for style in run.styles]
-    lines = [line for run in runs if (line := run.line()).text and page_box.touches(line.box)]
-    return page_box, _joined(lines), bool(styles) and all(style.hidden for style in styles)
+    styles = [style for draft in drafts for style in draft.characters]
+    lines = [line for draft in drafts if (line := draft.line()).text and page_box.touches(line.box)]
+    is_hidden = bool(styles) and all(style.hidden for style in styles)
+    return page_box, _join_parts(lines), is_hidden
 
 
-def _runs(textpage: pdfium.PdfTextPage, frame: Frame) -> Iterator[_Run]:
-    run: _Run | None = None
-    for word in _words(textpage, frame):
-        if run is None or word.breaks or not run.takes(word):
-            if run:
-                yield run
-            run = _Run(word)
-    if run:
-        yield run
+def _line_drafts(textpage: pdfium.PdfTextPage, transform: PageTransform) -> Iterator[_LineDraft]:
+    draft: _LineDraft | None = None
+    for word in _words(textpage, transform):
+        if draft is None or word.after_break or not draft.add(word):
+            if draft:
+                yield draft
+            draft = _LineDraft(word)
+    if draft:
+        yield draft
 
 
-def _words(textpage: pdfium.PdfTextPage, frame: Frame) -> Iterator[_Word]:
-    """Only the first and last characters of a word are measured: calls cost more than all else."""
+def _words(textpage: pdfium.PdfTextPage, transform: PageTransform) -> Iterator[_Word]:
+    """Yield the words of a page; only their first and last characters are measured, for speed."""
     handle = textpage.raw
-    owner: int | None = None
-    style: _Style | None = None
+    text_object: int | None = None  # address of the object that drew the current word
+    style: _TypeStyle | None = None
     letters: list[str] = []
     start = end = 0
-    spaced = breaks = False
+    after_space = after_break = False
 
-    def word() -> _Word:
+    def finish_word() -> _Word:
         assert style is not None
-        box, baseline = _place(handle, start, frame)
+        box, baseline = _measure_character(handle, start, transform)
         if end > start:
-            box = box.union(_place(handle, end, frame)[0])
-        return _Word("".join(letters), style, box, baseline, spaced, breaks)
+            box = box.union(_measure_character(handle, end, transform)[0])
+        return _Word("".join(letters), style, box, baseline, after_space, after_break)
 
-    for at in range(textpage.count_chars()):
-        code = raw.FPDFText_GetUnicode(handle, at)
-        text = _character(code)
+    for index in range(textpage.count_chars()):
+        code = raw.FPDFText_GetUnicode(handle, index)
+        text = _decode_character(code)
         if not text and code not in (10, 13):
             continue
-        drawn_by = owner
+        drawn_by = text_object
         if text.strip():
-            found = raw.FPDFText_GetTextObject(handle, at)
-            drawn_by = ctypes.cast(found, ctypes.c_void_p).value
-            if letters and drawn_by == owner:
+            pointer = raw.FPDFText_GetTextObject(handle, index)
+            drawn_by = ctypes.cast(pointer, ctypes.c_void_p).value
+            if letters and drawn_by == text_object:
                 letters.append(text)
-                end = at
+                end = index
                 continue
         if letters:
-            yield word()
-            letters, spaced, breaks = [], False, False
+            yield finish_word()
+            letters, after_space, after_break = [], False, False
         if not text.strip():
-            spaced = spaced or bool(text)
-            breaks = breaks or not text
+            after_space = after_space or bool(text)
+            after_break = after_break or not text
             continue
-        if style is None or drawn_by != owner:
-            style, owner = _style(handle, at, frame), drawn_by
-        letters, start, end = [text], at, at
+        if style is None or drawn_by != text_object:
+            style, text_object = _read_style(handle, index, transform), drawn_by
+        letters, start, end = [text], index, index
     if letters:
-        yield word()
+        yield finish_word()
 
 
-def _place(handle: Any, at: int, frame: Frame) -> tuple[Box, float]:
-    """Box and baseline of a character."""
+def _measure_character(
+    handle: Any, index: int, transform: PageTransform
+) -> tuple[Rectangle, float]:
+    """Return the box and the baseline of a character."""
     rect, x, y = raw.FS_RECTF(), ctypes.c_double(), ctypes.c_double()
-    raw.FPDFText_GetLooseCharBox(handle, at, rect)
-    raw.FPDFText_GetCharOrigin(handle, at, x, y)
-    box = frame.box(rect.left, rect.bottom, rect.right, rect.top)
-    return box, frame.point(x.value, y.value)[1]
+    raw.FPDFText_GetLooseCharBox(handle, index, rect)
+    raw.FPDFText_GetCharOrigin(handle, index, x, y)
+    box = transform.rectangle(rect.left, rect.bottom, rect.right, rect.top)
+    return box, transform.point(x.value, y.value)[1]
 
 
-def _character(code: int) -> str:
-    """The text of a code; PDFium marks a hyphen that ends a line as U+0002 or U+FFFE."""
-    if code in (2, 0xFFFE):
+def _decode_character(code: int) -> str:
+    """Return the text of a character code; '' for control characters."""
+    if code in (2, 0xFFFE):  # PDFium's marks for a hyphen at the end of a line
         return "-"
     if 0xFB00 <= code <= 0xFB06:
-        return unicodedata.normalize("NFKC", chr(code))  # fi, fl, ffi
+        return unicodedata.normalize("NFKC", chr(code))  # ligatures: fi, fl, ffi
     if code in (9, 0xA0):
         return " "
     return chr(code) if 32 <= code < 0x110000 and code != 0xFFFF else ""
 
 
-def _style(handle: Any, at: int, frame: Frame) -> _Style:
+def _read_style(handle: Any, index: int, transform: PageTransform) -> _TypeStyle:
     matrix, flags = raw.FS_MATRIX(), ctypes.c_int()
-    raw.FPDFText_GetMatrix(handle, at, matrix)
+    raw.FPDFText_GetMatrix(handle, index, matrix)
     scale = (matrix.c**2 + matrix.d**2) ** 0.5 or 1.0
-    name = ctypes.create_string_buffer(128)
-    raw.FPDFText_GetFontInfo(handle, at, name, 128, flags)
-    font = name.value.decode("utf-8", "replace").partition("+")[2] or name.value.decode(
-        "utf-8", "replace"
-    )
+    buffer = ctypes.create_string_buffer(128)
+    raw.FPDFText_GetFontInfo(handle, index, buffer, 128, flags)
+    full_name = buffer.value.decode("utf-8", "replace")
+    font = full_name.partition("+")[2] or full_name  # without the tag of a font subset
     bold = (
         bool(flags.value & _FORCE_BOLD)
         or any(mark in font.lower() for mark in ("bold", "black", "heavy", "cmbx", "demi"))
-        or raw.FPDFText_GetFontWeight(handle, at) >= 650
+        or raw.FPDFText_GetFontWeight(handle, index) >= 650
     )
-    owner = raw.FPDFText_GetTextObject(handle, at)
-    hidden = bool(owner) and (
-        raw.FPDFTextObj_GetTextRenderMode(owner) == raw.FPDF_TEXTRENDERMODE_INVISIBLE
+    text_object = raw.FPDFText_GetTextObject(handle, index)
+    hidden = bool(text_object) and (
+        raw.FPDFTextObj_GetTextRenderMode(text_object) == raw.FPDF_TEXTRENDERMODE_INVISIBLE
     )
-    size = round(raw.FPDFText_GetFontSize(handle, at) * scale, 2)
-    return _Style(size, font, bold, frame.is_upright(matrix.a, matrix.b), hidden)
+    font_size = round(raw.FPDFText_GetFontSize(handle, index) * scale, 2)
+    return _TypeStyle(font_size, font, bold, transform.is_upright(matrix.a, matrix.b), hidden)
 
 
-def _joined(lines: list[Line]) -> list[Line]:
-    """Put together the parts of a line that the file draws one by one, raised and lowered ones too.
+def _join_parts(lines: list[Line]) -> list[Line]:
+    """Join the parts of a line that the file draws separately, such as raised and lowered type.
 
-    From left to right: each part goes to the line that ends where it begins.
+    Parts are taken from left to right; each is added to the line that ends where the part begins.
     """
-    joined = [line for line in lines if not line.upright]
-    ended: list[Line] = []
+    rotated = [line for line in lines if not line.upright]
+    joined: list[Line] = []
     for part in sorted((line for line in lines if line.upright), key=lambda a: a.box.left):
-        at = next((at for at, line in enumerate(ended) if _is_next(line, part)), None)
-        if at is None:
-            ended.append(part)
+        index = next((i for i, line in enumerate(joined) if _is_next_part(line, part)), None)
+        if index is None:
+            joined.append(part)
             continue
-        line = ended[at]
-        main = line if line.size > part.size or len(line.text) >= len(part.text) else part
+        line = joined[index]
+        is_line_main = line.font_size > part.font_size or len(line.text) >= len(part.text)
+        main = line if is_line_main else part
         gap = part.box.left - line.box.right
-        ended[at] = Line(
-            text=line.text + (" " if gap > 0.12 * main.size else "") + part.text,
+        joined[index] = Line(
+            text=line.text + (" " if gap > 0.12 * main.font_size else "") + part.text,
             box=line.box.union(part.box),
             baseline=main.baseline,
-            size=main.size,
+            font_size=main.font_size,
             font=main.font,
             bold=line.bold and part.bold,
         )
-    return joined + ended
+    return rotated + joined
 
 
-def _is_next(line: Line, part: Line) -> bool:
-    size = max(line.size, part.size)
+def _is_next_part(line: Line, part: Line) -> bool:
+    """Return whether a part stands directly after a line, at the same height."""
+    size = max(line.font_size, part.font_size)
     if not -0.3 * size < part.box.left - line.box.right < 0.6 * size:
         return False
-    if abs(line.size - part.size) < 0.1 * size:
+    if abs(line.font_size - part.font_size) < 0.1 * size:
         return abs(line.baseline - part.baseline) < 1.0
     overlap = min(line.box.bottom, part.box.bottom) - max(line.box.top, part.box.top)
     return overlap > 0.4 * min(line.box.height, part.box.height)

@@ -154,7 +154,7 @@ DEAD = {
     "pdf-truncated": (put("a.pdf", lambda: pdf()[:400]), r"a\.pdf: .*cut off.*download it"),
     "pdf-encrypted": (put("a.pdf", lambda: pdf("secret")), r"a\.pdf: .*encrypted; save a copy"),
     "pdf-empty": (put("a.pdf", b""), r"a\.pdf: .*empty; copy or download"),
-    "pdf-is-text": (put("a.pdf", b"Just words."), r"a\.pdf: not a PDF .*suffix of what it is"),
+    "pdf-is-text": (put("a.pdf", b"Just words."), r"a\.pdf: not a PDF .*suffix of its real format"),
     "pdf-noise": (put("a.pdf", b"%PDF-1.7\n" + b"\xff\0" * 999), r"a\.pdf: .*damaged.*save a copy"),
     # -- Office
     "docx-no-zip": (put("a.docx", b"Just words."), r"a\.docx: not a zip archive.*save it again"),
