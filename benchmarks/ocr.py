@@ -1,15 +1,15 @@
-"""How well, and how fast, do labels read by OCR find a figure from its description?
+"""Measure how well labels read by OCR find a figure from its description, and what OCR costs.
 
     python -m benchmarks.ocr [--text-model FOLDER] [--v4-models FOLDER]
 
-The task: figures whose caption is withheld. Each alt text of a seeded sample of figures is a
-query, the OCR text of each picture is a document. They are ranked by BM25 (Qdrant Edge, as in the
-store), by the cosine of a sentence encoder, and by their reciprocal rank fusion (k = 60). Settings
-are chosen on two books; the choice is reported beside upstream's defaults on a third one.
+The figures have no caption. Each alt text of a seeded sample of figures is a query, and the OCR
+text of each picture is a document. Documents are ranked by BM25 (Qdrant Edge, as in the store), by
+the cosine of a sentence encoder, and by the reciprocal rank fusion of both (k = 60). Settings are
+chosen on two books. The choice is reported on a third book, against upstream's defaults.
 
-Times: one process with two threads; for each picture every candidate runs in turn, so that the
-ratio to upstream's defaults holds on a busy machine. `--v4-models` is the `models` folder of the
-wheel rapidocr-onnxruntime 1.4.4, for the older PP-OCRv4. Writes results/ocr.json and ocr.md.
+One process with two threads reads each picture with every candidate in turn, so that the ratio to
+upstream's defaults holds on a busy machine. `--v4-models` is the `models` folder of the wheel
+rapidocr-onnxruntime 1.4.4, for the older PP-OCRv4. Writes results/ocr.json and ocr.md.
 """
 
 from __future__ import annotations
@@ -35,34 +35,35 @@ from qdrant_edge import Bm25
 from rapidocr import RapidOCR
 from sentence_transformers import SentenceTransformer
 
-from benchmarks.environment import CORPORA, HERE, describe
+from benchmarks.environment import BENCHMARKS, CORPORA, describe, write_results
 from data.ocr import LabelReader, OcrSettings
 from data.pictures import open_picture
 from data.reading_order import has_letter_or_digit
 from unirag.models.devices import describe_device
 
 TEXT_MODEL = user_data_path("unirag") / "models" / "all-minilm-l6-v2"
-CHOOSE_ON = ("openstax-anatomy-physiology", "openstax-college-physics-bundle")
-REPORT_ON = "openstax-chemistry-bundle"
+CHOICE_BOOKS = ("openstax-anatomy-physiology", "openstax-college-physics-bundle")
+REPORT_BOOK = "openstax-chemistry-bundle"
 CNXML = "{http://cnx.rice.edu/cnxml}"
 DEFAULT = "upstream defaults"
-ALLOWED_LOSS = 2.0  # points of R@1 of the fusion against upstream's defaults
+ALLOWED_LOSS = 2.0  # points of R@1 of the fusion, against upstream's defaults
+RRF_K = 60
 
-Read = Callable[[Image.Image], str]
+ReadPicture = Callable[[Image.Image], str]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What one candidate gave for every picture of a gallery, in the gallery's order."""
+class Readings:
+    """The texts and times of one candidate for every picture of a gallery, in its order."""
 
     texts: list[str]
     seconds: list[float]
     cpu_seconds: list[float]
 
 
-def gallery(book: str, size: int, seed: int) -> list[tuple[str, Path]]:
-    """(alt text, picture) of `size` figures with distinct pictures and alt texts."""
-    found: dict[Path, str] = {}
+def sample_described_pictures(book: str, size: int, seed: int) -> list[tuple[str, Path]]:
+    """Return (alt text, picture) of `size` figures with distinct pictures and alt texts."""
+    alts: dict[Path, str] = {}
     parser = etree.XMLParser(resolve_entities=False, no_network=True)
     for module in sorted((CORPORA / book / "modules").glob("*/index.cnxml")):
         for image in etree.parse(str(module), parser).iterfind(
@@ -70,14 +71,14 @@ def gallery(book: str, size: int, seed: int) -> list[tuple[str, Path]]:
         ):
             alt = " ".join(image.getparent().get("alt").split())
             picture = (module.parent / image.get("src")).resolve()
-            if alt and picture.is_file() and alt not in found.values():
-                found.setdefault(picture, alt)
-    figures = sorted((alt, picture) for picture, alt in found.items())
+            if alt and picture.is_file() and alt not in alts.values():
+                alts.setdefault(picture, alt)
+    figures = sorted((alt, picture) for picture, alt in alts.items())
     return random.Random(seed).sample(figures, min(size, len(figures)))
 
 
-def upstream(params: Mapping[str, Any], threads: int) -> Read:
-    """Upstream's engine with its own settings but for `params`; its text, line by line."""
+def upstream_reader(params: Mapping[str, Any], threads: int) -> ReadPicture:
+    """Return upstream's engine with some settings changed; it returns its text line by line."""
     engine = RapidOCR(
         params={
             "Global.log_level": "error",
@@ -86,11 +87,12 @@ def upstream(params: Mapping[str, Any], threads: int) -> Read:
         }
     )
     return lambda picture: "\n".join(
-        t for t in engine(picture).txts or () if has_letter_or_digit(t)
+        line for line in engine(picture).txts or () if has_letter_or_digit(line)
     )
 
 
-def candidates(threads: int, v4_models: Path | None) -> dict[str, Read]:
+def build_candidates(threads: int, v4_models: Path | None) -> dict[str, ReadPicture]:
+    """Return every candidate by its name; the first is the baseline."""
     ours = OcrSettings(threads=threads)
     no_cls = {"Global.use_cls": False}
     settings = {
@@ -100,11 +102,11 @@ def candidates(threads: int, v4_models: Path | None) -> dict[str, Read]:
         "0.45 Mpx, labels one by one": replace(ours, figure_pixels=(450_000, 600_000), batch=1),
         "0.6 Mpx": replace(ours, figure_pixels=(600_000, 600_000)),
     }
-    readers = {DEFAULT: upstream({}, threads)}
-    readers["defaults, no angle classifier"] = upstream(no_cls, threads)
-    readers["shorter side 480"] = upstream({**no_cls, "Det.limit_side_len": 480}, threads)
+    readers = {DEFAULT: upstream_reader({}, threads)}
+    readers["defaults, no angle classifier"] = upstream_reader(no_cls, threads)
+    readers["shorter side 480"] = upstream_reader({**no_cls, "Det.limit_side_len": 480}, threads)
     if v4_models is not None:
-        readers["PP-OCRv4 mobile, shorter side 736"] = upstream(
+        readers["PP-OCRv4 mobile, shorter side 736"] = upstream_reader(
             {
                 **no_cls,
                 "Det.model_path": str(v4_models / "ch_PP-OCRv4_det_infer.onnx"),
@@ -115,9 +117,11 @@ def candidates(threads: int, v4_models: Path | None) -> dict[str, Read]:
     return readers | {name: LabelReader(s).read for name, s in settings.items()}
 
 
-def read_all(readers: Mapping[str, Read], pictures: Sequence[Image.Image]) -> dict[str, Reading]:
-    """Every picture by every reader, taking turns; the first picture is read once to warm up."""
-    readings = {name: Reading([], [], []) for name in readers}
+def read_in_turn(
+    readers: Mapping[str, ReadPicture], pictures: Sequence[Image.Image]
+) -> dict[str, Readings]:
+    """Read each picture with every reader before the next one; the first picture warms up."""
+    readings = {name: Readings([], [], []) for name in readers}
     for read in readers.values():
         read(pictures[0])
     for picture in pictures:
@@ -130,12 +134,15 @@ def read_all(readers: Mapping[str, Read], pictures: Sequence[Image.Image]) -> di
 
 
 def bm25_scores(queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
-    """(queries, documents), with the inverse document frequency that Qdrant applies."""
+    """Return scores (queries, documents), with the inverse document frequency of Qdrant."""
     model = Bm25()
     vectors = [model.embed_document(d) for d in documents]
     weights = [dict(zip(v.indices, v.values, strict=True)) for v in vectors]
-    holders = Counter(term for w in weights for term in w)
-    idf = {t: math.log(1 + (len(documents) - n + 0.5) / (n + 0.5)) for t, n in holders.items()}
+    document_counts = Counter(term for w in weights for term in w)
+    idf = {
+        term: math.log(1 + (len(documents) - n + 0.5) / (n + 0.5))
+        for term, n in document_counts.items()
+    }
     scores = np.zeros((len(queries), len(documents)))
     for i, query in enumerate(queries):
         for term in model.embed_query(query).indices:
@@ -147,33 +154,38 @@ def bm25_scores(queries: Sequence[str], documents: Sequence[str]) -> np.ndarray:
 def cosine_scores(
     model: SentenceTransformer, queries: Sequence[str], documents: Sequence[str]
 ) -> np.ndarray:
-    """(queries, documents); a picture without text scores -1."""
-    encoded = [model.encode(list(t), normalize_embeddings=True) for t in (queries, documents)]
-    scores = encoded[0] @ encoded[1].T
+    """Return cosines (queries, documents); a picture without text scores -1."""
+    query_vectors, document_vectors = (
+        model.encode(list(texts), normalize_embeddings=True) for texts in (queries, documents)
+    )
+    scores = query_vectors @ document_vectors.T
     scores[:, [not d for d in documents]] = -1.0
     return np.asarray(scores)
 
 
-def fused(*channels: np.ndarray) -> np.ndarray:
-    """Reciprocal rank fusion; equal scores share the worst of their ranks."""
-    return np.sum([1 / (60 + ranks_of(scores)) for scores in channels], axis=0)
+def fuse(*channels: np.ndarray) -> np.ndarray:
+    """Fuse scores by reciprocal ranks; equal scores share the worst of their ranks."""
+    return np.sum([1 / (RRF_K + rank_scores(scores)) for scores in channels], axis=0)
 
 
-def ranks_of(scores: np.ndarray) -> np.ndarray:
+def rank_scores(scores: np.ndarray) -> np.ndarray:
+    """Return the rank of each score within its row, from 1; ties share their worst rank."""
     return np.stack([np.searchsorted(np.sort(-row), -row, side="right") for row in scores])
 
 
 def recall(scores: np.ndarray, k: int) -> float:
-    """R@k in per cent, figure i being the answer to query i; ties count against it."""
-    return float(100 * np.mean(np.diag(ranks_of(scores)) <= k))
+    """Return R@k in per cent, where figure i answers query i; ties count against it."""
+    return float(100 * np.mean(np.diag(rank_scores(scores)) <= k))
 
 
-def measured(
-    model: SentenceTransformer, queries: Sequence[str], reading: Reading, base: Reading
+def score(
+    model: SentenceTransformer, queries: Sequence[str], readings: Readings, baseline: Readings
 ) -> dict[str, Any]:
-    bm25 = bm25_scores(queries, reading.texts)
-    cosine = cosine_scores(model, queries, reading.texts)
-    fusion = fused(bm25, cosine)
+    """Return the recall, the times and the ratios to the baseline of one candidate."""
+    bm25 = bm25_scores(queries, readings.texts)
+    cosine = cosine_scores(model, queries, readings.texts)
+    fusion = fuse(bm25, cosine)
+    seconds = readings.seconds
     return {
         "r1": {
             "bm25": round(recall(bm25, 1), 1),
@@ -181,37 +193,38 @@ def measured(
             "fusion": round(recall(fusion, 1), 1),
         },
         "r10_fusion": round(recall(fusion, 10), 1),
-        "pictures_without_text": sum(not t for t in reading.texts),
+        "pictures_without_text": sum(not t for t in readings.texts),
         "seconds": {
-            "mean": round(float(np.mean(reading.seconds)), 3),
-            **{f"p{q}": round(float(np.percentile(reading.seconds, q)), 3) for q in (20, 50, 80)},
-            "cpu_mean": round(float(np.mean(reading.cpu_seconds)), 3),
+            "mean": round(float(np.mean(seconds)), 3),
+            **{f"p{q}": round(float(np.percentile(seconds, q)), 3) for q in (20, 50, 80)},
+            "cpu_mean": round(float(np.mean(readings.cpu_seconds)), 3),
         },
-        "time_to_default": round(sum(reading.seconds) / sum(base.seconds), 3),
-        "cpu_to_default": round(sum(reading.cpu_seconds) / sum(base.cpu_seconds), 3),
+        "time_to_default": round(sum(seconds) / sum(baseline.seconds), 3),
+        "cpu_to_default": round(sum(readings.cpu_seconds) / sum(baseline.cpu_seconds), 3),
     }
 
 
 def run(
-    book: str, size: int, seed: int, readers: Mapping[str, Read], model: SentenceTransformer
+    book: str, size: int, seed: int, readers: Mapping[str, ReadPicture], model: SentenceTransformer
 ) -> dict[str, Any]:
-    figures = gallery(book, size, seed)
+    """Read and rank the figures of one book with every candidate."""
+    figures = sample_described_pictures(book, size, seed)
     queries = [alt for alt, _ in figures]
-    readings = read_all(readers, [open_picture(picture) for _, picture in figures])
-    base = readings[DEFAULT]
-    rows = {name: measured(model, queries, r, base) for name, r in readings.items()}
+    readings = read_in_turn(readers, [open_picture(picture) for _, picture in figures])
+    baseline = readings[DEFAULT]
+    rows = {name: score(model, queries, r, baseline) for name, r in readings.items()}
     for name, row in rows.items():
         print(book, name, json.dumps(row), file=sys.stderr, flush=True)
     return {"book": book, "figures": len(figures), "candidates": rows}
 
 
-def best(explored: Sequence[Mapping[str, Any]]) -> str:
-    """The least CPU time among candidates that lose at most `ALLOWED_LOSS` points on average."""
+def choose(explored: Sequence[Mapping[str, Any]]) -> str:
+    """Return the candidate with the least CPU time that loses at most `ALLOWED_LOSS` points."""
 
     def mean(name: str, *keys: str) -> float:
         values = []
-        for run in explored:
-            value: Any = run["candidates"][name]
+        for book_run in explored:
+            value: Any = book_run["candidates"][name]
             for key in keys:
                 value = value[key]
             values.append(value)
@@ -219,25 +232,26 @@ def best(explored: Sequence[Mapping[str, Any]]) -> str:
 
     names = explored[0]["candidates"]
     floor = mean(DEFAULT, "r1", "fusion") - ALLOWED_LOSS
-    kept = [name for name in names if mean(name, "r1", "fusion") >= floor]
-    return min(kept, key=lambda name: mean(name, "cpu_to_default"))
+    accurate = [name for name in names if mean(name, "r1", "fusion") >= floor]
+    return min(accurate, key=lambda name: mean(name, "cpu_to_default"))
 
 
 def table(results: Mapping[str, Any]) -> str:
+    """Format ocr.md."""
     lines = [
         "# OCR of figure labels",
         "",
-        "Made by `benchmarks/ocr.py`: figures found from their alt text by the OCR text of the "
-        "picture alone. R@1 and R@10 in per cent; wall and CPU seconds a picture, one process with "
-        f"{results['threads']} threads on {results['device']['cpu']}, "
+        "Made by `python -m benchmarks.ocr`: figures are found from their alt text by the OCR text "
+        "of the picture alone. R@1 and R@10 in per cent; wall and CPU seconds per picture, in one "
+        f"process with {results['threads']} threads on {results['device']['cpu']}, "
         f"{results['device']['cores']} cores, load {results['device']['load']} at the start. The "
-        "ratios are to upstream's defaults, taken in turn on each picture.",
+        "ratios are to upstream's defaults, which read each picture in turn with the others.",
     ]
     for part in (*results["explored"], results["reported"]):
-        use = "report" if part is results["reported"] else "choice"
+        purpose = "report" if part is results["reported"] else "choice"
         lines += [
             "",
-            f"## {part['book']}, {part['figures']} figures ({use})",
+            f"## {part['book']}, {part['figures']} figures ({purpose})",
             "",
             "| settings | R@1 BM25 | R@1 cosine | R@1 fusion | R@10 fusion | s (p50) | s (mean) "
             "| CPU s | time to default | CPU to default |",
@@ -254,40 +268,41 @@ def table(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def device() -> dict[str, Any]:
+def describe_load() -> dict[str, Any]:
+    """Return the processor, its cores and the load of the machine."""
     cpu = describe_device("cpu")
     return {"cpu": cpu, "cores": os.cpu_count(), "load": round(os.getloadavg()[0], 2)}
 
 
 def main() -> None:
+    """Choose the settings on two books, report them on a third, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--text-model", type=Path, default=TEXT_MODEL)
     parser.add_argument("--v4-models", type=Path)
-    parser.add_argument("--explore", type=int, default=50, help="figures a book while choosing")
-    parser.add_argument("--report", type=int, default=295, help="figures for the final table")
+    parser.add_argument("--explore", type=int, default=50, help="figures per book for the choice")
+    parser.add_argument("--report", type=int, default=295, help="figures for the report")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=7)
-    arguments = parser.parse_args()
+    options = parser.parse_args()
 
-    started = device()
-    model = SentenceTransformer(str(arguments.text_model), device="cpu", local_files_only=True)
-    readers = candidates(arguments.threads, arguments.v4_models)
-    explored = [run(b, arguments.explore, arguments.seed, readers, model) for b in CHOOSE_ON]
-    choice = best(explored)
-    finalists = {name: readers[name] for name in dict.fromkeys((DEFAULT, choice))}
-    reported = run(REPORT_ON, arguments.report, arguments.seed, finalists, model)
+    device = describe_load()
+    model = SentenceTransformer(str(options.text_model), device="cpu", local_files_only=True)
+    readers = build_candidates(options.threads, options.v4_models)
+    explored = [run(b, options.explore, options.seed, readers, model) for b in CHOICE_BOOKS]
+    chosen = choose(explored)
+    finalists = {name: readers[name] for name in dict.fromkeys((DEFAULT, chosen))}
+    reported = run(REPORT_BOOK, options.report, options.seed, finalists, model)
     results = {
         **describe(("rapidocr", "onnxruntime", "qdrant-edge-py", "numpy")),
-        "device": started,
-        "seed": arguments.seed,
-        "threads": arguments.threads,
-        "chosen": choice,
+        "device": device,
+        "seed": options.seed,
+        "threads": options.threads,
+        "chosen": chosen,
         "explored": explored,
         "reported": reported,
     }
-    (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results" / "ocr.json").write_text(json.dumps(results, indent=1) + "\n")
-    (HERE / "ocr.md").write_text(table(results))
+    write_results("ocr", results)
+    (BENCHMARKS / "ocr.md").write_text(table(results))
     print(table(results))
 
 
