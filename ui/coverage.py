@@ -47,8 +47,8 @@ def coverage_page(
     page: Annotated[int, Query(ge=1, le=100_000)] = 1,
 ) -> HTMLResponse:
     """Return one page of the coverage of a corpus."""
-    known = service.app.components.catalog.corpus(name) is not None
-    if not known or not caller.may_see(name):
+    exists = service.app.components.catalog.corpus(name) is not None
+    if not exists or not caller.may_see(name):
         raise NotFound(f"no corpus {name!r} that this key opens")
     first = (page - 1) * _DOCUMENTS_PER_PAGE
     coverage = CoverageOut.model_validate(

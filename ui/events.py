@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from ui.handlers import PageHandlers
-from ui.layout import PageLayout
+from ui.layout import AppLayout
 
 __all__ = ["connect_events"]
 
@@ -21,7 +21,7 @@ _ASK_OPTIONS = {**_OPTIONS, "trigger_mode": "multiple"}
 _LOAD_JS = "(id) => { window.uniragTheme(); return [id, window.innerWidth]; }"
 
 
-def connect_events(blocks: gr.Blocks, layout: PageLayout, handlers: PageHandlers) -> None:
+def connect_events(blocks: gr.Blocks, layout: AppLayout, handlers: PageHandlers) -> None:
     """Connect every event. Call it inside the context of `blocks`."""
     _connect_load(blocks, layout, handlers)
     _connect_ask_and_stop(layout, handlers)
@@ -29,7 +29,7 @@ def connect_events(blocks: gr.Blocks, layout: PageLayout, handlers: PageHandlers
     _connect_library(layout, handlers)
 
 
-def _connect_load(blocks: gr.Blocks, layout: PageLayout, handlers: PageHandlers) -> None:
+def _connect_load(blocks: gr.Blocks, layout: AppLayout, handlers: PageHandlers) -> None:
     outputs = [
         *layout.conversation_components,
         layout.header,
@@ -42,7 +42,7 @@ def _connect_load(blocks: gr.Blocks, layout: PageLayout, handlers: PageHandlers)
     blocks.load(handlers.load, inputs, outputs, js=_LOAD_JS, **_OPTIONS)
 
 
-def _connect_ask_and_stop(layout: PageLayout, handlers: PageHandlers) -> None:
+def _connect_ask_and_stop(layout: AppLayout, handlers: PageHandlers) -> None:
     composer = layout.composer
     inputs = [layout.conversation_id, *composer.inputs]
     outputs = [*layout.conversation_components, *composer.cleared(), composer.ask, composer.stop]
@@ -63,13 +63,13 @@ def _connect_ask_and_stop(layout: PageLayout, handlers: PageHandlers) -> None:
     )
 
 
-def _connect_sidebar(layout: PageLayout, handlers: PageHandlers) -> None:
+def _connect_sidebar(layout: AppLayout, handlers: PageHandlers) -> None:
     outputs = layout.conversation_components
     layout.history.select(handlers.open_or_delete, layout.conversation_id, outputs, **_OPTIONS)
     layout.new_conversation.click(handlers.new_conversation, None, outputs, **_OPTIONS)
 
 
-def _connect_library(layout: PageLayout, handlers: PageHandlers) -> None:
+def _connect_library(layout: AppLayout, handlers: PageHandlers) -> None:
     """Refresh the library when its tab opens, then with every tick of its timer."""
     timer, outputs = layout.library_timer, layout.library_tables
     timer.tick(handlers.refresh_library, None, outputs, **_OPTIONS)

@@ -21,7 +21,7 @@ from ui import library, render
 from ui.draft import Draft, decode_data_url
 from ui.examples import ExampleCards
 from ui.history import history_list
-from ui.layout import NOTHING_INDEXED, WELCOME, PageLayout, header_html
+from ui.layout import NOTHING_INDEXED, WELCOME, AppLayout, header_html
 from ui.live_turn import LiveTurn, answer_events
 from unirag.api.access import Caller
 from unirag.api.errors import NotFound, public_message
@@ -42,7 +42,7 @@ Updates = dict[Block, Any]
 class PageHandlers:
     """Answers each event of the page with updates of its components."""
 
-    def __init__(self, api: FastAPI, layout: PageLayout) -> None:
+    def __init__(self, api: FastAPI, layout: AppLayout) -> None:
         self._api, self._layout = api, layout
         self._examples: ExampleCards | None = None
 

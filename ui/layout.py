@@ -11,7 +11,7 @@ from gradio.blocks import Block
 from ui.composer import Composer, build_composer
 from ui.library import FORMS
 
-__all__ = ["NOTHING_INDEXED", "WELCOME", "PageLayout", "build_layout", "header_html"]
+__all__ = ["NOTHING_INDEXED", "WELCOME", "AppLayout", "build_layout", "header_html"]
 
 WELCOME = (
     '<div class="welcome"><h2>What would you like to understand?</h2><p>Type a question, draw it, '
@@ -28,7 +28,7 @@ _SELECT_ON_CLICK = """element.addEventListener('click', (event) => {
 
 
 @dataclass(frozen=True, slots=True)
-class PageLayout:
+class AppLayout:
     """The components of the page.
 
     `conversation_id` is kept by the browser. `browser_width` is in CSS pixels. `past_turns` and
@@ -72,7 +72,7 @@ class PageLayout:
         return [self.corpora, self.jobs, self.styles, self.usage]
 
 
-def build_layout() -> PageLayout:
+def build_layout() -> AppLayout:
     """Add every component to the page."""
     # the secret is no secret: it only keeps the value readable after a restart of the service
     conversation_id = gr.BrowserState("", storage_key="unirag-conversation", secret="unirag")  # noqa: S106
@@ -82,7 +82,7 @@ def build_layout() -> PageLayout:
     with gr.Tabs():
         ask_parts = _build_ask_tab()
         library_parts = _build_library_tab()
-    return PageLayout(
+    return AppLayout(
         conversation_id=conversation_id,
         browser_width=browser_width,
         header=header,

@@ -238,12 +238,12 @@ def _task_suggestions(answer: AnswerOut) -> list[str]:
 def _uncited_titles(answer: AnswerOut) -> list[str]:
     """Return the titles of passages that the answer does not cite, each once, best hit first."""
     cited = [] if answer.refused else answer.cited_hits
-    seen = {hit.title.casefold() for hit in cited}
+    excluded = {hit.title.casefold() for hit in cited}
     titles = []
     for hit in answer.hits:
         key = hit.title.casefold()
-        if hit.kind == "passage" and 3 <= len(hit.title) <= 60 and key not in seen:
-            seen.add(key)
+        if hit.kind == "passage" and 3 <= len(hit.title) <= 60 and key not in excluded:
+            excluded.add(key)
             titles.append(hit.title)
     return titles
 
