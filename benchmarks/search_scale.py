@@ -1,14 +1,16 @@
-"""How fast is the embedded store among a million items, and does it find what is nearest?
+"""Measure the embedded store among a million synthetic items: time, memory, disk and recall.
 
     python -m benchmarks.search_scale [--items 100000 1000000] [--queries 200]
 
-Synthetic items, a sixth of them figures: unit vectors of the widths of profile `mini` around
-10,000 centres of an intrinsic dimension of 32, as encoders of real text and pictures have them
-(vectors without any structure have no near neighbours to find), and words drawn by Zipf's law.
-Queries lie around the same centres. Each number of items with whole vectors, then with quantised
-ones. Reports the time to write and to index, memory, disk, p50 and p95 of a search as `unirag
-search` makes it (three channels, fused, each hit's own scores) and of each dense channel alone, and
-recall@10 of those against exact search with whole vectors. Writes results/search_scale.json.
+One item in six is a figure. Vectors have unit length and the widths of profile `mini`. They lie
+around 10,000 centres of an intrinsic dimension of 32, as real text and pictures do (vectors without
+structure have no near neighbours). Words follow Zipf's law. Queries lie around the same centres.
+
+Each number of items is measured with whole vectors, then with quantised ones. Reports the time to
+write and to index, memory, disk, and p50 and p95 of two kinds of search: the one that `unirag
+search` makes (three channels, fused, each hit with its own scores) and each dense channel alone.
+Recall@10 of the dense channels is against exact search with whole vectors. Writes
+results/search_scale.json.
 """
 
 from __future__ import annotations
@@ -30,75 +32,88 @@ from typing import Any, get_args
 import numpy as np
 import qdrant_edge as qe
 
-from benchmarks.environment import HERE, describe
+from benchmarks.environment import describe, write_results
 from data.records import Channel, Item
 from retrieval.bm25 import Bm25
 from retrieval.edge import EdgeStore
 from retrieval.store import ChannelQuery, Point, Quantization, Stamp, Vector
 
 STAMP = Stamp("mini", "synthetic", "synthetic", image_width=384, text_width=384)
-CENTRES, LATENT, FIGURES, WORDS = 10_000, 32, 6, 30_000
+CENTRES, INTRINSIC_DIMENSION, VOCABULARY = 10_000, 32, 30_000
+FIGURE_EVERY = 6  # one item in six is a figure
 BATCH, LIMIT = 1000, 10
 
 
-class Made:
+class SyntheticCorpus:
     """Items and queries by number, the same in every run."""
 
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
-        self.centres = rng.normal(size=(CENTRES, LATENT)).astype(np.float32)
-        self.lifts = {
-            "image": rng.normal(size=(LATENT, STAMP.image_width)).astype(np.float32),
-            "text": rng.normal(size=(LATENT, STAMP.text_width)).astype(np.float32),
+        self.centres = rng.normal(size=(CENTRES, INTRINSIC_DIMENSION)).astype(np.float32)
+        self.projections = {
+            "image": _projection(rng, STAMP.image_width),
+            "text": _projection(rng, STAMP.text_width),
         }
         self.bm25 = Bm25()
-        zipf = 1 / np.arange(1, WORDS + 1)
-        self.share = zipf / zipf.sum()
+        zipf = 1 / np.arange(1, VOCABULARY + 1)
+        self.word_probability = zipf / zipf.sum()
 
     def vectors(self, channel: str, start: int, count: int, noise: float = 0.0) -> Vector:
+        """Return unit vectors of items from `start` on; `noise` moves queries away from items."""
         rng = np.random.default_rng((start, channel == "image"))
-        at = rng.integers(0, CENTRES, count)
-        latent = self.centres[at] + 0.5 * rng.normal(size=(count, LATENT)).astype(np.float32)
-        lifted = latent @ self.lifts[channel]
-        lifted += (0.3 + noise) * LATENT**0.5 * rng.normal(size=lifted.shape).astype(np.float32)
-        found: Vector = lifted / np.linalg.norm(lifted, axis=1, keepdims=True)
-        return found
+        centres = self.centres[rng.integers(0, CENTRES, count)]
+        shape = (count, INTRINSIC_DIMENSION)
+        latent = centres + 0.5 * rng.normal(size=shape).astype(np.float32)
+        projected = latent @ self.projections[channel]
+        scale = (0.3 + noise) * INTRINSIC_DIMENSION**0.5
+        projected += scale * rng.normal(size=projected.shape).astype(np.float32)
+        unit: Vector = projected / np.linalg.norm(projected, axis=1, keepdims=True)
+        return unit
 
-    def words(self, start: int, count: int, length: int) -> list[str]:
-        drawn = np.random.default_rng((start, 2)).choice(WORDS, (count, length), p=self.share)
-        return [" ".join(f"w{number}" for number in row) for row in drawn]
+    def texts(self, start: int, count: int, length: int) -> list[str]:
+        """Return texts of `length` words for items from `start` on."""
+        rng = np.random.default_rng((start, 2))
+        words = rng.choice(VOCABULARY, (count, length), p=self.word_probability)
+        return [" ".join(f"w{number}" for number in row) for row in words]
 
     def batches(self, items: int) -> Iterator[list[Point]]:
+        """Yield the points of the corpus in batches of `BATCH`."""
         for start in range(0, items, BATCH):
-            texts = self.vectors("text", start, BATCH)
+            text_vectors = self.vectors("text", start, BATCH)
             images = self.vectors("image", start, BATCH)
             yield [
-                self._point(start + row, text, texts[row], images[row])
-                for row, text in enumerate(self.words(start, BATCH, 30))
+                self._point(start + row, text, text_vectors[row], images[row])
+                for row, text in enumerate(self.texts(start, BATCH, 30))
             ]
 
-    def _point(self, number: int, text: str, words_D: Vector, image_D: Vector) -> Point:
-        drawn = number % FIGURES == 0
+    def _point(self, number: int, text: str, text_D: Vector, image_D: Vector) -> Point:
+        is_figure = number % FIGURE_EVERY == 0
         item = Item(
             id=f"{number:032x}",
-            kind="figure" if drawn else "passage",
+            kind="figure" if is_figure else "passage",
             corpus="made",
             locator=f"{number}",
             title=f"Item {number}",
             text=text,
             source=f"document-{number // 100}",
         )
-        return Point(item, image_D if drawn else None, words_D, self.bm25.encode_document(text))
+        image = image_D if is_figure else None
+        return Point(item, image, text_D, self.bm25.encode_document(text))
 
 
-def milliseconds(values: list[float]) -> dict[str, float]:
-    p95 = statistics.quantiles(values, n=20)[-1]
-    return {"p50_ms": round(1000 * statistics.median(values), 2), "p95_ms": round(1000 * p95, 2)}
+def _projection(rng: np.random.Generator, width: int) -> np.ndarray:
+    return rng.normal(size=(INTRINSIC_DIMENSION, width)).astype(np.float32)
 
 
-def exact(store: EdgeStore, query: ChannelQuery) -> set[str]:
-    """The nearest by comparison with all."""
-    found = store._shard.query(
+def percentiles_ms(seconds: list[float]) -> dict[str, float]:
+    """Return the median and the 95th percentile in milliseconds."""
+    p95 = statistics.quantiles(seconds, n=20)[-1]
+    return {"p50_ms": round(1000 * statistics.median(seconds), 2), "p95_ms": round(1000 * p95, 2)}
+
+
+def search_exactly(store: EdgeStore, query: ChannelQuery) -> set[str]:
+    """Return the ids of the nearest items, by comparison with every whole vector."""
+    points = store._shard.query(
         qe.QueryRequest(
             limit=LIMIT,
             query=qe.Query.Nearest(np.asarray(query.vector).tolist(), using=query.channel),
@@ -107,116 +122,118 @@ def exact(store: EdgeStore, query: ChannelQuery) -> set[str]:
             ),
         )
     )
-    return {str(point.id).replace("-", "") for point in found}
+    return {str(point.id).replace("-", "") for point in points}
 
 
-def write(folder: Path, items: int) -> dict[str, Any]:
-    """A collection of whole vectors."""
+def write_collection(folder: Path, items: int) -> dict[str, Any]:
+    """Write and index a collection of whole vectors."""
     store = EdgeStore(folder, STAMP)
-    began = time.perf_counter()
-    for batch in Made().batches(items):
+    start = time.perf_counter()
+    for batch in SyntheticCorpus().batches(items):
         store.upsert(batch)
-    written = time.perf_counter() - began
-    began = time.perf_counter()
+    writing_seconds = time.perf_counter() - start
+    start = time.perf_counter()
     store.flush()
-    indexed = time.perf_counter() - began
+    indexing_seconds = time.perf_counter() - start
     store.close()
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak_kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
-        "items_written_per_second": round(items / written),
-        "indexing_seconds": round(indexed, 1),
-        "most_memory_gigabytes": round(most / 1e6, 2),
+        "items_written_per_second": round(items / writing_seconds),
+        "indexing_seconds": round(indexing_seconds, 1),
+        "most_memory_gigabytes": round(peak_kilobytes / 1e6, 2),
     }
 
 
 def quantise(folder: Path, quantization: Quantization) -> dict[str, Any]:
+    """Quantise the vectors of a collection."""
     store = EdgeStore(folder, STAMP, quantization)
-    began = time.perf_counter()
+    start = time.perf_counter()
     store.flush()
-    took = time.perf_counter() - began
+    seconds = time.perf_counter() - start
     store.close()
-    return {"indexing_seconds": round(took, 1)}
+    return {"indexing_seconds": round(seconds, 1)}
 
 
-def ask(folder: Path, items: int, queries: int) -> dict[str, Any]:
-    made, store = Made(), EdgeStore(folder, STAMP)
+def measure_searches(folder: Path, items: int, query_count: int) -> dict[str, Any]:
+    """Time searches in each dense channel and in all three, and compare with exact search."""
+    corpus, store = SyntheticCorpus(), EdgeStore(folder, STAMP)
     rng = np.random.default_rng(1)
-    some = (rng.permutation(items // BATCH)[:queries] * BATCH).tolist()
-    channels: dict[Channel, list[ChannelQuery]] = {
-        "image": [ChannelQuery("image", made.vectors("image", s, 1, 0.1)[0]) for s in some],
-        "text": [ChannelQuery("text", made.vectors("text", s, 1, 0.1)[0]) for s in some],
+    starts = (rng.permutation(items // BATCH)[:query_count] * BATCH).tolist()
+    queries: dict[Channel, list[ChannelQuery]] = {
+        "image": [ChannelQuery("image", corpus.vectors("image", s, 1, 0.1)[0]) for s in starts],
+        "text": [ChannelQuery("text", corpus.vectors("text", s, 1, 0.1)[0]) for s in starts],
         "bm25": [
-            ChannelQuery("bm25", made.bm25.encode_query(words), 0.5)
-            for start in some
-            for words in made.words(start, 1, 8)
+            ChannelQuery("bm25", corpus.bm25.encode_query(text), 0.5)
+            for start in starts
+            for text in corpus.texts(start, 1, 8)
         ],
     }
-    rows: dict[str, Any] = {"queries": len(some)}
+    rows: dict[str, Any] = {"queries": len(starts)}
     for channel in ("image", "text"):
-        times, hits = [], 0
-        for query in channels[channel]:
-            began = time.perf_counter()
-            found = store.search([query], LIMIT)
-            times.append(time.perf_counter() - began)
-            hits += len({hit.item.id for hit in found} & exact(store, query))
-        rows[channel] = {**milliseconds(times), "recall@10": round(hits / LIMIT / len(times), 4)}
-    times = []
-    for asked in zip(*channels.values(), strict=True):
-        began = time.perf_counter()
-        store.search(asked, LIMIT)
-        times.append(time.perf_counter() - began)
-    rows["all three, fused"] = milliseconds(times)
-    rows["memory_gigabytes"] = memory()
+        seconds, common = [], 0
+        for query in queries[channel]:
+            start = time.perf_counter()
+            hits = store.search([query], LIMIT)
+            seconds.append(time.perf_counter() - start)
+            common += len({hit.item.id for hit in hits} & search_exactly(store, query))
+        recall = common / LIMIT / len(seconds)
+        rows[channel] = {**percentiles_ms(seconds), "recall@10": round(recall, 4)}
+    seconds = []
+    for channel_queries in zip(*queries.values(), strict=True):
+        start = time.perf_counter()
+        store.search(channel_queries, LIMIT)
+        seconds.append(time.perf_counter() - start)
+    rows["all three, fused"] = percentiles_ms(seconds)
+    rows["memory_gigabytes"] = resident_gigabytes()
     store.close()
     return rows
 
 
-def memory() -> dict[str, float]:
-    """What the process holds, and what of its files the system keeps in memory while it can."""
+def resident_gigabytes() -> dict[str, float]:
+    """Return the process's own memory, and that of its files, which the system may drop."""
     status = Path("/proc/self/status").read_text()
-    kinds = {"own": "RssAnon:", "files": "RssFile:"}
-    return {k: round(int(status.split(v)[1].split()[0]) / 1e6, 2) for k, v in kinds.items()}
+    fields = {"own": "RssAnon:", "files": "RssFile:"}
+    return {k: round(int(status.split(v)[1].split()[0]) / 1e6, 2) for k, v in fields.items()}
 
 
-def apart(work: Callable[..., dict[str, Any]], *given: Any) -> dict[str, Any]:
-    """In a process of its own, whose memory is nobody else's."""
+def run_in_process(work: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+    """Run a function in a process of its own, so that its memory is not mixed with others."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(work, *given).result()
+        return pool.submit(work, *arguments).result()
 
 
 def measure(items: int, queries: int) -> Iterator[dict[str, Any]]:
+    """Yield a row of results for each quantisation, whole vectors first."""
     folder = Path(tempfile.mkdtemp(prefix="unirag-scale-"))
     try:
-        said = apart(write, folder, items)
+        row = run_in_process(write_collection, folder, items)
         for quantization in get_args(Quantization):
             if quantization != "none":
-                said = apart(quantise, folder, quantization)
+                row = run_in_process(quantise, folder, quantization)
             disk = sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
             yield {
                 "items": items,
                 "quantization": quantization,
-                **said,
+                **row,
                 "disk_gigabytes": round(disk / 1e9, 2),
-                **apart(ask, folder, items, queries),
+                **run_in_process(measure_searches, folder, items, queries),
             }
     finally:
         shutil.rmtree(folder)
 
 
 def main() -> None:
+    """Measure every number of items and write the results."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--items", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--queries", type=int, default=200)
-    given = parser.parse_args()
+    options = parser.parse_args()
     rows = []
-    for items in given.items:
-        for row in measure(items, given.queries):
+    for items in options.items:
+        for row in measure(items, options.queries):
             rows.append(row)
             print(json.dumps(row), file=sys.stderr, flush=True)
-    result = {**describe(("qdrant-edge-py", "numpy")), "rows": rows}
-    text = json.dumps(result, indent=1)
-    (HERE / "results" / "search_scale.json").write_text(text + "\n")
-    print(text)
+    print(write_results("search_scale", {**describe(("qdrant-edge-py", "numpy")), "rows": rows}))
 
 
 if __name__ == "__main__":
