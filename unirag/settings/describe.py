@@ -45,7 +45,7 @@ def _describe(model: type[BaseModel], path: tuple[str, ...]) -> Iterator[Setting
                 key=".".join(keys),
                 variable="UNIRAG_" + "__".join(keys).upper(),
                 type=_type_name(field.annotation),
-                default=_default(field),
+                default=_default(name, field),
                 bounds=_bounds(field),
                 text=field.description or "",
             )
@@ -74,9 +74,9 @@ def _type_name(annotation: Any) -> str:
     return names.get(name, name)
 
 
-def _default(field: FieldInfo) -> str:
+def _default(name: str, field: FieldInfo) -> str:
     if field.default_factory is not None:
-        return "the user's data folder"
+        return f"unirag/{name} in the user's data folder"
     if field.default is None:
         return "none"
     if isinstance(field.default, bool):
