@@ -187,7 +187,7 @@ def sample_items(
         return None
     figures = [item for item in sample if item.image]
     payloads = [len(json.dumps(item.to_json()).encode()) for item in sample]
-    terms = [len(bm25.document(searchable_text(item)).indices) for item in sample]
+    terms = [len(bm25.document_vector(searchable_text(item)).indices) for item in sample]
     return ItemSample(
         source=source,
         items=len(sample),
