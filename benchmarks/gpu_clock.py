@@ -25,8 +25,8 @@ if not CUDA:
 __all__ = ["CUDA", "DEVICE", "OUT", "Arm", "add_ratios", "environment", "parse_smoke", "time_arms"]
 
 DEVICE = "cuda" if CUDA else "cpu"
-HERE = Path(__file__).resolve().parent
-OUT = Path(os.environ.get("OUT") or HERE / "results")
+BENCHMARKS = Path(__file__).resolve().parent
+OUT = Path(os.environ.get("OUT") or BENCHMARKS / "results")
 CALLS_PER_ROUND = 10
 Arm = Callable[[], object]  # one way to compute a result, without arguments
 
@@ -137,7 +137,9 @@ def environment() -> dict[str, Any]:
 
     def output(*command: str) -> str:
         try:
-            run = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True)
+            run = subprocess.run(
+                command, cwd=BENCHMARKS, capture_output=True, text=True, check=True
+            )
         except (OSError, subprocess.CalledProcessError):
             return "unknown"
         return run.stdout.strip()
