@@ -1,3 +1,5 @@
+"""Zip archives: read like folders, and refused if they are unsafe."""
+
 from __future__ import annotations
 
 import io
@@ -42,30 +44,30 @@ def test_an_archive_is_read_like_a_folder(tmp_path: Path) -> None:
     other, card = scan(tmp_path)
     assert isinstance(card, Document)
     assert (card.source, card.title) == ("unit.zip/book/waves.md", "Waves")
-    figure = next(part for part in card.read() if isinstance(part, Figure))
+    figure = next(content for content in card.read() if isinstance(content, Figure))
     assert figure.picture == red()
     assert isinstance(other, Rejected)
     assert other.source == "unit.zip/book/b.xyz"
 
 
-def test_members_can_be_read_after_the_scan_and_leave_nothing(
+def test_members_can_be_read_after_the_scan_and_the_folder_is_deleted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
     pack(tmp_path / "unit.zip", {"a.md": b"# A\n\nText.", "b.md": b"# B\n\nText."})
-    found = list(scan(tmp_path / "unit.zip"))
-    assert [d.source for d in found] == ["unit.zip/a.md", "unit.zip/b.md"]
+    documents = list(scan(tmp_path / "unit.zip"))
+    assert [d.source for d in documents] == ["unit.zip/a.md", "unit.zip/b.md"]
     assert len(list((tmp_path / "tmp").iterdir())) == 1
-    last = found.pop()
-    del found
+    last = documents.pop()
+    del documents
     assert isinstance(last, Document)
-    assert any(isinstance(part, Block) for part in last.read())
+    assert any(isinstance(content, Block) for content in last.read())
     del last
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
-def test_the_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:
+def test_the_fingerprint_covers_the_members(tmp_path: Path) -> None:
     pack(tmp_path / "unit.zip", {"waves.md": CARD})
     (before,) = scan(tmp_path / "unit.zip")
     pack(tmp_path / "unit.zip", {"waves.md": CARD, "figures/a.png": red()})
@@ -75,18 +77,18 @@ def test_the_fingerprint_is_that_of_the_content(tmp_path: Path) -> None:
     assert before.fingerprint != after.fingerprint
 
 
-def test_errors_inside_name_archive_and_member(tmp_path: Path) -> None:
+def test_errors_name_the_archive_and_the_member(tmp_path: Path) -> None:
     pack(tmp_path / "unit.zip", {"empty.md": b""})
-    (found,) = scan(tmp_path)
-    assert isinstance(found, Document)
+    (document,) = scan(tmp_path)
+    assert isinstance(document, Document)
     with pytest.raises(BadInput, match=r"^unit.zip/empty.md: empty file"):
-        list(found.read())
+        list(document.read())
 
 
 @pytest.mark.parametrize(
     "name", ["../out.md", "a/../../out.md", "/etc/out.md", "C:/out.md", "..\\out.md", "\\out.md"]
 )
-def test_members_that_lead_out_are_refused(tmp_path: Path, name: str) -> None:
+def test_members_that_point_outside_are_refused(tmp_path: Path, name: str) -> None:
     pack(tmp_path / "bad.zip", {"ok.md": b"x", name: b"x"})
     with pytest.raises(BadInput, match="points outside the archive"):
         UnpackedArchive(tmp_path / "bad.zip", "bad.zip")
@@ -102,7 +104,7 @@ def test_links_are_refused(tmp_path: Path) -> None:
         UnpackedArchive(tmp_path / "bad.zip", "bad.zip")
 
 
-def test_bombs_are_refused_before_unpacking(
+def test_zip_bombs_are_refused_before_unpacking(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = pack(tmp_path / "bad.zip", {"zeros.md": b"\0" * 3_000_000})
@@ -124,7 +126,7 @@ def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         open_zip(path, "many.zip")
 
 
-def test_a_password_is_named(tmp_path: Path) -> None:
+def test_an_encrypted_member_is_refused(tmp_path: Path) -> None:
     path = pack(tmp_path / "bad.zip", {"a.md": b"x"})
     data = bytearray(path.read_bytes())
     data[data.find(b"PK\x01\x02") + 8] |= 1
@@ -133,26 +135,26 @@ def test_a_password_is_named(tmp_path: Path) -> None:
         open_zip(path, "bad.zip")
 
 
-def test_a_member_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
+def test_a_member_with_a_false_size_is_refused(tmp_path: Path) -> None:
     path = pack(tmp_path / "bad.zip", {"a.md": b"x" * 5_000})
     data = bytearray(path.read_bytes())
-    at = data.find(b"PK\x01\x02")
-    data[at + 24 : at + 28] = (10).to_bytes(4, "little")
+    offset = data.find(b"PK\x01\x02")
+    data[offset + 24 : offset + 28] = (10).to_bytes(4, "little")
     path.write_bytes(data)
     with pytest.raises(BadInput, match=r"member 'a.md' cannot be unpacked"):
         UnpackedArchive(path, "bad.zip")
 
 
-@pytest.mark.parametrize("cut", [0, 3, 30, -10])
-def test_cut_off_archives_are_rejected_by_the_scan(tmp_path: Path, cut: int) -> None:
+@pytest.mark.parametrize("size", [0, 3, 30, -10])
+def test_truncated_archives_are_rejected_by_the_scan(tmp_path: Path, size: int) -> None:
     path = pack(tmp_path / "bad.zip", {"a.md": b"some words"})
-    path.write_bytes(path.read_bytes()[:cut])
-    (found,) = scan(tmp_path)
-    assert isinstance(found, Rejected)
-    assert found.source == "bad.zip"
+    path.write_bytes(path.read_bytes()[:size])
+    (rejected,) = scan(tmp_path)
+    assert isinstance(rejected, Rejected)
+    assert rejected.source == "bad.zip"
 
 
-def test_a_file_and_a_folder_of_one_name(tmp_path: Path) -> None:
+def test_a_file_and_a_folder_with_the_same_name_are_refused(tmp_path: Path) -> None:
     path = pack(tmp_path / "bad.zip", {"a": b"x", "a/b.md": b"x"})
     with pytest.raises(BadInput, match="cannot be unpacked"):
         UnpackedArchive(path, "bad.zip")
@@ -171,7 +173,7 @@ def test_archives_in_archives_and_empty_ones_are_rejected(tmp_path: Path) -> Non
     assert "no supported file in this archive" in empty.reason
 
 
-def test_no_warning_of_a_forgotten_folder(tmp_path: Path) -> None:
+def test_deleting_the_folder_gives_no_warning(tmp_path: Path) -> None:
     path = pack(tmp_path / "unit.zip", {"a.md": b"x"})
     with warnings.catch_warnings():
         warnings.simplefilter("error")

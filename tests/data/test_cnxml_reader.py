@@ -1,4 +1,4 @@
-"""The CNXML reader on a small repository written here."""
+"""The CNXML reader on small repositories that the tests write."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def module(document: str) -> str:
     return f'<col:module document="{document}"/>'
 
 
-def chapter(title: str, *inside: str) -> str:
+def chapter(title: str, *members: str) -> str:
     return (
         f"<col:subcollection><md:title>{title}</md:title>"
-        f"<col:content>{''.join(inside)}</col:content></col:subcollection>"
+        f"<col:content>{''.join(members)}</col:content></col:subcollection>"
     )
 
 
@@ -65,17 +65,17 @@ class Repository:
         )
 
     def documents(self) -> dict[str, Document]:
-        found = CnxmlReader().documents(self.path, self.path)
-        return {document.path.parent.name: document for document in found}
+        documents = CnxmlReader().documents(self.path, self.path)
+        return {document.path.parent.name: document for document in documents}
 
     def read(self, content: str) -> list[Block | Figure | Problem]:
-        """The stream of a one-module book."""
+        """Return the contents of a book with one module."""
         self.book("a", "Book", chapter("Motion", module("m1")))
         self.module("m1", "Speed", content)
         return list(self.documents()["m1"].read())
 
     def blocks(self, content: str) -> list[Block]:
-        return [part for part in self.read(content) if isinstance(part, Block)]
+        return [item for item in self.read(content) if isinstance(item, Block)]
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def repository(tmp_path: Path) -> Repository:
 # -- books, places, numbers ------------------------------------------------------------------------
 
 
-def test_claims_only_what_looks_like_a_repository(repository: Repository, tmp_path: Path) -> None:
+def test_only_a_repository_is_claimed(repository: Repository, tmp_path: Path) -> None:
     reader = CnxmlReader()
     assert reader.claims(repository.path)
     assert not reader.claims(repository.path / "media")
@@ -99,7 +99,7 @@ def test_claims_only_what_looks_like_a_repository(repository: Repository, tmp_pa
 
 
 @pytest.mark.parametrize("books", [None, "<container", BOOKS.replace("../collections", "../..")])
-def test_without_a_usable_list_of_books_all_collections_are_read(
+def test_all_collections_are_read_without_a_usable_list_of_books(
     repository: Repository, books: str | None
 ) -> None:
     if books is None:
@@ -110,7 +110,7 @@ def test_without_a_usable_list_of_books_all_collections_are_read(
     repository.book("c", "First", module("m1"))
     repository.module("m1", "One", "<para>One.</para>")
     repository.module("m2", "Two", "<para>Two.</para>")
-    # a list that is there and broken is a document of its own, whose reading says so
+    # a broken list is a document of its own, which raises its error when it is read
     broken = ["META-INF"] if books == "<container" else []
     assert list(repository.documents()) == [*broken, "m1", "m2"]
 
@@ -149,7 +149,7 @@ def test_places_follow_the_printed_numbers(repository: Repository) -> None:
     )
 
 
-def test_figures_count_through_the_chapter_with_moved_sections_last(
+def test_figures_are_counted_through_the_chapter_with_moved_sections_last(
     repository: Repository,
 ) -> None:
     repository.book("a", "Book", chapter("Motion", module("m0"), module("m1"), module("m2")))
@@ -165,27 +165,27 @@ def test_figures_count_through_the_chapter_with_moved_sections_last(
     )
     repository.module("m2", "Two", figure("second", image))
     documents = repository.documents()
-    parts = [part for document in documents.values() for part in document.read()]
-    numbers = {part.anchor: part.number for part in parts if isinstance(part, Figure)}
+    contents = [c for document in documents.values() for c in document.read()]
+    numbers = {c.anchor: c.number for c in contents if isinstance(c, Figure)}
     assert numbers == {"splash": "1.1", "second": "1.2", "late": "1.3", "loose": ""}
-    text = next(part for part in parts if isinstance(part, Block))
+    text = next(c for c in contents if isinstance(c, Block))
     assert text.text == "See Figure 1.2 and Section 1.2, not Figure 1.3 or this figure."
     assert text.refs == ("modules/m2/index.cnxml#second", "late", "loose")
 
 
-def test_precalculus_counts_in_each_module(repository: Repository) -> None:
+def test_counting_restarts_in_each_module_of_precalculus(repository: Repository) -> None:
     repository.write("META-INF/books.xml", BOOKS.replace("hs-physics", "precalculus"))
     repository.book("a", "Book", chapter("Motion", module("m1"), module("m2")))
     repository.module("m1", "One", figure("f1", "../../media/x.png"))
     repository.module("m2", "Two", figure("f2", "../../media/x.png"))
-    parts = [part for d in repository.documents().values() for part in d.read()]
-    assert [part.number for part in parts if isinstance(part, Figure)] == ["1", "1"]
+    contents = [c for d in repository.documents().values() for c in d.read()]
+    assert [c.number for c in contents if isinstance(c, Figure)] == ["1", "1"]
 
 
 # -- fingerprints ----------------------------------------------------------------------------------
 
 
-def test_fingerprint_changes_with_all_that_the_items_depend_on(repository: Repository) -> None:
+def test_the_fingerprint_covers_everything_that_the_items_depend_on(repository: Repository) -> None:
     def fingerprints() -> dict[str, str]:
         return {name: d.fingerprint for name, d in repository.documents().items()}
 
@@ -218,9 +218,8 @@ def test_bad_modules_and_collections_do_not_stop_the_rest(repository: Repository
     repository.write("collections/b.collection.xml", "<col")
     repository.write("modules/broken/index.cnxml", "<document>")
     repository.module("good", "Good", "<para>Still here.</para>")
-    found = list(CnxmlReader().documents(repository.path, repository.path))
     results: dict[str, str] = {}
-    for document in found:
+    for document in CnxmlReader().documents(repository.path, repository.path):
         try:
             first = next(iter(document.read()))
             results[document.source] = first.message if isinstance(first, Problem) else "read"
@@ -251,26 +250,26 @@ def test_hostile_xml_is_refused(xml: str, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_nesting_up_to_the_limit_is_read(repository: Repository) -> None:
+def test_nesting_below_the_limit_is_read(repository: Repository) -> None:
     deep = MAX_XML_DEPTH - 10
     content = "<section>" * deep + "<para>Bottom.</para>" + "</section>" * deep
     assert [block.text for block in repository.blocks(content)] == ["Bottom."]
 
 
-def test_pictures_that_are_missing_or_outside_keep_their_words(
+def test_missing_and_outside_pictures_keep_their_captions(
     repository: Repository, tmp_path: Path
 ) -> None:
-    parts = repository.read(
+    contents = repository.read(
         figure("a", "../../media/x.png", caption="Here.")
         + figure("b", "../../media/absent.png", caption="Gone.")
         + figure("c", "../../../../../../../../etc/hostname", caption="Outside.")
         + figure("d", "https://example.org/x.png", caption="Far.")
     )
-    pictures = {part.anchor: part for part in parts if isinstance(part, Figure)}
+    pictures = {c.anchor: c for c in contents if isinstance(c, Figure)}
     assert pictures["a"].picture == (tmp_path / "media" / "x.png").resolve()
     assert [pictures[name].picture for name in "bcd"] == [None, None, None]
     assert [pictures[name].caption for name in "bcd"] == ["Gone.", "Outside.", "Far."]
-    problems = {part.anchor: part.message for part in parts if isinstance(part, Problem)}
+    problems = {c.anchor: c.message for c in contents if isinstance(c, Problem)}
     assert set(problems) == {"b", "c", "d"}
     assert "missing" in problems["b"]
     assert "points outside the repository" in problems["c"]
@@ -279,9 +278,9 @@ def test_pictures_that_are_missing_or_outside_keep_their_words(
 
 def test_each_picture_of_a_figure_is_a_figure(repository: Repository) -> None:
     image = "../../media/x.png"
-    parts = repository.read(figure("f", image, image, caption="Both."))
-    found = [part for part in parts if isinstance(part, Figure)]
-    assert [(f.anchor, f.number, f.caption) for f in found] == [
+    contents = repository.read(figure("f", image, image, caption="Both."))
+    figures = [c for c in contents if isinstance(c, Figure)]
+    assert [(f.anchor, f.number, f.caption) for f in figures] == [
         ("f", "1.1", "Both."),
         ("f-2", "1.1", "Both."),
     ]
@@ -344,8 +343,7 @@ def test_roles_partners_and_audience(repository: Repository) -> None:
         '<glossary><definition id="d"><term>speed</term><meaning>distance per time</meaning>'
         "</definition></glossary>"
     )
-    found = [(b.role, b.audience, b.title, b.text, b.partner) for b in blocks]
-    assert found == [
+    assert [(b.role, b.audience, b.title, b.text, b.partner) for b in blocks] == [
         ("objective", "student", "Objectives", "Explain speed.", ""),
         ("note", "student", "Tips for success", "Draw first.", ""),
         ("note", "teacher", "Teacher Support", "Ask them.", ""),
@@ -362,7 +360,7 @@ def test_roles_partners_and_audience(repository: Repository) -> None:
     assert blocks[-1].section[-1] == "Glossary"
 
 
-def test_teacher_notes_do_not_leak_into_an_exercise(repository: Repository) -> None:
+def test_teacher_notes_are_not_part_of_an_exercise(repository: Repository) -> None:
     blocks = repository.blocks(
         '<exercise id="q"><problem><para>Why?</para><note class="os-teacher"><para>Hint at air.'
         "</para></note></problem></exercise>"
@@ -382,12 +380,12 @@ def test_long_examples_are_split_between_paragraphs(repository: Repository) -> N
 
 
 def test_pictures_in_the_text_follow_their_block(repository: Repository) -> None:
-    parts = repository.read(
+    contents = repository.read(
         '<exercise id="q"><problem><para>What is it? <media id="m" alt="A cart."><image '
         'src="../../media/x.png"/></media></para></problem><solution><media alt="A graph.">'
         '<image src="../../media/x.png"/></media></solution></exercise>'
     )
-    question, cart, answer, graph = parts
+    question, cart, answer, graph = contents
     assert isinstance(question, Block)
     assert isinstance(answer, Block)
     assert isinstance(cart, Figure)
@@ -397,14 +395,15 @@ def test_pictures_in_the_text_follow_their_block(repository: Repository) -> None
     assert (answer.text, answer.partner, answer.refs) == ("A graph.", "q", (graph.anchor,))
 
 
-def test_exercises_kept_elsewhere_are_reported_once(repository: Repository) -> None:
+def test_exercises_outside_the_repository_are_reported_once(repository: Repository) -> None:
     embedded = (
         '<exercise><problem><para><link class="os-embed" url="#ost/x"/></para></problem></exercise>'
     )
-    parts = repository.read(embedded * 3 + "<para>Text.</para>")
-    assert [type(part) for part in parts] == [Block, Problem]
-    assert isinstance(parts[1], Problem)
-    assert parts[1].message.startswith("3 exercises")
+    contents = repository.read(embedded * 3 + "<para>Text.</para>")
+    block, problem = contents
+    assert isinstance(block, Block)
+    assert isinstance(problem, Problem)
+    assert problem.message.startswith("3 exercises")
 
 
 def test_anchors_are_unique(repository: Repository) -> None:

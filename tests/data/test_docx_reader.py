@@ -1,3 +1,5 @@
+"""The Word reader on files that the tests write with python-docx."""
+
 from __future__ import annotations
 
 import io
@@ -36,15 +38,15 @@ def write(root: Path, build: Callable[[WordDocument], None], name: str = "a.docx
 
 
 def document(path: Path) -> Document:
-    (found,) = DocxReader().documents(path, path.parent)
-    return found
+    (only,) = DocxReader().documents(path, path.parent)
+    return only
 
 
-def blocks(found: Document) -> list[Block]:
-    return [part for part in found.read() if isinstance(part, Block)]
+def blocks(document: Document) -> list[Block]:
+    return [content for content in document.read() if isinstance(content, Block)]
 
 
-def test_a_document_gives_its_parts_in_order(tmp_path: Path) -> None:
+def test_the_contents_of_a_document_come_in_order(tmp_path: Path) -> None:
     def build(word: WordDocument) -> None:
         word.add_paragraph("Optics", style="Title")
         word.add_heading("Lenses", 1)
@@ -62,21 +64,21 @@ def test_a_document_gives_its_parts_in_order(tmp_path: Path) -> None:
         word.add_heading("Key terms", 1)
         word.add_paragraph("Focus: where rays meet.", style="List Bullet")
 
-    found = write(tmp_path, build)
-    assert (found.title, found.attribution) == ("Optics", "A. Teacher")
-    parts = list(found.read())
-    figure = next(p for p in parts if isinstance(p, Figure))
+    optics = write(tmp_path, build)
+    assert (optics.title, optics.attribution) == ("Optics", "A. Teacher")
+    contents = list(optics.read())
+    figure = next(c for c in contents if isinstance(c, Figure))
     assert (figure.anchor, figure.number, figure.caption) == ("figure-1", "1", "A lens.")
     assert figure.alt == "A thin lens"
     assert figure.picture == red().getvalue()
     assert figure.section == ("Optics", "Lenses")
-    assert [(b.role, b.section[1:], b.text) for b in parts if isinstance(b, Block)] == [
+    assert [(b.role, b.section[1:], b.text) for b in contents if isinstance(b, Block)] == [
         ("text", ("Lenses",), "A lens bends light, see Figure 1."),
         ("text", ("Lenses", "Kinds"), "- Convex\n- Concave"),
         ("table", ("Lenses", "Kinds"), "Table 1. Glass\nGlass | n\nCrown | 1.52"),
         ("term", ("Key terms",), "Focus: where rays meet."),
     ]
-    assert next(p for p in parts if isinstance(p, Block)).refs == ("figure-1",)
+    assert next(c for c in contents if isinstance(c, Block)).refs == ("figure-1",)
 
 
 def run(text: str) -> str:
@@ -121,15 +123,15 @@ def test_scripts_line_breaks_and_deleted_words(tmp_path: Path) -> None:
         paragraph.add_run("2").font.superscript = True
         paragraph.add_run().add_break()
         paragraph.add_run("next")
-        gone = f"<w:del {_WORD}><w:r><w:delText>gone</w:delText></w:r></w:del>"
-        paragraph._p.append(parse_xml(gone))
+        deletion = f"<w:del {_WORD}><w:r><w:delText>gone</w:delText></w:r></w:del>"
+        paragraph._p.append(parse_xml(deletion))
 
     assert [b.text for b in blocks(write(tmp_path, build))] == ["H2O, m^2\nnext"]
 
 
-def test_a_drawing_that_only_office_can_show_is_a_problem(tmp_path: Path) -> None:
+def test_a_picture_that_only_office_can_draw_is_a_problem(tmp_path: Path) -> None:
     write(tmp_path, lambda word: word.add_picture(red()) and None)
-    path = rewritten(tmp_path / "a.docx", "word/media/image1.png", b"\xd7\xcd\xc6\x9a wmf")
+    path = copy_with_member(tmp_path / "a.docx", "word/media/image1.png", b"\xd7\xcd\xc6\x9a wmf")
     figure, problem = document(path).read()
     assert isinstance(figure, Figure)
     assert figure.picture is None
@@ -137,8 +139,8 @@ def test_a_drawing_that_only_office_can_show_is_a_problem(tmp_path: Path) -> Non
     assert "paste it as PNG" in problem.message
 
 
-def rewritten(path: Path, member: str, data: bytes) -> Path:
-    """A copy of an Office file with one member replaced or added."""
+def copy_with_member(path: Path, member: str, data: bytes) -> Path:
+    """Copy an Office file with one member replaced or added."""
     copy = path.with_name(f"changed{path.suffix}")
     with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED) as new:
         for name in old.namelist():
@@ -149,7 +151,7 @@ def rewritten(path: Path, member: str, data: bytes) -> Path:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-7"])
-def test_a_document_type_in_a_part_is_refused(tmp_path: Path, encoding: str) -> None:
+def test_a_document_type_declaration_is_refused(tmp_path: Path, encoding: str) -> None:
     write(tmp_path, lambda word: word.add_paragraph("x") and None)
     head = f'<?xml version="1.0" encoding="{encoding}"?>'
     bomb = '<!DOCTYPE a [<!ENTITY b "bbb"><!ENTITY c "&b;&b;">]><a>&c;</a>'
@@ -158,7 +160,7 @@ def test_a_document_type_in_a_part_is_refused(tmp_path: Path, encoding: str) -> 
     else:
         data = head.encode() + bomb.encode(encoding)
     for member in ("word/document.xml", "docProps/core.xml", "customXml/item1.xml"):
-        path = rewritten(tmp_path / "a.docx", member, data)
+        path = copy_with_member(tmp_path / "a.docx", member, data)
         with pytest.raises(BadInput, match=f"'{member}' declares a document type"):
             list(document(path).read())
 
@@ -180,16 +182,16 @@ def test_bad_files(tmp_path: Path, data: bytes, reason: str) -> None:
         list(document(path).read())
 
 
-def test_a_broken_part_and_a_bomb(tmp_path: Path) -> None:
+def test_a_broken_part_and_a_zip_bomb_are_bad_input(tmp_path: Path) -> None:
     write(tmp_path, lambda word: word.add_paragraph("x") and None)
-    broken = rewritten(tmp_path / "a.docx", "word/document.xml", b"<w:document")
+    broken = copy_with_member(tmp_path / "a.docx", "word/document.xml", b"<w:document")
     with pytest.raises(BadInput, match="damaged Word file"):
         list(document(broken).read())
-    bomb = rewritten(tmp_path / "a.docx", "word/media/b.bin", b"\0" * 5_000_000)
+    bomb = copy_with_member(tmp_path / "a.docx", "word/media/b.bin", b"\0" * 5_000_000)
     with pytest.raises(BadInput, match="more than 200 times its packed size"):
         list(document(bomb).read())
 
 
-def test_an_empty_document_says_so(tmp_path: Path) -> None:
+def test_an_empty_document_is_bad_input(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="nothing to index"):
         list(write(tmp_path, lambda word: None).read())

@@ -1,3 +1,5 @@
+"""The HTML reader on small pages."""
+
 from __future__ import annotations
 
 import base64
@@ -49,10 +51,10 @@ def red(path: Path | None = None) -> bytes:
 
 
 def blocks(document: Document) -> list[Block]:
-    return [part for part in document.read() if isinstance(part, Block)]
+    return [content for content in document.read() if isinstance(content, Block)]
 
 
-def test_a_page_gives_its_parts_in_order(tmp_path: Path) -> None:
+def test_the_contents_of_a_page_come_in_order(tmp_path: Path) -> None:
     red(tmp_path / "a.png")
     document = write(tmp_path)
     assert (document.title, document.attribution, document.language) == (
@@ -60,19 +62,19 @@ def test_a_page_gives_its_parts_in_order(tmp_path: Path) -> None:
         "A. Teacher",
         "en",
     )
-    parts = list(document.read())
-    assert not any(isinstance(p, Problem) for p in parts)
-    first = parts[0]
+    contents = list(document.read())
+    assert not any(isinstance(c, Problem) for c in contents)
+    first = contents[0]
     assert isinstance(first, Block)
     assert (first.anchor, first.refs) == ("p1", ("fig-a", "figure-2"))
     assert first.text.startswith("A wave, see the figure and Figure 2, moves with \\(v")
     assert first.text.endswith("\\).")
-    figures = [p for p in parts if isinstance(p, Figure)]
+    figures = [c for c in contents if isinstance(c, Figure)]
     assert [(f.anchor, f.number, f.caption) for f in figures] == [
         ("fig-a", "1", "A wave."),
         ("figure-2", "2", "Air."),
     ]
-    texts = [(b.role, b.text) for b in parts if isinstance(b, Block)][1:]
+    texts = [(b.role, b.text) for b in contents if isinstance(b, Block)][1:]
     assert texts == [
         ("text", "- Water\n  - deep\n- Air"),
         ("table", "Speeds\nMedium | m/s\nAir | 343"),
@@ -86,15 +88,15 @@ def test_a_page_gives_its_parts_in_order(tmp_path: Path) -> None:
     ]
 
 
-def test_solutions_find_their_exercises(tmp_path: Path) -> None:
+def test_solutions_are_paired_with_exercises(tmp_path: Path) -> None:
     red(tmp_path / "a.png")
-    found = blocks(write(tmp_path))
-    exercises = [b.anchor for b in found if b.role == "exercise"]
+    page_blocks = blocks(write(tmp_path))
+    exercises = [b.anchor for b in page_blocks if b.role == "exercise"]
     assert exercises == ["exercise-1", "exercise-2"]
-    assert [b.partner for b in found if b.role == "solution"] == exercises
+    assert [b.partner for b in page_blocks if b.role == "solution"] == exercises
 
 
-def test_inline_pictures_and_figures_in_lines(tmp_path: Path) -> None:
+def test_an_inline_picture_follows_its_paragraph(tmp_path: Path) -> None:
     code = base64.b64encode(red()).decode()
     page = f'<p>Look <a href="x"><img src="data:image/png;base64,{code}" alt="red"></a> here.</p>'
     text, figure = write(tmp_path, page).read()
@@ -108,7 +110,7 @@ def test_inline_pictures_and_figures_in_lines(tmp_path: Path) -> None:
     "source",
     ["data:text/html;base64,PGI+", "data:image/png;base64,!!", "data:image/svg+xml,<svg/>", ""],
 )
-def test_pictures_that_are_none_are_problems(tmp_path: Path, source: str) -> None:
+def test_unusable_pictures_are_problems(tmp_path: Path, source: str) -> None:
     figure, problem = write(tmp_path, f"<img alt='words' src='{source}'>").read()
     assert isinstance(figure, Figure)
     assert (figure.picture, figure.alt) == (None, "words")
@@ -133,7 +135,7 @@ def test_pictures_that_are_none_are_problems(tmp_path: Path, source: str) -> Non
         ("<p>x</p hidden><p hidden>unseen</p>", "x"),
     ],
 )
-def test_what_pages_are_made_of(tmp_path: Path, page: str, text: str) -> None:
+def test_the_text_of_a_page(tmp_path: Path, page: str, text: str) -> None:
     assert [b.text for b in blocks(write(tmp_path, page))] == [text]
 
 
@@ -162,12 +164,12 @@ def test_encodings(tmp_path: Path, data: bytes) -> None:
         (b"<div>" * 100_000, "nested more than 255 deep"),
     ],
 )
-def test_bad_pages_say_what_is_wrong_when_read(tmp_path: Path, data: bytes, reason: str) -> None:
+def test_reading_a_bad_page_raises_bad_input(tmp_path: Path, data: bytes, reason: str) -> None:
     document = write(tmp_path, data)
     with pytest.raises(BadInput, match=reason):
         list(document.read())
 
 
-def test_entities_of_a_document_type_are_not_resolved(tmp_path: Path) -> None:
+def test_entities_are_not_resolved(tmp_path: Path) -> None:
     page = '<!DOCTYPE html [<!ENTITY a SYSTEM "file:///etc/passwd">]><p>So &a; it is.</p>'
     assert "root:" not in " ".join(b.text for b in blocks(write(tmp_path, page)))

@@ -1,3 +1,5 @@
+"""The Markdown reader on small cards."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -61,21 +63,21 @@ def picture(root: Path, name: str = "figures/arc.png", colour: str = "red") -> P
 
 
 def blocks(document: Document) -> list[Block]:
-    return [part for part in document.read() if isinstance(part, Block)]
+    return [content for content in document.read() if isinstance(content, Block)]
 
 
-def test_a_card_gives_its_parts(tmp_path: Path) -> None:
+def test_the_contents_of_a_card(tmp_path: Path) -> None:
     arc = picture(tmp_path)
     document = write(tmp_path)
     assert (document.source, document.title) == ("cards/card.md", "Projectile motion")
     assert (document.licence, document.attribution) == ("CC BY 4.0", "A. Teacher")
-    parts = list(document.read())
-    figure = next(p for p in parts if isinstance(p, Figure))
+    contents = list(document.read())
+    figure = next(c for c in contents if isinstance(c, Figure))
     assert (figure.anchor, figure.number) == ("figure-1", "1")
     assert figure.caption == r"The path \(y(x)\) of a ball."
     assert figure.alt == "A ball on its arc"
     assert figure.picture == arc.resolve()
-    first = parts[0]
+    first = contents[0]
     assert isinstance(first, Block)
     assert first.refs == ("figure-1",)
     assert first.section == ("Projectile motion",)
@@ -83,17 +85,17 @@ def test_a_card_gives_its_parts(tmp_path: Path) -> None:
 
 
 def test_displayed_formulas_join_the_sentence_before_them(tmp_path: Path) -> None:
-    found = [b for b in blocks(write(tmp_path)) if b.section[-1] == "Range" and b.role == "text"]
-    assert [b.text for b in found] == [
+    texts = [b for b in blocks(write(tmp_path)) if b.section[-1] == "Range" and b.role == "text"]
+    assert [b.text for b in texts] == [
         r"The range is \[R = \frac{v^2}{g} - 0\] \[a \\[4pt] b\]",
     ]
 
 
 def test_examples_and_terms_have_their_roles(tmp_path: Path) -> None:
-    found = blocks(write(tmp_path))
-    examples = [b for b in found if b.role == "example"]
+    card_blocks = blocks(write(tmp_path))
+    examples = [b for b in card_blocks if b.role == "example"]
     assert [b.text for b in examples] == ["Problem. Find \\(R\\).\nSolution. It is 40 m."]
-    terms = [(b.title, b.text) for b in found if b.role == "term"]
+    terms = [(b.title, b.text) for b in card_blocks if b.role == "term"]
     assert terms == [
         ("Range", r"Range: how far \(x_1\) it flies."),
         ("Apex", "Apex: the highest point."),
@@ -101,7 +103,7 @@ def test_examples_and_terms_have_their_roles(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "read"),
+    ("markdown", "expected"),
     [
         (r"\\(a_1\\) and \\[b_2\\]", r"\(a_1\) and \[b_2\]"),
         (r"`\(code\)` and \(a|b\)", r"\(code\) and \(a|b\)"),
@@ -112,8 +114,8 @@ def test_examples_and_terms_have_their_roles(tmp_path: Path) -> None:
         (r"\(a < b\) and \(c > d\)", r"\(a < b\) and \(c > d\)"),
     ],
 )
-def test_inline_spellings(tmp_path: Path, written: str, read: str) -> None:
-    assert [b.text for b in blocks(write(tmp_path, written))] == [read]
+def test_inline_markup(tmp_path: Path, markdown: str, expected: str) -> None:
+    assert [b.text for b in blocks(write(tmp_path, markdown))] == [expected]
 
 
 def test_a_table_keeps_formulas_with_bars_in_one_cell(tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_a_table_keeps_formulas_with_bars_in_one_cell(tmp_path: Path) -> None:
         ("a" * 5000 + ".png", "not a valid path"),
     ],
 )
-def test_a_picture_that_cannot_be_had_keeps_its_words(
+def test_an_unusable_picture_keeps_its_caption_and_alt_text(
     tmp_path: Path, link: str, reason: str
 ) -> None:
     root = tmp_path / "corpus"
@@ -150,7 +152,7 @@ def test_a_picture_that_cannot_be_had_keeps_its_words(
     assert reason in problem.message
 
 
-def test_a_link_out_through_a_symlink_is_refused(tmp_path: Path) -> None:
+def test_a_picture_behind_a_symbolic_link_to_the_outside_is_refused(tmp_path: Path) -> None:
     root = tmp_path / "corpus"
     secret = picture(tmp_path, "outside.png")
     root.mkdir()
@@ -171,23 +173,23 @@ def test_the_fingerprint_covers_the_pictures(tmp_path: Path) -> None:
     assert write(tmp_path).fingerprint == blue
 
 
-def test_figures_captioned_alike_have_anchors_of_their_own(tmp_path: Path) -> None:
+def test_figures_with_equal_captions_have_different_anchors(tmp_path: Path) -> None:
     picture(tmp_path, "a.png")
     text = '![a](a.png "Figure 1. A")\n\n![b](a.png "Figure 1. B")\n\n![c](a.png)\n\nSee Fig. 1.'
-    parts = list(write(tmp_path, text, "card.md").read())
-    assert [p.anchor for p in parts if isinstance(p, Figure)] == [
+    contents = list(write(tmp_path, text, "card.md").read())
+    assert [c.anchor for c in contents if isinstance(c, Figure)] == [
         "figure-1",
         "figure-1-2",
         "picture-3",
     ]
-    assert [p.refs for p in parts if isinstance(p, Block)] == [("figure-1",)]
+    assert [c.refs for c in contents if isinstance(c, Block)] == [("figure-1",)]
 
 
-def test_broken_front_matter_costs_only_itself(tmp_path: Path) -> None:
-    parts = list(write(tmp_path, "---\ntitle: [a\n---\nText.").read())
-    assert isinstance(parts[0], Problem)
-    assert "YAML" in parts[0].message
-    assert isinstance(parts[1], Block)
+def test_broken_front_matter_is_a_problem_and_the_text_is_read(tmp_path: Path) -> None:
+    problem, block = write(tmp_path, "---\ntitle: [a\n---\nText.").read()
+    assert isinstance(problem, Problem)
+    assert "YAML" in problem.message
+    assert isinstance(block, Block)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +203,7 @@ def test_broken_front_matter_costs_only_itself(tmp_path: Path) -> None:
         (b"<div>" * 400 + b"deep", "nested more than 255 deep"),
     ],
 )
-def test_bad_files_say_what_is_wrong_when_read(tmp_path: Path, data: bytes, reason: str) -> None:
+def test_reading_a_bad_file_raises_bad_input(tmp_path: Path, data: bytes, reason: str) -> None:
     document = write(tmp_path, data)
     assert document.title
     with pytest.raises(BadInput, match=reason) as caught:
@@ -210,6 +212,6 @@ def test_bad_files_say_what_is_wrong_when_read(tmp_path: Path, data: bytes, reas
 
 
 @pytest.mark.parametrize("hostile", ["\\(", "\\[", "$", "$$", "`", "\\\\(", "![", "<", "*", "> "])
-def test_openings_without_end_take_no_time(tmp_path: Path, hostile: str) -> None:
+def test_unclosed_markup_is_read_quickly(tmp_path: Path, hostile: str) -> None:
     document = write(tmp_path, "x " + hostile * (20_000 // len(hostile)))
-    assert any(isinstance(part, Block) for part in document.read())
+    assert any(isinstance(content, Block) for content in document.read())

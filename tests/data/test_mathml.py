@@ -1,4 +1,4 @@
-"""MathML to LaTeX: golden formulas, and every formula of a sample of real modules."""
+"""MathML to LaTeX: expected formulas, and every formula in a sample of real modules."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ CORPORA = Path(
 )
 
 
-def latex(inside: str) -> str:
-    return to_latex(etree.fromstring(f"<math>{inside}</math>"))
+def latex(children: str) -> str:
+    return to_latex(etree.fromstring(f"<math>{children}</math>"))
 
 
-GOLDEN = {
-    # numbers that were cut into pieces, and their units
+EXPECTED = {
+    # split numbers, and their units
     "<mn>2</mn><mo>.</mo><mtext>00</mtext><mspace width='0.2em'/><mtext>m/s</mtext>": (
         r"2.00\,\text{m/s}"
     ),
@@ -90,8 +90,8 @@ GOLDEN = {
 }
 
 
-@pytest.mark.parametrize(("mathml", "expected"), GOLDEN.items())
-def test_golden(mathml: str, expected: str) -> None:
+@pytest.mark.parametrize(("mathml", "expected"), EXPECTED.items())
+def test_formulas(mathml: str, expected: str) -> None:
     assert latex(mathml) == expected
 
 
@@ -105,14 +105,14 @@ def test_namespace_and_prefix_do_not_matter() -> None:
 
 @pytest.mark.parametrize("name", ["msub", "msup", "msubsup", "mfrac", "mroot", "mover", "munder"])
 def test_missing_arguments_do_not_raise(name: str) -> None:
-    assert balanced(latex(f"<{name}/>"))
+    assert is_balanced(latex(f"<{name}/>"))
     assert "x" in latex(f"<{name}><mi>x</mi></{name}>")
 
 
-def balanced(text: str) -> bool:
+def is_balanced(text: str) -> bool:
     depth = 0
-    for char in re.sub(r"\\[{}\\]", "", text):
-        depth += (char == "{") - (char == "}")
+    for character in re.sub(r"\\[{}\\]", "", text):
+        depth += (character == "{") - (character == "}")
         if depth < 0:
             return False
     lefts = len(re.findall(r"\\left(?![a-z])", text))
@@ -127,7 +127,7 @@ def test_every_formula_of_sampled_modules_converts() -> None:
     for module in modules:
         for math in etree.parse(module).iter("{http://www.w3.org/1998/Math/MathML}math"):
             result = to_latex(math)
-            assert balanced(result), result
+            assert is_balanced(result), result
             assert not re.search(r"[−×≤≥→α-ωΓΔΘΛΞΠΣΦΨΩ∫∑]", result), result
             converted += 1
     assert converted > 1_000

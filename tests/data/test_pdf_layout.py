@@ -113,19 +113,19 @@ def test_only_an_unfinished_sentence_continues_after_a_break() -> None:
 
 
 def test_headings_by_size_and_by_weight() -> None:
-    known = PdfSurvey(size=10.0)
+    survey = PdfSurvey(body_size=10.0)
 
-    def heading(text: str, **more: object) -> bool:
-        return is_heading(Paragraph((line(text, 50, 100, **more),)), known)
+    def heading(text: str, font_size: float = 10.0, bold: bool = False) -> bool:
+        heading_line = line(text, 50, 100, font_size=font_size, bold=bold)
+        return is_heading(Paragraph((heading_line,)), survey)
 
-    assert heading("3.1 Forces", size=13)
+    assert heading("3.1 Forces", font_size=13)
     assert heading("Forces", bold=True)
     assert not heading("Forces")
     assert not heading("A bold sentence that ends as sentences do.", bold=True)
-    assert not heading("12.5", size=13)
-    assert not is_heading(
-        Paragraph((line("Forces", 50, 100, bold=True),)), PdfSurvey(10.0, bold=True)
-    )
+    assert not heading("12.5", font_size=13)
+    bold_paragraph = Paragraph((line("Forces", 50, 100, bold=True),))
+    assert not is_heading(bold_paragraph, PdfSurvey(10.0, body_bold=True))
 
 
 def test_only_repeated_lines_at_the_edges_are_headers_and_footers() -> None:

@@ -1,4 +1,4 @@
-"""PDFs drawn by the tests themselves, read back through PDFium."""
+"""The PDF reader on PDFs that the tests draw."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def write(
     size: float = 10,
     font: str = "Times-Roman",
 ) -> float:
-    """Set `text` in lines from `top` (points below the page's upper edge); gives the new top."""
+    """Draw `text` in lines from `top` (points below the page's upper edge); return the new top."""
     canvas.setFont(font, size)
     for words in simpleSplit(text, font, size, width):
         top += 1.2 * size
@@ -52,27 +52,27 @@ def write(
 
 
 def prose(number: int) -> str:
-    """Prose that no other page has in the same place: what repeats is taken for a header."""
+    """Prose that differs from page to page: repeated lines would count as running headers."""
     words = PROSE.split()
     return " ".join(["So", *words[number * 7 :], *words[: number * 7]])
 
 
 def document(path: Path) -> Document:
-    (found,) = PdfReader().documents(path, path.parent)
-    return found
+    (only,) = PdfReader().documents(path, path.parent)
+    return only
 
 
-def parts(canvas: Canvas) -> list[Block | Figure | Problem]:
+def read(canvas: Canvas) -> list[Block | Figure | Problem]:
     canvas.save()
     return list(document(Path(canvas._filename)).read())
 
 
-def blocks(found: list[Block | Figure | Problem]) -> list[Block]:
-    return [part for part in found if isinstance(part, Block)]
+def blocks(contents: list[Block | Figure | Problem]) -> list[Block]:
+    return [content for content in contents if isinstance(content, Block)]
 
 
-def figures(found: list[Block | Figure | Problem]) -> list[Figure]:
-    return [part for part in found if isinstance(part, Figure)]
+def figures(contents: list[Block | Figure | Problem]) -> list[Figure]:
+    return [content for content in contents if isinstance(content, Figure)]
 
 
 def photo(width: int = 320, height: int = 200) -> bytes:
@@ -84,7 +84,7 @@ def photo(width: int = 320, height: int = 200) -> bytes:
 
 
 def draw(canvas: Canvas, left: float, top: float, width: float, height: float) -> None:
-    """A drawing that fills exactly this box: two discs and the line between them."""
+    """Draw two discs and a line between them, which fill exactly this box."""
     bottom, r = HEIGHT - top - height, height / 2
     canvas.circle(left + r, bottom + r, r)
     canvas.circle(left + width - r, bottom + r, r)
@@ -106,31 +106,30 @@ def test_document_names_its_source_fingerprint_and_title(tmp_path: Path) -> None
     path = tmp_path / "book" / "ch_1.pdf"
     path.parent.mkdir()
 
-    def made(title: str, heading: str) -> Document:
+    def save(title: str, heading: str) -> Document:
         canvas = Canvas(str(path), pagesize=(WIDTH, HEIGHT))
         canvas.setTitle(title)
         top = write(canvas, heading, 50, 40, size=20) if heading else 40
         write(canvas, PROSE, 50, top)
         canvas.save()
-        (found,) = PdfReader().documents(path, tmp_path)
-        return found
+        (only,) = PdfReader().documents(path, tmp_path)
+        return only
 
-    first = made("Mechanics", "On forces")
+    first = save("Mechanics", "On forces")
     assert first.source == "book/ch_1.pdf"
     assert first.fingerprint == hashlib.sha256(path.read_bytes()).hexdigest()
     assert first.title == "Mechanics"
-    assert made("untitled", "On forces and moving bodies").title == "On forces and moving bodies"
-    assert made("Microsoft Word - x.docx", "").title == "Ch 1"
+    assert save("untitled", "On forces and moving bodies").title == "On forces and moving bodies"
+    assert save("Microsoft Word - x.docx", "").title == "Ch 1"
 
 
-def test_columns_are_read_in_order_and_hyphens_undone(canvas: Canvas) -> None:
-    for row in range(4):  # row by row, as some programs write: the order must come from the layout
+def test_columns_are_read_in_order_and_hyphenated_words_are_joined(canvas: Canvas) -> None:
+    for row in range(4):  # row by row, as some programs write
         for column, left in (("left", 50), ("right", 310)):
             canvas.setFont("Times-Roman", 10)
             words = f"{column} {row} the weight of a body pulls it to-"
             canvas.drawString(left, HEIGHT - 100 - 12 * row, words + ("" if row < 3 else "wards."))
-    found = [block.text for block in blocks(parts(canvas))]
-    text = " ".join(found)
+    text = " ".join(block.text for block in blocks(read(canvas)))
     assert text.index("left 3") < text.index("right 0")
     assert text.startswith("left 0 the weight of a body pulls it toleft 1")
     assert text.endswith("pulls it to-wards.")
@@ -148,7 +147,7 @@ def test_headings_make_the_section_path(canvas: Canvas) -> None:
     ):
         top = write(canvas, heading, 50, top + 8, size=size, font=font)
         top = write(canvas, PROSE, 50, top)
-    assert [block.section for block in blocks(parts(canvas))] == [
+    assert [block.section for block in blocks(read(canvas))] == [
         ("Mechanics", "1 Motion"),
         ("Mechanics", "1 Motion", "1.1 Speed"),
         ("Mechanics", "1 Motion", "1.1 Speed", "In short"),
@@ -164,7 +163,7 @@ def test_the_outline_ranks_headings_that_look_alike(canvas: Canvas) -> None:
         canvas.addOutlineEntry(heading, str(number), level)
         write(canvas, prose(number), 50, write(canvas, heading, 50, 40, font="Times-Bold"))
         canvas.showPage()
-    assert [block.section for block in blocks(parts(canvas))] == [
+    assert [block.section for block in blocks(read(canvas))] == [
         ("Mechanics", "Motion"),
         ("Mechanics", "Motion", "Speed"),
         ("Mechanics", "Force"),
@@ -177,21 +176,21 @@ def test_a_drawing_is_cropped_and_captioned(canvas: Canvas, below: bool) -> None
     draw(canvas, 150, 200, 300, 100)
     write(canvas, "Figure 3.2. Two discs on a rod.", 150, 304 if below else 180, size=8)
     write(canvas, PROSE, 50, 360)
-    found = parts(canvas)
-    (figure,) = figures(found)
+    contents = read(canvas)
+    (figure,) = figures(contents)
     assert top < 200
     assert (figure.anchor, figure.number, figure.page) == ("figure-3.2", "3.2", 1)
     assert figure.caption == "Two discs on a rod."
-    truth = (150 / WIDTH, 200 / HEIGHT, 450 / WIDTH, 300 / HEIGHT)
-    assert figure.bbox == pytest.approx(truth, abs=0.05 * 300 / WIDTH)
+    expected_box = (150 / WIDTH, 200 / HEIGHT, 450 / WIDTH, 300 / HEIGHT)
+    assert figure.bbox == pytest.approx(expected_box, abs=0.05 * 300 / WIDTH)
     assert isinstance(figure.picture, bytes)
     width, height = open_picture(figure.picture).size
     assert (width, height) == pytest.approx((300 * 150 / 72, 100 * 150 / 72), rel=0.05)
-    assert [block.refs for block in blocks(found)] == [("figure-3.2",), ()]
-    assert not any("Two discs" in block.text for block in blocks(found))
+    assert [block.refs for block in blocks(contents)] == [("figure-3.2",), ()]
+    assert not any("Two discs" in block.text for block in blocks(contents))
 
 
-def test_a_drawing_in_a_scaled_form_is_found_where_it_is_shown(canvas: Canvas) -> None:
+def test_the_box_of_a_drawing_in_a_scaled_form_is_its_place_on_the_page(canvas: Canvas) -> None:
     canvas.beginForm("drawing")
     draw(canvas, 0, HEIGHT - 50, 150, 50)  # the lower left corner of the form's own space
     canvas.endForm()
@@ -201,39 +200,39 @@ def test_a_drawing_in_a_scaled_form_is_found_where_it_is_shown(canvas: Canvas) -
     canvas.scale(2, 2)
     canvas.doForm("drawing")
     canvas.restoreState()
-    (figure,) = figures(parts(canvas))
-    truth = (150 / WIDTH, 200 / HEIGHT, 450 / WIDTH, 300 / HEIGHT)
-    assert figure.bbox == pytest.approx(truth, abs=0.01)
+    (figure,) = figures(read(canvas))
+    expected_box = (150 / WIDTH, 200 / HEIGHT, 450 / WIDTH, 300 / HEIGHT)
+    assert figure.bbox == pytest.approx(expected_box, abs=0.01)
     assert figure.anchor == "p1-f1"
 
 
-def test_on_a_turned_page_boxes_are_those_of_the_page_as_shown(canvas: Canvas) -> None:
-    canvas.setPageSize((HEIGHT, WIDTH))  # reportlab turns the size of a turned page, too
+def test_boxes_on_a_rotated_page_refer_to_the_displayed_page(canvas: Canvas) -> None:
+    canvas.setPageSize((HEIGHT, WIDTH))  # reportlab swaps the sizes of a rotated page
     canvas.setPageRotation(90)
     canvas.translate(WIDTH, 0)
-    canvas.rotate(90)  # upright again on a page that is shown 800 wide and 600 high
+    canvas.rotate(90)  # upright again on a page displayed 800 wide and 600 high
     canvas.setFont("Times-Roman", 10)
     for row in range(4):
         canvas.drawString(60, 540 - 12 * row, PROSE[:90])
     canvas.circle(500, 200, 80)
     canvas.line(420, 200, 580, 200)
-    found = parts(canvas)
-    (figure,) = figures(found)
+    contents = read(canvas)
+    (figure,) = figures(contents)
     assert figure.bbox == pytest.approx((420 / 800, 320 / 600, 580 / 800, 480 / 600), abs=0.02)
     assert isinstance(figure.picture, bytes)
     crop = open_picture(figure.picture).convert("L")
     assert crop.getpixel((crop.width // 4, crop.height // 2)) < 128  # on the level line
     assert crop.getpixel((crop.width // 2, crop.height // 4)) > 128
-    assert blocks(found)[0].text.startswith("A body at rest")
+    assert blocks(contents)[0].text.startswith("A body at rest")
 
 
-def test_a_photo_stays_the_jpeg_that_it_was(canvas: Canvas) -> None:
+def test_a_photo_is_the_stored_jpeg(canvas: Canvas) -> None:
     data = photo()
     top = write(canvas, PROSE, 50, 50)
     write(canvas, "Fig. 2: An orange disc.", 200, 180, size=8)
     canvas.drawImage(ImageReader(io.BytesIO(data)), 200, HEIGHT - 330, 208, 130)
     write(canvas, PROSE, 50, 360)
-    (figure,) = figures(parts(canvas))
+    (figure,) = figures(read(canvas))
     assert top < 180
     assert (figure.number, figure.caption) == ("2", "An orange disc.")
     assert figure.picture == data
@@ -241,17 +240,17 @@ def test_a_photo_stays_the_jpeg_that_it_was(canvas: Canvas) -> None:
 
 def test_scanned_pages_are_kept_as_figures(canvas: Canvas) -> None:
     canvas.setTitle("Notes")
-    for _ in range(4):  # often enough to pass for a logo
+    for _ in range(4):  # as often as a logo would repeat
         canvas.drawImage(ImageReader(io.BytesIO(photo())), 0, 0, WIDTH, HEIGHT)
         canvas.showPage()
-    found = parts(canvas)
-    assert [part.alt for part in figures(found)] == [
+    contents = read(canvas)
+    assert [figure.alt for figure in figures(contents)] == [
         f"Scanned page {number} of Notes" for number in (1, 2, 3, 4)
     ]
-    assert len(found) == 4
+    assert len(contents) == 4
 
 
-def test_decorations_backgrounds_rules_and_repeated_logos_are_left_out(canvas: Canvas) -> None:
+def test_decorations_backgrounds_rules_and_repeated_logos_are_not_figures(canvas: Canvas) -> None:
     logo = ImageReader(Image.new("RGB", (300, 200), "teal"))
     for number in range(4):
         canvas.setFillColorRGB(1, 1, 0.9)
@@ -264,9 +263,9 @@ def test_decorations_backgrounds_rules_and_repeated_logos_are_left_out(canvas: C
         canvas.roundRect(45, HEIGHT - 560, 510, 60, 8)
         write(canvas, PROSE + PROSE, 50, 500)
         canvas.showPage()
-    found = parts(canvas)
-    assert figures(found) == []
-    assert len(blocks(found)) == 8
+    contents = read(canvas)
+    assert figures(contents) == []
+    assert len(blocks(contents)) == 8
 
 
 def test_running_headers_and_page_numbers_are_dropped(canvas: Canvas) -> None:
@@ -276,15 +275,15 @@ def test_running_headers_and_page_numbers_are_dropped(canvas: Canvas) -> None:
         canvas.drawCentredString(300, 30, str(number))
         write(canvas, prose(number), 50, 60)
         canvas.showPage()
-    text = [block.text for block in blocks(parts(canvas))]
+    text = [block.text for block in blocks(read(canvas))]
     assert text == [prose(number).strip() for number in range(1, 7)]
 
 
-def test_a_paragraph_goes_on_on_the_next_page(canvas: Canvas) -> None:
+def test_a_paragraph_continues_on_the_next_page(canvas: Canvas) -> None:
     write(canvas, "The force on the moving body as Figure 1 has it is the", 50, 60)
     canvas.showPage()
     write(canvas, "sum of all forces, see Figure 2.", 50, 60)
-    (block,) = blocks(parts(canvas))
+    (block,) = blocks(read(canvas))
     assert block.text.endswith("has it is the sum of all forces, see Figure 2.")
     assert (block.page, block.refs) == (1, ("figure-1", "figure-2"))
 
@@ -296,11 +295,11 @@ def test_a_ruled_table_is_one_block_with_its_caption(canvas: Canvas) -> None:
     for row, cells in enumerate((("Body", "Mass"), ("Sun", "333,000"), ("Earth", "1"))):
         for cell, left in zip(cells, (105, 255), strict=True):
             canvas.drawString(left, HEIGHT - 211 - 15 * row, cell)
-    found = parts(canvas)
-    (table,) = [block for block in blocks(found) if block.role == "table"]
+    contents = read(canvas)
+    (table,) = [block for block in blocks(contents) if block.role == "table"]
     assert table.text == "Body | Mass\nSun | 333,000\nEarth | 1"
     assert (table.title, table.anchor) == ("Table 1. Masses.", "table-1")
-    assert figures(found) == []
+    assert figures(contents) == []
 
 
 def test_pages_are_read_one_at_a_time(canvas: Canvas, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,25 +307,25 @@ def test_pages_are_read_one_at_a_time(canvas: Canvas, monkeypatch: pytest.Monkey
         write(canvas, prose(number)[:200].strip() + ".", 50, 60)
         canvas.showPage()
     canvas.save()
-    read: list[int] = []
-    genuine = pdf_module.read_page
-    monkeypatch.setattr(pdf_module, "read_page", lambda page: read.append(1) or genuine(page))
+    pages: list[int] = []
+    read_page = pdf_module.read_page
+    monkeypatch.setattr(pdf_module, "read_page", lambda page: pages.append(1) or read_page(page))
     stream = document(Path(canvas._filename)).read()
-    assert read == []
+    assert pages == []
     next(stream)
-    assert len(read) == 1
+    assert len(pages) == 1
     next(stream)
-    assert len(read) == 2
+    assert len(pages) == 2
     stream.close()
 
 
-def test_an_endless_page_gives_a_bounded_crop(tmp_path: Path) -> None:
+def test_the_crop_of_a_huge_page_is_bounded(tmp_path: Path) -> None:
     canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=(14_000, 14_000))
     canvas.circle(7000, 7000, 4000)
     canvas.line(3000, 7000, 11_000, 7000)
     canvas.setFont("Times-Roman", 200)
     canvas.drawString(500, 13_000, PROSE[:90])
-    (figure,) = figures(parts(canvas))
+    (figure,) = figures(read(canvas))
     assert isinstance(figure.picture, bytes)
     assert max(open_picture(figure.picture).size) <= 4000
 
@@ -360,7 +359,7 @@ def _scramble(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "says"),
+    ("spoil", "message"),
     [
         (_cut, "cut off"),
         (_scramble, "damaged"),
@@ -369,14 +368,14 @@ def _scramble(path: Path) -> None:
         (lambda path: path.unlink(), "cannot be read"),
     ],
 )
-def test_bad_files_name_themselves_and_the_way_out(
-    canvas: Canvas, spoil: Callable[[Path], object], says: str
+def test_the_error_of_a_bad_file_names_the_file_and_the_remedy(
+    canvas: Canvas, spoil: Callable[[Path], object], message: str
 ) -> None:
     write(canvas, PROSE, 50, 60)
     canvas.save()
     path = Path(canvas._filename)
     spoil(path)
-    with pytest.raises(BadInput, match=f"^a.pdf: .*{says}.*;"):
+    with pytest.raises(BadInput, match=f"^a.pdf: .*{message}.*;"):
         list(document(path).read())
 
 

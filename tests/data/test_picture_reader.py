@@ -1,3 +1,5 @@
+"""The reader of picture files and their sidecars."""
+
 from __future__ import annotations
 
 import json
@@ -20,27 +22,27 @@ def save(root: Path, name: str = "free-body_diagram.png", **options: object) -> 
 
 
 def document(path: Path) -> Document:
-    (found,) = PictureReader().documents(path, path.parent)
-    return found
+    (only,) = PictureReader().documents(path, path.parent)
+    return only
 
 
 def figure(path: Path) -> Figure:
-    found = next(iter(document(path).read()))
-    assert isinstance(found, Figure)
-    return found
+    first = next(iter(document(path).read()))
+    assert isinstance(first, Figure)
+    return first
 
 
-def test_a_picture_without_words_has_its_name(tmp_path: Path) -> None:
+def test_a_picture_without_description_is_titled_by_its_file_name(tmp_path: Path) -> None:
     path = save(tmp_path)
     assert document(path).title == "Free body diagram"
-    found = figure(path)
-    assert (found.picture, found.caption, found.alt) == (path, "", "")
-    assert found.section == ("Free body diagram",)
+    bare = figure(path)
+    assert (bare.picture, bare.caption, bare.alt) == (path, "", "")
+    assert bare.section == ("Free body diagram",)
 
 
-def test_a_json_sidecar_comes_before_a_text(tmp_path: Path) -> None:
+def test_a_json_sidecar_overrides_a_text_sidecar(tmp_path: Path) -> None:
     path = save(tmp_path)
-    words = {
+    description = {
         "caption": "Figure 3. The forces $F_1$.",
         "title": "Forces",
         "alt": "Arrows",
@@ -48,15 +50,15 @@ def test_a_json_sidecar_comes_before_a_text(tmp_path: Path) -> None:
         "attribution": "A. Teacher",
         "pages": 3,
     }
-    path.with_suffix(".json").write_text(json.dumps(words))
+    path.with_suffix(".json").write_text(json.dumps(description))
     path.with_suffix(".txt").write_text("Other words")
-    found = document(path)
-    assert (found.title, found.licence, found.attribution) == ("Forces", "CC0", "A. Teacher")
-    shown = figure(path)
-    assert (shown.caption, shown.number, shown.alt) == (r"The forces \(F_1\).", "3", "Arrows")
+    forces = document(path)
+    assert (forces.title, forces.licence, forces.attribution) == ("Forces", "CC0", "A. Teacher")
+    arrows = figure(path)
+    assert (arrows.caption, arrows.number, arrows.alt) == (r"The forces \(F_1\).", "3", "Arrows")
 
 
-def test_a_text_sidecar_and_its_part_in_the_fingerprint(tmp_path: Path) -> None:
+def test_a_text_sidecar_changes_the_fingerprint(tmp_path: Path) -> None:
     path = save(tmp_path)
     before = document(path).fingerprint
     path.with_suffix(".txt").write_text("A block\non a slope.")
@@ -64,7 +66,7 @@ def test_a_text_sidecar_and_its_part_in_the_fingerprint(tmp_path: Path) -> None:
     assert document(path).fingerprint != before
 
 
-def test_words_inside_the_file(tmp_path: Path) -> None:
+def test_the_exif_description_is_the_caption(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x010E] = "A prism splits light"
     assert figure(save(tmp_path, "a.jpg", exif=exif)).caption == "A prism splits light"
@@ -72,7 +74,7 @@ def test_words_inside_the_file(tmp_path: Path) -> None:
     assert figure(save(tmp_path, "b.jpg", exif=exif)).caption == ""
 
 
-def test_an_iptc_caption(tmp_path: Path) -> None:
+def test_the_iptc_description_is_the_caption(tmp_path: Path) -> None:
     path = save(tmp_path, "a.jpg")
     text = "Légende of a lens".encode()
     record = b"\x1c\x02\x78" + struct.pack(">H", len(text)) + text
@@ -87,11 +89,11 @@ def test_an_iptc_caption(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "[" * 100_000])
-def test_a_broken_sidecar_costs_only_its_words(tmp_path: Path, text: str) -> None:
+def test_a_broken_sidecar_is_a_problem_and_the_picture_is_read(tmp_path: Path, text: str) -> None:
     path = save(tmp_path)
     path.with_suffix(".json").write_text(text)
-    found, problem = document(path).read()
-    assert isinstance(found, Figure)
+    picture, problem = document(path).read()
+    assert isinstance(picture, Figure)
     assert isinstance(problem, Problem)
     assert problem.message.startswith("free-body_diagram.json: ")
 
@@ -108,13 +110,13 @@ def test_what_counts_as_a_sidecar(tmp_path: Path) -> None:
     assert not is_sidecar(tmp_path / "a.md")
 
 
-def bomb() -> bytes:
-    def part(kind: bytes, data: bytes) -> bytes:
+def decompression_bomb() -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + data))
         return struct.pack(">I", len(data)) + kind + data + check
 
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + part(b"IHDR", header) + part(b"IDAT", b"") + part(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def bomb() -> bytes:
         (b"", "empty file; nothing to index"),
         (b"no picture at all", "not a picture"),
         (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "broken|not a picture"),
-        (bomb(), "scale it down|scale the picture down"),
+        (decompression_bomb(), "scale it down|scale the picture down"),
     ],
 )
 def test_bad_pictures(tmp_path: Path, data: bytes, reason: str) -> None:

@@ -1,3 +1,5 @@
+"""The plain-text reader."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -18,7 +20,7 @@ def write(root: Path, text: str | bytes, name: str = "my_notes.txt") -> Document
 
 
 def blocks(root: Path, text: str | bytes) -> list[Block]:
-    return [part for part in write(root, text).read() if isinstance(part, Block)]
+    return [content for content in write(root, text).read() if isinstance(content, Block)]
 
 
 def test_paragraphs_and_underlined_headings(tmp_path: Path) -> None:
@@ -30,7 +32,7 @@ def test_paragraphs_and_underlined_headings(tmp_path: Path) -> None:
     ]
 
 
-def test_numbered_headings_need_a_divided_text(tmp_path: Path) -> None:
+def test_numbered_headings_are_recognised_in_a_text_with_subsections(tmp_path: Path) -> None:
     text = "1 Motion\n\nThings move.\n\n1.1 Speed\n\nHow fast.\n\n2 Force\n\nA push."
     assert [b.section[1:] for b in blocks(tmp_path, text)] == [
         ("1 Motion",),
@@ -48,7 +50,7 @@ def test_numbered_headings_need_a_divided_text(tmp_path: Path) -> None:
         "a - b\n---\nc",
     ],
 )
-def test_what_may_be_no_heading_is_text(tmp_path: Path, text: str) -> None:
+def test_ambiguous_lines_are_text(tmp_path: Path, text: str) -> None:
     assert {b.section for b in blocks(tmp_path, text)} == {("My notes",)}
 
 
@@ -87,7 +89,7 @@ def test_bad_files(tmp_path: Path, data: bytes, reason: str) -> None:
         list(write(tmp_path, data).read())
 
 
-def test_a_text_beyond_the_bound_is_refused_unread(tmp_path: Path) -> None:
+def test_a_text_above_the_size_limit_is_refused(tmp_path: Path) -> None:
     document = write(tmp_path, "x")
     with document.path.open("r+b") as handle:
         handle.truncate(MAX_TEXT_BYTES + 1)
@@ -95,7 +97,7 @@ def test_a_text_beyond_the_bound_is_refused_unread(tmp_path: Path) -> None:
         list(document.read())
 
 
-def test_a_file_gone_before_it_is_read(tmp_path: Path) -> None:
+def test_a_file_that_is_deleted_before_it_is_read_is_bad_input(tmp_path: Path) -> None:
     document = write(tmp_path, "x")
     document.path.unlink()
     with pytest.raises(BadInput, match="cannot be opened"):

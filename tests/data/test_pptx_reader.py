@@ -1,3 +1,5 @@
+"""The PowerPoint reader on files that the tests write with python-pptx."""
+
 from __future__ import annotations
 
 import io
@@ -24,8 +26,8 @@ def red() -> io.BytesIO:
 
 
 def document(path: Path) -> Document:
-    (found,) = PptxReader().documents(path, path.parent)
-    return found
+    (only,) = PptxReader().documents(path, path.parent)
+    return only
 
 
 @pytest.fixture
@@ -59,31 +61,31 @@ def deck(tmp_path: Path) -> Path:
 
 
 def test_slides_are_sections_and_pages(deck: Path) -> None:
-    found = document(deck)
-    assert (found.title, found.attribution) == ("Simple machines", "A. Teacher")
-    parts = list(found.read())
-    assert [(b.role, b.audience, b.page, b.text) for b in parts if isinstance(b, Block)] == [
+    machines = document(deck)
+    assert (machines.title, machines.attribution) == ("Simple machines", "A. Teacher")
+    contents = list(machines.read())
+    assert [(b.role, b.audience, b.page, b.text) for b in contents if isinstance(b, Block)] == [
         ("text", "student", 1, "A lever turns.\nSee Figure 1."),
         ("note", "teacher", 1, "Ask who has used one."),
         ("table", "teacher", 2, "arm | force\n1 m | 2 N"),
         ("text", "teacher", 2, "Inside a group"),
     ]
-    assert {p.section for p in parts if isinstance(p, Block) and p.page == 1} == {
+    assert {c.section for c in contents if isinstance(c, Block) and c.page == 1} == {
         ("Simple machines", "Levers")
     }
 
 
-def test_pictures_have_words_and_a_place(deck: Path) -> None:
-    parts = list(document(deck).read())
-    figure = next(p for p in parts if isinstance(p, Figure))
+def test_pictures_have_a_caption_an_alt_text_and_a_bounding_box(deck: Path) -> None:
+    contents = list(document(deck).read())
+    figure = next(c for c in contents if isinstance(c, Figure))
     assert (figure.anchor, figure.caption) == ("figure-1", "A lever.")
     assert figure.alt == "A bar on a pivot"
     assert figure.picture == red().getvalue()
     assert figure.bbox == pytest.approx((0.25, 0.25, 0.75, 0.75), abs=0.001)
-    assert next(p for p in parts if isinstance(p, Block)).refs == ("figure-1",)
+    assert next(c for c in contents if isinstance(c, Block)).refs == ("figure-1",)
 
 
-def test_a_chart_is_left_out_aloud(deck: Path) -> None:
+def test_a_chart_is_left_out_and_reported(deck: Path) -> None:
     problems = [p for p in document(deck).read() if isinstance(p, Problem)]
     assert len(problems) == 1
     assert problems[0].message.startswith("slide 2: a chart")
@@ -104,7 +106,7 @@ def test_bad_files(tmp_path: Path, data: bytes, reason: str) -> None:
         list(document(path).read())
 
 
-def test_another_office_file_is_named_as_none(tmp_path: Path) -> None:
+def test_another_office_format_is_bad_input(tmp_path: Path) -> None:
     path = tmp_path / "a.pptx"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("xl/workbook.xml", "<a/>")
@@ -112,7 +114,7 @@ def test_another_office_file_is_named_as_none(tmp_path: Path) -> None:
         list(document(path).read())
 
 
-def test_a_lost_part_is_a_damaged_file(deck: Path) -> None:
+def test_a_file_with_a_missing_part_is_damaged(deck: Path) -> None:
     copy = deck.with_name("cut.pptx")
     with zipfile.ZipFile(deck) as old, zipfile.ZipFile(copy, "w") as new:
         for name in old.namelist():
@@ -122,7 +124,7 @@ def test_a_lost_part_is_a_damaged_file(deck: Path) -> None:
         list(document(copy).read())
 
 
-def test_a_deck_without_words_says_so(tmp_path: Path) -> None:
+def test_a_presentation_without_text_is_bad_input(tmp_path: Path) -> None:
     path = tmp_path / "a.pptx"
     pptx.Presentation().save(str(path))
     with pytest.raises(BadInput, match="nothing to index"):

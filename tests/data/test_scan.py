@@ -1,3 +1,5 @@
+"""The scan of a corpus: which files become documents, in which order."""
+
 from __future__ import annotations
 
 import io
@@ -27,19 +29,19 @@ def fill(root: Path, files: dict[str, bytes | str]) -> Path:
     return root
 
 
-def sources(found: Iterator[Document | Rejected]) -> list[str]:
-    return [part.source for part in found]
+def sources(documents: Iterator[Document | Rejected]) -> list[str]:
+    return [document.source for document in documents]
 
 
-def test_a_folder_in_order_with_bare_pictures_last(tmp_path: Path) -> None:
+def test_bare_pictures_come_last(tmp_path: Path) -> None:
     fill(
         tmp_path,
         {
             "b.txt": "Text.",
-            "a/shown.png": red(),
+            "a/linked.png": red(),
             "a/bare.png": red(),
             "a/bare.json": '{"caption": "A bare one"}',
-            "c.md": "![x](a/shown.png) words",
+            "c.md": "![x](a/linked.png) words",
             "d.html": "<p>x</p>",
             ".hidden/x.md": "x",
             ".x.md": "x",
@@ -51,7 +53,7 @@ def test_a_folder_in_order_with_bare_pictures_last(tmp_path: Path) -> None:
     assert sources(scan(tmp_path)) == ["b.txt", "c.md", "d.html", "a/bare.png"]
 
 
-def test_a_sidecar_of_a_shown_picture_is_read_as_text(tmp_path: Path) -> None:
+def test_the_sidecar_of_a_linked_picture_is_a_document(tmp_path: Path) -> None:
     fill(tmp_path, {"p.png": red(), "p.txt": "Its words.", "x.md": "![x](p.png)"})
     assert sources(scan(tmp_path)) == ["x.md", "p.txt"]
     (tmp_path / "x.md").unlink()
@@ -60,14 +62,14 @@ def test_a_sidecar_of_a_shown_picture_is_read_as_text(tmp_path: Path) -> None:
 
 def test_unknown_content_is_reported(tmp_path: Path) -> None:
     fill(tmp_path, {"old.doc": b"x", "data.xyz": b"x", "noname": b"x", "sub/t.tex": b"x"})
-    found = {part.source: part for part in scan(tmp_path)}
-    assert set(found) == {"old.doc", "data.xyz", "noname", "sub/t.tex"}
-    reasons = {s: part.reason for s, part in found.items() if isinstance(part, Rejected)}
+    rejected = {r.source: r for r in scan(tmp_path) if isinstance(r, Rejected)}
+    assert set(rejected) == {"old.doc", "data.xyz", "noname", "sub/t.tex"}
+    reasons = {source: entry.reason for source, entry in rejected.items()}
     assert reasons["old.doc"] == "files of the type .doc are not read; save it as .docx"
     assert "(no suffix)" in reasons["noname"]
 
 
-def test_content_goes_before_the_suffix(tmp_path: Path) -> None:
+def test_the_content_of_a_file_overrides_its_suffix(tmp_path: Path) -> None:
     word = docx.Document()
     word.add_paragraph("Words.")
     word.save(str(tmp_path / "a.docx"))
@@ -80,9 +82,8 @@ def test_content_goes_before_the_suffix(tmp_path: Path) -> None:
             "zipped.md": b"PK\x03\x04broken",
         },
     )
-    named = {r.name: r for r in READERS}
     claims = {
-        name: next((n for n, r in named.items() if r.claims(tmp_path / name)), "")
+        name: next((r.name for r in READERS if r.claims(tmp_path / name)), "")
         for name in ("picture.pdf", "paper.txt", "word.txt", "a.docx")
     }
     assert claims == {
@@ -91,7 +92,7 @@ def test_content_goes_before_the_suffix(tmp_path: Path) -> None:
         "word.txt": "docx",
         "a.docx": "docx",
     }
-    rejected = [part for part in scan(tmp_path / "zipped.md") if isinstance(part, Rejected)]
+    rejected = [entry for entry in scan(tmp_path / "zipped.md") if isinstance(entry, Rejected)]
     assert len(rejected) == 1
 
 
@@ -101,7 +102,7 @@ def test_exclude_matches_paths_and_names(tmp_path: Path) -> None:
     assert sources(scan(tmp_path, exclude=["drafts/*", "deep/*"])) == ["a.md", "c.txt"]
 
 
-def test_links_are_followed_inside_the_root_only(tmp_path: Path) -> None:
+def test_links_are_followed_only_inside_the_root(tmp_path: Path) -> None:
     root = fill(tmp_path / "root", {"real/a.md": "x"})
     fill(tmp_path, {"out.md": "secret", "far/b.md": "secret"})
     (root / "link.md").symlink_to(tmp_path / "out.md")
@@ -110,9 +111,9 @@ def test_links_are_followed_inside_the_root_only(tmp_path: Path) -> None:
     (root / "dead.md").symlink_to(root / "gone.md")
     (root / "again.md").symlink_to(root / "real/a.md")
     (root / "self.md").symlink_to(root / "self.md")
-    found = list(scan(root))
-    assert [p.source for p in found if isinstance(p, Document)] == ["again.md", "real/a.md"]
-    assert {p.source for p in found if isinstance(p, Rejected)} == {
+    entries = list(scan(root))
+    assert [e.source for e in entries if isinstance(e, Document)] == ["again.md", "real/a.md"]
+    assert {e.source for e in entries if isinstance(e, Rejected)} == {
         "link.md",
         "far",
         "dead.md",
@@ -133,40 +134,40 @@ def test_a_missing_path_is_bad_input(tmp_path: Path) -> None:
 
 def test_a_bad_file_does_not_stop_the_others(tmp_path: Path) -> None:
     fill(tmp_path, {"a.md": b"\0", "b.docx": b"", "c.zip": b"x", "d.pdf": b"x", "e.txt": "Text."})
-    read: list[str] = []
-    bad: dict[str, str] = {}
-    for part in scan(tmp_path):
-        if isinstance(part, Rejected):
-            bad[part.source] = f"{part.source}: {part.reason}"
+    blocks: list[str] = []
+    errors: dict[str, str] = {}
+    for entry in scan(tmp_path):
+        if isinstance(entry, Rejected):
+            errors[entry.source] = f"{entry.source}: {entry.reason}"
             continue
         try:
-            read += [part.source for block in part.read() if isinstance(block, Block)]
+            blocks += [entry.source for block in entry.read() if isinstance(block, Block)]
         except BadInput as error:
-            bad[part.source] = str(error)
-    assert read == ["e.txt"]
-    assert sorted(bad) == ["a.md", "b.docx", "c.zip", "d.pdf"]
-    assert all(message.startswith(f"{source}: ") for source, message in bad.items())
+            errors[entry.source] = str(error)
+    assert blocks == ["e.txt"]
+    assert sorted(errors) == ["a.md", "b.docx", "c.zip", "d.pdf"]
+    assert all(message.startswith(f"{source}: ") for source, message in errors.items())
 
 
-def test_a_file_that_may_not_be_read_is_rejected(
+def test_a_file_without_read_permission_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(tmp_path, {"a.md": "x", "b.md": "y"})
-    real = Path.open
+    open_file = Path.open
 
-    def guarded(self: Path, *args: object, **options: object) -> object:
+    def open_guarded(self: Path, *args: object, **options: object) -> object:
         if self.name == "a.md":
             raise PermissionError(13, "Permission denied")
-        return real(self, *args, **options)  # type: ignore[arg-type, call-overload]
+        return open_file(self, *args, **options)  # type: ignore[arg-type, call-overload]
 
-    monkeypatch.setattr(Path, "open", guarded)
+    monkeypatch.setattr(Path, "open", open_guarded)
     first, second = scan(tmp_path)
     assert isinstance(first, Rejected)
     assert "Permission denied" in first.reason
     assert second.source == "b.md"
 
 
-def test_a_repository_of_modules_is_taken_whole(tmp_path: Path) -> None:
+def test_the_openstax_reader_takes_a_whole_repository(tmp_path: Path) -> None:
     (tmp_path / "book/collections").mkdir(parents=True)
     (tmp_path / "book/META-INF").mkdir()
     fill(tmp_path, {"book/META-INF/books.xml": "<container/>", "book/readme.md": "x", "z.md": "z"})
@@ -174,7 +175,7 @@ def test_a_repository_of_modules_is_taken_whole(tmp_path: Path) -> None:
     assert "z.md" in sources(scan(tmp_path))
 
 
-def test_fingerprints_and_order_are_the_same_each_time(tmp_path: Path) -> None:
+def test_fingerprints_and_order_do_not_change(tmp_path: Path) -> None:
     fill(tmp_path, {f"{n}.md": f"# {n}" for n in "cab"})
     first = [(d.source, d.fingerprint) for d in scan(tmp_path) if isinstance(d, Document)]
     again = [(d.source, d.fingerprint) for d in scan(tmp_path) if isinstance(d, Document)]
