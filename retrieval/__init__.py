@@ -1,1 +1,1 @@
-"""The Uni-Retrieval encoder and the vector store."""
+"""The Uni-Retrieval encoder, its training, and the vector store."""

@@ -1,4 +1,4 @@
-"""Self-attention that prompts join through a gate: shut before training, so nothing changes.
+"""Self-attention that prompts join through a gate, which is closed before training.
 
 B batch, T tokens (prompts among them), H heads, W tower width.
 """
@@ -13,19 +13,19 @@ __all__ = ["FusableLinear", "PromptedAttention", "apply_layer"]
 
 
 class FusableLinear(nn.Module):
-    """A linear layer that also takes the norm before it and the activation behind it."""
+    """A linear layer that also applies the norm before it and the activation after it."""
 
     def forward(
         self, x: Tensor, norm: nn.Module | None = None, act: nn.Module | None = None
     ) -> Tensor:
-        """act(layer(norm(x))), of which it may make one operation."""
+        """Return act(layer(norm(x))), possibly as one operation."""
         raise NotImplementedError
 
 
 def apply_layer(
     layer: nn.Module, x: Tensor, norm: nn.Module | None, act: nn.Module | None = None
 ) -> Tensor:
-    """act(layer(norm(x))), left to the layer if it can."""
+    """Return act(layer(norm(x))); a `FusableLinear` applies norm and activation itself."""
     if isinstance(layer, FusableLinear):
         return layer(x, norm, act)
     y = layer(x if norm is None else norm(x))
@@ -33,11 +33,11 @@ def apply_layer(
 
 
 class PromptedAttention(nn.Module):
-    """Multi-head self-attention over tokens, of which a run at `start` may be prompts.
+    """Multi-head self-attention over tokens, some of which may be prompts.
 
-    Tokens attend to tokens as ever; what they take from the prompts is a softmax of its own, added
-    with tanh of a gate per head that starts at 0 (zero-init attention of LLaMA-Adapter, arXiv
-    2303.16199, section 3.2). Prompts inserted into a trained tower would else change its vectors
+    Tokens attend to tokens as before. Their attention to the prompts is a separate softmax, added
+    with the tanh of a gate per head that starts at 0 (zero-init attention of LLaMA-Adapter, arXiv
+    2303.16199, section 3.2). Without the gate, prompts would change the vectors of a trained tower
     at once, however small they are.
     """
 
@@ -57,24 +57,30 @@ class PromptedAttention(nn.Module):
         causal: bool = False,
         norm: nn.Module | None = None,
     ) -> Tensor:
-        """(B, T, W); the prompts are tokens `start` to `start + prompts`, in front if `causal`."""
+        """Return (B, T, W). Tokens `start` to `start + prompts` are prompts.
+
+        With `causal`, prompts have to come first. `norm` is applied to the tokens before.
+        """
         qkv_BTX = apply_layer(self.qkv, x_BTW, norm)
         q, k, v = qkv_BTX.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if not prompts:
-            return self._joined(F.scaled_dot_product_attention(q, k, v, is_causal=causal))
+            return self._project(F.scaled_dot_product_attention(q, k, v, is_causal=causal))
         assert start == 0 or not causal
         sizes = (start, prompts, x_BTW.shape[1] - start - prompts)
-        parts = [x.split(sizes, dim=2) for x in (q, k, v)]
-        (q_a, q_p, q_b), (k_a, k_p, k_b), (v_a, v_p, v_b) = parts
+        # a: tokens before the prompts, p: prompts, b: tokens after them, t: all tokens but prompts
+        (q_a, q_p, q_b), (k_a, k_p, k_b), (v_a, v_p, v_b) = [
+            x.split(sizes, dim=2) for x in (q, k, v)
+        ]
         q_t, k_t, v_t = (torch.cat(x, dim=2) for x in ((q_a, q_b), (k_a, k_b), (v_a, v_b)))
         y_t = F.scaled_dot_product_attention(q_t, k_t, v_t, is_causal=causal)
         y_t = y_t + self.gate_H.tanh()[:, None, None] * F.scaled_dot_product_attention(
             q_t, k_p, v_p
         )
-        # A prompt sees every token, but for a causal tower, where all of them come after it.
+        # Prompts attend to all tokens; in a causal tower they come first and attend to themselves.
         y_p = F.scaled_dot_product_attention(q_p, *((k_p, v_p) if causal else (k, v)))
         y_a, y_b = y_t.split((sizes[0], sizes[2]), dim=2)
-        return self._joined(torch.cat((y_a, y_p, y_b), dim=2))
+        return self._project(torch.cat((y_a, y_p, y_b), dim=2))
 
-    def _joined(self, y_BHTd: Tensor) -> Tensor:
+    def _project(self, y_BHTd: Tensor) -> Tensor:
+        """Join the heads and apply the output layer."""
         return self.out(y_BHTd.transpose(1, 2).flatten(2))

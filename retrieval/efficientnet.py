@@ -1,13 +1,12 @@
-"""EfficientNet-Lite0 as a frozen picture tower: what it sees in each of 7 x 7 patches, and a style.
+"""EfficientNet-Lite0, frozen: features of 7 x 7 patches, and of a picture's style.
 
-B batch, T patches, C channels, H height, W width of a map.
+B batch, T patches, C channels, H height, W width, P positions of a map, G Gram features.
 
 The weights are those of Google's TPU repository (Apache-2.0), as `efficientnet-lite-pytorch`
-ported them; timm's `tf_efficientnet_lite0` (TensorFlow's padding, batch-norm eps 1e-3, ReLU6)
-computes what that library computes. The library's README normalises with ImageNet's mean and
-deviation, but the weights were trained on (pixel - 127) / 128 and their stored batch statistics say
-so: on photographs the variance after the stem is 1.1 times the stored one with 127 / 128, and 5.5
-times with ImageNet's.
+ported them. timm's `tf_efficientnet_lite0` (TensorFlow's padding, batch-norm eps 1e-3, ReLU6)
+computes the same. The library's README normalises with ImageNet's mean and deviation, but the
+weights were trained on (pixel - 127) / 128, as their batch statistics show: on photographs the
+variance after the stem is 1.1 times the stored one with 127 / 128, and 5.5 times with ImageNet's.
 """
 
 from __future__ import annotations
@@ -31,19 +30,19 @@ from data.errors import BadInput
 
 __all__ = ["GRAM", "PATCHES", "TAPS", "CnnFeatures", "EfficientNetLite0"]
 
-SIDE = 224
-GRID = 7
+SIDE = 224  # pixels of the square input
+GRID = 7  # patches along a side
 PATCHES = GRID * GRID
-# Channels of a patch: the last grid, then the maps of 14 x 14 (112) and 28 x 28 (40) with the
-# cells of a patch side by side. The deep ones know what a thing is, the fine ones where its lines
-# run, which is what is left of a figure in a sketch.
+# Channels of a patch: the last map of 7 x 7, then the maps of 14 x 14 (112 channels) and 28 x 28
+# (40 channels) with the cells of a patch side by side. Deep channels tell what an object is, fine
+# ones where its lines run, and lines are all that a sketch keeps of a figure.
 TAPS = (1280, 112 * 2 * 2, 40 * 4 * 4)
-_EARLY = 24
-GRAM = _EARLY * (_EARLY + 1) // 2 + _EARLY
-# The library numbers its 16 blocks through; timm by stage.
-_STAGES = (1, 2, 2, 3, 3, 4, 1)
-_BLOCKS = tuple((stage, i) for stage, size in enumerate(_STAGES) for i in range(size))
-_FIRST_LAYERS = {  # the first block does not widen its input
+_EARLY_CHANNELS = 24
+GRAM = _EARLY_CHANNELS * (_EARLY_CHANNELS + 1) // 2 + _EARLY_CHANNELS
+# The library numbers its 16 blocks consecutively; timm numbers them within each stage.
+_STAGE_SIZES = (1, 2, 2, 3, 3, 4, 1)
+_BLOCKS = tuple((stage, i) for stage, size in enumerate(_STAGE_SIZES) for i in range(size))
+_FIRST_BLOCK_LAYERS = {  # the first block has no expansion layer
     "_depthwise_conv": "conv_dw",
     "_bn1": "bn1",
     "_project_conv": "conv_pw",
@@ -57,7 +56,7 @@ _LAYERS = {
     "_project_conv": "conv_pwl",
     "_bn2": "bn3",
 }
-_ENDS = {
+_OUTER_LAYERS = {
     "_conv_stem": "conv_stem",
     "_bn0": "bn1",
     "_conv_head": "conv_head",
@@ -67,16 +66,16 @@ _ENDS = {
 
 
 class CnnFeatures(NamedTuple):
-    """What the tower makes of a batch of pictures, in the tower's dtype."""
+    """Features of a batch of pictures, in the dtype of the network."""
 
     patches_BTC: Tensor  # (B, 49, sum of TAPS), row by row from the top left
-    gram_BG: Tensor  # (B, GRAM): products and means of the early map's channels
+    gram_BG: Tensor  # (B, GRAM): products and means of an early map's channels
 
 
 class EfficientNetLite0:
-    """The tower in eval mode on one device; `folder` holds its `model.safetensors`.
+    """The network in eval mode on one device; `folder` holds its `model.safetensors`.
 
-    It has no trained parameters of ours: all results are made under `torch.no_grad`.
+    Everything runs under `torch.no_grad`: its parameters are never trained.
     """
 
     def __init__(
@@ -94,22 +93,22 @@ class EfficientNetLite0:
                 "run `unirag models pull --profile mini`"
             ) from None
         _fuse_norms(model.eval().to(device, dtype))
-        # channels_last is the layout that depthwise convolutions run fastest in.
+        # Depthwise convolutions are fastest in channels_last.
         self._model: Any = model.to(memory_format=torch.channels_last)
         self._device, self._dtype = device, dtype
 
     def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
-        """RGB pictures of any size as (B, 3, 224, 224) in about [-1, 1], on the tower's device.
+        """Convert RGB pictures of any size to (B, 3, 224, 224) in about [-1, 1].
 
-        Each is laid on a white square rather than cropped: labels sit at a diagram's edges.
+        Each is placed on a white square rather than cropped: a diagram has labels at its edges.
         """
-        pixels_BHWC = np.stack([_square(image) for image in images])
+        pixels_BHWC = np.stack([_white_square(image) for image in images])
         x_BCHW = torch.from_numpy(pixels_BHWC).permute(0, 3, 1, 2)  # already channels_last
         return ((x_BCHW.to(self._device).float() - 127.0) / 128.0).to(self._dtype)
 
     @torch.no_grad()
     def extract(self, x_BCHW: Tensor) -> CnnFeatures:
-        """Patches and Gram features of (B, 3, 224, 224) from `preprocess`."""
+        """Return patches and Gram features of (B, 3, 224, 224) from `preprocess`."""
         model = self._model
         early = model.blocks[1](model.blocks[0](model.bn1(model.conv_stem(x_BCHW))))
         fine = model.blocks[2](early)
@@ -121,9 +120,10 @@ class EfficientNetLite0:
 
 
 def _gram(map_BCHW: Tensor) -> Tensor:
-    """(B, GRAM): the upper triangle of the Gram matrix and the means, each per position.
+    """Return the upper triangle of the Gram matrix and the channel means: (B, GRAM).
 
-    Gatys et al. (2016), section 2.2: which filters answer together, wherever they do, is a style.
+    Gatys et al. (2016), section 2.2: style is which filters respond together, at any position. Both
+    are means over positions.
     """
     x_BCP = map_BCHW.flatten(2)
     gram_BCC = x_BCP @ x_BCP.transpose(1, 2) / x_BCP.shape[2]
@@ -134,7 +134,7 @@ def _gram(map_BCHW: Tensor) -> Tensor:
 def _fuse_norms(model: nn.Module) -> None:
     """Fold each batch norm into the convolution before it: the same values in less time.
 
-    In timm's efficientnets the norm that follows a convolution is the next child that is one.
+    In timm's EfficientNets a convolution's norm is the next child that is a batch norm.
     """
     convolution: tuple[str, nn.Conv2d] | None = None
     for name, child in list(model.named_children()):
@@ -142,17 +142,17 @@ def _fuse_norms(model: nn.Module) -> None:
             convolution = name, child
         elif isinstance(child, nn.BatchNorm2d):
             assert convolution is not None
-            at, conv = convolution
-            setattr(model, at, fuse_conv_bn_eval(conv, child))
-            setattr(model, name, child.act)  # timm's norms end in their activation
+            convolution_name, layer = convolution
+            setattr(model, convolution_name, fuse_conv_bn_eval(layer, child))
+            setattr(model, name, child.act)  # timm's norms include their activation
         else:
             _fuse_norms(child)
 
 
-def _square(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """(224, 224, 3) uint8: the whole picture centred on white, its longer side as long as ours."""
+def _white_square(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """Fit the whole picture into a white square, centred: (224, 224, 3) uint8."""
     scale = SIDE / max(image.size)
-    # A side of at least 1: a rule of 1 x 900 pixels is a picture too.
+    # At least 1 pixel: a line of 1 x 900 pixels is a picture too.
     width, height = (max(1, round(side * scale)) for side in image.size)
     square = Image.new("RGB", (SIDE, SIDE), "white")
     scaled = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
@@ -161,15 +161,15 @@ def _square(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8
 
 
 def _timm_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The library's state dict under timm's names; `KeyError` for a name that it does not have."""
+    """Rename the library's state dict to timm's names; raises `KeyError` for an unknown name."""
     renamed = {}
     for key, value in state.items():
-        if found := re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key):
-            number = int(found[1])
+        if match := re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", key):
+            number = int(match[1])
             stage, index = dict(enumerate(_BLOCKS))[number]
-            layer = (_LAYERS if number else _FIRST_LAYERS)[found[2]]
-            renamed[f"blocks.{stage}.{index}.{layer}.{found[3]}"] = value
+            layer = (_LAYERS if number else _FIRST_BLOCK_LAYERS)[match[2]]
+            renamed[f"blocks.{stage}.{index}.{layer}.{match[3]}"] = value
         else:
             layer, _, leaf = key.partition(".")
-            renamed[f"{_ENDS[layer]}.{leaf}"] = value
+            renamed[f"{_OUTER_LAYERS[layer]}.{leaf}"] = value
     return renamed

@@ -1,4 +1,4 @@
-"""What an image encoder and a text retriever are to the rest of the system."""
+"""The interfaces of the image encoder and the text retriever."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ __all__ = [
 ]
 
 Vectors = NDArray[np.float32]
-ORIGINAL = "original"  # the style of a gallery
+ORIGINAL = "original"  # the style of indexed figures
 
 
 @dataclass(frozen=True, slots=True)
 class StyleDetection:
-    """How a query picture was taken: shares of styles, and of experts over all adapted layers.
+    """The style detected in a query picture, and the experts that encoded it.
 
-    Each sums to 1; empty where the encoder has no styles, or no experts.
+    `styles` holds each style's share, `experts` each expert's mean share over all adapted layers.
+    Each sums to 1, and is empty if the encoder has no styles or no experts.
     """
 
     styles: Mapping[str, float] = field(default_factory=dict)
@@ -35,7 +36,7 @@ class StyleDetection:
 
 
 class ImageEncoder(Protocol):
-    """Pictures and words as unit vectors of one space.
+    """Encodes pictures and texts as unit vectors of one space.
 
     `name` identifies the weights: vectors under different names cannot be compared.
     """
@@ -45,40 +46,40 @@ class ImageEncoder(Protocol):
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """Names that `style` may take, beside `auto` and `original`."""
+        """The values of `style` besides `auto` and `original`."""
         ...
 
     def encode_image(self, images: Sequence[Image.Image], style: str = "auto") -> Vectors:
-        """(B, width) float32, rows of unit length. `original` is the style of a gallery."""
+        """Return (B, width) float32, rows of unit length. Figures are indexed as `original`."""
         ...
 
     def encode_with_styles(
         self, images: Sequence[Image.Image], style: str = "auto"
     ) -> tuple[Vectors, list[StyleDetection]]:
-        """As `encode_image`, and how each picture was taken."""
+        """Return the vectors of `encode_image` and the style detected in each picture."""
         ...
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        """(B, width) float32, rows of unit length."""
+        """Return (B, width) float32, rows of unit length."""
         ...
 
 
 class TextRetriever(Protocol):
-    """Questions and passages as unit vectors of one space."""
+    """Encodes questions and passages as unit vectors of one space."""
 
     name: str
     width: int
 
     def encode_queries(self, texts: Sequence[str]) -> Vectors:
-        """(B, width) float32, rows of unit length."""
+        """Return (B, width) float32, rows of unit length."""
         ...
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
-        """(B, width) float32, rows of unit length."""
+        """Return (B, width) float32, rows of unit length."""
         ...
 
 
 def normalize_rows(vectors: Vectors) -> Vectors:
-    """Rows scaled to unit length; a row of zeros stays zero."""
+    """Scale rows to unit length; rows of zeros stay zero."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return (vectors / np.maximum(length, 1e-12)).astype(np.float32)

@@ -1,6 +1,7 @@
 """The `mini` towers: a small ViT over the patches of a frozen CNN, and one over MiniLM's vectors.
 
-B batch, T tokens, C channels of a patch, P prompts, W tower width, S sentence width.
+B batch, T tokens, C channels of a patch, N patches of a sample, P prompts, W tower width,
+S sentence width.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ class MiniConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width: int = Field(384, ge=8)
-    depth: int = Field(4, ge=1, le=12)
-    heads: int = Field(6, ge=1)
-    hidden: int = Field(768, ge=8)
-    detail: int = Field(12, ge=1)
-    text_depth: int = Field(1, ge=1, le=12)
-    text_hidden: int = Field(768, ge=8)
-    sentence: int = Field(384, ge=8)
-    out: int = Field(384, ge=8)
+    width: int = Field(384, ge=8, description="Width of both towers' tokens.")
+    depth: int = Field(4, ge=1, le=12, description="Blocks of the image tower.")
+    heads: int = Field(6, ge=1, description="Attention heads of a block.")
+    hidden: int = Field(768, ge=8, description="Hidden width of the image blocks' MLP.")
+    detail: int = Field(12, ge=1, description="Numbers per patch that go into the image vector.")
+    text_depth: int = Field(1, ge=1, le=12, description="Blocks of the text tower.")
+    text_hidden: int = Field(768, ge=8, description="Hidden width of the text blocks' MLP.")
+    sentence: int = Field(384, ge=8, description="Width of the text retriever's vectors.")
+    out: int = Field(384, ge=8, description="Width of the towers' vectors.")
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _check_heads(self) -> Self:
         if self.width % self.heads:
             raise ValueError(
                 f"width={self.width}, heads={self.heads}: every head takes an equal part of the "
@@ -46,11 +47,11 @@ class MiniConfig(BaseModel):
 
 
 class MiniTower(nn.Module):
-    """Pictures and sentences to (B, `out`) vectors, not normalised.
+    """Turns pictures and sentences into vectors (B, `out`), not normalised.
 
-    The CNN and the sentence model are frozen and no part of the weights. The image vector is made
-    of [CLS], of the mean of the patches, and of a few numbers of every patch where it lies: two
-    graphs often differ only in where a line runs.
+    The CNN and the sentence model are frozen and not part of the weights. The image vector combines
+    [CLS], the mean of the patches, and a few numbers of every patch in its place: two graphs often
+    differ only in where a line runs.
     """
 
     def __init__(
@@ -60,12 +61,12 @@ class MiniTower(nn.Module):
         self.config, self._cnn, self._sentences = config, cnn, sentences
         self.width, self.image_width, self.text_width = config.out, config.width, config.width
         self.name = "mini"
-        self.around: BlockWrapper | None = None
-        self.patch_dropout = 0.0  # share of patches left out in training
+        self.wrap_block: BlockWrapper | None = None
+        self.patch_dropout = 0.0  # share of patches left out while training
         w, channels = config.width, sum(TAPS)
         self.mean_C: Tensor
         self.deviation_C: Tensor
-        # How far channels differ and by how much is the CNN's affair: `fit` measures it once.
+        # `fit` measures the scale of the CNN's channels once.
         self.register_buffer("mean_C", torch.zeros(channels))
         self.register_buffer("deviation_C", torch.ones(channels))
         self.patch = nn.Linear(channels, w)
@@ -95,7 +96,7 @@ class MiniTower(nn.Module):
 
     @torch.no_grad()
     def fit(self, patches_BTC: Tensor) -> None:
-        """Take each channel's mean and deviation from a sample of patches."""
+        """Measure each channel's mean and deviation on a sample of patches (B, 49, C)."""
         x_NC = patches_BTC.float().flatten(0, 1)
         self.mean_C.copy_(x_NC.mean(0))
         self.deviation_C.copy_(x_NC.std(0).clamp_min(1e-3))
@@ -106,46 +107,47 @@ class MiniTower(nn.Module):
 
     def prepare_texts(self, texts: Sequence[str]) -> TowerInputs:
         assert self._sentences is not None
-        words_BS = torch.from_numpy(self._sentences.encode_passages(texts)).to(self.cls_W.device)
-        return TowerInputs(words_BS, words_BS)
+        sentence_BS = torch.from_numpy(self._sentences.encode_passages(texts)).to(self.cls_W.device)
+        return TowerInputs(sentence_BS, sentence_BS)
 
     def forward_image(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
-        """`inputs` (B, 49, C) as `EfficientNetLite0.see` gives them."""
+        """Return image vectors for the patches (B, 49, C) of `EfficientNetLite0.extract`."""
         patches_BTW = self.patch((inputs - self.mean_C) / self.deviation_C) + self.place_TW
-        kept_T = self._kept(patches_BTW)
-        x_BTW, prompts = _with_prompts(self.cls_W, prompts_BPW, patches_BTW[:, kept_T])
-        x_BTW = run_blocks(self.image_blocks, x_BTW, 1, prompts, around=self.around)
+        kept_T = self._kept_patches(patches_BTW)
+        x_BTW, prompts = _insert_prompts(self.cls_W, prompts_BPW, patches_BTW[:, kept_T])
+        x_BTW = run_blocks(self.image_blocks, x_BTW, 1, prompts, wrap_block=self.wrap_block)
         x_BTW = self.image_norm(x_BTW)
         cls_BW, kept_BTW = x_BTW[:, 0], x_BTW[:, 1 + prompts :]
-        seen_BTW = torch.zeros_like(patches_BTW).index_copy(1, kept_T, kept_BTW)
-        detail = self.detail(torch.cat((patches_BTW, seen_BTW), dim=2)).flatten(1)
+        encoded_BTW = torch.zeros_like(patches_BTW).index_copy(1, kept_T, kept_BTW)
+        detail = self.detail(torch.cat((patches_BTW, encoded_BTW), dim=2)).flatten(1)
         return self.image_out(torch.cat((cls_BW, kept_BTW.mean(1), detail), dim=1))
 
-    def _kept(self, patches_BTW: Tensor) -> Tensor:
-        """Numbers of the patches that the blocks see: in training a share `patch_dropout` is left out.
+    def _kept_patches(self, patches_BTW: Tensor) -> Tensor:
+        """Return the indices of the patches that go through the blocks.
 
-        It costs that share less and teaches the tower not to rely on any one patch (FLIP, arXiv
-        2212.00794, section 3).
+        While training, a random share `patch_dropout` is left out. Training gets cheaper by that
+        share, and the tower learns not to rely on any one patch (FLIP, arXiv 2212.00794, section
+        3).
         """
         device = patches_BTW.device
         if not self.training or not self.patch_dropout:
             return torch.arange(PATCHES, device=device)
-        kept = max(1, round(PATCHES * (1 - self.patch_dropout)))
-        return torch.randperm(PATCHES, device=device)[:kept].sort().values
+        count = max(1, round(PATCHES * (1 - self.patch_dropout)))
+        return torch.randperm(PATCHES, device=device)[:count].sort().values
 
     def forward_text(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
-        """`inputs` (B, S) unit vectors of the sentence model."""
-        # unit vectors of width S have entries of about S ** -0.5; layers want about 1
+        """Return text vectors for the sentence model's unit vectors (B, S)."""
+        # Scaled because entries of unit vectors are about S ** -0.5, and layers expect about 1.
         word_B1W = self.word(inputs * inputs.shape[-1] ** 0.5)[:, None]
-        x_BTW, prompts = _with_prompts(self.text_cls_W, prompts_BPW, word_B1W, front=True)
-        x_BTW = run_blocks(self.text_blocks, x_BTW, 0, prompts, around=self.around)
+        x_BTW, prompts = _insert_prompts(self.text_cls_W, prompts_BPW, word_B1W, front=True)
+        x_BTW = run_blocks(self.text_blocks, x_BTW, 0, prompts, wrap_block=self.wrap_block)
         return self.text_out(self.text_norm(x_BTW[:, prompts:]).flatten(1))
 
 
-def _with_prompts(
+def _insert_prompts(
     cls_W: Tensor, prompts_BPW: Tensor | None, tokens_BTW: Tensor, front: bool = False
 ) -> tuple[Tensor, int]:
-    """[CLS], prompts, tokens; or prompts, [CLS], tokens; and how many prompts there are."""
+    """Return [CLS], prompts, tokens (or prompts, [CLS], tokens) and the number of prompts."""
     cls_B1W = cls_W.to(tokens_BTW.dtype).expand(len(tokens_BTW), 1, -1)
     if prompts_BPW is None:
         return torch.cat((cls_B1W, tokens_BTW), dim=1), 0

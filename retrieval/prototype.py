@@ -1,4 +1,4 @@
-"""Style prototypes: what a query looks like, or that it is words, as a point of one small space.
+"""Style prototypes: the visual style of a picture, or of words, as a point of one small space.
 
 B batch, G Gram features, S sentence width, D prototype width.
 """
@@ -13,10 +13,10 @@ __all__ = ["Prototypes"]
 
 
 class Prototypes(nn.Module):
-    """Unit vectors (B, D) from Gram features or sentence vectors, through a projection for each.
+    """Projects Gram features and sentence vectors to unit vectors (B, D).
 
     Uni-Retrieval (arXiv 2502.05863), section 4.1: Gram features of a frozen CNN for pictures, a
-    frozen text encoder for words; speech is transcribed first.
+    frozen text encoder for words. Speech is transcribed first.
     """
 
     def __init__(self, gram: int, sentence: int, width: int) -> None:
@@ -30,19 +30,21 @@ class Prototypes(nn.Module):
 
     @torch.no_grad()
     def fit(self, gram_BG: Tensor) -> None:
-        """Take mean and deviation of the features from a sample of pictures of every style."""
-        x_BG = _damped(gram_BG.float())
+        """Measure mean and deviation of the Gram features on a sample of pictures of all styles."""
+        x_BG = _signed_root(gram_BG.float())
         self.mean_G.copy_(x_BG.mean(0))
         self.deviation_G.copy_(x_BG.std(0).clamp_min(1e-3))
 
     def from_gram(self, gram_BG: Tensor) -> Tensor:
-        scaled_BG = (_damped(gram_BG) - self.mean_G) / self.deviation_G
+        """Return the prototypes of pictures."""
+        scaled_BG = (_signed_root(gram_BG) - self.mean_G) / self.deviation_G
         return F.normalize(self.gram(scaled_BG), dim=1)
 
     def from_sentence(self, sentence_BS: Tensor) -> Tensor:
+        """Return the prototypes of texts; `sentence_BS` are unit vectors."""
         return F.normalize(self.sentence(sentence_BS * sentence_BS.shape[1] ** 0.5), dim=1)
 
 
-def _damped(x_BG: Tensor) -> Tensor:
-    """Products of activations have long tails; their signed roots do not."""
+def _signed_root(x_BG: Tensor) -> Tensor:
+    """Shorten the long tails that products of activations have."""
     return x_BG.sign() * x_BG.abs().sqrt()

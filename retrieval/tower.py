@@ -1,4 +1,4 @@
-"""What the encoder needs of a pair of towers, whoever's they are.
+"""The interface of a pair of towers: one for images, one for texts, with vectors in one space.
 
 B batch, T tokens, P prompts, W tower width, G Gram features or sentence width.
 """
@@ -17,21 +17,22 @@ from retrieval.attention import PromptedAttention, apply_layer
 
 __all__ = ["BlockWrapper", "Tower", "TowerInputs", "TransformerBlock", "run_blocks"]
 
+# Calls a block on its input, for example with activation checkpointing.
 BlockWrapper = Callable[[Callable[[Tensor], Tensor], Tensor], Tensor]
 
 
 class TowerInputs(NamedTuple):
-    """A batch of pictures or texts as a tower and the style prototype take them."""
+    """A batch of pictures or texts, prepared for a tower and for the style prototypes."""
 
-    inputs: Tensor  # (B, ...), the tower's own affair
-    features_BG: Tensor  # of the frozen CNN (Gram), or of the frozen text retriever
+    inputs: Tensor  # (B, ...), in the tower's own format
+    features_BG: Tensor  # Gram features of the frozen CNN, or vectors of the frozen text retriever
 
     def to(self, device: torch.device | str) -> TowerInputs:
         return TowerInputs(self.inputs.to(device), self.features_BG.to(device))
 
 
 class TransformerBlock(nn.Module):
-    """A pre-norm transformer block, as ViT's and CLIP's are, with prompts in its attention."""
+    """A pre-norm transformer block as in ViT and CLIP, with prompts in its attention."""
 
     def __init__(self, width: int, heads: int, hidden: int) -> None:
         super().__init__()
@@ -56,28 +57,28 @@ def run_blocks(
     prompts: int,
     *,
     causal: bool = False,
-    around: BlockWrapper | None = None,
+    wrap_block: BlockWrapper | None = None,
 ) -> Tensor:
-    """Tokens (B, T, W) through all blocks, each called as `around(block, x)` if that is given."""
+    """Pass tokens (B, T, W) through all blocks. `wrap_block`, if given, calls each of them."""
     for block in blocks:
         step = partial(block, start=start, prompts=prompts, causal=causal)
-        x_BTW = step(x_BTW) if around is None else around(step, x_BTW)
+        x_BTW = step(x_BTW) if wrap_block is None else wrap_block(step, x_BTW)
     return x_BTW
 
 
 class Tower(Protocol):
-    """Image and text towers of one space; also an `nn.Module`, whose parameters are its weights.
+    """Image and text towers of one space. Also an `nn.Module`, whose parameters are its weights.
 
-    Prompts are (B, P, W), or None for the plain tower: behind [CLS] in the image tower, in front of
-    the words in the text tower. Vectors are (B, width) and not normalised. `around` wraps every
-    block's call, for activation checkpointing.
+    Prompts are (B, P, W), or None for the plain tower. They stand behind [CLS] in the image tower
+    and before the words in the text tower. Vectors are (B, width) and not normalised. `wrap_block`
+    calls every block, for activation checkpointing.
     """
 
     name: str
     width: int
     image_width: int
     text_width: int
-    around: BlockWrapper | None
+    wrap_block: BlockWrapper | None
 
     @property
     def image_blocks(self) -> Sequence[TransformerBlock]: ...
@@ -85,10 +86,18 @@ class Tower(Protocol):
     @property
     def text_blocks(self) -> Sequence[TransformerBlock]: ...
 
-    def prepare_images(self, images: Sequence[Image.Image]) -> TowerInputs: ...
+    def prepare_images(self, images: Sequence[Image.Image]) -> TowerInputs:
+        """Return the inputs of the image tower, with Gram features."""
+        ...
 
-    def prepare_texts(self, texts: Sequence[str]) -> TowerInputs: ...
+    def prepare_texts(self, texts: Sequence[str]) -> TowerInputs:
+        """Return the inputs of the text tower, with sentence vectors."""
+        ...
 
-    def forward_image(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor: ...
+    def forward_image(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
+        """Return the vectors of `TowerInputs.inputs` from `prepare_images`."""
+        ...
 
-    def forward_text(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor: ...
+    def forward_text(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
+        """Return the vectors of `TowerInputs.inputs` from `prepare_texts`."""
+        ...

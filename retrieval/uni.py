@@ -1,6 +1,6 @@
 """The Uni-Retrieval encoder: towers, style prototypes, Prompt Bank and MoE-LoRA, as one module.
 
-B batch, D width of the vectors, K prototype width, S styles, G Gram features.
+B batch, D width of the vectors, K prototype width, N bank entries, E experts, S styles.
 """
 
 from __future__ import annotations
@@ -27,23 +27,25 @@ Layer = Literal["qkv", "out", "expand", "contract"]
 
 
 class UniConfig(BaseModel):
-    """What stands around the towers. Nothing of it: the plain towers.
-
-    `experts` adapt the bank's prompts (Uni-RAG), `depth` the `layers` of every block of the image
-    tower. `sentence` is the width of the text retriever's vectors.
-    """
+    """What is added to the towers. Without bank, experts and depth they are the plain towers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    bank: BankConfig | None = BankConfig()
-    experts: ExpertConfig | None = None
-    depth: ExpertConfig | None = None
-    layers: tuple[Layer, ...] = ("qkv", "out", "expand", "contract")
-    prototype: int = Field(128, ge=2, le=4096)
-    sentence: int = Field(384, ge=1)
+    bank: BankConfig | None = Field(BankConfig(), description="The Prompt Bank.")
+    experts: ExpertConfig | None = Field(
+        None, description="Experts that adapt the bank's prompts (Uni-RAG)."
+    )
+    depth: ExpertConfig | None = Field(
+        None, description="Experts that adapt `layers` in every block of the image tower."
+    )
+    layers: tuple[Layer, ...] = Field(
+        ("qkv", "out", "expand", "contract"), description="Linear layers that `depth` adapts."
+    )
+    prototype: int = Field(128, ge=2, le=4096, description="Width of the style prototypes.")
+    sentence: int = Field(384, ge=1, description="Width of the text retriever's vectors.")
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _check_consistency(self) -> Self:
         if self.experts is not None and self.bank is None:
             raise ValueError("experts without a bank: they adapt its prompts; give a bank too")
         if self.experts is not None and self.experts.rule != "none":
@@ -58,21 +60,21 @@ class UniConfig(BaseModel):
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """Unit vectors, and how they came about: for the losses, and for display."""
+    """Unit vectors, with what led to them, for the losses and for display."""
 
     vectors_BD: Tensor
     prototypes_BK: Tensor
-    entries_BN: Tensor | None = None
+    entry_weights_BN: Tensor | None = None  # of the bank's entries
     gates: Mapping[str, Tensor] = field(default_factory=dict)  # by layer, (B, E) or (B, T, E)
-    balance: Tensor = field(default_factory=lambda: torch.zeros(()))
+    router_loss: Tensor = field(default_factory=lambda: torch.zeros(()))
 
 
 class UniRetrieval(nn.Module):
-    """Vectors (B, D) of unit length for pictures and for words.
+    """Encodes pictures and texts as unit vectors (B, D).
 
-    Before training it is its plain tower: the gates of the prompts' attention are shut and the
-    experts' B are zero. `styles` names the rows of `centroids_SK`, the mean prototype of each
-    style that it was trained on.
+    Before training it equals its plain tower: the gates of the prompts' attention are closed and
+    the experts' B are zero. `styles` names the rows of `centroids_SK`, which are the mean
+    prototypes of the styles it was trained on.
     """
 
     def __init__(self, tower: Tower, config: UniConfig) -> None:
@@ -95,17 +97,17 @@ class UniRetrieval(nn.Module):
                     width=config.prototype,
                 )
         if config.depth:
-            self._adapt(config.depth)
-        self.checkpointing = False  # activations of the blocks computed again in backward
+            self._add_depth_experts(config.depth)
+        self.checkpointing = False  # recompute the blocks' activations in backward
         self.styles: tuple[str, ...] = ()
         self.centroids_SK: Tensor
         self.register_buffer("centroids_SK", torch.zeros(0, config.prototype))
 
-    def _adapt(self, depth: ExpertConfig) -> None:
-        """Put experts beside the linear layers of the image tower's blocks."""
+    def _add_depth_experts(self, depth: ExpertConfig) -> None:
+        """Replace the linear layers of the image blocks by layers with experts."""
         blocks = self.tower.image_blocks
-        shares = allocate(depth.allocation, len(blocks), depth.experts, depth.min_experts)
-        for i, (block, experts) in enumerate(zip(blocks, shares, strict=True)):
+        counts = allocate(depth.allocation, len(blocks), depth.experts, depth.min_experts)
+        for i, (block, experts) in enumerate(zip(blocks, counts, strict=True)):
             for layer in self.config.layers:
                 parent = block.attention if layer in ("qkv", "out") else block
                 linear = getattr(parent, layer)
@@ -120,52 +122,56 @@ class UniRetrieval(nn.Module):
                 setattr(parent, layer, adapted)
 
     def forward_image(
-        self, looked: TowerInputs, prototypes_BK: Tensor | None = None
+        self, prepared: TowerInputs, prototypes_BK: Tensor | None = None
     ) -> EncodedBatch:
-        """Pictures; `prototypes_BK` takes the place of their own, to encode in a given style."""
+        """Encode pictures, in the style of `prototypes_BK` if given, else in their own."""
         if prototypes_BK is None:
-            prototypes_BK = self.prototypes.from_gram(looked.features_BG)
-        return self._encode("image", looked, prototypes_BK)
+            prototypes_BK = self.prototypes.from_gram(prepared.features_BG)
+        return self._encode("image", prepared, prototypes_BK)
 
-    def forward_text(self, looked: TowerInputs) -> EncodedBatch:
-        return self._encode("text", looked, self.prototypes.from_sentence(looked.features_BG))
+    def forward_text(self, prepared: TowerInputs) -> EncodedBatch:
+        """Encode texts."""
+        return self._encode("text", prepared, self.prototypes.from_sentence(prepared.features_BG))
 
     def _encode(
-        self, kind: Literal["image", "text"], looked: TowerInputs, k_BK: Tensor
+        self, kind: Literal["image", "text"], prepared: TowerInputs, prototypes_BK: Tensor
     ) -> EncodedBatch:
         tower = self.tower.forward_image if kind == "image" else self.tower.forward_text
-        prompts = entries = None
-        self.tower.around = self._again if self.checkpointing and self.training else None
-        with self.route.carrying(k_BK):
+        prompts = entry_weights = None
+        recompute = self.checkpointing and self.training
+        self.tower.wrap_block = self._checkpoint_block if recompute else None
+        with self.route.carrying(prototypes_BK):
             if self.bank is not None:
-                mix = self.bank.for_image if kind == "image" else self.bank.for_text
-                prompts, entries = mix(k_BK)
+                image = kind == "image"
+                mix = self.bank.mix_image_prompts if image else self.bank.mix_text_prompts
+                prompts, entry_weights = mix(prototypes_BK)
                 if kind in self.prompt_experts:
                     prompts = self.prompt_experts[kind](prompts)
-            vectors = F.normalize(tower(looked.inputs, prompts).float(), dim=1)
-            gates = {name: torch.cat(parts) for name, parts in self.route.gates.items()}
-            return EncodedBatch(vectors, k_BK, entries, gates, self.route.loss)
+            vectors = F.normalize(tower(prepared.inputs, prompts).float(), dim=1)
+            gates = {name: torch.cat(gates) for name, gates in self.route.gates.items()}
+            return EncodedBatch(vectors, prototypes_BK, entry_weights, gates, self.route.loss)
 
-    def _again(self, block: Callable[[Tensor], Tensor], x_BTW: Tensor) -> Tensor:
-        """Run a block whose activations are not kept, but computed again in `backward`.
+    def _checkpoint_block(self, block: Callable[[Tensor], Tensor], x_BTW: Tensor) -> Tensor:
+        """Run a block and recompute its activations in `backward` instead of keeping them.
 
-        By then the route is idle or carries another batch, so it is lent this one's prototypes.
+        By then the route is idle or carries another batch, so it has to carry the prototypes of
+        this batch again.
         """
-        k_BK = self.route.prototype_BD
+        prototypes_BK = self.route.prototype_BD
 
         def run(x_BTW: Tensor) -> Tensor:
-            with self.route.recomputing(k_BK):
+            with self.route.recomputing(prototypes_BK):
                 return block(x_BTW)
 
         return checkpoint(run, x_BTW, use_reentrant=False)
 
     def set_styles(self, centroids: Mapping[str, Tensor]) -> None:
-        """Take the mean prototype (K) of each style, under its name."""
+        """Set the styles and the mean prototype (K) of each."""
         self.styles = tuple(centroids)
         self.centroids_SK = F.normalize(torch.stack(list(centroids.values())), dim=1)
 
     def adapter_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The parameters around the towers: all but the towers' own."""
+        """Yield the parameters that are added to the towers, with their names."""
         for name, parameter in self.named_parameters():
             if ".experts." in name or "gate_H" in name or not name.startswith("tower."):
                 yield name, parameter

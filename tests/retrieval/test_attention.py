@@ -1,4 +1,4 @@
-"""Prompts join attention through a gate that is shut at first."""
+"""Prompts join attention through a gate that is closed at first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from retrieval.attention import PromptedAttention
 
 B, T, W, H = 3, 7, 12, 3
-PLACES = [
+POSITIONS = [
     pytest.param(0, False, id="in front"),
     pytest.param(1, False, id="behind CLS"),
     pytest.param(0, True, id="causal"),
@@ -36,7 +36,7 @@ def _tokens(y_BTW: torch.Tensor, start: int, prompts: int) -> torch.Tensor:
 
 
 def _naive(attention, x_BTW, start, prompts, causal) -> torch.Tensor:
-    """Token by token and head by head, as the module's docstring says it."""
+    """Compute the module's docstring token by token and head by head."""
     q, k, v = attention.qkv(x_BTW).chunk(3, dim=-1)
     size, width = x_BTW.shape[1], W // H
     inserted = range(start, start + prompts)
@@ -45,12 +45,12 @@ def _naive(attention, x_BTW, start, prompts, causal) -> torch.Tensor:
         for i in range(size):
             heads = []
             for h in range(H):
-                part = slice(h * width, (h + 1) * width)
+                columns = slice(h * width, (h + 1) * width)
 
-                def attend(places, b=b, i=i, part=part):
-                    scores = torch.stack([q[b, i, part] @ k[b, j, part] for j in places])
+                def attend(keys, b=b, i=i, columns=columns):
+                    scores = torch.stack([q[b, i, columns] @ k[b, j, columns] for j in keys])
                     weights = (scores / width**0.5).softmax(0)
-                    return sum(w * v[b, j, part] for w, j in zip(weights, places, strict=True))
+                    return sum(w * v[b, j, columns] for w, j in zip(weights, keys, strict=True))
 
                 others = [j for j in range(size) if j not in inserted and not (causal and j > i)]
                 if i in inserted:
@@ -66,13 +66,13 @@ def _naive(attention, x_BTW, start, prompts, causal) -> torch.Tensor:
 
 @pytest.mark.parametrize("prompts", [0, 1, 4])
 @pytest.mark.parametrize("tokens", [1, T])
-@pytest.mark.parametrize(("start", "causal"), PLACES)
-def test_it_is_what_it_says(attention, start, causal, tokens, prompts):
+@pytest.mark.parametrize(("start", "causal"), POSITIONS)
+def test_it_equals_the_naive_computation(attention, start, causal, tokens, prompts):
     _open(attention)
     x_BTW = torch.randn(2, tokens + prompts, W)
     expected = _naive(attention, x_BTW, start, prompts, causal)
-    got = attention(x_BTW, start, prompts, causal=causal)
-    torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+    actual = attention(x_BTW, start, prompts, causal=causal)
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("causal", [False, True])
@@ -86,21 +86,21 @@ def test_without_prompts_it_is_plain_attention(attention, causal):
     x_BTW = torch.randn(B, T, W)
     mask = torch.ones(T, T, dtype=torch.bool).triu(1) if causal else None
     expected, _ = reference(x_BTW, x_BTW, x_BTW, attn_mask=mask, need_weights=False)
-    got = _open(attention)(x_BTW, causal=causal)  # gates are for prompts: none, no effect
-    torch.testing.assert_close(got, expected, atol=1e-6, rtol=0)
+    actual = _open(attention)(x_BTW, causal=causal)  # without prompts gates have no effect
+    torch.testing.assert_close(actual, expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("prompts", [1, 4])
-@pytest.mark.parametrize(("start", "causal"), PLACES)
-def test_a_shut_gate_leaves_the_tokens_alone(attention, start, causal, prompts):
+@pytest.mark.parametrize(("start", "causal"), POSITIONS)
+def test_a_closed_gate_leaves_the_tokens_unchanged(attention, start, causal, prompts):
     x_BTW, prompts_BPW = torch.randn(B, T, W), 10 * torch.randn(B, prompts, W)
     plain = attention(x_BTW, causal=causal)
     y_BTW = attention(_insert(x_BTW, prompts_BPW, start), start, prompts, causal=causal)
     torch.testing.assert_close(_tokens(y_BTW, start, prompts), plain, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize(("start", "causal"), PLACES)
-def test_an_open_gate_lets_the_prompts_in(attention, start, causal):
+@pytest.mark.parametrize(("start", "causal"), POSITIONS)
+def test_an_open_gate_lets_the_prompts_change_every_token(attention, start, causal):
     x_BTW, prompts_BPW = torch.randn(B, T, W), torch.randn(B, 4, W)
     plain = attention(x_BTW, causal=causal)
     _open(attention)
@@ -109,7 +109,7 @@ def test_an_open_gate_lets_the_prompts_in(attention, start, causal):
     assert (changed > 1e-3).all()
 
 
-def test_prompts_see_the_tokens(attention):
+def test_prompts_attend_to_the_tokens(attention):
     x_BTW, prompts_BPW = torch.randn(B, T, W), torch.randn(B, 4, W)
     one = attention(_insert(x_BTW, prompts_BPW, 1), 1, 4)[:, 1:5]
     x_BTW[:, -1] += 1
@@ -118,20 +118,20 @@ def test_prompts_see_the_tokens(attention):
 
 
 @pytest.mark.parametrize("prompts", [0, 4])
-def test_in_a_causal_tower_nothing_sees_what_comes_after_it(attention, prompts):
+def test_in_a_causal_tower_no_token_attends_to_later_ones(attention, prompts):
     _open(attention)
     x_BTW, prompts_BPW = torch.randn(B, T, W), torch.randn(B, prompts, W)
     before = attention(_insert(x_BTW, prompts_BPW, 0), 0, prompts, causal=True)
-    for place in range(T):
+    for position in range(T):
         later_BTW = x_BTW.clone()
-        later_BTW[:, place] += 1
+        later_BTW[:, position] += 1
         after = attention(_insert(later_BTW, prompts_BPW, 0), 0, prompts, causal=True)
         changed = (after - before).abs().amax((0, 2)) > 1e-6
-        assert changed.tolist() == [False] * (prompts + place) + [True] * (T - place)
+        assert changed.tolist() == [False] * (prompts + position) + [True] * (T - position)
 
 
-@pytest.mark.parametrize(("start", "causal"), PLACES)
-def test_the_gradient_reaches_a_shut_gate_but_through_it_no_prompt(attention, start, causal):
+@pytest.mark.parametrize(("start", "causal"), POSITIONS)
+def test_a_gradient_reaches_a_closed_gate_but_not_the_prompts_behind_it(attention, start, causal):
     prompts_BPW = torch.randn(B, 4, W, requires_grad=True)
     x_BTW = _insert(torch.randn(B, T, W), prompts_BPW, start)
     y_BTW = attention(x_BTW, start, 4, causal=causal)

@@ -1,4 +1,4 @@
-"""The bank's own part; how prompts are mixed is tested with `kernels.reference`."""
+"""The bank's parameters and settings; tests/kernels has the tests of mixing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _bank(**config) -> PromptBank:
     return PromptBank(BankConfig(**{"width": 11} | config), 13, 7)
 
 
-def test_shapes_and_how_it_starts():
+def test_shapes_and_initial_values():
     bank = _bank(entries=64, prompts=5)
     assert (bank.image_NPW.shape, bank.text_NPW.shape) == ((64, 5, 13), (64, 5, 7))
     torch.testing.assert_close(bank.keys_ND.norm(dim=1), torch.ones(64))
@@ -27,35 +27,29 @@ def test_shapes_and_how_it_starts():
 def test_weights_sum_to_one_and_mix_the_prompts(entries, top_k):
     bank = _bank(entries=entries, prompts=3, top_k=top_k)
     prototypes = torch.randn(4, 11)
-    for mix, prompts_NPW in ((bank.for_image, bank.image_NPW), (bank.for_text, bank.text_NPW)):
+    for mix, prompts_NPW in (
+        (bank.mix_image_prompts, bank.image_NPW),
+        (bank.mix_text_prompts, bank.text_NPW),
+    ):
         mixed, weights_BN = mix(prototypes)
         torch.testing.assert_close(weights_BN.sum(1), torch.ones(4))
-        used = min(top_k or entries, entries)
-        assert ((weights_BN > 0).sum(1) == used).all()
+        count = min(top_k or entries, entries)
+        assert ((weights_BN > 0).sum(1) == count).all()
         expected = torch.einsum("bn,npw->bpw", weights_BN, prompts_NPW)
         torch.testing.assert_close(mixed, expected)
 
 
-def test_a_prototype_on_a_key_finds_its_entry():
+def test_a_prototype_equal_to_a_key_selects_its_entry():
     bank = _bank(entries=6, temperature=0.01)
-    mixed, weights_BN = bank.for_image(bank.keys_ND.detach())
+    mixed, weights_BN = bank.mix_image_prompts(bank.keys_ND.detach())
     assert weights_BN.argmax(1).tolist() == list(range(6))
     torch.testing.assert_close(mixed, bank.image_NPW, atol=1e-3, rtol=0)
 
 
-def test_usage_adds_up_the_weights_and_is_not_kept():
-    bank = _bank(entries=5)
-    _, image_BN = bank.for_image(torch.randn(3, 11))
-    _, text_BN = bank.for_text(torch.randn(2, 11))
-    torch.testing.assert_close(bank.usage_N, image_BN.sum(0) + text_BN.sum(0))
-    assert not bank.usage_N.requires_grad
-    assert "usage_N" not in bank.state_dict()
-
-
-def test_gradients_reach_keys_and_the_prompts_that_were_asked_for():
+def test_gradients_reach_the_keys_and_only_the_prompts_in_use():
     bank = _bank(entries=4, prompts=2)
     prototypes = torch.randn(3, 11, requires_grad=True)
-    mixed, _ = bank.for_image(prototypes)
+    mixed, _ = bank.mix_image_prompts(prototypes)
     (mixed * torch.randn_like(mixed)).sum().backward()
     assert (bank.keys_ND.grad.abs().amax(1) > 0).all()
     assert (bank.image_NPW.grad.abs().amax((1, 2)) > 0).all()
@@ -63,7 +57,9 @@ def test_gradients_reach_keys_and_the_prompts_that_were_asked_for():
     assert bank.text_NPW.grad is None
 
 
-@pytest.mark.parametrize("wrong", [{"entries": 0}, {"temperature": 0}, {"top_k": 0}, {"keys": 3}])
-def test_settings_out_of_bounds_are_refused(wrong):
-    with pytest.raises(ValidationError, match=next(iter(wrong))):
-        BankConfig(**wrong)
+@pytest.mark.parametrize(
+    "settings", [{"entries": 0}, {"temperature": 0}, {"top_k": 0}, {"keys": 3}]
+)
+def test_settings_out_of_bounds_are_refused(settings):
+    with pytest.raises(ValidationError, match=next(iter(settings))):
+        BankConfig(**settings)

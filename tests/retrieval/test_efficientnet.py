@@ -1,4 +1,4 @@
-"""The picture tower against the library that its weights came with."""
+"""The network equals the library that its weights came with."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def _reference():
     return library.EfficientNet.from_name("efficientnet-lite0").eval()
 
 
-def _stir(model: torch.nn.Module) -> None:
-    """Batch statistics unlike those of a new network, so that a swapped layer shows."""
+def _randomise_statistics(model: torch.nn.Module) -> None:
+    """Set batch statistics unlike those of a new network, so that a swapped layer shows."""
     for name, value in model.named_buffers():
         if name.endswith("running_mean"):
             value.normal_(0, 0.1)
@@ -41,10 +41,10 @@ def _stir(model: torch.nn.Module) -> None:
 
 
 def _compare(reference, folder, dtype) -> None:
-    """On one thread: on several, the library itself differs from itself by 2e-5 between layouts.
+    """Compare on one thread: on several, the library's own results differ by 2e-5 between layouts.
 
-    Our norms are folded into the convolutions, so each of some 50 layers rounds otherwise than the
-    library's: values of up to 6, and Gram products of up to 36, differ in their last digits.
+    Our norms are folded into the convolutions, so about 50 layers round differently from the
+    library's. Values of up to 6, and Gram products of up to 36, differ in their last digits.
     """
     atol, rtol = (1e-9, 1e-9) if dtype == torch.float64 else (1e-4, 1e-4)
     reference, tower = reference.to(dtype), EfficientNetLite0(folder, dtype=dtype)
@@ -63,21 +63,21 @@ def _compare(reference, folder, dtype) -> None:
     patches_BTC, gram_BG = tower.extract(x_BCHW)
     assert patches_BTC.shape == (2, PATCHES, sum(TAPS))
     assert gram_BG.shape == (2, GRAM)
-    for place in range(PATCHES):
-        row, column = divmod(place, 7)
+    for patch in range(PATCHES):
+        row, column = divmod(patch, 7)
         cells = [
             m[:, :, row * n : row * n + n, column * n : column * n + n].flatten(1)
             for m, n in ((grid_BCHW, 1), (middle_BCHW, 2), (fine_BCHW, 4))
         ]
         expected_BC = torch.cat(cells, dim=1)
-        torch.testing.assert_close(patches_BTC[:, place], expected_BC, atol=atol, rtol=rtol)
+        torch.testing.assert_close(patches_BTC[:, patch], expected_BC, atol=atol, rtol=rtol)
     torch.testing.assert_close(gram_BG, _gram(early_BCHW), atol=atol, rtol=rtol)
     assert all(part.std() > 0.01 for part in patches_BTC.split(TAPS, dim=2))
     assert gram_BG.std() > 0.01
 
 
 def _gram(map_BCHW: torch.Tensor) -> torch.Tensor:
-    """Every mean product of two channels once, row by row, and every mean."""
+    """Return each mean product of two channels once, row by row, and each mean."""
     channels = map_BCHW.unbind(1)
     products = [(a * b).mean((1, 2)) for i, a in enumerate(channels) for b in channels[i:]]
     return torch.stack([*products, *(a.mean((1, 2)) for a in channels)], dim=1)
@@ -93,9 +93,9 @@ def one_thread():
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_random_weights_give_what_the_library_gives(tmp_path, dtype):
+def test_random_weights_equal_the_library(tmp_path, dtype):
     reference = _reference()
-    _stir(reference)
+    _randomise_statistics(reference)
     save_file(
         {k: v.contiguous() for k, v in reference.state_dict().items()},
         tmp_path / "model.safetensors",
@@ -107,7 +107,7 @@ def test_random_weights_give_what_the_library_gives(tmp_path, dtype):
 @needs_model
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_real_weights_give_what_the_library_gives(dtype):
+def test_the_real_weights_equal_the_library(dtype):
     reference = _reference()
     reference.load_state_dict(load_file(FOLDER / "model.safetensors"))
     _compare(reference, FOLDER, dtype)
@@ -121,7 +121,7 @@ def tower(tmp_path_factory):
     return EfficientNetLite0(folder)
 
 
-def test_nothing_of_a_picture_is_cut_and_the_margin_is_white(tower):
+def test_the_whole_picture_is_kept_and_the_margin_is_white(tower):
     wide = Image.new("RGB", (600, 200), "black")
     wide.paste((255, 0, 0), (0, 0, 30, 200))
     wide.paste((0, 0, 255), (570, 0, 600, 200))
@@ -141,19 +141,19 @@ def test_any_size_and_mode_becomes_one_shape(tower, mode, size):
     assert torch.equal(x_BCHW, torch.ones_like(x_BCHW))
 
 
-def test_a_picture_is_seen_the_same_alone_and_in_a_batch(tower):
+def test_a_picture_has_the_same_features_alone_and_in_a_batch(tower):
     random = np.random.default_rng(0)
     images = [Image.fromarray(random.integers(0, 255, (80, 90, 3), np.uint8)) for _ in range(3)]
     together = tower.extract(tower.preprocess(images))
     alone = [tower.extract(tower.preprocess([image])) for image in images]
-    for whole, parts in zip(together, zip(*alone, strict=True), strict=True):
-        torch.testing.assert_close(whole, torch.cat(parts), atol=1e-5, rtol=1e-5)
+    for batch, rows in zip(together, zip(*alone, strict=True), strict=True):
+        torch.testing.assert_close(batch, torch.cat(rows), atol=1e-5, rtol=1e-5)
     assert not torch.allclose(together.gram_BG[0], together.gram_BG[1], atol=1e-4)
 
 
-def test_nothing_seen_has_a_gradient(tower):
+def test_features_have_no_gradient(tower):
     x_BCHW = torch.zeros(1, 3, 224, 224, requires_grad=True)
-    assert not any(part.requires_grad for part in tower.extract(x_BCHW))
+    assert not any(features.requires_grad for features in tower.extract(x_BCHW))
 
 
 def test_bf16_is_near_fp32(tower, tmp_path):
@@ -161,9 +161,9 @@ def test_bf16_is_near_fp32(tower, tmp_path):
     save_file(state, tmp_path / "model.safetensors")
     half = EfficientNetLite0(tmp_path, dtype=torch.bfloat16)
     image = Image.effect_noise((200, 120), 60).convert("RGB")
-    full_seen = tower.extract(tower.preprocess([image]))
-    half_seen = half.extract(half.preprocess([image]))
-    for full, low in zip(full_seen, half_seen, strict=True):
+    full_features = tower.extract(tower.preprocess([image]))
+    half_features = half.extract(half.preprocess([image]))
+    for full, low in zip(full_features, half_features, strict=True):
         assert low.dtype == torch.bfloat16
         assert torch.cosine_similarity(full.flatten(), low.float().flatten(), 0).item() > 0.99
 

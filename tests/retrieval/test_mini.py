@@ -1,4 +1,4 @@
-"""The mini towers, with patches and sentence vectors made up."""
+"""The mini towers, on random patches and sentence vectors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_prompts_change_nothing_before_training(tower, prompts):
         assert not torch.allclose(encode(inputs, prompts_BPW), encode(inputs), atol=1e-3)
 
 
-def test_rows_do_not_touch_each_other(tower):
+def test_rows_of_a_batch_are_independent(tower):
     _open_gates(tower)
     inputs, prompts_BPW = _patches(), torch.randn(B, 4, CONFIG.width)
     together = tower.forward_image(inputs, prompts_BPW)
@@ -54,48 +54,47 @@ def test_rows_do_not_touch_each_other(tower):
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("dropped", "kept"), [(0.0, 49), (0.5, 24), (0.6, 20), (0.999, 1)])
-def test_patches_are_dropped_in_training_only_and_as_many_as_said(tower, dropped, kept):
+@pytest.mark.parametrize(("dropout", "count"), [(0.0, 49), (0.5, 24), (0.6, 20), (0.999, 1)])
+def test_patch_dropout_leaves_out_its_share_while_training(tower, dropout, count):
     counts = []
-    tower.around = lambda block, x_BTW: counts.append(x_BTW.shape[1] - 1) or block(x_BTW)
-    tower.patch_dropout = dropped
-    whole = tower.forward_image(_patches())
+    tower.wrap_block = lambda block, x_BTW: counts.append(x_BTW.shape[1] - 1) or block(x_BTW)
+    tower.patch_dropout = dropout
+    complete = tower.forward_image(_patches())
     assert counts == [PATCHES] * CONFIG.depth
     tower.train()
     counts.clear()
     torch.manual_seed(0)
-    part = tower.forward_image(_patches())
-    assert counts == [kept] * CONFIG.depth
-    assert torch.equal(part, whole) == (dropped == 0)
+    reduced = tower.forward_image(_patches())
+    assert counts == [count] * CONFIG.depth
+    assert torch.equal(reduced, complete) == (dropout == 0)
 
 
-def test_which_patches_are_dropped_changes_from_step_to_step(tower):
+def test_every_step_drops_other_patches(tower):
     tower.train()
     tower.patch_dropout = 0.5
     torch.manual_seed(0)
-    kept = [tuple(tower._kept(_patches()).tolist()) for _ in range(4)]
+    kept = [tuple(tower._kept_patches(_patches()).tolist()) for _ in range(4)]
     assert len(set(kept)) == 4
     assert all(list(k) == sorted(set(k)) for k in kept)
 
 
-def test_the_blocks_see_the_patches_that_are_kept_where_they_lie(tower):
-    """With dropped patches the blocks' results go back to their own places."""
+def test_kept_patches_return_to_their_own_positions(tower):
     tower.train()
     tower.patch_dropout = 0.5
-    seen: list[torch.Tensor] = []
+    detail_inputs: list[torch.Tensor] = []
     kept_T = torch.arange(1, PATCHES, 2)
-    tower._kept = lambda patches_BTW: kept_T
-    tower.detail.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    tower._kept_patches = lambda patches_BTW: kept_T
+    tower.detail.register_forward_pre_hook(lambda _, inputs: detail_inputs.append(inputs[0]))
     inputs = _patches()
     tower.forward_image(inputs)
-    flat_BTW, after_BTW = seen[0].split(CONFIG.width, dim=2)
-    torch.testing.assert_close(flat_BTW, tower.patch(inputs) + tower.place_TW)
-    assert (after_BTW[:, 0::2] == 0).all()
-    assert (after_BTW[:, 1::2].abs().amax(2) > 0).all()
+    patches_BTW, encoded_BTW = detail_inputs[0].split(CONFIG.width, dim=2)
+    torch.testing.assert_close(patches_BTW, tower.patch(inputs) + tower.place_TW)
+    assert (encoded_BTW[:, 0::2] == 0).all()
+    assert (encoded_BTW[:, 1::2].abs().amax(2) > 0).all()
 
 
-def test_every_patch_reaches_the_detail_even_one_that_was_dropped(tower):
-    """A gradient comes back to every patch in training, and each one changes the vector."""
+def test_every_patch_reaches_the_detail_even_a_dropped_one(tower):
+    """Every patch gets a gradient while training."""
     tower.train()
     tower.patch_dropout = 0.9
     inputs = _patches(1).requires_grad_()
@@ -103,7 +102,7 @@ def test_every_patch_reaches_the_detail_even_one_that_was_dropped(tower):
     assert (inputs.grad[0].abs().amax(1) > 0).all()
 
 
-def test_the_same_patches_elsewhere_give_another_vector(tower):
+def test_moved_patches_change_the_vector(tower):
     shifted = _patches().roll(1, dims=1)
     assert not torch.allclose(
         tower.forward_image(shifted), tower.forward_image(_patches()), atol=1e-3
@@ -116,12 +115,12 @@ def test_fit_standardises_every_channel(tower):
     x_BTC[..., 5] = 7.0  # a dead channel
     tower.fit(x_BTC.half())
     standard = (x_BTC.half().float() - tower.mean_C) / tower.deviation_C
-    live = torch.arange(C) != 5
+    alive = torch.arange(C) != 5
     torch.testing.assert_close(standard.mean((0, 1)), torch.zeros(C), atol=1e-3, rtol=0)
-    deviation_C = standard.flatten(0, 1).std(0)[live]
+    deviation_C = standard.flatten(0, 1).std(0)[alive]
     torch.testing.assert_close(deviation_C, torch.ones(C - 1), atol=1e-3, rtol=0)
     assert torch.isfinite(standard).all()
-    # It is what `image` does with them: another scale and offset of the same picture is the same.
+    # `forward_image` uses them: the scale and the offset of the channels do not matter.
     other = MiniTower(CONFIG, None, None).eval()
     other.load_state_dict(tower.state_dict())
     other.fit(10 * x_BTC + 1)
@@ -130,12 +129,12 @@ def test_fit_standardises_every_channel(tower):
     )
 
 
-def test_what_fit_measured_is_kept_with_the_weights(tower):
+def test_the_measured_statistics_are_part_of_the_weights(tower):
     tower.fit(_patches() + 2)
     assert {"mean_C", "deviation_C"} <= set(tower.state_dict())
 
 
-def test_look_and_read_take_what_the_frozen_models_give():
+def test_inputs_come_from_the_frozen_models():
     class Cnn:
         def preprocess(self, images):
             return torch.tensor([[image.size[0]] for image in images], dtype=torch.float32)
@@ -148,16 +147,16 @@ def test_look_and_read_take_what_the_frozen_models_give():
             return np.array([[len(t)] * CONFIG.sentence for t in texts], np.float32)
 
     tower = MiniTower(CONFIG, Cnn(), Sentences())
-    looked = tower.prepare_images([Image.new("RGB", (5, 1)), Image.new("RGB", (9, 1))])
-    assert looked.inputs.shape == (2, PATCHES, C)
-    assert looked.features_BG.tolist() == [[50.0], [90.0]]
-    read = tower.prepare_texts(["a", "four"])
-    assert torch.equal(read.inputs, read.features_BG)
-    assert read.inputs[:, 0].tolist() == [1.0, 4.0]
+    images = tower.prepare_images([Image.new("RGB", (5, 1)), Image.new("RGB", (9, 1))])
+    assert images.inputs.shape == (2, PATCHES, C)
+    assert images.features_BG.tolist() == [[50.0], [90.0]]
+    texts = tower.prepare_texts(["a", "four"])
+    assert torch.equal(texts.inputs, texts.features_BG)
+    assert texts.inputs[:, 0].tolist() == [1.0, 4.0]
     assert not any("cnn" in name or "sentences" in name for name in tower.state_dict())
 
 
-@pytest.mark.parametrize("wrong", [{"heads": 5}, {"width": 0}, {"depht": 2}])
-def test_sizes_that_do_not_go_together_are_refused(wrong):
+@pytest.mark.parametrize("sizes", [{"heads": 5}, {"width": 0}, {"depht": 2}])
+def test_inconsistent_sizes_are_refused(sizes):
     with pytest.raises(ValidationError, match=r"heads|width|depht"):
-        MiniConfig(**{"width": 32, "heads": 2} | wrong)
+        MiniConfig(**{"width": 32, "heads": 2} | sizes)

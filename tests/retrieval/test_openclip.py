@@ -1,4 +1,4 @@
-"""OpenCLIP towers with prompts, and text retrievers: tiny models saved in the hub's own formats.
+"""OpenCLIP towers with prompts, and text retrievers: tiny models saved in the formats of the Hub.
 
 B batch, P prompts, W tower width, G Gram features, S sentence width.
 """
@@ -40,7 +40,7 @@ CONFIG: dict[str, Any] = {
     "text_cfg": {"context_length": 16, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2},
 }
 PREPROCESS = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25], "interpolation": "bicubic"}
-CELL = 5533  # the number of the word in CLIP's vocabulary
+CELL = 5533  # id of the word in CLIP's vocabulary
 TEXTS = ["a cell", "", "cell " * 20, "the lens of an eye and a cell beside it"]
 VISION: dict[str, Any] = {
     "ls_init_value": 0.1,
@@ -65,11 +65,11 @@ def config_with(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def save(folder: Path, **changes: Any) -> Path:
-    """A random model whose every parameter counts: OpenCLIP starts many at 0, 1 or nearly 0."""
+    """Save a random model. Noise on every parameter, because OpenCLIP starts many at 0 or 1."""
     torch.manual_seed(0)
     config = config_with(changes)
-    built = {k: v for k, v in config.items() if k != "custom_text"}
-    model = (open_clip.CustomTextCLIP if "custom_text" in config else open_clip.CLIP)(**built)
+    arguments = {k: v for k, v in config.items() if k != "custom_text"}
+    model = (open_clip.CustomTextCLIP if "custom_text" in config else open_clip.CLIP)(**arguments)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -78,8 +78,8 @@ def save(folder: Path, **changes: Any) -> Path:
         {k: v.contiguous() for k, v in model.state_dict().items()},
         folder / "open_clip_model.safetensors",
     )
-    whole = {"model_cfg": config, "preprocess_cfg": PREPROCESS}
-    (folder / "open_clip_config.json").write_text(json.dumps(whole))
+    document = {"model_cfg": config, "preprocess_cfg": PREPROCESS}
+    (folder / "open_clip_config.json").write_text(json.dumps(document))
     return folder
 
 
@@ -109,7 +109,7 @@ def prompts(batch: int, width: int, count: int = 3) -> Tensor:
 
 
 def sides(tower: OpenClipTower) -> list[tuple[Callable[..., Tensor], Tensor, int]]:
-    """Each tower of the pair, inputs for it, and its width."""
+    """Return the forward function of each tower, inputs for it, and its width."""
     return [
         (tower.forward_image, tower.pixels(pictures(4)), tower.image_width),
         (tower.forward_text, tower.tokens(TEXTS), tower.text_width),
@@ -122,7 +122,7 @@ def set_gates(tower: OpenClipTower, value: float) -> None:
             block.attention.gate_H.fill_(value)
 
 
-def looked(tower: OpenClipTower, sentence: int = 384) -> tuple[TowerInputs, TowerInputs]:
+def tower_inputs(tower: OpenClipTower, sentence: int = 384) -> tuple[TowerInputs, TowerInputs]:
     generator = torch.Generator().manual_seed(2)
     (_, pixels_BCHW, _), (_, tokens_BT, _) = sides(tower)
     gram_BG = torch.randn(4, GRAM, generator=generator)
@@ -131,7 +131,7 @@ def looked(tower: OpenClipTower, sentence: int = 384) -> tuple[TowerInputs, Towe
 
 
 @torch.no_grad()
-def test_plain_vectors_are_those_of_open_clip_itself(variant_folder: Path) -> None:
+def test_plain_vectors_equal_those_of_open_clip(variant_folder: Path) -> None:
     location = f"local-dir:{variant_folder}"
     model, transform = open_clip.create_model_from_pretrained(location)
     model.eval()
@@ -146,7 +146,7 @@ def test_plain_vectors_are_those_of_open_clip_itself(variant_folder: Path) -> No
     torch.testing.assert_close(
         tower.forward_text(tokens), model.encode_text(tokens), atol=1e-5, rtol=0
     )
-    # Scores that an input did not reach would agree as well.
+    # Vectors that did not depend on the input would agree as well.
     assert tower.forward_image(pixels).std(0).min() > 1e-3
     assert tower.forward_text(tokens).std(0).min() > 1e-3
     assert (tower.width, tower.image_width, tower.text_width) == (24, 64, 32)
@@ -154,7 +154,7 @@ def test_plain_vectors_are_those_of_open_clip_itself(variant_folder: Path) -> No
 
 @torch.no_grad()
 @pytest.mark.parametrize("count", [1, 5])
-def test_prompts_behind_shut_gates_change_nothing(variant_folder: Path, count: int) -> None:
+def test_prompts_behind_closed_gates_change_nothing(variant_folder: Path, count: int) -> None:
     tower = OpenClipTower("tiny", variant_folder, None, None)
     for encode, inputs, width in sides(tower):
         plain, prompted = encode(inputs), encode(inputs, prompts(len(inputs), width, count))
@@ -162,7 +162,7 @@ def test_prompts_behind_shut_gates_change_nothing(variant_folder: Path, count: i
 
 
 @torch.no_grad()
-def test_prompts_behind_open_gates_each_change_their_own_row(variant_folder: Path) -> None:
+def test_prompts_behind_open_gates_change_only_their_row(variant_folder: Path) -> None:
     tower = OpenClipTower("tiny", variant_folder, None, None)
     set_gates(tower, 0.5)
     for encode, inputs, width in sides(tower):
@@ -175,35 +175,35 @@ def test_prompts_behind_open_gates_each_change_their_own_row(variant_folder: Pat
 
 
 @torch.no_grad()
-def test_prompts_enter_the_first_block_as_they_are(tower: OpenClipTower) -> None:
-    seen: list[Tensor] = []
+def test_prompts_enter_the_first_block_unchanged(tower: OpenClipTower) -> None:
+    block_inputs: list[Tensor] = []
 
-    def around(step: Callable[[Tensor], Tensor], x_BTW: Tensor) -> Tensor:
-        seen.append(x_BTW)
+    def wrap_block(step: Callable[[Tensor], Tensor], x_BTW: Tensor) -> Tensor:
+        block_inputs.append(x_BTW)
         return step(x_BTW)
 
-    tower.around = around
-    for (encode, inputs, width), at in zip(sides(tower), (1, 0), strict=True):
+    tower.wrap_block = wrap_block
+    for (encode, inputs, width), index in zip(sides(tower), (1, 0), strict=True):
         prompts_BPW = prompts(len(inputs), width)
-        seen.clear()
+        block_inputs.clear()
         encode(inputs)
         encode(inputs, prompts_BPW)
-        plain_BTW, prompted_BTW = seen[0], seen[2]
-        expected = (plain_BTW[:, :at], prompts_BPW, plain_BTW[:, at:])
+        plain_BTW, prompted_BTW = block_inputs[0], block_inputs[2]
+        expected = (plain_BTW[:, :index], prompts_BPW, plain_BTW[:, index:])
         assert prompted_BTW.equal(torch.cat(expected, dim=1))
 
 
 @torch.no_grad()
-def test_prompts_have_no_place_among_themselves(tower: OpenClipTower) -> None:
+def test_the_order_of_prompts_does_not_matter(tower: OpenClipTower) -> None:
     set_gates(tower, 0.5)
     for encode, inputs, width in sides(tower):
         prompts_BPW = prompts(len(inputs), width)
-        turned = encode(inputs, prompts_BPW.flip(1))
-        torch.testing.assert_close(turned, encode(inputs, prompts_BPW), atol=1e-5, rtol=0)
+        flipped = encode(inputs, prompts_BPW.flip(1))
+        torch.testing.assert_close(flipped, encode(inputs, prompts_BPW), atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
-def test_a_prompted_text_does_not_depend_on_its_neighbours(tower: OpenClipTower) -> None:
+def test_a_prompted_text_does_not_depend_on_its_batch(tower: OpenClipTower) -> None:
     set_gates(tower, 0.5)
     tokens, prompts_BPW = tower.tokens(TEXTS), prompts(len(TEXTS), tower.text_width)
     together = tower.forward_text(tokens, prompts_BPW)
@@ -214,30 +214,32 @@ def test_a_prompted_text_does_not_depend_on_its_neighbours(tower: OpenClipTower)
 
 @torch.no_grad()
 @pytest.mark.parametrize("routed_by", ["prototype", "token"])
-def test_uni_retrieval_before_training_is_its_tower(
+def test_untrained_uni_retrieval_equals_its_tower(
     clip_folder: Path, tower: OpenClipTower, routed_by: str
 ) -> None:
     experts = ExpertConfig.model_validate({"experts": 3, "rank": 2, "routed_by": routed_by})
     config = UniConfig(
         bank=BankConfig(entries=5, prompts=2), experts=ExpertConfig(experts=2), depth=experts
     )
-    images, texts = looked(tower)
-    plain = [nn.functional.normalize(f(x.inputs), dim=1) for f, x in both(tower, images, texts)]
+    images, texts = tower_inputs(tower)
+    plain = [
+        nn.functional.normalize(f(x.inputs), dim=1) for f, x in with_forward(tower, images, texts)
+    ]
     encoder = UniRetrieval(OpenClipTower("tiny", clip_folder, None, None), config)
     encoded = [encoder.forward_image(images), encoder.forward_text(texts)]
-    for ours, theirs in zip(encoded, plain, strict=True):
-        torch.testing.assert_close(ours.vectors_BD, theirs, atol=1e-6, rtol=0)
-    assert len(encoded[0].gates) == 1 + 4 * 2  # the prompts' experts, and those of every layer
+    for batch, expected in zip(encoded, plain, strict=True):
+        torch.testing.assert_close(batch.vectors_BD, expected, atol=1e-6, rtol=0)
+    assert len(encoded[0].gates) == 1 + 4 * 2  # experts of the prompts and of every layer
 
 
-def both(
+def with_forward(
     tower: OpenClipTower, images: TowerInputs, texts: TowerInputs
 ) -> list[tuple[Callable[[Tensor], Tensor], TowerInputs]]:
     return [(tower.forward_image, images), (tower.forward_text, texts)]
 
 
-def adapted(tower: OpenClipTower, *, depth: bool) -> UniRetrieval:
-    """An encoder that trains its adapters and the tower's norms."""
+def build_trainable(tower: OpenClipTower, *, depth: bool) -> UniRetrieval:
+    """Build an encoder that trains its adapters and the tower's norms."""
     experts = ExpertConfig(experts=3, rank=2)
     bank = BankConfig(entries=5, prompts=2)
     tower.requires_grad_(False)
@@ -252,19 +254,19 @@ def adapted(tower: OpenClipTower, *, depth: bool) -> UniRetrieval:
 
 
 def loss_of(encoder: UniRetrieval) -> Tensor:
-    images, texts = looked(cast(OpenClipTower, encoder.tower))
+    images, texts = tower_inputs(cast(OpenClipTower, encoder.tower))
     scores = encoder.forward_image(images).vectors_BD @ encoder.forward_text(texts).vectors_BD.T
     return nn.functional.cross_entropy(10 * scores, torch.arange(4))
 
 
-def test_everything_trained_gets_a_gradient_and_the_loss_falls(tower: OpenClipTower) -> None:
+def test_all_trained_parameters_get_a_gradient_and_the_loss_falls(tower: OpenClipTower) -> None:
     torch.manual_seed(3)
-    encoder = adapted(tower, depth=True)
+    encoder = build_trainable(tower, depth=True)
     frozen = {n: p.clone() for n, p in encoder.named_parameters() if not p.requires_grad}
     trained = {n: p for n, p in encoder.named_parameters() if p.requires_grad}
     optimizer = torch.optim.Adam(trained.values(), lr=1e-2)
     losses = []
-    for _ in range(3):  # gates, then what they let through
+    for _ in range(3):  # first the gates, then the prompts behind them
         optimizer.zero_grad()
         loss = loss_of(encoder)
         loss.backward()
@@ -273,16 +275,23 @@ def test_everything_trained_gets_a_gradient_and_the_loss_falls(tower: OpenClipTo
     idle = [n for n, p in trained.items() if p.grad is None or not p.grad.any()]
     assert idle == []
     assert losses[2] < losses[0]
-    for part in ("bank.keys_ND", "bank.image_NPW", "bank.text_NPW", "gate_H", ".experts.", "norm"):
-        assert any(part in name for name in trained), part
-    now = dict(encoder.named_parameters())
+    for fragment in (
+        "bank.keys_ND",
+        "bank.image_NPW",
+        "bank.text_NPW",
+        "gate_H",
+        ".experts.",
+        "norm",
+    ):
+        assert any(fragment in name for name in trained), fragment
+    after = dict(encoder.named_parameters())
     assert frozen.keys() >= {"tower.patch.weight", "tower.image_out_WD", "tower.word.weight"}
-    assert all(now[name].equal(value) for name, value in frozen.items())
+    assert all(after[name].equal(value) for name, value in frozen.items())
 
 
 def test_the_norms_alone_can_be_trained(tower: OpenClipTower) -> None:
     norms = [m for m in tower.modules() if isinstance(m, nn.LayerNorm)]
-    assert len(norms) == 4 * 2 + 3  # two a block; before and behind the ViT, behind the words
+    assert len(norms) == 4 * 2 + 3  # 2 per block; before and after the ViT, after the text blocks
     tower.requires_grad_(False)
     for norm in norms:
         norm.requires_grad_(True)
@@ -303,14 +312,14 @@ def test_activation_checkpointing_changes_neither_vectors_nor_gradients(
     set_gates(tower, 0.5)
     calls = 0
 
-    def around(step: Callable[[Tensor], Tensor], x_BTW: Tensor) -> Tensor:
+    def wrap_block(step: Callable[[Tensor], Tensor], x_BTW: Tensor) -> Tensor:
         nonlocal calls
         calls += 1
         return cast(Tensor, checkpoint(step, x_BTW, use_reentrant=False))
 
     for encode, inputs, width in sides(tower):
         runs = []
-        for tower.around in (None, around):
+        for tower.wrap_block in (None, wrap_block):
             tower.zero_grad()
             prompts_BPW = prompts(len(inputs), width).requires_grad_()
             vectors = encode(inputs, prompts_BPW)
@@ -340,7 +349,7 @@ class _FakeSentences:
         return np.array([[len(text)] * 384 for text in texts], np.float32)
 
 
-def test_features_are_those_of_the_cnn_and_of_the_text_retriever(clip_folder: Path) -> None:
+def test_features_come_from_the_cnn_and_the_text_retriever(clip_folder: Path) -> None:
     cnn, sentences = cast(EfficientNetLite0, _FakeCNN()), cast(TextRetriever, _FakeSentences())
     tower = OpenClipTower("tiny", clip_folder, cnn, sentences)
     images, texts = tower.prepare_images(pictures(2)), tower.prepare_texts(["lens", "a cell"])
@@ -351,22 +360,24 @@ def test_features_are_those_of_the_cnn_and_of_the_text_retriever(clip_folder: Pa
 
 
 @torch.no_grad()
-def test_bfloat16_towers_take_prompts_and_experts(clip_folder: Path, tower: OpenClipTower) -> None:
-    images, texts = looked(tower)
+def test_bfloat16_towers_work_with_prompts_and_experts(
+    clip_folder: Path, tower: OpenClipTower
+) -> None:
+    images, texts = tower_inputs(tower)
     half = OpenClipTower("tiny", clip_folder, None, None, dtype=torch.bfloat16)
     assert {p.dtype for p in half.parameters()} == {torch.bfloat16}
     experts = ExpertConfig(experts=3, rank=2)
     encoder = UniRetrieval(half, UniConfig(experts=experts, depth=experts))
     images = TowerInputs(half.pixels(pictures(4)), images.features_BG)
     encoded = encoder.forward_image(images), encoder.forward_text(texts)
-    for ours, (encode, inputs, _) in zip(encoded, sides(tower), strict=True):
+    for batch, (encode, inputs, _) in zip(encoded, sides(tower), strict=True):
         plain = nn.functional.normalize(encode(inputs), dim=1)
-        assert ours.vectors_BD.dtype == torch.float32
-        assert (ours.vectors_BD * plain).sum(1).min() > 0.999  # 8 bits of mantissa, 2 layers
+        assert batch.vectors_BD.dtype == torch.float32
+        assert (batch.vectors_BD * plain).sum(1).min() > 0.999  # 8 bits of mantissa, 2 layers
 
 
 @pytest.mark.parametrize(
-    ("changes", "part"),
+    ("changes", "reason"),
     [
         (
             {"vision_cfg": {"layers": [1, 1, 1, 1], "width": 8, "head_width": 64}},
@@ -380,15 +391,15 @@ def test_bfloat16_towers_take_prompts_and_experts(clip_folder: Path, tower: Open
         ({"custom_text": True}, "CustomTextCLIP"),
     ],
 )
-def test_towers_of_another_kind_are_refused(
-    tmp_path: Path, changes: dict[str, Any], part: str
+def test_other_architectures_are_refused(
+    tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
     folder = save(tmp_path / "clip", **changes)
-    with pytest.raises(BadInput, match=rf"^org/other: .*{part}.*expected.*ViT-B-32"):
+    with pytest.raises(BadInput, match=rf"^org/other: .*{reason}.*expected.*ViT-B-32"):
         OpenClipTower("org/other", folder, None, None)
 
 
-def test_a_folder_that_is_no_openclip_model_is_refused(tmp_path: Path, clip_folder: Path) -> None:
+def test_a_folder_without_an_openclip_model_is_refused(tmp_path: Path, clip_folder: Path) -> None:
     with pytest.raises(BadInput, match=r"expected open_clip_config\.json"):
         OpenClipTower("none", tmp_path / "nothing", None, None)
     (clip_folder / "open_clip_model.safetensors").write_bytes(b"not safetensors")
@@ -410,7 +421,7 @@ def test_a_broken_configuration_is_refused(clip_folder: Path, text: str) -> None
 
 @pytest.fixture
 def sentence_folder(tmp_path: Path) -> Path:
-    """A BGE-like model: BERT, [CLS] pooling, a prompt for queries."""
+    """Save a model like BGE: BERT, [CLS] pooling, a prompt for queries."""
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "query", ":", "lens", "cell", "force"]
     tokenizer = Tokenizer(WordPiece({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = Whitespace()
@@ -437,7 +448,7 @@ def sentence_folder(tmp_path: Path) -> Path:
     return target
 
 
-def test_text_retriever_uses_the_models_own_prompts(sentence_folder: Path) -> None:
+def test_the_text_retriever_uses_the_prompts_of_the_model(sentence_folder: Path) -> None:
     retriever = SentenceRetriever("tiny", sentence_folder)
     passages = retriever.encode_passages(["lens", "cell force"])
     queries = retriever.encode_queries(["lens"])
@@ -448,6 +459,6 @@ def test_text_retriever_uses_the_models_own_prompts(sentence_folder: Path) -> No
     np.testing.assert_allclose(queries[0], retriever.encode_passages(["query: lens"])[0], atol=1e-6)
 
 
-def test_a_folder_that_is_no_text_model_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_text_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="not a sentence-transformers model"):
         SentenceRetriever("none", tmp_path)

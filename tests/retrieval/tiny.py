@@ -1,4 +1,4 @@
-"""A tiny encoder with fakes for its frozen models, for tests of what stands on it."""
+"""A tiny encoder with fakes for its frozen models, for tests of code that uses an encoder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class FakeCnn:
 
 
 class FakeSentences:
-    """A text is the count of its letters."""
+    """A text becomes the counts of its letters."""
 
     name, width = "letters", 16
 
@@ -51,18 +51,18 @@ class FakeSentences:
     encode_queries = encode_passages
 
 
-def tiny_encoder(seed: int = 0, opened: bool = True, **around: object) -> UniRetrieval:
-    """Bank, prompt experts and depth experts, all of them at work where `opened`."""
+def tiny_encoder(seed: int = 0, trained: bool = True, **settings: object) -> UniRetrieval:
+    """Build an encoder with bank, prompt experts and depth experts, active if `trained`."""
     torch.manual_seed(seed)
     config = {
         "bank": BankConfig(entries=3, prompts=2, width=8),
         "experts": ExpertConfig(experts=2, rank=2),
         "depth": ExpertConfig(experts=4, rank=2),
-        **around,
+        **settings,
     }
     tower = MiniTower(SIZES, FakeCnn(), FakeSentences())  # type: ignore[arg-type]
     encoder = UniRetrieval(tower, UniConfig(prototype=8, sentence=16, **config))  # type: ignore[arg-type]
-    if opened:
+    if trained:
         with torch.no_grad():
             for name, parameter in encoder.named_parameters():
                 if name.endswith(("gate_H", "b_ENR")):
