@@ -1,6 +1,6 @@
-"""BM25 sparse vectors with Qdrant's own tokeniser, the same for the embedded and the server store.
+"""BM25 sparse vectors with Qdrant's tokeniser, the same for the embedded and the server store.
 
-The collection applies the inverse document frequency (Robertson and Zaragoza, 2009), so that a
+The collection applies the inverse document frequency (Robertson and Zaragoza, 2009), so a
 document's vector does not change when others are added.
 """
 
@@ -14,12 +14,12 @@ from retrieval.store import SparseVector
 
 __all__ = ["Bm25", "strip_latex"]
 
-# Mathematical markup carries no words: \frac, \( and \text would only add noise.
+# Commands and delimiters such as \frac, \( and \text: they carry no words and would add noise.
 _LATEX = re.compile(r"\\(?:[a-zA-Z]+|[()\[\],;:! ])")
 
 
 class Bm25:
-    """`avg_len` is the mean length of a textbook passage in tokens after stop words."""
+    """Encodes English texts. `avg_len` is the mean length of a passage in tokens, no stop words."""
 
     def __init__(self, avg_len: float = 90.0) -> None:
         self._model = qdrant_edge.Bm25(
@@ -27,14 +27,16 @@ class Bm25:
         )
 
     def encode_document(self, text: str) -> SparseVector:
+        """Return the weights of a document's words."""
         return _convert(self._model.embed_document(strip_latex(text)))
 
     def encode_query(self, text: str) -> SparseVector:
+        """Return the words of a query. Without any content word it has no indices."""
         return _convert(self._model.embed_query(strip_latex(text)))
 
 
 def strip_latex(text: str) -> str:
-    """`text` without the commands of LaTeX."""
+    """Replace LaTeX commands by spaces."""
     return _LATEX.sub(" ", text)
 
 

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, read without torch."""
+"""The location and the name of a trained encoder, read without torch."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from pathlib import Path
 
 from data.errors import BadInput
 
-__all__ = ["CARD", "SHIPPED_ENCODER", "checkpoint_name", "invalid_checkpoint"]
+__all__ = ["CARD_FILE", "SHIPPED_ENCODER", "checkpoint_name", "invalid_checkpoint"]
 
 SHIPPED_ENCODER = Path(__file__).resolve().parent / "weights" / "mini"
-CARD = "config.json"
+CARD_FILE = "config.json"
 
 
 def checkpoint_name(folder: Path) -> str:
-    """The name of the checkpoint in `folder`. Raises `BadInput` where there is none."""
+    """Return the name of the checkpoint in `folder`. Raises `BadInput` if there is none."""
     try:
-        return str(json.loads((folder / CARD).read_text())["name"])
+        return str(json.loads((folder / CARD_FILE).read_text())["name"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise invalid_checkpoint(folder, error) from None
 
 
 def invalid_checkpoint(folder: Path, error: Exception) -> BadInput:
+    """Build the error for a folder without a usable checkpoint."""
     reason = str(error).splitlines()[0]
     return BadInput(
         f"{folder}: not a trained encoder ({reason}); expected config.json and "

@@ -12,21 +12,22 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from data.errors import BadInput
-from retrieval.card import CARD, invalid_checkpoint
+from retrieval.card import CARD_FILE, invalid_checkpoint
 from retrieval.mini import MiniConfig
 from retrieval.tower import Tower
 from retrieval.uni import UniConfig, UniRetrieval
 
 __all__ = ["ModelCard", "load_checkpoint", "read_card", "save_checkpoint"]
 
-_WEIGHTS = "model.safetensors"
+_WEIGHTS_FILE = "model.safetensors"
 
 
 class ModelCard(BaseModel):
-    """What a checkpoint is: `name` stands in the stamp of every collection encoded with it.
+    """The description of a checkpoint, stored as `config.json`.
 
-    `tower` is the sizes of the mini towers, or the name of the OpenCLIP model that the checkpoint
-    stands on; only what was trained around such a model is stored.
+    `name` goes into the stamp of every collection that is encoded with the checkpoint. `tower` is
+    either the sizes of the mini towers, or the name of the OpenCLIP model that the checkpoint
+    adapts; then only the parameters added to that model are stored.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,50 +39,55 @@ class ModelCard(BaseModel):
 
 
 def save_checkpoint(encoder: UniRetrieval, card: ModelCard, folder: Path) -> None:
-    """Write the weights in fp16; buffers, and whatever has one dimension, stay in fp32."""
+    """Write the weights in fp16, but buffers and one-dimensional tensors in fp32."""
     folder.mkdir(parents=True, exist_ok=True)
-    kept = _stored(encoder, card)
+    stored = _stored_names(encoder, card)
     state = {
         name: (value.half() if value.ndim > 1 else value.float()).contiguous().cpu()
         for name, value in encoder.state_dict().items()
-        if name in kept
+        if name in stored
     }
-    save_file(state, folder / f"{_WEIGHTS}.part")
-    (folder / f"{_WEIGHTS}.part").rename(folder / _WEIGHTS)
-    (folder / CARD).write_text(card.model_dump_json(indent=1) + "\n")
+    save_file(state, folder / f"{_WEIGHTS_FILE}.part")
+    (folder / f"{_WEIGHTS_FILE}.part").rename(folder / _WEIGHTS_FILE)
+    (folder / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
 
 
 def read_card(folder: Path) -> ModelCard:
-    """Raises `BadInput` for a folder without a valid card."""
+    """Read the card of the checkpoint in `folder`. Raises `BadInput` if there is no valid one."""
     try:
-        return ModelCard.model_validate_json((folder / CARD).read_text())
+        return ModelCard.model_validate_json((folder / CARD_FILE).read_text())
     except (OSError, ValidationError, UnicodeDecodeError) as error:
         raise invalid_checkpoint(folder, error) from None
 
 
-def load_checkpoint(folder: Path, tower: Callable[[ModelCard], Tower]) -> UniRetrieval:
-    """The encoder in `folder`, in eval mode, on the tower that `tower` makes for its card."""
+def load_checkpoint(folder: Path, build_tower: Callable[[ModelCard], Tower]) -> UniRetrieval:
+    """Load the encoder in `folder`, in eval mode, on the tower that `build_tower` builds.
+
+    Raises `BadInput` for missing, damaged or mismatched weights.
+    """
     card = read_card(folder)
-    encoder = UniRetrieval(tower(card), card.encoder)
+    encoder = UniRetrieval(build_tower(card), card.encoder)
     encoder.styles = card.styles
     encoder.centroids_SK = torch.zeros(len(card.styles), card.encoder.prototype)
     try:
-        state = {k: v.float() for k, v in load_file(folder / _WEIGHTS).items()}
+        state = {k: v.float() for k, v in load_file(folder / _WEIGHTS_FILE).items()}
         missing, unexpected = encoder.load_state_dict(state, strict=False)
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise BadInput(f"{folder / _WEIGHTS}: cannot be loaded ({reason}); train again") from None
-    lacking = set(missing) & _stored(encoder, card)
-    if lacking or unexpected:
         raise BadInput(
-            f"{folder / _WEIGHTS}: does not go with its config.json: {len(lacking)} weights are "
-            f"missing, {len(unexpected)} unknown; train again"
+            f"{folder / _WEIGHTS_FILE}: cannot be loaded ({reason}); train again"
+        ) from None
+    missing_stored = set(missing) & _stored_names(encoder, card)
+    if missing_stored or unexpected:
+        raise BadInput(
+            f"{folder / _WEIGHTS_FILE}: does not match its config.json: {len(missing_stored)} "
+            f"weights are missing, {len(unexpected)} are unknown; train again"
         )
     return encoder.eval()
 
 
-def _stored(encoder: UniRetrieval, card: ModelCard) -> set[str]:
-    """Names of the tensors that the checkpoint holds itself."""
+def _stored_names(encoder: UniRetrieval, card: ModelCard) -> set[str]:
+    """Return the names of the tensors that the checkpoint contains."""
     names = set(encoder.state_dict())
     if isinstance(card.tower, MiniConfig):
         return names

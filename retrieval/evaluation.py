@@ -1,6 +1,6 @@
-"""How well queries find their figure: rank_answers over the whole gallery, never within a batch.
+"""How well queries find their figure. Every rank is in the whole gallery, never within a batch.
 
-Q queries, F figures of the gallery, D width.
+Q queries, F figures of the gallery.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ __all__ = ["Scores", "rank_answers", "score_ranks"]
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Per cent for R@1 and R@5; `interval` is the 95 % bootstrap interval of R@1."""
+    """Retrieval scores: R@1 and R@5 in per cent, MRR, and the 95 % bootstrap interval of R@1."""
 
     r1: float
     r5: float
     mrr: float
-    interval: tuple[float, float]
+    r1_interval: tuple[float, float]
     queries: int
 
     def to_json(self) -> dict[str, object]:
@@ -29,7 +29,7 @@ class Scores:
             "r1": round(self.r1, 2),
             "r5": round(self.r5, 2),
             "mrr": round(self.mrr, 4),
-            "r1_interval": [round(v, 2) for v in self.interval],
+            "r1_interval": [round(v, 2) for v in self.r1_interval],
             "queries": self.queries,
         }
 
@@ -37,12 +37,13 @@ class Scores:
 def rank_answers(
     similarity_QF: NDArray[np.floating], answers_Q: Sequence[int]
 ) -> NDArray[np.int64]:
-    """The rank of each query's figure, from 1; equal scores count against it, NaN too."""
-    own_Q1 = similarity_QF[np.arange(len(answers_Q)), list(answers_Q)][:, None]
-    return (~(similarity_QF < own_Q1)).sum(1)
+    """Return the rank of each query's figure, from 1. Equal scores and NaN count against it."""
+    answer_scores_Q1 = similarity_QF[np.arange(len(answers_Q)), list(answers_Q)][:, None]
+    return (~(similarity_QF < answer_scores_Q1)).sum(1)
 
 
 def score_ranks(ranks_Q: NDArray[np.int64], seed: int = 0, resamples: int = 1000) -> Scores:
+    """Score the ranks of the queries' figures; `seed` and `resamples` are for the interval."""
     first_Q = 100.0 * (ranks_Q <= 1)
     rng = np.random.default_rng(seed)
     means = first_Q[rng.integers(len(first_Q), size=(resamples, len(first_Q)))].mean(1)

@@ -1,4 +1,4 @@
-"""Pictures through CUDA graphs: one launch for a whole encode instead of one for every kernel.
+"""Image encoding through CUDA graphs: one launch per batch instead of one per kernel.
 
 B batch, K prototype width.
 """
@@ -16,105 +16,112 @@ from torch import Tensor
 from retrieval.tower import TowerInputs
 from retrieval.uni import EncodedBatch, UniRetrieval
 
-__all__ = ["SIZES", "Graphed", "capture"]
+__all__ = ["CAPTURED_BATCH_SIZES", "GraphedEncoder", "capture"]
 
-SIZES = (1, 2, 4, 8, 16, 32)  # batches that are captured; others are filled up to the next
+# A batch of another size is padded to the next of these.
+CAPTURED_BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 
 log = logging.getLogger(__name__)
 Capture = Callable[[Callable[[], EncodedBatch]], tuple[Callable[[], None], EncodedBatch]]
 
 
 def capture(run: Callable[[], EncodedBatch]) -> tuple[Callable[[], None], EncodedBatch]:
-    """What replays `run` on CUDA, and its outputs, which every replay writes anew."""
+    """Capture `run` as a CUDA graph.
+
+    Returns a function that replays it, and its outputs, which every replay overwrites.
+    """
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):  # compiles kernels and fills caches
+    with torch.cuda.stream(stream):  # compile the kernels and fill caches
         run()
         run()
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    # other threads, a language model's say, go on using the GPU meanwhile
+    # thread_local: other threads, such as the language model's, go on using the GPU
     with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         encoded = run()
     return graph.replay, encoded
 
 
-class _Key(NamedTuple):
-    size: int
+class _GraphKey(NamedTuple):
+    batch_size: int
     shape: tuple[int, ...]
     dtype: torch.dtype
 
 
 @dataclass(frozen=True)
-class _Held:
+class _CapturedGraph:
     inputs: Tensor
     prototypes_BK: Tensor
     replay: Callable[[], None]
-    encoded: EncodedBatch
+    outputs: EncodedBatch
 
 
-class Graphed:
-    """`UniRetrieval.image` for serving: the same `EncodedBatch`, without balance.
+class GraphedEncoder:
+    """`UniRetrieval.forward_image` for serving: the same `EncodedBatch`, without router loss.
 
-    The first batch of a size is captured, on CUDA and without gradients; otherwise, in larger
-    batches, and where a capture fails (a warning says so once) the encoder is called as it is. The
-    weights must stay where they are in memory. Not safe between threads.
+    The first batch of each size is captured, on CUDA and without gradients. The encoder is called
+    directly on other devices, for larger batches, and after a capture has failed, which is logged
+    once as a warning. The weights must stay where they are in memory. Not safe between threads.
     """
 
     def __init__(
         self, encoder: UniRetrieval, capture: Capture = capture, device: str = "cuda"
     ) -> None:
         self._encoder, self._capture, self._device = encoder, capture, device
-        self._held: dict[_Key, _Held] = {}
+        self._graphs: dict[_GraphKey, _CapturedGraph] = {}
         self._failed = False
 
-    def __call__(self, looked: TowerInputs, prototypes_BK: Tensor) -> EncodedBatch:
+    def __call__(self, prepared: TowerInputs, prototypes_BK: Tensor) -> EncodedBatch:
         count = len(prototypes_BK)
-        usable = looked.inputs.device.type == self._device and not torch.is_grad_enabled()
-        if not usable or self._failed or not 1 <= count <= SIZES[-1]:
-            return self._encoder.forward_image(looked, prototypes_BK)
-        size = next(s for s in SIZES if s >= count)
-        key = _Key(size, tuple(looked.inputs.shape[1:]), looked.inputs.dtype)
-        if key not in self._held:
+        usable = prepared.inputs.device.type == self._device and not torch.is_grad_enabled()
+        if not usable or self._failed or not 1 <= count <= CAPTURED_BATCH_SIZES[-1]:
+            return self._encoder.forward_image(prepared, prototypes_BK)
+        batch_size = next(size for size in CAPTURED_BATCH_SIZES if size >= count)
+        key = _GraphKey(batch_size, tuple(prepared.inputs.shape[1:]), prepared.inputs.dtype)
+        if key not in self._graphs:
             try:
-                self._held[key] = self._captured(size, looked.inputs, prototypes_BK)
+                self._graphs[key] = self._capture_batch(batch_size, prepared.inputs, prototypes_BK)
             except RuntimeError as error:
-                log.warning("CUDA graphs are not used, encoding goes on without: %s", error)
+                log.warning("CUDA graphs are not used, encoding goes on without them: %s", error)
                 self._failed = True
-                return self._encoder.forward_image(looked, prototypes_BK)
-        held = self._held[key]
-        _fill(held.inputs, looked.inputs)
-        _fill(held.prototypes_BK, prototypes_BK)
-        held.replay()
-        return _first(held.encoded, count)
+                return self._encoder.forward_image(prepared, prototypes_BK)
+        graph = self._graphs[key]
+        _fill(graph.inputs, prepared.inputs)
+        _fill(graph.prototypes_BK, prototypes_BK)
+        graph.replay()
+        return _first_rows(graph.outputs, count)
 
-    def _captured(self, size: int, inputs: Tensor, prototypes_BK: Tensor) -> _Held:
-        with torch.inference_mode(False):  # so that they can be filled in any mode
-            own = inputs.new_empty(size, *inputs.shape[1:])
-            keys_BK = prototypes_BK.new_empty(size, *prototypes_BK.shape[1:])
-        _fill(own, inputs)
-        _fill(keys_BK, prototypes_BK)
-        # features are read for prototypes only, which are given
-        looked = TowerInputs(own, own.new_empty(size, 0))
-        return _Held(
-            own, keys_BK, *self._capture(lambda: self._encoder.forward_image(looked, keys_BK))
+    def _capture_batch(
+        self, batch_size: int, inputs: Tensor, prototypes_BK: Tensor
+    ) -> _CapturedGraph:
+        with torch.inference_mode(False):  # so that the buffers can be filled in any mode
+            input_buffer = inputs.new_empty(batch_size, *inputs.shape[1:])
+            prototype_buffer = prototypes_BK.new_empty(batch_size, *prototypes_BK.shape[1:])
+        _fill(input_buffer, inputs)
+        _fill(prototype_buffer, prototypes_BK)
+        # Features are only needed to compute prototypes, which are given here.
+        prepared = TowerInputs(input_buffer, input_buffer.new_empty(batch_size, 0))
+        replay, outputs = self._capture(
+            lambda: self._encoder.forward_image(prepared, prototype_buffer)
         )
+        return _CapturedGraph(input_buffer, prototype_buffer, replay, outputs)
 
 
-def _fill(own: Tensor, given: Tensor) -> None:
-    """The rows given, and the first again in what is left."""
-    own[: len(given)] = given
-    own[len(given) :] = given[:1]
+def _fill(buffer: Tensor, rows: Tensor) -> None:
+    """Copy `rows` into the buffer and repeat the first of them in the rest of it."""
+    buffer[: len(rows)] = rows
+    buffer[len(rows) :] = rows[:1]
 
 
-def _first(encoded: EncodedBatch, count: int) -> EncodedBatch:
-    """A copy of the first `count` rows, which the next replay leaves alone."""
-    entries_BN = encoded.entries_BN
+def _first_rows(encoded: EncodedBatch, count: int) -> EncodedBatch:
+    """Copy the first `count` rows, so that the next replay does not change them."""
+    weights_BN = encoded.entry_weights_BN
     return replace(
         encoded,
         vectors_BD=encoded.vectors_BD[:count].clone(),
         prototypes_BK=encoded.prototypes_BK[:count].clone(),
-        entries_BN=None if entries_BN is None else entries_BN[:count].clone(),
+        entry_weights_BN=None if weights_BN is None else weights_BN[:count].clone(),
         gates={name: gates[:count].clone() for name, gates in encoded.gates.items()},
-        balance=torch.zeros(()),
+        router_loss=torch.zeros(()),
     )

@@ -11,23 +11,23 @@ from langchain_core.retrievers import BaseRetriever
 
 from data.records import Hit
 
-__all__ = ["UniRetriever", "document"]
+__all__ = ["UniRetriever", "to_document"]
 
 
 class UniRetriever(BaseRetriever):
-    """`find` gives the best hits for a question, at most as many as it is told."""
+    """A LangChain retriever. `search` takes a question and a limit, and returns the best hits."""
 
     search: Callable[[str, int], Sequence[Hit]]
     k: int = 10
 
     def _get_relevant_documents(
-        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **given: Any
+        self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **kwargs: Any
     ) -> list[Document]:
-        return [document(hit) for hit in self.search(query, given.get("k", self.k))]
+        return [to_document(hit) for hit in self.search(query, kwargs.get("k", self.k))]
 
 
-def document(hit: Hit) -> Document:
-    """The item's text; where it stands, its licence and its scores are metadata."""
+def to_document(hit: Hit) -> Document:
+    """Convert a hit: the text is its content; location, licence and scores are metadata."""
     item = hit.item.to_json()
     text = item.pop("text") or item["labels"] or item["title"]
     scores = {"score": hit.score, "channels": dict(hit.channels)}

@@ -1,6 +1,6 @@
-"""The Uni-Retrieval encoder at work: pictures and words in, vectors and the query's style out.
+"""The Uni-Retrieval encoder in service: pictures and texts in, vectors and detected styles out.
 
-B batch, D width of the vectors, K prototype width, S styles.
+B batch, D width of the vectors, K prototype width, S styles, E experts, T tokens.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from torch import Tensor
 from data.errors import BadInput
 from retrieval.encoder import ORIGINAL, StyleDetection, Vectors, normalize_rows
 from retrieval.enrolment import Enrolment
-from retrieval.graphs import SIZES, Graphed
+from retrieval.graphs import CAPTURED_BATCH_SIZES, GraphedEncoder
 from retrieval.tower import TowerInputs
 from retrieval.uni import EncodedBatch, UniRetrieval
 
 __all__ = ["UniEncoder"]
 
-_BATCH = SIZES[-1]
-_SURE = 0.8  # share of a style from which a query moves its key
-_SHARP = 0.1  # temperature of the style weights, that of the loss which taught the prototypes
+_BATCH_SIZE = CAPTURED_BATCH_SIZES[-1]
+_CONFIDENT_SHARE = 0.8  # share of an enrolled style from which a query moves its key
+_STYLE_TEMPERATURE = 0.1  # of the style weights; the loss that trained the prototypes uses the same
 
 
 class UniEncoder:
-    """An `ImageEncoder`. Safe to share between threads: one forward at a time.
+    """An `ImageEncoder`. Threads may share it: it runs one forward pass at a time.
 
-    A gallery is encoded in style `original`, from which enrolled styles are kept out: what is
-    enrolled later never changes a stored vector.
+    Indexed figures are encoded in style `original`, which never counts as an enrolled style, so a
+    style that is enrolled later changes no stored vector.
     """
 
     def __init__(
@@ -39,23 +39,23 @@ class UniEncoder:
         name: str,
         encoder: UniRetrieval,
         enrolled: Sequence[Enrolment] = (),
-        follow: float = 0.0,
+        style_follow_rate: float = 0.0,
     ) -> None:
-        """`follow`, in [0, 1], is the rate at which confident queries move an enrolled key."""
+        """`style_follow_rate`, in [0, 1], is how far confident queries move an enrolled key."""
         self.name, self.width = name, encoder.tower.width
         self.encoder = encoder.eval()
         self.enrolled = list(enrolled)
-        self._follow = follow
+        self._style_follow_rate = style_follow_rate
         self._lock = threading.Lock()
-        self._image = Graphed(self.encoder)
+        self._forward_image = GraphedEncoder(self.encoder)
 
     @property
     def styles(self) -> tuple[str, ...]:
-        """Names that `style` may take, beside `auto`."""
+        """The values of `style` besides `auto`."""
         return (*self.encoder.styles, *(e.name for e in self.enrolled))
 
     def set_enrolled(self, enrolled: Sequence[Enrolment]) -> None:
-        """Tell these enrolled styles apart from now on, and no others."""
+        """Replace the enrolled styles."""
         with self._lock:
             self.enrolled = list(enrolled)
 
@@ -65,82 +65,97 @@ class UniEncoder:
     def encode_with_styles(
         self, images: Sequence[Image.Image], style: str = "auto"
     ) -> tuple[Vectors, list[StyleDetection]]:
-        """Vectors (B, D) as `encode_image`, and how each picture was taken.
+        """Return the vectors of `encode_image` and the style detected in each picture.
 
         Raises `BadInput` for a style that is not in `styles`.
         """
-        self._check(style)
-        vectors, seen = [], []
-        for start in range(0, len(images), _BATCH):
-            looked = self.encoder.tower.prepare_images(images[start : start + _BATCH])
+        self._check_style(style)
+        batches: list[Vectors] = []
+        detections: list[StyleDetection] = []
+        for start in range(0, len(images), _BATCH_SIZE):
+            prepared = self.encoder.tower.prepare_images(images[start : start + _BATCH_SIZE])
             with self._lock, torch.inference_mode():
-                self._check(style)  # styles may come and go between two forwards
+                self._check_style(style)  # again: styles can change between two batches
                 names = self.styles
-                part, styles_BS, experts = self.encode(looked, style)
-            vectors.append(part.cpu().numpy())
-            seen += [
+                vectors_BD, styles_BS, experts = self.encode_batch(prepared, style)
+            batches.append(vectors_BD.cpu().numpy())
+            detections += [
                 StyleDetection(dict(zip(names, row, strict=True)), tuple(shares))
                 for row, shares in zip(styles_BS.tolist(), experts, strict=True)
             ]
-        return normalize_rows(np.concatenate(vectors)) if vectors else np.empty(
-            (0, self.width), "f4"
-        ), seen
+        return self._join(batches), detections
 
-    def encode(
-        self, looked: TowerInputs, style: str = "auto"
+    def encode_batch(
+        self, prepared: TowerInputs, style: str = "auto"
     ) -> tuple[Tensor, Tensor, list[list[float]]]:
-        """Vectors (B, D), style weights (B, S) and expert shares (B lists) of one batch."""
-        given_BK = own_BK = self.encoder.prototypes.from_gram(looked.features_BG)
+        """Return vectors (B, D), style weights (B, S) and expert shares (B lists) of one batch."""
+        picture_BK = style_BK = self.encoder.prototypes.from_gram(prepared.features_BG)
         if style in self.encoder.styles and style != ORIGINAL:
-            at = self.encoder.styles.index(style)
-            given_BK = self.encoder.centroids_SK[at].expand_as(own_BK)
-        encoded = self._image(looked, given_BK)
-        vectors_BD, styles_BS = self.apply_enrolments(encoded.vectors_BD, own_BK, style)
-        return vectors_BD, styles_BS, _shares(encoded, len(own_BK))
+            row = self.encoder.styles.index(style)
+            style_BK = self.encoder.centroids_SK[row].expand_as(picture_BK)
+        encoded = self._forward_image(prepared, style_BK)
+        vectors_BD, styles_BS = self.apply_enrolments(encoded.vectors_BD, picture_BK, style)
+        return vectors_BD, styles_BS, _expert_shares(encoded, len(picture_BK))
 
     def apply_enrolments(
         self, vectors_BD: Tensor, prototypes_BK: Tensor, style: str = "auto"
     ) -> tuple[Tensor, Tensor]:
-        """Vectors (B, D) with those of enrolled styles brought home, and style weights (B, S)."""
+        """Move vectors of enrolled styles towards the gallery.
+
+        Returns all vectors (B, D) and the style weights (B, S).
+        """
         styles_BS = self._style_weights(prototypes_BK, style)
         vectors_BD = vectors_BD.clone()
         trained = len(self.encoder.styles)
         for i, entry in enumerate(self.enrolled):
             rows_B = styles_BS.argmax(1) == trained + i
             vectors_BD[rows_B] = entry.apply(vectors_BD[rows_B])
-            sure_B = rows_B & (styles_BS[:, trained + i] > _SURE)
-            if self._follow and style == "auto" and sure_B.any():
-                self.enrolled[i] = entry.move_key(prototypes_BK[sure_B], self._follow)
+            confident_B = rows_B & (styles_BS[:, trained + i] > _CONFIDENT_SHARE)
+            if self._style_follow_rate and style == "auto" and confident_B.any():
+                self.enrolled[i] = entry.move_key(
+                    prototypes_BK[confident_B], self._style_follow_rate
+                )
         return vectors_BD, styles_BS
 
     def encode_text(self, texts: Sequence[str]) -> Vectors:
-        parts = []
-        for start in range(0, len(texts), _BATCH):
-            looked = self.encoder.tower.prepare_texts(texts[start : start + _BATCH])
+        batches: list[Vectors] = []
+        for start in range(0, len(texts), _BATCH_SIZE):
+            prepared = self.encoder.tower.prepare_texts(texts[start : start + _BATCH_SIZE])
             with self._lock, torch.inference_mode():
-                parts.append(self.encoder.forward_text(looked).vectors_BD.cpu().numpy())
-        return normalize_rows(np.concatenate(parts)) if parts else np.empty((0, self.width), "f4")
+                batches.append(self.encoder.forward_text(prepared).vectors_BD.cpu().numpy())
+        return self._join(batches)
 
-    def _check(self, style: str) -> None:
+    def _join(self, batches: Sequence[Vectors]) -> Vectors:
+        if not batches:
+            return np.empty((0, self.width), np.float32)
+        return normalize_rows(np.concatenate(batches))
+
+    def _check_style(self, style: str) -> None:
         if style not in ("auto", ORIGINAL, *self.styles):
             raise BadInput(
                 f"style {style!r} is not known; expected auto or one of {', '.join(self.styles)}"
             )
 
-    def _style_weights(self, own_BK: Tensor, style: str) -> Tensor:
-        """(B, S), rows of sum 1: a softmax over the styles, or all on the one that is given."""
+    def _style_weights(self, prototypes_BK: Tensor, style: str) -> Tensor:
+        """Return weights (B, S), rows of sum 1: a softmax for `auto`, else all on `style`.
+
+        For `original` the softmax leaves out the enrolled styles.
+        """
         centres = [self.encoder.centroids_SK, *(e.key_K[None] for e in self.enrolled)]
-        cosine_BS = own_BK @ torch.cat(centres).T
+        cosine_BS = prototypes_BK @ torch.cat(centres).T
         if style not in ("auto", ORIGINAL):
             cosine_BS = torch.full_like(cosine_BS, -torch.inf)
             cosine_BS[:, self.styles.index(style)] = 0
         elif style == ORIGINAL:
             cosine_BS[:, len(self.encoder.styles) :] = -torch.inf
-        return (cosine_BS / _SHARP).softmax(1)
+        return (cosine_BS / _STYLE_TEMPERATURE).softmax(1)
 
 
-def _shares(encoded: EncodedBatch, size: int) -> list[list[float]]:
-    """(B, E) shares of the experts, a mean over layers with the most common number of experts."""
+def _expert_shares(encoded: EncodedBatch, size: int) -> list[list[float]]:
+    """Return each expert's share per picture, (B, E), a mean over layers.
+
+    Where layers differ in their number of experts, only those with the most common number count.
+    """
     gates = [g.mean(1) if g.ndim == 3 else g for g in encoded.gates.values()]
     if not gates:
         return [[] for _ in range(size)]

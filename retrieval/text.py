@@ -16,15 +16,15 @@ from retrieval.encoder import Vectors, normalize_rows
 
 __all__ = ["SentenceRetriever"]
 
-# Tokens of a batch: on a CPU within a tenth of the best that was tried, in fp32 and in bf16
-# (benchmarks/index.md); on a GPU not measured.
-_TOKENS = {"cpu": 2048, "cuda": 65_536}
+# On a CPU within a tenth of the fastest size that was tried, in fp32 and in bf16
+# (benchmarks/index.md). On a GPU not measured.
+_TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65_536}
 
 
 class SentenceRetriever:
-    """Prompts that the model's own configuration names for queries and passages are used.
+    """A `TextRetriever`. Uses the prompts for queries and passages of the model's configuration.
 
-    `name` is the model's name in the collection stamp; `folder` its files, safetensors only.
+    `name` identifies the model in the collection stamp; `folder` has its files, safetensors only.
     """
 
     def __init__(
@@ -55,29 +55,31 @@ class SentenceRetriever:
         prompt = task if self._model.prompts.get(task) else None
         vectors_BD = np.empty((len(texts), self.width), np.float32)
         for batch in self._batches(texts):
-            some = [texts[i] for i in batch]
             vectors_BD[batch] = self._model.encode(
-                some, prompt_name=prompt, batch_size=len(some), show_progress_bar=False
+                [texts[i] for i in batch],
+                prompt_name=prompt,
+                batch_size=len(batch),
+                show_progress_bar=False,
             )
         return normalize_rows(vectors_BD)
 
     def _batches(self, texts: Sequence[str]) -> Iterator[list[int]]:
-        """Places of texts of like length in tokens, so that a batch pads next to nothing."""
+        """Yield the indices of texts of similar length, so that batches need little padding."""
         lengths = self._lengths(texts)
-        most = _TOKENS.get(self._model.device.type, _TOKENS["cpu"])
+        limit = _TOKENS_PER_BATCH.get(self._model.device.type, _TOKENS_PER_BATCH["cpu"])
         batch: list[int] = []
-        for place in sorted(range(len(texts)), key=lengths.__getitem__):
-            if batch and lengths[place] * (len(batch) + 1) > most:
+        for index in sorted(range(len(texts)), key=lengths.__getitem__):
+            if batch and lengths[index] * (len(batch) + 1) > limit:
                 yield batch
                 batch = []
-            batch.append(place)
+            batch.append(index)
         if batch:
             yield batch
 
     def _lengths(self, texts: Sequence[str]) -> list[int]:
-        """In tokens; in characters for models that cut words in a way of their own."""
+        """Return lengths in tokens, or in characters for models with a tokeniser of their own."""
         tokenizer = self._model.tokenizer
         if not texts or not isinstance(tokenizer, PreTrainedTokenizerBase):
             return [len(text) for text in texts]
-        cut = tokenizer(list(texts), truncation=True, max_length=self._model.max_seq_length)
-        return [len(ids) for ids in cut["input_ids"]]
+        tokens = tokenizer(list(texts), truncation=True, max_length=self._model.max_seq_length)
+        return [len(ids) for ids in tokens["input_ids"]]

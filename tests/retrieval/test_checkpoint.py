@@ -1,4 +1,4 @@
-"""An encoder comes back from its folder as it was, or the folder is refused."""
+"""A saved encoder loads unchanged, and a folder with anything else is refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CARD = ModelCard(name="tiny-1", tower=SIZES, encoder=CONFIG, styles=("sketch", "
 
 
 def _tower(card: ModelCard, seed: int = 9) -> MiniTower:
-    """Not the weights that were saved: what is loaded must overwrite them."""
+    """Build a tower with other weights than the saved ones, which loading must overwrite."""
     torch.manual_seed(seed)
     return MiniTower(card.tower if isinstance(card.tower, MiniConfig) else SIZES, None, None)
 
@@ -66,11 +66,11 @@ def _vectors(encoder: UniRetrieval) -> torch.Tensor:
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
-    save_checkpoint(_trained(), CARD, tmp_path / "pooled_features" / "tiny")
-    return tmp_path / "pooled_features" / "tiny"
+    save_checkpoint(_trained(), CARD, tmp_path / "deep" / "tiny")
+    return tmp_path / "deep" / "tiny"
 
 
-def test_it_comes_back_as_it_was(folder):
+def test_a_saved_encoder_loads_unchanged(folder):
     encoder, loaded = _trained(), load_checkpoint(folder, _tower)
     assert not loaded.training
     assert torch.cosine_similarity(_vectors(encoder), _vectors(loaded)).min() > 0.9999
@@ -78,13 +78,13 @@ def test_it_comes_back_as_it_was(folder):
     assert read_card(folder) == CARD
     for name, value in loaded.state_dict().items():
         assert value.dtype == torch.float32
-        # fp16 has 11 bits; what has one dimension (statistics, gates, norms) is kept whole
+        # fp16 has 11 bits; tensors of one dimension (statistics, gates, norms) stay in fp32
         rtol = 2**-11 if value.ndim > 1 else 0
         torch.testing.assert_close(value, encoder.state_dict()[name], atol=1e-7, rtol=rtol)
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
 
 
-def test_saving_again_takes_the_place_of_what_was_there(folder):
+def test_saving_again_replaces_the_checkpoint(folder):
     other = _trained(seed=3)
     save_checkpoint(other, CARD, folder)
     assert (
@@ -93,24 +93,24 @@ def test_saving_again_takes_the_place_of_what_was_there(folder):
     )
 
 
-def test_around_a_foreign_tower_only_what_was_trained_is_kept(tmp_path):
+def test_on_an_openclip_tower_only_the_trained_parameters_are_stored(tmp_path):
     encoder = _trained()
     card = CARD.model_copy(update={"tower": "ViT-B-32"})
     save_checkpoint(encoder, card, tmp_path)
-    kept = set(load_file(tmp_path / "model.safetensors"))
+    stored = set(load_file(tmp_path / "model.safetensors"))
     adapters = {name for name, _ in encoder.adapter_parameters()}
-    assert adapters <= kept
-    towers_own = {n for n in kept - adapters if n.startswith("tower.")}
-    assert towers_own
-    assert all("norm" in name for name in towers_own)
+    assert adapters <= stored
+    tower_names = {n for n in stored - adapters if n.startswith("tower.")}
+    assert tower_names
+    assert all("norm" in name for name in tower_names)
 
-    def foreign(card: ModelCard) -> MiniTower:
+    def build_tower(card: ModelCard) -> MiniTower:
         tower = _tower(card, seed=0)
         tower.mean_C.copy_(encoder.tower.mean_C)
         tower.deviation_C.copy_(encoder.tower.deviation_C)
         return tower
 
-    vectors = _vectors(load_checkpoint(tmp_path, foreign))
+    vectors = _vectors(load_checkpoint(tmp_path, build_tower))
     assert torch.cosine_similarity(_vectors(encoder), vectors).min() > 0.9999
 
 
@@ -135,10 +135,10 @@ def _card(**change):
         values = json.loads((folder / "config.json").read_text())
         for path, value in change.items():
             *parents, last = path.split("__")
-            at = values
+            section = values
             for parent in parents:
-                at = at[parent]
-            at[last] = value
+                section = section[parent]
+            section[last] = value
         (folder / "config.json").write_text(json.dumps(values))
 
     return write
@@ -155,27 +155,27 @@ def _bytes(name: str, data: bytes):
     return lambda folder: (folder / name).write_bytes(data)
 
 
-WRONG = {
+DAMAGES = {
     "no card": lambda folder: (folder / "config.json").unlink(),
     "no weights": lambda folder: (folder / "model.safetensors").unlink(),
     "an empty card": _bytes("config.json", b""),
     "half a card": _cut("config.json", 100),
-    "a card that is no text": _bytes("config.json", b"\xff\xfe\x80{"),
+    "a card that is not text": _bytes("config.json", b"\xff\xfe\x80{"),
     "a card of something else": _bytes("config.json", b'{"architectures": ["CLIPModel"]}'),
     "an unknown key": _card(colour="red"),
-    "sizes that do not go together": _card(tower__heads=5),
+    "inconsistent sizes": _card(tower__heads=5),
     "a bank of another width": _card(encoder__bank__width=13),
     "empty weights": _bytes("model.safetensors", b""),
-    "no weights' format": _bytes("model.safetensors", b"PK\x03\x04 a zip, or a pickle" * 9),
+    "weights in another format": _bytes("model.safetensors", b"PK\x03\x04 a zip, or a pickle" * 9),
     "half the header": _cut("model.safetensors", 50),
     "half the weights": _cut("model.safetensors", 60_000),
-    "a weight too few": _without("bank.keys_ND"),
-    "a tower's weight too few": _without("tower.patch.weight"),
-    "a weight too many": _with("tower.visual.conv1.weight"),
+    "a missing weight": _without("bank.keys_ND"),
+    "a missing weight of the tower": _without("tower.patch.weight"),
+    "an unknown weight": _with("tower.visual.conv1.weight"),
     "a wider tower": _card(tower__width=64),
     "a deeper tower": _card(tower__depth=3),
     "a flatter tower": _card(tower__depth=1),
-    "other entries": _card(encoder__bank__entries=6),
+    "another number of entries": _card(encoder__bank__entries=6),
     "no bank": _card(encoder__bank=None),
     "no experts": _card(encoder__depth=None),
     "more experts": _card(encoder__depth__experts=4),
@@ -183,15 +183,15 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("change", WRONG.values(), ids=WRONG)
-def test_what_does_not_fit_is_bad_input_with_the_file_and_a_way_out(folder, change):
+@pytest.mark.parametrize("change", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_checkpoint_is_bad_input_with_the_folder_and_a_remedy(folder, change):
     change(folder)
     with pytest.raises(BadInput, match=r"unirag train|train again") as raised:
         load_checkpoint(folder, _tower)
     assert str(folder) in str(raised.value)
 
 
-def test_a_folder_that_is_none_is_bad_input(tmp_path):
+def test_a_folder_without_a_checkpoint_is_bad_input(tmp_path):
     for path in (tmp_path / "nowhere", tmp_path):
         with pytest.raises(BadInput, match="not a trained encoder"):
             load_checkpoint(path, _tower)

@@ -1,4 +1,4 @@
-"""Ranks and recall, counted by hand."""
+"""Ranks and scores, computed by hand."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ def test_ranks_by_hand():
         [
             [0.9, 0.1, 0.2, 0.3],  # first
             [0.9, 0.1, 0.2, 0.3],  # last
-            [0.5, 0.5, 0.2, 0.3],  # a tie for the first place is no first place
-            [0.5, 0.5, 0.5, 0.5],  # a model that says the same of all knows nothing
+            [0.5, 0.5, 0.2, 0.3],  # a tie for the first rank is not the first rank
+            [0.5, 0.5, 0.5, 0.5],  # equal scores for all figures are the worst rank
             [-0.9, -0.1, -0.2, -0.3],  # third
         ]
     )
     assert rank_answers(similarity_QF, [0, 1, 0, 2, 3]).tolist() == [1, 4, 2, 4, 3]
 
 
-def test_nan_counts_against():
+def test_nan_counts_against_the_figure():
     nan = np.nan
     similarity_QF = np.array([[0.9, nan, 0.1], [nan, 0.5, 0.1], [nan, nan, nan]], np.float32)
     assert rank_answers(similarity_QF, [0, 0, 2]).tolist() == [2, 3, 3]
 
 
-def test_several_queries_may_ask_for_one_figure():
+def test_several_queries_may_have_the_same_figure():
     similarity_QF = np.array([[0.2, 0.8], [0.9, 0.1], [0.4, 0.3]], np.float16)
     assert rank_answers(similarity_QF, [1, 1, 0]).tolist() == [1, 2, 1]
 
@@ -52,23 +52,23 @@ def test_scores_by_hand():
 
 
 @pytest.mark.parametrize("share", [0.0, 0.03, 0.5, 0.97, 1.0])
-def test_the_interval_holds_the_mean_and_no_more_than_it_must(share):
+def test_the_interval_contains_the_mean_and_has_the_expected_width(share):
     count = 400
     ranks_Q = np.where(np.arange(count) < share * count, 1, 9)
     result = score_ranks(ranks_Q)
-    low, high = result.interval
+    low, high = result.r1_interval
     assert 0 <= low <= result.r1 <= high <= 100
-    # Four standard errors of a share wide, give or take what 1000 resamples leave open.
+    # 3.92 standard errors of a share; 1000 resamples are accurate to about 15 %.
     error = 100 * (share * (1 - share) / count) ** 0.5
     assert high - low == pytest.approx(3.92 * error, rel=0.15, abs=1e-9)
 
 
 def test_more_queries_make_the_interval_narrower():
-    few, many = (score_ranks(np.tile([1, 9], n)).interval for n in (20, 500))
+    few, many = (score_ranks(np.tile([1, 9], n)).r1_interval for n in (20, 500))
     assert few[1] - few[0] > 3 * (many[1] - many[0])
 
 
-def test_the_same_every_time_and_another_with_another_seed():
+def test_the_seed_determines_the_interval():
     ranks_Q = np.random.default_rng(0).integers(1, 4, 97)
     assert score_ranks(ranks_Q) == score_ranks(ranks_Q)
     assert score_ranks(ranks_Q, seed=1) != score_ranks(ranks_Q)
