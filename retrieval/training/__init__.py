@@ -1,1 +1,1 @@
-"""Training of the Uni-Retrieval encoder: views of figures, losses, methods, one loop."""
+"""Training of the Uni-Retrieval encoder: views of figures, batches, losses, methods, one loop."""

@@ -1,4 +1,4 @@
-"""What training makes small.
+"""The losses that training minimises.
 
 B batch, D width of the vectors, S styles, K prototype width.
 """
@@ -11,54 +11,57 @@ from torch.nn import functional as F
 
 __all__ = ["ContrastiveLoss", "StyleLoss", "info_nce", "triplet"]
 
-_HIGHEST_SCALE = 100.0  # as CLIP bounds it (arXiv 2103.00020, section 2.5)
+_MAX_SCALE = 100.0  # as in CLIP (arXiv 2103.00020, section 2.5)
 
 
-def info_nce(a_BD: Tensor, b_BD: Tensor, scale: Tensor | float, same_BB: Tensor) -> Tensor:
-    """Symmetric InfoNCE of unit vectors, row i of `a` belonging to row i of `b`.
+def info_nce(a_BD: Tensor, b_BD: Tensor, scale: Tensor | float, copies_BB: Tensor) -> Tensor:
+    """Return the symmetric InfoNCE of unit vectors; row i of `a` matches row i of `b`.
 
-    `same_BB` is true where two rows are so alike that neither is a negative of the other; its
-    diagonal is not looked at.
+    `copies_BB` is true where two rows are copies, which are no negatives of each other. Its
+    diagonal is ignored.
     """
-    # not under autocast: bf16 resolves logits of 100 to half a unit only
+    # Not under autocast: bf16 resolves logits near 100 only to half a unit.
     with torch.autocast(a_BD.device.type, enabled=False):
-        wide = torch.promote_types(a_BD.dtype, torch.float32)
-        logits_BB = scale * a_BD.to(wide) @ b_BD.to(wide).T
-    excluded = same_BB & ~torch.eye(len(a_BD), dtype=torch.bool, device=a_BD.device)
+        dtype = torch.promote_types(a_BD.dtype, torch.float32)
+        logits_BB = scale * a_BD.to(dtype) @ b_BD.to(dtype).T
+    excluded = copies_BB & ~torch.eye(len(a_BD), dtype=torch.bool, device=a_BD.device)
     logits_BB = logits_BB.masked_fill(excluded, -torch.inf)
     target_B = torch.arange(len(a_BD), device=a_BD.device)
     return (F.cross_entropy(logits_BB, target_B) + F.cross_entropy(logits_BB.T, target_B)) / 2
 
 
-def triplet(a_BD: Tensor, b_BD: Tensor, margin: float, same_BB: Tensor) -> Tensor:
-    """The papers' loss: cosine distance, and the hardest negative of the batch on either side."""
+def triplet(a_BD: Tensor, b_BD: Tensor, margin: float, copies_BB: Tensor) -> Tensor:
+    """Return the papers' triplet loss, with the hardest negative of the batch on either side.
+
+    Distances are cosine distances. `copies_BB` as in `info_nce`.
+    """
     cosine_BB = a_BD @ b_BD.T
-    own_B = cosine_BB.diagonal()
+    positive_B = cosine_BB.diagonal()
     eye = torch.eye(len(a_BD), dtype=torch.bool, device=a_BD.device)
-    others_BB = cosine_BB.masked_fill(same_BB | eye, -torch.inf)
-    losses = [F.relu(margin + others_BB.amax(axis) - own_B) for axis in (0, 1)]
+    negatives_BB = cosine_BB.masked_fill(copies_BB | eye, -torch.inf)
+    losses = [F.relu(margin + negatives_BB.amax(axis) - positive_B) for axis in (0, 1)]
     return torch.stack(losses).mean()
 
 
 class ContrastiveLoss(nn.Module):
-    """InfoNCE with a learned temperature, or the triplet loss, which has none."""
+    """InfoNCE with a learnt scale, or the triplet loss, which has no scale."""
 
     def __init__(self, triplet_margin: float | None = None, scale: float = 20.0) -> None:
         super().__init__()
         self.margin = triplet_margin
         self.log_scale = nn.Parameter(torch.tensor(scale).log())
 
-    def forward(self, a_BD: Tensor, b_BD: Tensor, same_BB: Tensor) -> Tensor:
+    def forward(self, a_BD: Tensor, b_BD: Tensor, copies_BB: Tensor) -> Tensor:
         if self.margin is not None:
-            return triplet(a_BD, b_BD, self.margin, same_BB)
-        return info_nce(a_BD, b_BD, self.log_scale.exp().clamp(max=_HIGHEST_SCALE), same_BB)
+            return triplet(a_BD, b_BD, self.margin, copies_BB)
+        return info_nce(a_BD, b_BD, self.log_scale.exp().clamp(max=_MAX_SCALE), copies_BB)
 
 
 class StyleLoss(nn.Module):
-    """Cross entropy of prototypes against a learned centre for each style.
+    """Cross entropy of prototypes against a learnt centre of each style.
 
-    Without it nothing tells the bank's keys and the routers apart what the styles are; ProMoE
-    (arXiv 2510.24711) routes by prototypes with a loss of this kind.
+    No other loss teaches the prototypes, and with them bank and routers, to tell styles apart.
+    ProMoE (arXiv 2510.24711) routes by prototypes with a similar loss.
     """
 
     def __init__(self, styles: int, width: int, temperature: float = 0.1) -> None:

@@ -1,7 +1,7 @@
-"""What may be trained around a tower: the baselines and ours, one line each.
+"""The training methods: baselines and ours, one line each.
 
-Every method but `tower` and `plain` also trains the tower's LayerNorms, as the papers do, so that
-they differ in one thing only.
+Every method except `tower` and `plain` also trains the tower's LayerNorms, as the papers do, so
+that methods differ in one thing only.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ __all__ = ["METHODS", "Method", "build"]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`config` of the encoder, whether the whole tower is trained, and LoRA's rank if any."""
+    """What a method adds to the tower (`config`) and what of the tower it trains.
+
+    `lora_rank` is the rank of plain LoRA on the image blocks; 0 for none.
+    """
 
     title: str
     config: UniConfig
@@ -59,7 +62,7 @@ METHODS: Mapping[str, Method] = {
 
 
 def build(method: Method, tower: Tower) -> UniRetrieval:
-    """The encoder around `tower`, with `requires_grad` set on what the method trains."""
+    """Build the encoder on `tower`, with `requires_grad` on the parameters that `method` trains."""
     assert isinstance(tower, nn.Module)
     tower.requires_grad_(method.train_tower)
     encoder = UniRetrieval(tower, method.config)

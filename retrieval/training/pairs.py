@@ -1,6 +1,6 @@
-"""Batches for training: figures as they are, restyled, and in words.
+"""Training batches: each figure as original, restyled, and in words.
 
-B batch, F figures, V views, T patches, C channels, G Gram features, S sentence width.
+B batch, F figures, N neighbours, V views, T patches, C channels, G Gram features, S sentence width.
 """
 
 from __future__ import annotations
@@ -34,122 +34,126 @@ __all__ = [
 
 TEXT = "text"
 TRAINED_STYLES = (ORIGINAL, *SEEN_STYLES, TEXT)
-_SAME = 0.97  # cosine of pooled features: above it stand copies, other crops, other colours
-_NEAR = 8
+_COPY_COSINE = 0.97  # of pooled features; more similar figures are copies, other crops or colours
+_NEIGHBOURS = 8  # of each figure, from which hard negatives are drawn
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
     """Row i of each part is the same figure."""
 
-    query: TowerInputs
-    original: TowerInputs
+    queries: TowerInputs
+    originals: TowerInputs
     words: TowerInputs
-    style_B: Tensor  # int64, numbers of the queries' styles in TRAINED_STYLES
-    same_BB: Tensor  # bool, true where two figures are copies of each other
+    style_B: Tensor  # int64, indices into TRAINED_STYLES of the queries' styles
+    copies_BB: Tensor  # bool, true where two figures are copies of each other
 
     def to(self, device: torch.device | str) -> TrainingBatch:
         return TrainingBatch(
-            self.query.to(device),
-            self.original.to(device),
+            self.queries.to(device),
+            self.originals.to(device),
             self.words.to(device),
             self.style_B.to(device),
-            self.same_BB.to(device),
+            self.copies_BB.to(device),
         )
 
 
 class Pairs(Protocol):
-    """Training data; the same `rng` gives the same batch."""
+    """Training data. The same `rng` draws the same batch."""
 
     def __len__(self) -> int: ...
 
-    def batch(self, size: int, hard: float, rng: np.random.Generator) -> TrainingBatch:
-        """`size` figures, a share `hard`, at most a half, near neighbours of the others."""
+    def draw_batch(self, size: int, hard_share: float, rng: np.random.Generator) -> TrainingBatch:
+        """Draw `size` figures; a share of at most a half are near neighbours of the others."""
         ...
 
     def sample_style(self, style: str, count: int, rng: np.random.Generator) -> TowerInputs:
-        """`count` pictures of one style, or texts for TEXT."""
+        """Draw `count` pictures of one style, or texts for TEXT."""
         ...
 
     def sample_figures(self, count: int, rng: np.random.Generator) -> TowerInputs:
-        """`count` pictures of any style, to measure features on."""
+        """Draw `count` pictures of all styles, to measure features on."""
         ...
 
 
 class CachedPairs:
-    """From views on disk, for towers that stand on the frozen CNN's patches.
+    """Pairs from views on disk, for towers that take the frozen CNN's patches.
 
     `words` (F, 2, S) holds sentence vectors of alt text and caption, NaN where there is none.
-    `kept` leaves out figures, such as copies of those in a test book. Queries are drawn from
-    `styles`: of `data.styles`, or ORIGINAL.
+    `included` masks out figures, such as copies of those in a test book. Queries are drawn from
+    `styles`, which are styles of `data.styles` or ORIGINAL.
     """
 
     def __init__(
         self,
         books: Sequence[Views],
         words: Sequence[NDArray[np.float32]],
-        kept: Sequence[NDArray[np.bool_]],
+        included: Sequence[NDArray[np.bool_]],
         styles: Sequence[str] = SEEN_STYLES,
     ) -> None:
         self.styles = tuple(styles)
         self._books = books
         self._words = words
         self._rows = [
-            (book, int(row)) for book, mask in enumerate(kept) for row in np.flatnonzero(mask)
+            (book, int(row)) for book, mask in enumerate(included) for row in np.flatnonzero(mask)
         ]
         if not self._rows:
             raise BadInput(
                 "no figure is left to train on: each has neither alt text nor caption, or stands "
                 "in a held-out book; add other books"
             )
-        self.deep_FC = np.concatenate(
-            [pooled_features(v)[m] for v, m in zip(books, kept, strict=True)]
+        self.pooled_FC = np.concatenate(
+            [pooled_features(views)[mask] for views, mask in zip(books, included, strict=True)]
         )
-        self._near_FN = _neighbours(self.deep_FC)
+        self._neighbours_FN = _nearest_neighbours(self.pooled_FC)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def batch(self, size: int, hard: float, rng: np.random.Generator) -> TrainingBatch:
-        chosen = _choose(len(self), size, hard, self._near_FN, rng)
-        styles = _drawn(self.styles, len(chosen), rng)
+    def draw_batch(self, size: int, hard_share: float, rng: np.random.Generator) -> TrainingBatch:
+        chosen = _choose_figures(len(self), size, hard_share, self._neighbours_FN, rng)
+        styles = _draw_styles(self.styles, len(chosen), rng)
         queries, words = [], []
         for i, style in zip(chosen, styles, strict=True):
             book, row = self._rows[i]
-            takes = self._books[book].indices_of(style)
-            queries.append((book, row, takes[int(rng.integers(len(takes)))]))
-            words.append(_first(rng.permutation(self._words[book][row])))
+            views = self._books[book].indices_of(style)
+            queries.append((book, row, views[int(rng.integers(len(views)))]))
+            words.append(_first_vector(rng.permutation(self._words[book][row])))
         rows = [self._rows[i] for i in chosen]
         originals = [(b, r, self._books[b].indices_of(ORIGINAL)[0]) for b, r in rows]
         words_BS = torch.from_numpy(np.stack(words))
-        deep_BC = self.deep_FC[chosen]
+        pooled_BC = self.pooled_FC[chosen]
         return TrainingBatch(
-            self._looked(queries),
-            self._looked(originals),
+            self._read_views(queries),
+            self._read_views(originals),
             TowerInputs(words_BS, words_BS),
             torch.tensor([TRAINED_STYLES.index(s) for s in styles]),
-            torch.from_numpy(deep_BC @ deep_BC.T > _SAME),
+            torch.from_numpy(pooled_BC @ pooled_BC.T > _COPY_COSINE),
         )
 
     def sample_style(self, style: str, count: int, rng: np.random.Generator) -> TowerInputs:
         rows = [self._rows[int(i)] for i in rng.integers(len(self), size=count)]
         if style == TEXT:
-            said = torch.from_numpy(np.stack([_first(self._words[b][r]) for b, r in rows]))
-            return TowerInputs(said, said)
-        return self._looked([(b, r, self._books[b].indices_of(style)[0]) for b, r in rows])
+            vectors = [_first_vector(self._words[book][row]) for book, row in rows]
+            words_BS = torch.from_numpy(np.stack(vectors))
+            return TowerInputs(words_BS, words_BS)
+        return self._read_views([(b, r, self._books[b].indices_of(style)[0]) for b, r in rows])
 
     def sample_figures(self, count: int, rng: np.random.Generator) -> TowerInputs:
         rows = [self._rows[int(i)] for i in rng.integers(len(self), size=count)]
-        return self._looked([(b, r, int(rng.integers(len(self._books[b].kinds)))) for b, r in rows])
+        return self._read_views(
+            [(b, r, int(rng.integers(len(self._books[b].kinds)))) for b, r in rows]
+        )
 
-    def _looked(self, places: Sequence[tuple[int, int, int]]) -> TowerInputs:
-        patches = np.stack([self._books[b].patches_FVTC[r, v] for b, r, v in places])
-        gram = np.stack([self._books[b].gram_FVG[r, v] for b, r, v in places])
+    def _read_views(self, indices: Sequence[tuple[int, int, int]]) -> TowerInputs:
+        """Read the features of views; `indices` are (book, row, view)."""
+        patches = np.stack([self._books[b].patches_FVTC[r, v] for b, r, v in indices])
+        gram = np.stack([self._books[b].gram_FVG[r, v] for b, r, v in indices])
         return TowerInputs(torch.from_numpy(patches).float(), torch.from_numpy(gram))
 
 
 class PicturePairs:
-    """From pictures, restyled as they are asked for: for towers that take pixels."""
+    """Pairs from pictures that are restyled on demand, for towers that take pixels."""
 
     def __init__(
         self,
@@ -165,15 +169,15 @@ class PicturePairs:
     def __len__(self) -> int:
         return len(self._figures)
 
-    def batch(self, size: int, hard: float, rng: np.random.Generator) -> TrainingBatch:
-        """Neighbours are not known before the tower is trained: `hard` is left aside."""
-        chosen = _choose(len(self), size, 0.0, None, rng)
+    def draw_batch(self, size: int, hard_share: float, rng: np.random.Generator) -> TrainingBatch:
+        """Draw `size` figures. Ignores `hard_share`: neighbours need a trained tower."""
+        chosen = _choose_figures(len(self), size, 0.0, None, rng)
         figures = [self._figures[i] for i in chosen]
-        styles = _drawn(self.styles, len(chosen), rng)
+        styles = _draw_styles(self.styles, len(chosen), rng)
         return TrainingBatch(
-            self._restyled(figures, styles, rng),
-            self._restyled(figures, [ORIGINAL] * len(figures), rng),
-            self._read(figures, rng),
+            self._restyle(figures, styles, rng),
+            self._restyle(figures, [ORIGINAL] * len(figures), rng),
+            self._prepare_words(figures, rng),
             torch.tensor([TRAINED_STYLES.index(s) for s in styles]),
             torch.eye(len(figures), dtype=torch.bool),
         )
@@ -181,14 +185,14 @@ class PicturePairs:
     def sample_style(self, style: str, count: int, rng: np.random.Generator) -> TowerInputs:
         figures = [self._figures[int(i)] for i in rng.integers(len(self), size=count)]
         if style == TEXT:
-            return self._read(figures, rng)
-        return self._restyled(figures, [style] * count, rng)
+            return self._prepare_words(figures, rng)
+        return self._restyle(figures, [style] * count, rng)
 
     def sample_figures(self, count: int, rng: np.random.Generator) -> TowerInputs:
         figures = [self._figures[int(i)] for i in rng.integers(len(self), size=count)]
-        return self._restyled(figures, _drawn((ORIGINAL, *self.styles), count, rng), rng)
+        return self._restyle(figures, _draw_styles((ORIGINAL, *self.styles), count, rng), rng)
 
-    def _restyled(
+    def _restyle(
         self, figures: Sequence[GalleryFigure], styles: Sequence[str], rng: np.random.Generator
     ) -> TowerInputs:
         takes = rng.integers(2**31, size=len(figures)).tolist()
@@ -199,18 +203,23 @@ class PicturePairs:
             ]
         )
 
-    def _read(self, figures: Sequence[GalleryFigure], rng: np.random.Generator) -> TowerInputs:
-        said = [[text for text in (f.alt, f.caption) if text] for f in figures]
-        return self._tower.prepare_texts([texts[int(rng.integers(len(texts)))] for texts in said])
+    def _prepare_words(
+        self, figures: Sequence[GalleryFigure], rng: np.random.Generator
+    ) -> TowerInputs:
+        """Prepare the alt text or the caption of each figure, at random."""
+        choices = [[text for text in (f.alt, f.caption) if text] for f in figures]
+        return self._tower.prepare_texts(
+            [texts[int(rng.integers(len(texts)))] for texts in choices]
+        )
 
 
-def _first(words_NS: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The first row that is there."""
+def _first_vector(words_NS: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the first row that is not NaN."""
     return np.asarray(words_NS[~np.isnan(words_NS[:, 0])][0])
 
 
 def pooled_features(views: Views) -> Vectors:
-    """(F, 1280) unit vectors: the CNN's pooled last grid of each original."""
+    """Return unit vectors (F, 1280): the mean of the CNN's last map over each original."""
     original = views.indices_of(ORIGINAL)[0]
     pooled = [
         np.asarray(views.patches_FVTC[f, original, :, : TAPS[0]], np.float32).mean(0)
@@ -219,34 +228,35 @@ def pooled_features(views: Views) -> Vectors:
     return normalize_rows(np.stack(pooled))
 
 
-def _neighbours(deep_FC: Vectors) -> NDArray[np.int64]:
-    """(F, N) numbers of the nearest figures that are no copies."""
-    cosine_FF = deep_FC @ deep_FC.T
-    cosine_FF[cosine_FF > _SAME] = -1
-    count = min(_NEAR, len(deep_FC) - 1)
+def _nearest_neighbours(pooled_FC: Vectors) -> NDArray[np.int64]:
+    """Return the indices (F, N) of each figure's nearest figures that are not copies."""
+    cosine_FF = pooled_FC @ pooled_FC.T
+    cosine_FF[cosine_FF > _COPY_COSINE] = -1
+    count = min(_NEIGHBOURS, len(pooled_FC) - 1)
     return np.argpartition(-cosine_FF, count, axis=1)[:, :count]
 
 
-def _drawn(styles: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
+def _draw_styles(styles: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
     return [styles[int(s)] for s in rng.integers(len(styles), size=count)]
 
 
-def _choose(
+def _choose_figures(
     total: int,
     size: int,
-    hard: float,
-    near_FN: NDArray[np.int64] | None,
+    hard_share: float,
+    neighbours_FN: NDArray[np.int64] | None,
     rng: np.random.Generator,
 ) -> list[int]:
+    """Choose different figures at random, a share of them among the others' neighbours."""
     size = min(size, total)
     order = rng.permutation(total).tolist()
-    anchors = order[: max(1, size - round(hard * size))]
+    anchors = order[: max(1, size - round(hard_share * size))]
     chosen = dict.fromkeys(anchors)
     for i in anchors:
-        if near_FN is None or len(chosen) >= size:
+        if neighbours_FN is None or len(chosen) >= size:
             break
-        chosen[int(rng.choice(near_FN[i]))] = None
-    # Two figures may have drawn the same neighbour: others take the places that are left.
+        chosen[int(rng.choice(neighbours_FN[i]))] = None
+    # Two figures may draw the same neighbour, so random figures fill the batch.
     for i in order:
         if len(chosen) >= size:
             break

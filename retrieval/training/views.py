@@ -1,7 +1,7 @@
-"""What the frozen CNN sees of every figure in every style, computed once and kept on disk.
+"""Features of every figure in every style from the frozen CNN, computed once and stored on disk.
 
-The CNN is frozen and takes more time than the tower above it, so a training run reads its outputs
-instead: F figures, V views of each, T patches, C channels, G Gram features.
+The CNN takes more time than the tower on top of it, so training reads its outputs from disk.
+F figures, V views of each, T patches, C channels, G Gram features.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from retrieval.encoder import ORIGINAL
 __all__ = ["View", "Views", "compute_views"]
 
 View = tuple[str, int]  # a style of `data.styles` or ORIGINAL, and the number of the take
-_BATCH = 4  # figures of a work unit: a kill loses no more
+_FIGURES_PER_UNIT = 4  # of a worker's unit of work; a kill loses no more
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Views:
         return len(self.figures)
 
     def indices_of(self, style: str) -> list[int]:
-        """The numbers of the views in a style."""
+        """Return the indices of the views in a style."""
         return [v for v, (name, _) in enumerate(self.kinds) if name == style]
 
 
@@ -57,58 +57,63 @@ def compute_views(
     workers: int = 2,
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Views:
-    """The views of `figures`, from `folder` where an earlier call made them; resumes after a kill.
+    """Compute the views of `figures`, or read them from `folder` if an earlier call stored them.
 
-    `cnn` is the folder of EfficientNet-Lite0. A figure costs 232 kB a view.
+    A killed call resumes. `cnn` is the folder of EfficientNet-Lite0. A view of a figure takes
+    232 kB on disk. `progress` gets the number of finished figures and of all.
     """
     unknown = {style for style, _ in kinds} - {ORIGINAL, *STYLES}
     assert not unknown, unknown
     names = [figure.name for figure in figures]
-    key = hashlib.sha256(
-        json.dumps([names, kinds, seed, TAPS, STYLES_VERSION]).encode()
-    ).hexdigest()[:16]
-    at = folder / key
-    at.mkdir(parents=True, exist_ok=True)
+    content = json.dumps([names, kinds, seed, TAPS, STYLES_VERSION])
+    arrays = folder / hashlib.sha256(content.encode()).hexdigest()[:16]
+    _create_arrays(arrays, len(figures), len(kinds))
+    done_F = np.load(arrays / "done.npy", mmap_mode="r")
+    todo = [i for i in range(len(figures)) if not done_F[i]]
+    units = [tuple(todo[i : i + _FIGURES_PER_UNIT]) for i in range(0, len(todo), _FIGURES_PER_UNIT)]
+    if units:
+        finished = int(done_F.sum())
+        for count in _run_workers(units, figures, kinds, seed, cnn, arrays, workers):
+            finished += count
+            progress(finished, len(figures))
+    return Views(
+        figures,
+        kinds,
+        np.load(arrays / "patches.npy", mmap_mode="r"),
+        np.load(arrays / "gram.npy", mmap_mode="r"),
+    )
+
+
+def _create_arrays(folder: Path, figures: int, views: int) -> None:
+    """Create the arrays in `folder` that do not exist."""
+    folder.mkdir(parents=True, exist_ok=True)
     shapes = {
-        "patches": ((len(figures), len(kinds), PATCHES, sum(TAPS)), np.float16),
-        "gram": ((len(figures), len(kinds), GRAM), np.float32),
-        "done": ((len(figures),), np.bool_),
+        "patches": ((figures, views, PATCHES, sum(TAPS)), np.float16),
+        "gram": ((figures, views, GRAM), np.float32),
+        "done": ((figures,), np.bool_),
     }
     for name, (shape, dtype) in shapes.items():
-        path = at / f"{name}.npy"
+        path = folder / f"{name}.npy"
         if not path.exists():
             part = path.with_suffix(".part")
             open_memmap(part, "w+", dtype, shape).flush()
             part.rename(path)
-    done_F = np.load(at / "done.npy", mmap_mode="r")
-    todo = [i for i in range(len(figures)) if not done_F[i]]
-    units = [tuple(todo[i : i + _BATCH]) for i in range(0, len(todo), _BATCH)]
-    if units:
-        ready = int(done_F.sum())
-        for count in _run(units, figures, kinds, seed, cnn, at, workers):
-            ready += count
-            progress(ready, len(figures))
-    return Views(
-        figures,
-        kinds,
-        np.load(at / "patches.npy", mmap_mode="r"),
-        np.load(at / "gram.npy", mmap_mode="r"),
-    )
 
 
-def _run(
+def _run_workers(
     units: list[tuple[int, ...]],
     figures: Sequence[GalleryFigure],
     kinds: tuple[View, ...],
     seed: int,
     cnn: Path,
-    at: Path,
+    arrays: Path,
     workers: int,
 ) -> Iterator[int]:
+    """Process the units in worker processes; yield the number of figures of each."""
     # spawn: forking a process that has started torch's threads can hang
-    with ProcessPoolExecutor(workers, get_context("spawn"), _start, (cnn, at)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _start_worker, (cnn, arrays)) as pool:
         yield from pool.map(
-            _work,
+            _process_unit,
             units,
             ([figures[i] for i in unit] for unit in units),
             repeat(kinds),
@@ -121,23 +126,23 @@ class _Worker:
     """What a worker process keeps between units."""
 
     cnn: EfficientNetLite0
-    at: Path
+    arrays: Path
 
 
-def _start(cnn: Path, at: Path) -> None:
+def _start_worker(cnn: Path, arrays: Path) -> None:
     torch.set_num_threads(1)
-    _Worker.cnn, _Worker.at = EfficientNetLite0(cnn), at
+    _Worker.cnn, _Worker.arrays = EfficientNetLite0(cnn), arrays
 
 
-def _work(
+def _process_unit(
     rows: tuple[int, ...], figures: Sequence[GalleryFigure], kinds: tuple[View, ...], seed: int
 ) -> int:
-    patches = np.load(_Worker.at / "patches.npy", mmap_mode="r+")
-    gram = np.load(_Worker.at / "gram.npy", mmap_mode="r+")
-    done = np.load(_Worker.at / "done.npy", mmap_mode="r+")
+    patches = np.load(_Worker.arrays / "patches.npy", mmap_mode="r+")
+    gram = np.load(_Worker.arrays / "gram.npy", mmap_mode="r+")
+    done = np.load(_Worker.arrays / "done.npy", mmap_mode="r+")
     for row, figure in zip(rows, figures, strict=True):
         picture = figure.open()
-        seen = _Worker.cnn.extract(
+        features = _Worker.cnn.extract(
             _Worker.cnn.preprocess(
                 [
                     picture if style == ORIGINAL else restyle(picture, style, figure.name, seed, n)
@@ -145,6 +150,7 @@ def _work(
                 ]
             )
         )
-        patches[row], gram[row] = seen.patches_BTC.half().numpy(), seen.gram_BG.numpy()
+        patches[row] = features.patches_BTC.half().numpy()
+        gram[row] = features.gram_BG.numpy()
         done[row] = True
     return len(rows)

@@ -1,4 +1,4 @@
-"""Sentence vectors of what figures are described with, computed once and kept on disk.
+"""Sentence vectors of the figures' alt texts and captions, computed once and stored on disk.
 
 F figures, S sentence width.
 """
@@ -18,23 +18,26 @@ from retrieval.encoder import TextRetriever
 
 __all__ = ["encode_words"]
 
-_LONGEST = 600  # characters: about what MiniLM reads of a text
+_MAX_CHARACTERS = 600  # MiniLM reads about this much of a text
 
 
 def encode_words(
     figures: Sequence[GalleryFigure], retriever: TextRetriever, folder: Path
 ) -> NDArray[np.float32]:
-    """(F, 2, S) unit vectors of alt text and caption; NaN where a figure has none."""
-    texts = [(f.alt[:_LONGEST], f.caption[:_LONGEST]) for f in figures]
+    """Return unit vectors of alt text and caption, (F, 2, S); NaN where a figure has none.
+
+    They are stored in `folder` and read from there the next time.
+    """
+    texts = [(f.alt[:_MAX_CHARACTERS], f.caption[:_MAX_CHARACTERS]) for f in figures]
     key = hashlib.sha256(json.dumps([texts, retriever.name]).encode()).hexdigest()[:16]
     path = folder / f"{key}.npy"
     if path.exists():
         return np.asarray(np.load(path))
     words_FNS = np.full((len(texts), 2, retriever.width), np.nan, np.float32)
-    places = [(f, n) for f, pair in enumerate(texts) for n, text in enumerate(pair) if text]
-    if places:
-        vectors = retriever.encode_passages([texts[f][n] for f, n in places])
-        words_FNS[tuple(np.array(places).T)] = vectors
+    indices = [(f, n) for f, pair in enumerate(texts) for n, text in enumerate(pair) if text]
+    if indices:
+        vectors = retriever.encode_passages([texts[f][n] for f, n in indices])
+        words_FNS[tuple(np.array(indices).T)] = vectors
     folder.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part.npy")
     np.save(part, words_FNS)

@@ -32,7 +32,7 @@ F = 16
 
 @pytest.fixture(autouse=True)
 def cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Not the GPU of whoever runs the tests: sums there come out otherwise from run to run."""
+    """Use no GPU: sums on a GPU differ from run to run."""
     monkeypatch.setenv("ACCELERATE_USE_CPU", "true")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     AcceleratorState._reset_state(reset_partial_state=True)
@@ -42,10 +42,10 @@ def cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def pairs() -> CachedPairs:
-    """A figure is a direction in the patches, with noise for each style, and in its words."""
+    """Each figure is a direction of patches and of words; styles add noise."""
     rng = np.random.default_rng(0)
-    own = rng.normal(size=(F, 1, 1, sum(TAPS)))
-    patches = own + 0.7 * rng.normal(size=(F, len(KINDS), PATCHES, sum(TAPS)))
+    figure = rng.normal(size=(F, 1, 1, sum(TAPS)))
+    patches = figure + 0.7 * rng.normal(size=(F, len(KINDS), PATCHES, sum(TAPS)))
     style = rng.normal(size=(1, len(KINDS), GRAM))
     gram = style + 0.3 * rng.normal(size=(F, len(KINDS), GRAM))
     words = rng.normal(size=(F, 2, SIZES.sentence))
@@ -60,23 +60,23 @@ def _encoder(method: str, seed: int = 0) -> UniRetrieval:
     return build(METHODS[method], MiniTower(SIZES, None, None))
 
 
-def _config(**more) -> TrainConfig:
-    few = {"steps": 4, "figures": 6, "warmup": 2, "lr": 3e-3}
-    return TrainConfig.model_validate(few | more)
+def _config(**settings) -> TrainConfig:
+    defaults = {"steps": 4, "figures": 6, "warmup": 2, "lr": 3e-3}
+    return TrainConfig.model_validate(defaults | settings)
 
 
 def _losses(encoder, pairs, config, folder) -> list[float]:
     values = []
 
-    def report(step, said):
-        values.append(sum(v for k, v in said.items() if k.startswith("loss/")))
+    def report(step, step_values):
+        values.append(sum(v for k, v in step_values.items() if k.startswith("loss/")))
 
     train(encoder, pairs, config, folder, report=report)
     return values
 
 
 @pytest.mark.parametrize(
-    ("method", "more"),
+    ("method", "settings"),
     [
         ("tower", {}),
         ("tower", {"patch_dropout": 0.5}),
@@ -85,15 +85,15 @@ def _losses(encoder, pairs, config, folder) -> list[float]:
         ("depth", {"lr": 1e-2, "loss": "triplet"}),
     ],
 )
-def test_the_loss_falls(method, more, pairs, tmp_path):
+def test_the_loss_falls(method, settings, pairs, tmp_path):
     losses = _losses(
-        _encoder(method), pairs, _config(**{"steps": 30, "figures": 8} | more), tmp_path
+        _encoder(method), pairs, _config(**{"steps": 30, "figures": 8} | settings), tmp_path
     )
     assert len(losses) == 30
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
 
 
-def _states_agree(one: UniRetrieval, other: UniRetrieval) -> None:
+def _assert_same_states(one: UniRetrieval, other: UniRetrieval) -> None:
     for name, value in one.state_dict().items():
         torch.testing.assert_close(
             other.state_dict()[name], value, atol=1e-6, rtol=1e-5, msg=lambda m, n=name: f"{n}: {m}"
@@ -105,41 +105,41 @@ class _Killed(Exception):
 
 
 @pytest.mark.parametrize("method", ["tower", "depth-top-k", "lora"])
-def test_a_killed_run_ends_as_an_undisturbed_one(method, pairs, tmp_path):
+def test_a_resumed_run_equals_an_uninterrupted_one(method, pairs, tmp_path):
     config = _config(steps=9, save_every=4, patch_dropout=0.4)
-    whole = _encoder(method)
-    train(whole, pairs, config, tmp_path / "whole")
+    uninterrupted = _encoder(method)
+    train(uninterrupted, pairs, config, tmp_path / "uninterrupted")
 
-    def kill(step, said):
+    def kill(step, values):
         if step == 7:
             raise _Killed
 
     with pytest.raises(_Killed):
         train(_encoder(method), pairs, config, tmp_path / "killed", report=kill)
     steps = []
-    # Other weights than the killed run began with: all that matters is in the checkpoint.
+    # The new encoder has other weights: the checkpoint has all that matters.
     resumed = _encoder(method, seed=5)
     train(resumed, pairs, config, tmp_path / "killed", report=lambda step, _: steps.append(step))
     assert steps == [5, 6, 7, 8, 9]
-    _states_agree(whole, resumed)
-    again = _encoder(method, seed=6)
-    train(again, pairs, config, tmp_path / "killed", report=lambda step, _: steps.append(step))
-    assert len(steps) == 5  # nothing was left to do
-    _states_agree(whole, again)
+    _assert_same_states(uninterrupted, resumed)
+    repeated = _encoder(method, seed=6)
+    train(repeated, pairs, config, tmp_path / "killed", report=lambda step, _: steps.append(step))
+    assert len(steps) == 5  # no step was left
+    _assert_same_states(uninterrupted, repeated)
 
 
-def test_the_seed_decides(pairs, tmp_path):
+def test_the_seed_determines_the_run(pairs, tmp_path):
     one, same, other = (_encoder("bank") for _ in range(3))
     for encoder, seed in ((one, 0), (same, 0), (other, 1)):
         train(encoder, pairs, _config(seed=seed), tmp_path / str(id(encoder)))
-    _states_agree(one, same)
+    _assert_same_states(one, same)
     assert not torch.allclose(one.bank.keys_ND, other.bank.keys_ND, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     "method", ["plain", "layernorm", "lora", "prompt", "bank", "bank-moe", "depth"]
 )
-def test_only_what_the_method_trains_changes(method, pairs, tmp_path):
+def test_only_the_trained_parameters_change(method, pairs, tmp_path):
     encoder = _encoder(method)
     before = {n: v.clone() for n, v in encoder.state_dict().items()}
     if method == "plain":
@@ -152,11 +152,11 @@ def test_only_what_the_method_trains_changes(method, pairs, tmp_path):
 
 
 def test_checkpointing_changes_nothing(pairs, tmp_path):
-    kept, computed_again = _encoder("depth-token"), _encoder("depth-token")
-    train(kept, pairs, _config(), tmp_path / "kept")
-    train(computed_again, pairs, _config(gradient_checkpointing=True), tmp_path / "again")
-    assert computed_again.checkpointing
-    _states_agree(kept, computed_again)
+    stored, recomputed = _encoder("depth-token"), _encoder("depth-token")
+    train(stored, pairs, _config(), tmp_path / "stored")
+    train(recomputed, pairs, _config(gradient_checkpointing=True), tmp_path / "recomputed")
+    assert recomputed.checkpointing
+    _assert_same_states(stored, recomputed)
 
 
 def test_the_orthogonal_rule_runs_between_backward_and_step(pairs, tmp_path, monkeypatch):
@@ -169,20 +169,20 @@ def test_the_orthogonal_rule_runs_between_backward_and_step(pairs, tmp_path, mon
             super().before_step(step)
 
     monkeypatch.setattr(loop, "OrthogonalRule", Rule)
-    ruled, free = _encoder("depth-orthogonal"), _encoder("depth")
+    ruled, plain = _encoder("depth-orthogonal"), _encoder("depth")
     train(ruled, pairs, _config(), tmp_path / "ruled")
     layers = SIZES.depth * 4
-    assert steps == [(step, layers + 2) for step in range(4)]  # and on the prompts of both towers
-    train(free, pairs, _config(), tmp_path / "free")
+    assert steps == [(step, layers + 2) for step in range(4)]  # 2 for the prompts of both towers
+    train(plain, pairs, _config(), tmp_path / "plain")
     assert len(steps) == 4
     name = "tower.vision.0.attention.qkv.experts.a_ERK"
-    difference = ruled.state_dict()[name] - free.state_dict()[name]
+    difference = ruled.state_dict()[name] - plain.state_dict()[name]
     assert difference.abs().max() > 1e-5
 
 
 @pytest.mark.parametrize("method", ["depth", "depth-top-k"])
-def test_what_is_reported(method, pairs, tmp_path):
-    said = {}
+def test_every_step_reports_its_losses_and_scores(method, pairs, tmp_path):
+    reports = {}
     modes = []
 
     def evaluate(encoder):
@@ -195,39 +195,41 @@ def test_what_is_reported(method, pairs, tmp_path):
         _config(steps=5, evaluate_every=2),
         tmp_path,
         evaluate,
-        lambda step, values: said.update({step: dict(values)}),
+        lambda step, values: reports.update({step: dict(values)}),
     )
-    assert sorted(said) == [1, 2, 3, 4, 5]
-    parts = {"loss/pictures", "loss/words", "loss/styles"}
-    parts |= {"loss/balance"} if method == "depth-top-k" else set()
-    for step, values in said.items():
+    assert sorted(reports) == [1, 2, 3, 4, 5]
+    losses = {"loss/pictures", "loss/words", "loss/styles"}
+    losses |= {"loss/balance"} if method == "depth-top-k" else set()
+    for step, values in reports.items():
         recall = {"recall/sketch"} if step in (2, 4, 5) else set()
-        assert set(values) == parts | recall
+        assert set(values) == losses | recall
     assert modes == [False] * 3
 
 
-def test_weights_of_the_losses_take_them_out(pairs, tmp_path):
-    said = []
+def test_a_loss_of_weight_zero_is_left_out(pairs, tmp_path):
+    reports = []
     config = _config(words_weight=0, style_weight=0, steps=1)
-    train(_encoder("bank"), pairs, config, tmp_path, report=lambda _, values: said.append(values))
-    assert set(said[0]) == {"loss/pictures"}
+    train(
+        _encoder("bank"), pairs, config, tmp_path, report=lambda _, values: reports.append(values)
+    )
+    assert set(reports[0]) == {"loss/pictures"}
 
 
-def test_patches_are_whole_again_at_the_end_of_training(pairs, tmp_path):
-    encoder, dropped = _encoder("tower"), []
+def test_the_last_steps_of_training_use_all_patches(pairs, tmp_path):
+    encoder, dropouts = _encoder("tower"), []
     config = _config(steps=5, patch_dropout=0.5, full_patches_share=0.4)
     train(
         encoder,
         pairs,
         config,
         tmp_path,
-        report=lambda *_: dropped.append(encoder.tower.patch_dropout),
+        report=lambda *_: dropouts.append(encoder.tower.patch_dropout),
     )
-    assert dropped == [0.5, 0.5, 0.5, 0, 0]
+    assert dropouts == [0.5, 0.5, 0.5, 0, 0]
     assert not encoder.training
 
 
-def test_a_loss_that_is_no_number_stops_the_run_before_it_spoils_the_weights(tmp_path, pairs):
+def test_a_loss_that_is_not_finite_stops_the_run_before_the_weights_change(tmp_path, pairs):
     views = pairs._books[0]
     gram = views.gram_FVG.copy()
     gram[3] = np.inf
@@ -244,17 +246,19 @@ def test_a_loss_that_is_no_number_stops_the_run_before_it_spoils_the_weights(tmp
 
 def test_the_learning_rate_warms_up_and_falls_to_a_hundredth():
     config = _config(steps=100, warmup=10)
-    rates = [loop._lr(step, config) for step in range(101)]
+    rates = [loop._learning_rate_factor(step, config) for step in range(101)]
     assert rates[:10] == pytest.approx([0.1 * n for n in range(1, 11)])
     assert rates[10] == pytest.approx(1)
     assert rates[55] == pytest.approx(0.505)
     assert rates[100] == pytest.approx(0.01)
     assert rates[10:] == sorted(rates[10:], reverse=True)
-    assert min(loop._lr(step, _config(steps=3, warmup=50)) for step in range(3)) > 0
+    assert (
+        min(loop._learning_rate_factor(step, _config(steps=3, warmup=50)) for step in range(3)) > 0
+    )
 
 
-def test_every_step_takes_the_rate_of_its_number(pairs, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "_lr", lambda step, config: float(step in (1, 2)))
+def test_every_step_uses_its_own_learning_rate(pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_learning_rate_factor", lambda step, config: float(step in (1, 2)))
     encoder, keys = _encoder("bank"), []
     keys.append(encoder.bank.keys_ND.detach().clone())
     train(
@@ -275,12 +279,14 @@ def test_a_run_is_not_resumed_with_other_settings(pairs, tmp_path):
     train(_encoder("layernorm"), pairs, _config(steps=2, save_every=2), tmp_path)
 
 
-@pytest.mark.parametrize("left", ["part", "old"])
-def test_a_kill_while_saving_loses_only_the_steps_since_the_last_save(pairs, tmp_path, left):
-    """`part`: the new checkpoint was half written. `old`: the renames were half done."""
+@pytest.mark.parametrize("remains", ["part", "old"])
+def test_a_kill_while_saving_loses_only_the_steps_since_the_last_checkpoint(
+    pairs, tmp_path, remains
+):
+    """`part`: the new checkpoint is incomplete. `old`: only one of two renames happened."""
     config = _config(steps=3, save_every=1)
-    whole = _encoder("layernorm")
-    train(whole, pairs, config, tmp_path / "whole")
+    uninterrupted = _encoder("layernorm")
+    train(uninterrupted, pairs, config, tmp_path / "uninterrupted")
     folder = tmp_path / "killed"
 
     def kill(step, values):
@@ -289,14 +295,14 @@ def test_a_kill_while_saving_loses_only_the_steps_since_the_last_save(pairs, tmp
 
     with pytest.raises(KeyboardInterrupt):
         train(_encoder("layernorm"), pairs, config, folder, None, kill)
-    state = folder / "checkpoint"
-    if left == "part":
+    checkpoint = folder / "checkpoint"
+    if remains == "part":
         (folder / "checkpoint.part").mkdir()
         (folder / "checkpoint.part" / "model.safetensors").write_bytes(b"half")
     else:
-        state.rename(folder / "checkpoint.old")
+        checkpoint.rename(folder / "checkpoint.old")
     resumed = _encoder("layernorm")
     train(resumed, pairs, config, folder)
-    for name, value in whole.state_dict().items():
+    for name, value in uninterrupted.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, atol=1e-6, rtol=1e-5)
     assert [p.name for p in folder.iterdir() if p.name.startswith("checkpoint")] == ["checkpoint"]

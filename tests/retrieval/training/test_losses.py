@@ -1,4 +1,4 @@
-"""The losses against plain computations."""
+"""The losses equal plain computations."""
 
 from __future__ import annotations
 
@@ -20,90 +20,94 @@ def _pairs(size: int, width: int = 5) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _copies(size: int) -> torch.Tensor:
-    """The first and the last figure are the same."""
-    same = torch.eye(size, dtype=torch.bool)
-    same[0, -1] = same[-1, 0] = True
-    return same
+    """The first and the last figure are copies."""
+    copies_BB = torch.eye(size, dtype=torch.bool)
+    copies_BB[0, -1] = copies_BB[-1, 0] = True
+    return copies_BB
 
 
-def _plain_info_nce(a, b, scale: float, same) -> torch.Tensor:
+def _plain_info_nce(a, b, scale: float, copies_BB) -> torch.Tensor:
     size, losses = len(a), []
     for i in range(size):
-        for of, among in ((a, b), (b, a)):
-            rivals = [j for j in range(size) if j == i or not same[i, j]]
-            total = sum(torch.exp(scale * of[i] @ among[j]) for j in rivals)
-            losses.append(torch.log(total) - scale * of[i] @ among[i])
+        for query, keys in ((a, b), (b, a)):
+            negatives = [j for j in range(size) if j == i or not copies_BB[i, j]]
+            total = sum(torch.exp(scale * query[i] @ keys[j]) for j in negatives)
+            losses.append(torch.log(total) - scale * query[i] @ keys[i])
     return torch.stack(losses).mean()
 
 
-def _plain_triplet(a, b, margin: float, same) -> torch.Tensor:
+def _plain_triplet(a, b, margin: float, copies_BB) -> torch.Tensor:
     size, losses = len(a), []
     for i in range(size):
-        for of, among in ((a, b), (b, a)):
-            rivals = [of[i] @ among[j] for j in range(size) if j != i and not same[i, j]]
-            hardest = max(rivals) if rivals else -torch.inf
-            losses.append(torch.clamp(margin - of[i] @ among[i] + hardest, min=0))
+        for query, keys in ((a, b), (b, a)):
+            negatives = [query[i] @ keys[j] for j in range(size) if j != i and not copies_BB[i, j]]
+            hardest = max(negatives) if negatives else -torch.inf
+            losses.append(torch.clamp(margin - query[i] @ keys[i] + hardest, min=0))
     return torch.stack(losses).mean()
 
 
 @pytest.mark.parametrize("copies", [False, True])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scale", [1.0, 20.0])
-def test_info_nce_is_what_it_is_by_hand(size, scale, copies):
-    same = _copies(size) if copies else torch.eye(size, dtype=torch.bool)
-    _agree(lambda a, b: info_nce(a, b, scale, same), _plain_info_nce, size, scale, same)
+def test_info_nce_equals_the_plain_computation(size, scale, copies):
+    copies_BB = _copies(size) if copies else torch.eye(size, dtype=torch.bool)
+    _assert_equal(
+        lambda a, b: info_nce(a, b, scale, copies_BB), _plain_info_nce, size, scale, copies_BB
+    )
 
 
 @pytest.mark.parametrize("copies", [False, True])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("margin", [0.1, 1.0])
-def test_triplet_is_what_it_is_by_hand(size, margin, copies):
-    same = _copies(size) if copies else torch.eye(size, dtype=torch.bool)
-    _agree(lambda a, b: triplet(a, b, margin, same), _plain_triplet, size, margin, same)
+def test_triplet_equals_the_plain_computation(size, margin, copies):
+    copies_BB = _copies(size) if copies else torch.eye(size, dtype=torch.bool)
+    _assert_equal(
+        lambda a, b: triplet(a, b, margin, copies_BB), _plain_triplet, size, margin, copies_BB
+    )
 
 
-def _agree(ours, plain, size: int, strength: float, same: torch.Tensor) -> None:
+def _assert_equal(ours, plain, size: int, strength: float, copies_BB: torch.Tensor) -> None:
     a, b = _pairs(size)
     loss = ours(a, b)
     loss.backward()
     expected_a, expected_b = _pairs(size)
-    expected = plain(expected_a, expected_b, strength, same)
+    expected = plain(expected_a, expected_b, strength, copies_BB)
     torch.testing.assert_close(loss, expected, atol=1e-12, rtol=1e-9)
     if expected.requires_grad:
         expected.backward()
-    for got, wanted in ((a, expected_a), (b, expected_b)):
-        grad = torch.zeros_like(got) if wanted.grad is None else wanted.grad
-        torch.testing.assert_close(got.grad, grad, atol=1e-12, rtol=1e-9)
+    for x, expected_x in ((a, expected_a), (b, expected_b)):
+        grad = torch.zeros_like(x) if expected_x.grad is None else expected_x.grad
+        torch.testing.assert_close(x.grad, grad, atol=1e-12, rtol=1e-9)
 
 
 @pytest.mark.parametrize("diagonal", [False, True])
 def test_copies_are_no_negatives(diagonal):
-    """Two copies in a batch with one stranger: wherever the copies lie, the loss is as with one."""
+    """With two copies and one other figure the loss is the copies_BB as with one copy."""
     copies = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 0]])
-    same = torch.tensor([[0, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=torch.bool)
-    same |= diagonal * torch.eye(3, dtype=torch.bool)
+    copies_BB = torch.tensor([[0, 1, 0], [1, 0, 0], [0, 0, 0]], dtype=torch.bool)
+    copies_BB |= diagonal * torch.eye(3, dtype=torch.bool)
     none = torch.zeros(3, 3, dtype=torch.bool)
-    nce, without = info_nce(copies, copies, 20, same), info_nce(copies, copies, 20, none)
+    nce, without = info_nce(copies, copies, 20, copies_BB), info_nce(copies, copies, 20, none)
     assert nce < 1e-6
     assert without > 0.4
-    assert triplet(copies, copies, 0.5, same) == 0
+    assert triplet(copies, copies, 0.5, copies_BB) == 0
     assert triplet(copies, copies, 0.5, none) == pytest.approx(1 / 3)
 
 
-def test_where_all_are_copies_there_is_nothing_to_learn():
-    same = torch.ones(3, 3, dtype=torch.bool)
+def test_a_batch_of_copies_has_no_loss():
+    copies_BB = torch.ones(3, 3, dtype=torch.bool)
     for loss in (
-        lambda a, b: info_nce(a, b, 20, same),
-        lambda a, b: triplet(a, b, 1.0, same),
+        lambda a, b: info_nce(a, b, 20, copies_BB),
+        lambda a, b: triplet(a, b, 1.0, copies_BB),
     ):
         a = _pairs(3)[0].detach().requires_grad_()
-        value = loss(a, -a.detach())  # as far apart as can be
+        value = loss(a, -a.detach())  # the largest distance
         value.backward()
         assert value == 0
         assert (a.grad == 0).all()
 
 
-def test_triplet_is_zero_once_the_margin_is_kept():
+def test_triplet_is_zero_if_the_margin_holds():
     a = torch.eye(4)[:, :3]
     a[3] = -a[0]
     eye = torch.eye(4, dtype=torch.bool)
@@ -111,13 +115,13 @@ def test_triplet_is_zero_once_the_margin_is_kept():
     assert triplet(a, a, 1.25, eye) == pytest.approx(0.25)
 
 
-def test_triplet_looks_at_the_hardest_on_either_side():
-    """Only the nearest wrong one gets a gradient."""
+def test_triplet_uses_the_hardest_negative_on_either_side():
+    """Only the hardest negative gets a gradient."""
     a = F.normalize(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.2]]), dim=1)
     b = F.normalize(torch.tensor([[1.0, 0.1], [0.9, 1.0], [-1.0, 0.0]]), dim=1).requires_grad_()
     cosine = (a @ b.T).detach()
     row = 0.3 + cosine[0, 1] - cosine[0, 0]
-    column = 0.3 + cosine[0, 1] - cosine[1, 1]  # b_1 is nearer to a_0 than it should be
+    column = 0.3 + cosine[0, 1] - cosine[1, 1]  # b_1 is too similar to a_0
     loss = triplet(a, b, 0.3, torch.eye(3, dtype=torch.bool))
     assert loss.item() == pytest.approx(((row.clamp(min=0) + column.clamp(min=0)) / 6).item())
     loss.backward()
@@ -125,33 +129,35 @@ def test_triplet_looks_at_the_hardest_on_either_side():
     assert b.grad[1].abs().max() > 0
 
 
-def test_contrast_learns_a_bounded_temperature_and_triplet_has_none():
+def test_the_contrastive_loss_learns_a_bounded_scale_and_triplet_has_none():
     a, b = (x.detach() for x in _pairs(5))
-    same = torch.eye(5, dtype=torch.bool)
-    contrast = ContrastiveLoss(scale=20.0)
-    loss = contrast(a, b, same)
-    torch.testing.assert_close(loss, info_nce(a, b, 20.0, same), atol=1e-5, rtol=0)
+    copies_BB = torch.eye(5, dtype=torch.bool)
+    contrastive = ContrastiveLoss(scale=20.0)
+    loss = contrastive(a, b, copies_BB)
+    torch.testing.assert_close(loss, info_nce(a, b, 20.0, copies_BB), atol=1e-5, rtol=0)
     loss.backward()
-    assert contrast.log_scale.grad.abs() > 0
-    contrast.log_scale.data.fill_(math.log(5000))
-    torch.testing.assert_close(contrast(a, b, same), info_nce(a, b, 100.0, same), atol=1e-4, rtol=0)
-    hard = ContrastiveLoss(0.5)
-    assert torch.equal(hard(a, b, same), triplet(a, b, 0.5, same))
+    assert contrastive.log_scale.grad.abs() > 0
+    contrastive.log_scale.data.fill_(math.log(5000))
+    torch.testing.assert_close(
+        contrastive(a, b, copies_BB), info_nce(a, b, 100.0, copies_BB), atol=1e-4, rtol=0
+    )
+    with_margin = ContrastiveLoss(0.5)
+    assert torch.equal(with_margin(a, b, copies_BB), triplet(a, b, 0.5, copies_BB))
 
 
-def test_style_loss_falls_when_prototypes_sit_at_their_centres():
+def test_style_loss_is_small_for_prototypes_at_their_centres():
     torch.manual_seed(0)
     loss = StyleLoss(4, 6)
     style = torch.tensor([0, 1, 2, 3, 3])
     centres = F.normalize(loss.centres_SK.detach(), dim=1)
-    at_home, astray = loss(centres[style], style), loss(centres[(style + 1) % 4], style)
-    elsewhere = loss(F.normalize(torch.randn(5, 6), dim=1), style)
-    assert at_home < elsewhere < astray
+    right, wrong = loss(centres[style], style), loss(centres[(style + 1) % 4], style)
+    random = loss(F.normalize(torch.randn(5, 6), dim=1), style)
+    assert right < random < wrong
     logits = centres[style] @ centres.T / 0.1
-    torch.testing.assert_close(at_home, F.cross_entropy(logits, style))
-    # A centre's length says nothing.
+    torch.testing.assert_close(right, F.cross_entropy(logits, style))
+    # The length of a centre does not matter.
     loss.centres_SK.data.mul_(torch.tensor([[0.1], [3.0], [7.0], [1.0]]))
-    torch.testing.assert_close(loss(centres[style], style), at_home)
+    torch.testing.assert_close(loss(centres[style], style), right)
 
 
 def test_style_loss_pulls_prototypes_and_centres_together():

@@ -1,4 +1,4 @@
-"""Every method builds its encoder, and trains what it says and nothing else."""
+"""Every method builds its encoder and trains only its own parameters."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _norms() -> set[str]:
     }
 
 
-def _own() -> set[str]:
+def _tower_parameters() -> set[str]:
     return {f"tower.{n}" for n, _ in _tower().named_parameters() if "gate_H" not in n}
 
 
@@ -61,7 +61,7 @@ def _expected(name: str, encoder: UniRetrieval) -> set[str]:
     if name == "plain":
         return set()
     if name == "tower":
-        return _own()
+        return _tower_parameters()
     if name == "layernorm":
         return _norms()
     if name.startswith("lora"):
@@ -70,49 +70,49 @@ def _expected(name: str, encoder: UniRetrieval) -> set[str]:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_it_trains_what_it_says(name):
+def test_a_method_trains_its_own_parameters(name):
     encoder = build(METHODS[name], _tower())
     trained = set(_trained(encoder))
     assert trained == _expected(name, encoder)
     if name not in ("tower", "plain"):
-        assert trained & _own() == _norms()
+        assert trained & _tower_parameters() == _norms()
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_it_starts_as_its_tower(name):
+def test_an_untrained_method_equals_its_tower(name):
     with torch.no_grad():
         encoder, tower = build(METHODS[name], _tower()).eval(), _tower().eval()
-        for kind, looked in (("image", _pictures()), ("text", _words())):
-            expected = F.normalize(getattr(tower, f"forward_{kind}")(looked.inputs), dim=1)
-            vectors = getattr(encoder, f"forward_{kind}")(looked).vectors_BD
+        for kind, prepared in (("image", _pictures()), ("text", _words())):
+            expected = F.normalize(getattr(tower, f"forward_{kind}")(prepared.inputs), dim=1)
+            vectors = getattr(encoder, f"forward_{kind}")(prepared).vectors_BD
             torch.testing.assert_close(vectors, expected, atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "plain"])
-def test_a_gradient_reaches_all_that_it_trains_and_nothing_else(name):
+def test_gradients_reach_the_trained_parameters_and_no_others(name):
     encoder = build(METHODS[name], _tower()).train()
     with torch.no_grad():
         for n, p in _trained(encoder).items():
             if "gate_H" in n or "b_ENR" in n or "lora_B" in n:
                 p.normal_()
-    parts = [encoder.forward_image(_pictures()), encoder.forward_text(_words())]
-    losses = [(p.vectors_BD @ torch.randn(24)).square().sum() + p.balance for p in parts]
+    batches = [encoder.forward_image(_pictures()), encoder.forward_text(_words())]
+    losses = [(p.vectors_BD @ torch.randn(24)).square().sum() + p.router_loss for p in batches]
     torch.stack(losses).sum().backward()
-    # A single entry or expert is taken whatever the prototype, so there is nothing to learn from.
-    alone = {
+    # A single entry or expert is chosen for every prototype, so its router gets no gradient.
+    without_choice = {
         "prompt": r"bank\.keys_ND|prototypes\..*",
         "depth-mola": r"tower\.vision\.0\..*router.*",
     }
     for n, p in encoder.named_parameters():
         if not p.requires_grad:
             assert p.grad is None, n
-        elif name in alone and re.fullmatch(alone[name], n):
+        elif name in without_choice and re.fullmatch(without_choice[name], n):
             assert p.grad is None or p.grad.abs().max() < 1e-6, n
         else:
             assert p.grad.abs().max() > 0, n
 
 
-def test_the_more_a_method_has_the_more_it_trains():
+def test_methods_with_more_components_train_more_parameters():
     names = ["plain", "layernorm", "prompt", "bank", "bank-moe", "depth"]
     counts = [_count(name) for name in names]
     assert counts == sorted(set(counts)), dict(zip(names, counts, strict=True))
@@ -122,15 +122,18 @@ def test_the_more_a_method_has_the_more_it_trains():
 def test_lora_adapts_the_same_layers_as_ours_at_its_rank():
     layers = {(32, 96), (32, 32), (32, 48), (48, 32)}
     for name, rank in (("lora", 8), ("lora-32", 32)):
-        extra = _count(name) - _count("layernorm")
-        assert extra == SIZES.depth * sum(rank * (k + n) for k, n in layers)
-    ours = set(build(METHODS["depth"], _tower()).forward_image(_pictures()).gates)
-    assert ours - {"prompts.image"} == {
+        added = _count(name) - _count("layernorm")
+        assert added == SIZES.depth * sum(rank * (k + n) for k, n in layers)
+    adapted = set(build(METHODS["depth"], _tower()).forward_image(_pictures()).gates)
+    assert adapted - {"prompts.image"} == {
         f"{i}.{layer}" for i in range(2) for layer in "qkv out expand contract".split()
     }
 
 
-def test_methods_of_one_size_differ_in_more_than_their_title():
-    configs = [m.config.model_dump_json() + f"{m.train_tower}{m.train_norms}{m.lora_rank}" for m in METHODS.values()]
+def test_all_methods_differ():
+    configs = [
+        m.config.model_dump_json() + f"{m.train_tower}{m.train_norms}{m.lora_rank}"
+        for m in METHODS.values()
+    ]
     assert len(set(configs)) == len(METHODS)
     assert len({m.title for m in METHODS.values()}) == len(METHODS)

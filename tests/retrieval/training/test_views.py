@@ -1,4 +1,4 @@
-"""Views are made once, by worker processes, and made good after a kill."""
+"""Views are computed once, by worker processes, and completed after a kill."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _figures(count: int) -> list[GalleryFigure]:
     return figures
 
 
-def test_the_views_of_a_style_by_number():
+def test_indices_of_the_views_of_a_style():
     views = Views(_figures(2), KINDS, np.zeros((2, 3, 1, 1)), np.zeros((2, 3, 1)))
     assert len(views) == 2
     assert (views.indices_of("sketch"), views.indices_of(ORIGINAL), views.indices_of("art")) == (
@@ -41,17 +41,17 @@ def test_the_views_of_a_style_by_number():
     )
 
 
-def test_a_style_that_is_none_is_our_mistake(tmp_path):
+def test_an_unknown_style_fails_an_assertion(tmp_path):
     with pytest.raises(AssertionError, match="fresco"):
         compute_views(_figures(1), (("fresco", 0),), 0, tmp_path, tmp_path)
 
 
 def _no_workers(*_: object) -> None:
-    raise AssertionError("nothing is left to be made")
+    raise AssertionError("no view is left to compute")
 
 
 def _threads(workers, context, start, arguments) -> ThreadPoolExecutor:
-    """In place of processes, which take seconds to start."""
+    """Replaces processes, which take seconds to start."""
     return ThreadPoolExecutor(workers, "", start, arguments)
 
 
@@ -60,15 +60,15 @@ def _overwrite(folder: Path, name: str, row: int, value: object) -> None:
 
 
 @pytest.mark.models
-def test_views_are_what_the_cnn_sees_and_are_made_once(models, tmp_path, monkeypatch):
+def test_views_are_features_of_the_cnn_and_are_computed_once(models, tmp_path, monkeypatch):
     cnn, figures = models / "efficientnet-lite0", _figures(5)
-    seen: list[tuple[int, int]] = []
+    progress: list[tuple[int, int]] = []
 
-    def make(progress=lambda *_: None):
-        return compute_views(figures, KINDS, 3, cnn, tmp_path, workers=1, progress=progress)
+    def compute(report=lambda *_: None):
+        return compute_views(figures, KINDS, 3, cnn, tmp_path, workers=1, progress=report)
 
-    views = make(lambda *at: seen.append(at))
-    assert seen == [(4, 5), (5, 5)]
+    views = compute(lambda *counts: progress.append(counts))
+    assert progress == [(4, 5), (5, 5)]
     assert views.patches_FVTC.shape == (5, 3, PATCHES, sum(TAPS))
     assert views.gram_FVG.shape == (5, 3, GRAM)
     assert not views.patches_FVTC.flags.writeable
@@ -78,29 +78,29 @@ def test_views_are_what_the_cnn_sees_and_are_made_once(models, tmp_path, monkeyp
         *(restyle(figures[4].open(), "sketch", "figure 4", 3, n) for n in (0, 1)),
     ]
     expected = tower.extract(tower.preprocess(pictures))
-    got = torch.from_numpy(views.patches_FVTC[4].astype(np.float32))
-    # fp16 on disk, and the workers' threads add up in another order
-    torch.testing.assert_close(got, expected.patches_BTC, atol=2e-3, rtol=2e-3)
+    actual = torch.from_numpy(views.patches_FVTC[4].astype(np.float32))
+    # fp16 on disk, and the workers' threads sum in another order
+    torch.testing.assert_close(actual, expected.patches_BTC, atol=2e-3, rtol=2e-3)
     gram = torch.from_numpy(np.array(views.gram_FVG[4]))
     torch.testing.assert_close(gram, expected.gram_BG, atol=1e-3, rtol=1e-3)
     assert not np.allclose(views.gram_FVG[:, 1], views.gram_FVG[:, 2], atol=1e-3)
 
-    # As a kill leaves it: one figure is not done. What was done is not made again.
-    (at,) = tmp_path.iterdir()
+    # After a kill one figure is not done. The finished ones are not computed again.
+    (folder,) = tmp_path.iterdir()
     original = np.array(views.patches_FVTC)
-    _overwrite(at, "done", 1, False)
-    _overwrite(at, "patches", 1, 0)
-    _overwrite(at, "patches", 2, 7)
-    seen.clear()
+    _overwrite(folder, "done", 1, False)
+    _overwrite(folder, "patches", 1, 0)
+    _overwrite(folder, "patches", 2, 7)
+    progress.clear()
     monkeypatch.setattr(module, "ProcessPoolExecutor", _threads)
     monkeypatch.setattr(torch, "set_num_threads", lambda count: None)
-    resumed = make(lambda *at: seen.append(at))
-    assert seen == [(5, 5)]
+    resumed = compute(lambda *counts: progress.append(counts))
+    assert progress == [(5, 5)]
     again = np.asarray(resumed.patches_FVTC[1], np.float32)
     np.testing.assert_allclose(again, original[1].astype(np.float32), atol=0.02, rtol=2e-3)
     assert (resumed.patches_FVTC[2] == 7).all()
 
-    monkeypatch.setattr(module, "_run", _no_workers)
-    make()
-    with pytest.raises(AssertionError, match="nothing is left"):
+    monkeypatch.setattr(module, "_run_workers", _no_workers)
+    compute()
+    with pytest.raises(AssertionError, match="no view is left"):
         compute_views(figures, KINDS, 4, cnn, tmp_path)  # another seed is another folder
