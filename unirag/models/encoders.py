@@ -45,7 +45,7 @@ def load_mini_encoder(
     """Load the checkpoint in `folder`, with the frozen models it needs."""
     card = read_card(folder)
     encoder = load_checkpoint(folder, lambda card: build_mini_tower(card, cnn, sentences))
-    return UniEncoder(card.name, encoder.to(device), follow=style_follow_rate)
+    return UniEncoder(card.name, encoder.to(device), style_follow_rate=style_follow_rate)
 
 
 def load_openclip_encoder(
@@ -82,4 +82,4 @@ def load_openclip_encoder(
     for module in encoder.modules():
         if isinstance(module, MoELoRALinear):
             module.cast_experts()
-    return UniEncoder(card.name, encoder, follow=style_follow_rate)
+    return UniEncoder(card.name, encoder, style_follow_rate=style_follow_rate)
