@@ -17,7 +17,7 @@ from data.readers.pdf_figures import (
     select_figures,
 )
 from data.readers.pdf_layout import Line, Paragraph, Rectangle, order_columns, split_paragraphs
-from data.readers.pdf_survey import PdfSurvey, is_contents_entry, is_furniture
+from data.readers.pdf_survey import PdfSurvey, is_contents_entry, is_header_or_footer
 
 __all__ = ["PageLayout", "RuledTable", "compose_page"]
 
@@ -64,7 +64,7 @@ def compose_page(
     page: Rectangle, lines: Sequence[Line], graphics: Sequence[Graphic], survey: PdfSurvey
 ) -> PageLayout:
     """Compose a page from its lines and graphics, without running headers and footers."""
-    lines = [line for line in lines if not is_furniture(line, page.height, survey)]
+    lines = [line for line in lines if not is_header_or_footer(line, page.height, survey)]
     regions = find_figures(graphics, lines, page, survey.body_size, survey.body_font)
     figures = select_figures(regions, lines)
     tables = [

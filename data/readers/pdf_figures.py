@@ -53,6 +53,7 @@ class FigureRegion:
     certain: bool = True
 
     def absorb(self, other: FigureRegion) -> None:
+        """Add the graphics of another region to this one."""
         self.box = self.box.union(other.box)
         self.graphics += other.graphics
         self.certain = self.certain or other.certain

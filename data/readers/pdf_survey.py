@@ -16,13 +16,13 @@ __all__ = [
     "MARGIN_SHARE",
     "PdfSurvey",
     "is_contents_entry",
-    "is_furniture",
+    "is_header_or_footer",
     "is_heading",
     "survey_pages",
 ]
 
 MARGIN_SHARE = 0.12  # of the page height: pictures and page numbers here are not content
-_FURNITURE_SHARE = 0.2  # of the page height: headers and footers stand in this outer part
+_HEADER_FOOTER_SHARE = 0.2  # of the page height: headers and footers stand in this outer part
 _PAGE_NUMBER = re.compile(r"^\W*(page\s+)?(\d+|[ivxlc]+)(\s*(of|/)\s*\d+)?\W*$", re.IGNORECASE)
 _COUNTER = re.compile(r"\d+|\b[ivxlc]+\b", re.IGNORECASE)
 _DOT_LEADERS = re.compile(r"(\.\s?){6}")
@@ -32,7 +32,7 @@ _DOT_LEADERS = re.compile(r"(\.\s?){6}")
 class PdfSurvey:
     """Properties that the pages of a PDF share.
 
-    `body_size` (in points), `body_font` and `body_bold` describe the body type. `furniture_slots`
+    `body_size` (in points), `body_font` and `body_bold` describe the body type. `header_footer_slots`
     are the places of running headers and footers: an edge and the distance from it in points.
     `logos` are the keys of pictures that many pages repeat.
     """
@@ -40,7 +40,7 @@ class PdfSurvey:
     body_size: float = 10.0
     body_font: str = ""
     body_bold: bool = False
-    furniture_slots: frozenset[tuple[str, int]] = frozenset()
+    header_footer_slots: frozenset[tuple[str, int]] = frozenset()
     logos: frozenset[tuple[int, int, int]] = frozenset()
 
 
@@ -59,14 +59,14 @@ def survey_pages(pages: Mapping[int, tuple[float, Sequence[Line]]]) -> PdfSurvey
             slot = _slot(line, height)
             if slot:
                 slots[slot][index].add(_COUNTER.sub("#", line.text.casefold()))
-    furniture_slots = set()
+    header_footer_slots = set()
     for slot, texts in slots.items():
         repeats = [
             any(texts[index] & texts.get(index + step, set()) for step in (-2, -1, 1, 2))
             for index in list(texts)
         ]
         if sum(repeats) >= max(2, 0.2 * len(pages), 0.5 * len(repeats)):
-            furniture_slots.add(slot)
+            header_footer_slots.add(slot)
     if not characters:
         return PdfSurvey()
     characters_by_size: Counter[float] = Counter()
@@ -77,24 +77,24 @@ def survey_pages(pages: Mapping[int, tuple[float, Sequence[Line]]]) -> PdfSurvey
         ((style, count) for style, count in characters.items() if style[0] == body_size),
         key=lambda entry: entry[1],
     )
-    return PdfSurvey(body_size, font, bold, frozenset(furniture_slots))
+    return PdfSurvey(body_size, font, bold, frozenset(header_footer_slots))
 
 
 def _slot(line: Line, height: float) -> tuple[str, int] | None:
-    if line.box.bottom <= _FURNITURE_SHARE * height:
+    if line.box.bottom <= _HEADER_FOOTER_SHARE * height:
         return "top", round(line.baseline)
-    if line.box.top >= (1 - _FURNITURE_SHARE) * height:
+    if line.box.top >= (1 - _HEADER_FOOTER_SHARE) * height:
         return "bottom", round(height - line.baseline)
     return None
 
 
-def is_furniture(line: Line, height: float, survey: PdfSurvey) -> bool:
+def is_header_or_footer(line: Line, height: float, survey: PdfSurvey) -> bool:
     """Return whether a line is a running header, a footer or a page number."""
     slot = _slot(line, height)
     if slot is None:
         return False
     edge, distance = slot
-    if any((edge, distance + step) in survey.furniture_slots for step in (-1, 0, 1)):
+    if any((edge, distance + step) in survey.header_footer_slots for step in (-1, 0, 1)):
         return line.font_size <= 1.1 * survey.body_size  # larger type is a heading that repeats
     is_in_margin = (
         line.box.bottom <= MARGIN_SHARE * height or line.box.top >= (1 - MARGIN_SHARE) * height

@@ -17,7 +17,6 @@ __all__ = [
     "humanise",
     "is_caption",
     "role_of",
-    "slug",
     "split_label",
 ]
 
@@ -59,11 +58,6 @@ def humanise(stem: str) -> str:
     """Turn a file's stem into a title: `free-body_diagram` becomes "Free body diagram"."""
     words = re.sub(r"[\s_\-]+", " ", stem).strip()
     return words[:1].upper() + words[1:] or stem
-
-
-def slug(text: str) -> str:
-    """Turn a text into an anchor: lower-case words joined by hyphens."""
-    return re.sub(r"[^\w]+", "-", text.lower()).strip("-")[:80]
 
 
 def split_label(caption: str) -> tuple[str, str]:

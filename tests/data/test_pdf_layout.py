@@ -15,7 +15,7 @@ from data.readers.pdf_layout import (
     order_columns,
     split_paragraphs,
 )
-from data.readers.pdf_survey import PdfSurvey, is_furniture, is_heading, survey_pages
+from data.readers.pdf_survey import PdfSurvey, is_header_or_footer, is_heading, survey_pages
 
 PAGE = Rectangle(0, 0, 600, 800)
 WORDS = "the quick brown fox jumps over it"
@@ -142,11 +142,11 @@ def test_only_repeated_lines_at_the_edges_are_headers_and_footers() -> None:
     }
     survey = survey_pages(pages)
     _, (header, first, number) = pages[3]
-    assert is_furniture(header, 800, survey)
-    assert is_furniture(number, 800, survey)
-    assert not is_furniture(first, 800, survey)
-    assert is_furniture(line("Page 3 of 9", 50, 770), 800, PdfSurvey())
-    assert not is_furniture(header, 800, PdfSurvey())
+    assert is_header_or_footer(header, 800, survey)
+    assert is_header_or_footer(number, 800, survey)
+    assert not is_header_or_footer(first, 800, survey)
+    assert is_header_or_footer(line("Page 3 of 9", 50, 770), 800, PdfSurvey())
+    assert not is_header_or_footer(header, 800, PdfSurvey())
 
 
 @pytest.mark.parametrize(
