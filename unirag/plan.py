@@ -187,7 +187,7 @@ def sample_items(
         return None
     figures = [item for item in sample if item.image]
     payloads = [len(json.dumps(item.to_json()).encode()) for item in sample]
-    terms = [len(bm25.document_vector(searchable_text(item)).indices) for item in sample]
+    terms = [len(bm25.encode_document(searchable_text(item)).indices) for item in sample]
     return ItemSample(
         source=source,
         items=len(sample),
@@ -256,7 +256,7 @@ def measure_rates(
 
     def read_labels(batch: Sequence[Image.Image]) -> None:
         assert ocr is not None
-        ocr.labels({str(number): picture for number, picture in enumerate(batch)})
+        ocr.read_all({str(number): picture for number, picture in enumerate(batch)})
 
     return EncodingRates(
         device=device,

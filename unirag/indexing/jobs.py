@@ -262,16 +262,7 @@ class JobQueue:
 
 
 def _job(row: tuple[Any, ...]) -> Job:
-    job_id, owner, corpus, path, state, message, report, *progress, retry_failed = row
+    job_id, owner, corpus, path, state, message, report, *times_and_counts, retry_failed = row
+    times_and_counts.append(bool(retry_failed))
     report = report and json.loads(report)
-    return Job(
-        job_id,
-        owner,
-        corpus,
-        Path(path),
-        state,
-        message,
-        report,
-        *progress,
-        retry_failed=bool(retry_failed),
-    )
+    return Job(job_id, owner, corpus, Path(path), state, message, report, *times_and_counts)

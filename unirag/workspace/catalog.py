@@ -141,7 +141,7 @@ class DocumentCoverage:
     figures: int
     passages: int
     reason: str
-    problems: tuple[tuple[str, str], ...]
+    problems: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the coverage as JSON values."""
@@ -304,7 +304,8 @@ class Catalog:
             offset,
         )
         problems = self._problems_by_source(corpus)
-        return [DocumentCoverage(*row, tuple(problems.get(row[0], ()))) for row in rows]
+        documents = [DocumentCoverage(*row) for row in rows]
+        return [replace(d, problems=tuple(problems.get(d.source, ()))) for d in documents]
 
     def document_counts(self, corpus: str) -> dict[str, int]:
         """Count the documents: `total`, `failed`, `unfinished` and stored `with_problems`."""
