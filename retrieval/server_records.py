@@ -1,27 +1,39 @@
-"""Points, filters and quantisation in the types of Qdrant's client."""
+"""Points, queries, filters and quantisation in the types of Qdrant's client."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from qdrant_client import models
 
 from data.records import Item
-from retrieval.store import OVERSAMPLING, Point, Quantization, SparseVector, Where
+from retrieval.store import (
+    FUSION_DEPTH,
+    OVERSAMPLING,
+    RRF_K,
+    ChannelQuery,
+    Point,
+    Quantization,
+    SparseVector,
+    Stamp,
+    Where,
+)
 
 __all__ = [
-    "EXACT",
-    "QUANTIZED",
-    "RESCORED",
+    "QUANTIZATION_CONFIGS",
+    "best_score_requests",
+    "exact_requests",
     "from_record",
-    "native",
     "quantization_of",
+    "search_arguments",
     "to_filter",
     "to_point",
+    "vectors_config",
 ]
 
-QUANTIZED: dict[str, models.ScalarQuantization | models.BinaryQuantization] = {
+QUANTIZATION_CONFIGS: dict[str, models.ScalarQuantization | models.BinaryQuantization] = {
     "scalar": models.ScalarQuantization(
         scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True)
     ),
@@ -31,14 +43,29 @@ QUANTIZED: dict[str, models.ScalarQuantization | models.BinaryQuantization] = {
         )
     ),
 }
-# without meaning where vectors are not quantised
-RESCORED = models.SearchParams(
+# Rank candidates by whole vectors; without effect on vectors that are not quantised.
+_RESCORED = models.SearchParams(
     quantization=models.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
 )
-EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
+_EXACT = models.SearchParams(exact=True, quantization=models.QuantizationSearchParams(ignore=True))
+
+
+def vectors_config(
+    stamp: Stamp, quantization: Quantization | None
+) -> dict[str, models.VectorParams]:
+    """Return the dense vectors of a new collection."""
+    return {
+        name: models.VectorParams(
+            size=width,
+            distance=models.Distance.COSINE,
+            on_disk=quantization in ("scalar", "binary") or None,
+        )
+        for name, width in (("image", stamp.image_width), ("text", stamp.text_width))
+    }
 
 
 def quantization_of(config: models.CollectionConfig) -> Quantization:
+    """Return the quantisation of a collection on the server."""
     match config.quantization_config:
         case models.ScalarQuantization():
             return "scalar"
@@ -49,15 +76,17 @@ def quantization_of(config: models.CollectionConfig) -> Quantization:
 
 
 def to_point(point: Point) -> models.PointStruct:
-    vectors: dict[str, Any] = {"bm25": native(point.bm25)}
+    """Convert a point for the client."""
+    vectors: dict[str, Any] = {"bm25": _to_vector(point.bm25)}
     if point.image is not None:
-        vectors["image"] = native(point.image)
+        vectors["image"] = _to_vector(point.image)
     if point.text is not None:
-        vectors["text"] = native(point.text)
+        vectors["text"] = _to_vector(point.text)
     return models.PointStruct(id=point.item.id, vector=vectors, payload=point.item.to_json())
 
 
 def from_record(record: models.Record) -> Point:
+    """Convert a record with vectors to our point."""
     vectors: Any = record.vector
     bm25 = vectors["bm25"]
     dense = {
@@ -72,13 +101,70 @@ def from_record(record: models.Record) -> Point:
     )
 
 
-def native(vector: Any) -> Any:
-    if isinstance(vector, SparseVector):
-        return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
-    return vector.tolist()
+def search_arguments(queries: Sequence[ChannelQuery], limit: int, where: Where) -> dict[str, Any]:
+    """Return the arguments of `query_points` for the fused search.
+
+    A single query is not fused: it keeps its own order and scores.
+    """
+    condition = to_filter(where)
+    if len(queries) == 1:
+        return {
+            "query": _to_vector(queries[0].vector),
+            "using": queries[0].channel,
+            "query_filter": condition,
+            "search_params": _RESCORED,
+        }
+    depth = max(FUSION_DEPTH, limit)
+    return {
+        "query": models.RrfQuery(rrf=models.Rrf(k=RRF_K, weights=[q.weight for q in queries])),
+        "prefetch": [
+            models.Prefetch(
+                query=_to_vector(q.vector),
+                using=q.channel,
+                limit=depth,
+                filter=condition,
+                params=_RESCORED,
+            )
+            for q in queries
+        ],
+    }
+
+
+def exact_requests(
+    queries: Sequence[ChannelQuery], ids: Sequence[Any]
+) -> list[models.QueryRequest]:
+    """Build requests for the exact scores of the points `ids`, one per query."""
+    among_ids = models.Filter(must=[models.HasIdCondition(has_id=list(ids))])
+    return [
+        models.QueryRequest(
+            query=_to_vector(q.vector),
+            using=q.channel,
+            filter=among_ids,
+            limit=len(ids),
+            params=_EXACT,
+        )
+        for q in queries
+    ]
+
+
+def best_score_requests(queries: Sequence[ChannelQuery], where: Where) -> list[models.QueryRequest]:
+    """Build requests for the best score of each query that is not empty."""
+    condition = to_filter(where)
+    return [
+        models.QueryRequest(
+            query=_to_vector(q.vector),
+            using=q.channel,
+            filter=condition,
+            limit=1,
+            params=_RESCORED,
+        )
+        for q in queries
+        if not q.is_empty
+    ]
 
 
 def to_filter(where: Where) -> models.Filter | None:
+    """Convert a filter; None if it matches everything."""
     must: list[Any] = [
         models.FieldCondition(key=name, match=models.MatchAny(any=list(values)))
         for name, values in where.conditions()
@@ -86,3 +172,9 @@ def to_filter(where: Where) -> models.Filter | None:
     if where.ids:
         must.append(models.HasIdCondition(has_id=list(where.ids)))
     return models.Filter(must=must) if must else None
+
+
+def _to_vector(vector: Any) -> Any:
+    if isinstance(vector, SparseVector):
+        return models.SparseVector(indices=list(vector.indices), values=list(vector.values))
+    return vector.tolist()

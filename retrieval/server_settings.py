@@ -1,4 +1,4 @@
-"""How a collection lies on a Qdrant server or cluster; read without loading its client."""
+"""Settings of a Qdrant server or cluster. Importing them does not load the client."""
 
 from __future__ import annotations
 
@@ -8,20 +8,31 @@ __all__ = ["ServerSettings"]
 
 
 class ServerSettings(BaseModel):
-    """Qdrant's own names. What is None is the server's choice.
+    """How a collection is spread over a Qdrant cluster, and when its index is built.
 
-    The first three count when the collection is made: shards spread it over the machines of a
-    cluster, each shard is kept `replication_factor` times, and a write waits for
-    `write_consistency_factor` of these. A run that writes more than `bulk_points` switches vector
-    indexing off until it ends (0: each run does), for what is built meanwhile would be built again.
-    `indexing_threshold` is that of other times, in kB of vectors; segments below it are searched
-    without an index.
+    The names are Qdrant's. The first three only count when the collection is created.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shard_number: int | None = Field(None, ge=1)
-    replication_factor: int | None = Field(None, ge=1)
-    write_consistency_factor: int | None = Field(None, ge=1)
-    bulk_points: int = Field(50_000, ge=0)
-    indexing_threshold: int = Field(10_000, ge=1)
+    shard_number: int | None = Field(
+        None,
+        ge=1,
+        description="Shards that spread the collection over the cluster; null: the server decides.",
+    )
+    replication_factor: int | None = Field(
+        None, ge=1, description="Copies of each shard; null: the server decides."
+    )
+    write_consistency_factor: int | None = Field(
+        None, ge=1, description="Copies that a write waits for; null: the server decides."
+    )
+    bulk_points: int = Field(
+        50_000,
+        ge=0,
+        description="Items after which a run stops vector indexing until its end; 0: every run.",
+    )
+    indexing_threshold: int = Field(
+        10_000,
+        ge=1,
+        description="Kilobytes of vectors from which a segment is indexed; others are scanned.",
+    )

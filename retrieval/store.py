@@ -1,6 +1,6 @@
-"""What every vector store does: one point per item, three channels, fused in the engine.
+"""The interface of every vector store: one point per item, three channels, fused by the engine.
 
-A new store is one file that fulfils `VectorStore` and passes the suite in
+A new store is a file that implements `VectorStore` and passes the suite in
 `tests/retrieval/test_store_contract.py`.
 """
 
@@ -19,6 +19,7 @@ from data.errors import Mismatch, UniragError
 from data.records import Audience, Channel, Item, Kind, Role
 
 __all__ = [
+    "FUSION_DEPTH",
     "OVERSAMPLING",
     "PAYLOAD_INDEXES",
     "RRF_K",
@@ -34,17 +35,18 @@ __all__ = [
 ]
 
 Vector = NDArray[np.float32]
-# How dense vectors are kept in memory: whole, as bytes, or as bits. Whole ones stay on disk.
+# How dense vectors are kept in memory: whole, as bytes, or as bits. Whole vectors stay on disk.
 Quantization = Literal["none", "scalar", "binary"]
 
 PAYLOAD_INDEXES = ("kind", "corpus", "section", "source", "role", "audience", "image")
-# Weighted reciprocal rank fusion as the engine computes it, rank from 1:
+# Weighted reciprocal rank fusion as the engine computes it, with ranks from 1:
 #     score = sum over channels of 1 / (rank / weight + RRF_K - 1)
-# after Cormack et al. 2009. Their k = 60 would drown the weights: they divide the rank.
+# after Cormack et al. 2009. Their k = 60 would drown the weights, because they divide the rank.
 RRF_K = 4
-# So many times the hits asked for are found by quantised vectors and ranked by the whole ones.
+FUSION_DEPTH = 100  # candidates of each channel, at least
+# Quantised vectors find this many times the limit; whole vectors then rank these candidates.
 OVERSAMPLING = 8.0
-_REEMBED = "run `unirag reembed` to encode anew what is stored"
+_REEMBED = "run `unirag reembed` to encode the stored items again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """An item and its vectors; a passage has no `image`. Dense ones are unit length, float32."""
+    """An item and its vectors. Dense ones are unit length, float32; passages have no `image`."""
 
     item: Item
     image: Vector | None
@@ -67,7 +69,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class ChannelQuery:
-    """One ranked list to ask for: its channel, what to compare with, its weight in (0, 1]."""
+    """A query of one channel, with its weight in the fusion, in (0, 1]."""
 
     channel: Channel
     vector: Vector | SparseVector
@@ -81,7 +83,7 @@ class ChannelQuery:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Which items may be returned; an empty tuple means any.
+    """A filter of items. An empty tuple matches every item.
 
     `sections` matches any level of the section path; `images` are digests of pictures.
     """
@@ -96,7 +98,7 @@ class Where:
     ids: tuple[str, ...] = ()
 
     def conditions(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """The payload fields to match, each with the values of which one must be present."""
+        """Yield the payload fields to match, each with its accepted values."""
         for name, values in (
             ("kind", self.kinds),
             ("corpus", self.corpora),
@@ -112,7 +114,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class ScoredItem:
-    """A hit of the store: its fused score, and its own score in each channel asked."""
+    """An item with its fused score, and its score in each channel of the query."""
 
     item: Item
     score: float
@@ -121,7 +123,10 @@ class ScoredItem:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What wrote a collection. Vectors of different stamps cannot be compared."""
+    """The models that wrote a collection. Vectors of different stamps cannot be compared.
+
+    `encoder` and `text` name the image encoder and the text retriever.
+    """
 
     profile: str
     encoder: str
@@ -133,64 +138,70 @@ class Stamp:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any], where: str) -> Stamp:
-        """The stamp among other keys of `value`; raises `UniragError` where it is not whole."""
+    def from_json(cls, value: Mapping[str, Any], location: str) -> Stamp:
+        """Read the stamp from `value`, which may have other keys too.
+
+        Raises `UniragError` for an incomplete stamp; `location` is for its message.
+        """
         names = [value.get(name) for name in ("profile", "encoder", "text")]
         widths = [value.get(name) for name in ("image_width", "text_width")]
         if not all(isinstance(v, str) for v in names) or not all(
             isinstance(v, int) and v > 0 for v in widths
         ):
             raise UniragError(
-                f"{where} does not say what it was indexed with; restore it from a backup, or "
-                "index into another --home"
+                f"{location} does not say which models it was indexed with; restore it from a "
+                "backup, or index into another --home"
             )
         return cls(*names, *widths)  # type: ignore[arg-type]
 
     @property
     def digest(self) -> str:
-        """Eight hexadecimal digits that tell this stamp from others, for the name of a folder."""
-        said = json.dumps(self.to_json(), sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()[:8]
+        """Eight hexadecimal digits that identify the stamp in the name of a collection."""
+        content = json.dumps(self.to_json(), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:8]
 
-    def check(self, stored: Mapping[str, Any], where: str, remedy: str = _REEMBED) -> None:
-        """Refuse what was written under another stamp than this one; `remedy` is one way out."""
+    def check(self, stored: Mapping[str, Any], location: str, remedy: str = _REEMBED) -> None:
+        """Raise `Mismatch` if `stored` is another stamp.
+
+        `location` and `remedy` go into the message.
+        """
         differing = [n for n, v in self.to_json().items() if stored.get(n) != v]
-        if differing:
-            found = ", ".join(f"{n} {stored.get(n)!r}" for n in differing)
-            wanted = ", ".join(f"{n} {getattr(self, n)!r}" for n in differing)
-            ways = [remedy, "use another --home"]
-            if "profile" in differing:
-                ways.insert(1, f"run with --profile {stored.get('profile', 'mini')}")
-            raise Mismatch(
-                f"{where} was indexed with {found}, but this run uses {wanted}; "
-                + ", or ".join(ways)
-            )
+        if not differing:
+            return
+        stored_values = ", ".join(f"{n} {stored.get(n)!r}" for n in differing)
+        current_values = ", ".join(f"{n} {getattr(self, n)!r}" for n in differing)
+        remedies = [remedy, "use another --home"]
+        if "profile" in differing:
+            remedies.insert(1, f"run with --profile {stored.get('profile', 'mini')}")
+        raise Mismatch(
+            f"{location} was indexed with {stored_values}, but this run uses {current_values}; "
+            + ", or ".join(remedies)
+        )
 
 
 class VectorStore(Protocol):
-    """Errors are those of `data.errors` only; no engine's exception escapes.
+    """A collection of points. Raises only errors of `data.errors`, never an engine's.
 
-    A store is opened with the stamp that the collection has to have, or with None for whatever is
-    there (`Missing` where nothing is), or with a stamp and `replacement`: an empty collection replacement
-    the one that is there, until `promote`.
-
-    And with a `Quantization`, or None to leave the collection as it is (whole vectors in a new
-    one). A change is complete after the next `flush`; results are ranked by whole vectors anyway.
+    A store is opened with the stamp that the collection must have, or with None to accept any
+    (`Missing` if there is no collection). With `replacement` it is a new, empty collection that
+    takes the place of the current one when `promote` is called. A `Quantization` changes how
+    vectors are kept in memory, and None keeps the current way; a change is complete after the next
+    `flush`. Whole vectors rank the results in either case.
     """
 
     @property
     def stamp(self) -> Stamp:
-        """What wrote the collection."""
+        """The models that wrote the collection."""
         ...
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write points; one with the id of a stored item replaces it whole."""
+        """Write points. A point replaces the stored one with the same id completely."""
         ...
 
     def search(
         self, queries: Sequence[ChannelQuery], limit: int, where: Where = ...
     ) -> list[ScoredItem]:
-        """Ask each channel and fuse by weighted reciprocal rank, best first."""
+        """Return the best items of all channels, fused by weighted reciprocal rank, best first."""
         ...
 
     def best_scores(self, queries: Sequence[ChannelQuery], where: Where = ...) -> list[float]:
@@ -201,42 +212,48 @@ class VectorStore(Protocol):
         ...
 
     def get(self, ids: Sequence[str]) -> list[Item]:
-        """The items that exist, in the order asked for."""
+        """Return the items with these ids, in that order, without those that do not exist."""
         ...
 
     def scan(self, where: Where = ...) -> Iterator[Item]:
-        """Every matching item, in no particular order, a page at a time."""
+        """Yield every matching item, in no particular order; reads a page at a time."""
         ...
 
     def scan_points(self, where: Where = ...) -> Iterator[Point]:
-        """As `scan`, with the vectors. The indices of a sparse one come in any order."""
+        """Yield every matching item with its vectors. Indices of sparse ones are not sorted."""
         ...
 
-    def count(self, where: Where = ...) -> int: ...
+    def count(self, where: Where = ...) -> int:
+        """Return the number of matching items."""
+        ...
 
     def count_by(self, field: str, where: Where = ...) -> dict[str, int]:
-        """How many items hold each value of an indexed payload field."""
+        """Return the number of matching items for each value of an indexed payload field."""
         ...
 
-    def delete(self, ids: Iterable[str]) -> None: ...
+    def delete(self, ids: Iterable[str]) -> None:
+        """Delete the items with these ids; ids that do not exist are ignored."""
+        ...
 
     def delete_where(self, where: Where) -> None:
-        """Delete matching items; an empty `where` is refused: nothing is wiped by accident."""
+        """Delete matching items. Raises `BadInput` for an empty filter, which matches all."""
         ...
 
     def flush(self) -> None:
-        """Return once everything written is on disk and indexed for search."""
+        """Wait until everything written is on disk and indexed for search."""
         ...
 
     def promote(self) -> None:
-        """Make this collection, opened `replacement` another, the one that opens from now on.
+        """Make this replacement the current collection, in one atomic step.
 
-        At once or not at all. Whoever has the other one open goes on reading it.
+        Stores that have the former collection open go on reading it.
         """
         ...
 
     def delete_replaced(self) -> None:
-        """Delete the collections that this one replaced, and what was begun beside it."""
+        """Delete former collections and replacements that were never promoted."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release the collection."""
+        ...

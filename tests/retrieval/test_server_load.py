@@ -1,6 +1,6 @@
-"""What the server store asks of a cluster, against a double that answers as Qdrant's REST does.
+"""Requests of the server store to a cluster, against a fake of Qdrant's REST interface.
 
-Not tried on a real cluster: none was to be had.
+Not tested on a real cluster.
 """
 
 from __future__ import annotations
@@ -27,53 +27,53 @@ BULK = ServerSettings(
 )
 
 
-class Server:
-    """Remembers what it was asked; `statuses` are those of the collection, one after the other."""
+class FakeServer:
+    """Records requests. `statuses` are the statuses of the collection that it answers in turn."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, str, Any]] = []
+        self.requests: list[tuple[str, str, Any]] = []
         self.threshold = 10_000
         self.statuses: list[str] = []
-        self.there = False
+        self.exists = False
         memory = QdrantClient(":memory:")
         ServerStore(memory, "x", STAMP)
         self._info = memory.get_collection("x").model_dump(mode="json")
 
     def store(self, quantization: Quantization | None = None) -> ServerStore:
         client = QdrantClient(
-            url="http://double:6333",
+            url="http://fake:6333",
             check_compatibility=False,
             transport=httpx.MockTransport(self._answer),
         )
         return ServerStore(client, "x", STAMP, BULK, quantization)
 
-    def changes(self) -> list[int]:
-        """The indexing thresholds that were set."""
+    def indexing_thresholds(self) -> list[int]:
+        """Return the indexing thresholds that were set, in order."""
         return [
             body["optimizers_config"]["indexing_threshold"]
-            for method, _, body in self.asked
+            for method, _, body in self.requests
             if method == "PATCH" and body.get("optimizers_config")
         ]
 
-    def quantised(self) -> list[Any]:
-        """How vectors are kept, whenever that was said."""
+    def quantization_configs(self) -> list[Any]:
+        """Return the quantisation configs that were set, in order."""
         return [
             body["quantization_config"]
-            for method, path, body in self.asked
+            for method, path, body in self.requests
             if path == "" and body and body.get("quantization_config")
         ]
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content) if request.content else None
         path = request.url.path.removeprefix("/collections/x")
-        self.asked.append((request.method, path, body))
+        self.requests.append((request.method, path, body))
         result: Any = {"operation_id": 1, "status": "completed"}
         if (request.method, path) == ("GET", "/aliases"):
             result = {"aliases": []}
         elif (request.method, path) == ("GET", "/exists"):
-            result = {"exists": self.there}
+            result = {"exists": self.exists}
         elif (request.method, path) == ("PUT", ""):
-            self.there, result = True, True
+            self.exists, result = True, True
             self._info["config"]["quantization_config"] = body.get("quantization_config")
         elif (request.method, path) == ("PATCH", ""):
             result = True
@@ -90,9 +90,9 @@ class Server:
 
 
 @pytest.fixture
-def double(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(server, "_TICK", 0.0)
-    return Server()
+def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeServer]:
+    monkeypatch.setattr(server, "_POLL_SECONDS", 0.0)
+    return FakeServer()
 
 
 def points(count: int) -> list[Point]:
@@ -110,72 +110,72 @@ def points(count: int) -> list[Point]:
     return [Point(item(n), None, None, Bm25().encode_document("light bends")) for n in range(count)]
 
 
-def test_a_collection_is_made_as_the_settings_say(double: Server) -> None:
-    double.store()
-    (body,) = [body for method, path, body in double.asked if (method, path) == ("PUT", "")]
+def test_a_collection_is_created_with_the_settings(fake: FakeServer) -> None:
+    fake.store()
+    (body,) = [body for method, path, body in fake.requests if (method, path) == ("PUT", "")]
     assert body["shard_number"] == 6
     assert body["replication_factor"] == 2
     assert body["write_consistency_factor"] == 1
     assert body["vectors"]["image"]["size"] == 8
 
 
-def test_vectors_are_quantised_as_the_settings_say_and_a_change_is_told_once(
-    double: Server,
+def test_quantisation_follows_the_settings_and_a_change_is_sent_once(
+    fake: FakeServer,
 ) -> None:
-    double.store("scalar").close()
-    double.store("scalar").close()
-    double.store().close()  # as it is
-    (scalar,) = double.quantised()
+    fake.store("scalar").close()
+    fake.store("scalar").close()
+    fake.store().close()  # keeps the current quantisation
+    (scalar,) = fake.quantization_configs()
     assert scalar["scalar"]["type"] == "int8"
-    double.store("binary").close()
-    double.store("binary").close()
-    binary = double.quantised()[1:]
-    assert [list(said) for said in binary] == [["binary"]]
-    double.store("none").close()
-    double.store("none").close()
-    assert double.quantised()[2:] == ["Disabled"]
+    fake.store("binary").close()
+    fake.store("binary").close()
+    binary = fake.quantization_configs()[1:]
+    assert [list(config) for config in binary] == [["binary"]]
+    fake.store("none").close()
+    fake.store("none").close()
+    assert fake.quantization_configs()[2:] == ["Disabled"]
 
 
-def test_a_small_run_leaves_indexing_alone(double: Server) -> None:
-    store = double.store()
+def test_a_small_run_does_not_stop_indexing(fake: FakeServer) -> None:
+    store = fake.store()
     store.upsert(points(3))
     store.flush()
     store.upsert(points(3))
     store.flush()
-    assert double.changes() == []
+    assert fake.indexing_thresholds() == []
 
 
-def test_a_load_goes_without_indexing_and_waits_for_it_in_the_end(double: Server) -> None:
-    store = double.store()
+def test_a_large_load_stops_indexing_and_flush_waits_for_it(fake: FakeServer) -> None:
+    store = fake.store()
     for _ in range(4):
         store.upsert(points(2))
-    assert double.changes() == [0]  # once
-    double.statuses = ["yellow", "grey", "yellow", "green", "never asked"]
+    assert fake.indexing_thresholds() == [0]  # once
+    fake.statuses = ["yellow", "grey", "yellow", "green", "not requested"]
     store.flush()
-    assert double.changes() == [0, 10_000]
-    assert double.statuses == ["never asked"]
+    assert fake.indexing_thresholds() == [0, 10_000]
+    assert fake.statuses == ["not requested"]
     store.flush()
-    assert double.changes() == [0, 10_000]
+    assert fake.indexing_thresholds() == [0, 10_000]
 
 
-def test_after_a_load_that_was_killed_the_next_process_switches_indexing_on(double: Server) -> None:
-    double.store().upsert(points(4))
-    assert double.threshold == 0
-    double.store()
-    assert double.changes() == [0, 10_000]
+def test_the_next_process_starts_indexing_after_a_killed_load(fake: FakeServer) -> None:
+    fake.store().upsert(points(4))
+    assert fake.threshold == 0
+    fake.store()
+    assert fake.indexing_thresholds() == [0, 10_000]
 
 
-def test_a_load_that_is_broken_off_leaves_indexing_on(double: Server) -> None:
-    store = double.store()
+def test_closing_during_a_load_starts_indexing(fake: FakeServer) -> None:
+    store = fake.store()
     store.upsert(points(4))
-    double.statuses = ["yellow"]
+    fake.statuses = ["yellow"]
     store.close()
-    assert (double.changes(), double.statuses) == ([0, 10_000], ["yellow"])
+    assert (fake.indexing_thresholds(), fake.statuses) == ([0, 10_000], ["yellow"])
 
 
-def test_an_index_that_cannot_be_built_is_told(double: Server) -> None:
-    store = double.store()
+def test_a_failed_index_is_reported(fake: FakeServer) -> None:
+    store = fake.store()
     store.upsert(points(4))
-    double.statuses = ["yellow", "red"]
+    fake.statuses = ["yellow", "red"]
     with pytest.raises(UniragError, match="could not index 'x'"):
         store.flush()

@@ -1,4 +1,4 @@
-"""One suite for every store. Run against a real server with UNIRAG_TEST_QDRANT_URL set."""
+"""The suite of every store. Set UNIRAG_TEST_QDRANT_URL to run it on a real server."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def titles(hits: list) -> list[str]:
     return [h.item.title for h in hits]
 
 
-def test_items_come_back_whole(store: VectorStore) -> None:
+def test_items_are_stored_completely(store: VectorStore) -> None:
     points = fill(store)
     ids = [points["lens"].item.id, str(uuid.uuid4()), points["arrow"].item.id]
     assert store.get(ids) == [points["lens"].item, points["arrow"].item]
@@ -119,7 +119,7 @@ def test_items_come_back_whole(store: VectorStore) -> None:
     assert {i.id for i in store.scan()} == {p.item.id for p in points.values()}
 
 
-def test_upsert_is_idempotent_and_replaces(store: VectorStore) -> None:
+def test_upsert_is_idempotent_and_replaces_items(store: VectorStore) -> None:
     points = fill(store)
     fill(store)
     assert store.count() == len(points)
@@ -139,7 +139,9 @@ def test_upsert_is_idempotent_and_replaces(store: VectorStore) -> None:
         (ChannelQuery("bm25", BM25.encode_query("mitosis of cells")), "cell"),
     ],
 )
-def test_each_channel_ranks_its_own(store: VectorStore, query: ChannelQuery, best: str) -> None:
+def test_each_channel_ranks_by_its_own_vectors(
+    store: VectorStore, query: ChannelQuery, best: str
+) -> None:
     fill(store)
     hits = store.search([query], 3)
     assert hits[0].item.title == best
@@ -153,7 +155,7 @@ def test_fusion_obeys_weights_and_returns_channel_scores(store: VectorStore) -> 
     picture = unit(8, 0)
     words = np.array([0.3, 0.2, 0.9, 0.1], dtype=np.float32)  # speed, arrow, lens, cell
 
-    def ask(picture_weight: float, text_weight: float) -> list:
+    def search(picture_weight: float, text_weight: float) -> list:
         return store.search(
             [
                 ChannelQuery("image", picture, picture_weight),
@@ -162,8 +164,8 @@ def test_fusion_obeys_weights_and_returns_channel_scores(store: VectorStore) -> 
             4,
         )
 
-    assert ask(1.0, 0.05)[0].item.title == "arrow"
-    hits = ask(0.05, 1.0)
+    assert search(1.0, 0.05)[0].item.title == "arrow"
+    hits = search(0.05, 1.0)
     assert hits[0].item.title == "speed"
     assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
     arrow = next(h for h in hits if h.item.title == "arrow")
@@ -175,14 +177,14 @@ def test_fusion_obeys_weights_and_returns_channel_scores(store: VectorStore) -> 
 
 def test_filters(store: VectorStore) -> None:
     fill(store)
-    ask = [
+    queries = [
         ChannelQuery("text", unit(4, 0, 1, 2, 3)),
         ChannelQuery("bm25", BM25.encode_query("a cell lens")),
     ]
-    assert set(titles(store.search(ask, 9, Where(kinds=("figure",))))) == {"arrow", "lens"}
-    assert titles(store.search(ask, 9, Where(corpora=("biology",)))) == ["cell"]
-    assert titles(store.search(ask, 9, Where(sections=("2 Speed",)))) == ["speed"]
-    assert titles(store.search(ask, 9, Where(corpora=("none",)))) == []
+    assert set(titles(store.search(queries, 9, Where(kinds=("figure",))))) == {"arrow", "lens"}
+    assert titles(store.search(queries, 9, Where(corpora=("biology",)))) == ["cell"]
+    assert titles(store.search(queries, 9, Where(sections=("2 Speed",)))) == ["speed"]
+    assert titles(store.search(queries, 9, Where(corpora=("none",)))) == []
     assert store.count(Where(corpora=("physics",), sources=("ch1",))) == 2
     assert store.count_by("corpus") == {"physics": 3, "biology": 1}
     assert store.count_by("section", Where(kinds=("passage",))) == {
@@ -230,17 +232,17 @@ def test_best_scores_take_one_round_trip(
     assert len(calls) == 1
 
 
-def test_what_shows_a_picture(store: VectorStore) -> None:
-    shown = fill(store)["lens"]
+def test_items_are_found_by_the_digest_of_their_picture(store: VectorStore) -> None:
+    lens = fill(store)["lens"]
     for corpus in ("optics", "atlas"):
-        item = replace(shown.item, id=item_id(corpus, "a"), corpus=corpus, image="d1")
-        store.upsert([replace(shown, item=item)])
+        item = replace(lens.item, id=item_id(corpus, "a"), corpus=corpus, image="d1")
+        store.upsert([replace(lens, item=item)])
     assert store.count(Where(images=("d1",))) == 2
     assert store.count(Where(images=("d1",), corpora=("atlas", "physics"))) == 1
     assert store.count(Where(images=("d2",))) == 0
 
 
-def test_a_collection_of_before_an_index_gets_it(
+def test_a_collection_that_lacks_an_index_gets_it_when_opened(
     open_store: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("edge", "server"):
@@ -269,28 +271,28 @@ def test_scan_pages_through_many(store: VectorStore) -> None:
     assert len({i.id for i in store.scan()}) == 2503
 
 
-def test_points_come_back_with_their_vectors(store: VectorStore) -> None:
+def test_points_are_stored_with_their_vectors(store: VectorStore) -> None:
     filled = fill(store)
     many = [point(f"p{n}", f"passage {n}", vector=unit(4, n % 4)) for n in range(450)]
-    bare = point("bare", "no vector but of words")
-    store.upsert([*many, bare])
-    found = {p.item.id: p for p in store.scan_points()}
-    for sent in [*filled.values(), *many, bare]:
-        got = found.pop(sent.item.id)
-        assert got.item == sent.item
-        assert dict(zip(got.bm25.indices, got.bm25.values, strict=True)) == pytest.approx(
+    sparse_only = point("sparse", "only a sparse vector")
+    store.upsert([*many, sparse_only])
+    stored_points = {p.item.id: p for p in store.scan_points()}
+    for sent in [*filled.values(), *many, sparse_only]:
+        stored = stored_points.pop(sent.item.id)
+        assert stored.item == sent.item
+        assert dict(zip(stored.bm25.indices, stored.bm25.values, strict=True)) == pytest.approx(
             dict(zip(sent.bm25.indices, sent.bm25.values, strict=True))
         )
-        for ours, theirs in ((sent.image, got.image), (sent.text, got.text)):
-            assert (ours is None) == (theirs is None)
-            if ours is not None:
-                assert theirs.dtype == np.float32  # type: ignore[union-attr]
-                np.testing.assert_allclose(theirs, ours, atol=1e-6)
-    assert not found
+        for expected, actual in ((sent.image, stored.image), (sent.text, stored.text)):
+            assert (expected is None) == (actual is None)
+            if expected is not None:
+                assert actual.dtype == np.float32  # type: ignore[union-attr]
+                np.testing.assert_allclose(actual, expected, atol=1e-6)
+    assert not stored_points
     assert {p.item.title for p in store.scan_points(Where(corpora=("biology",)))} == {"cell"}
 
 
-def test_one_opened_with_no_stamp_says_what_wrote_it(open_store: Opener) -> None:
+def test_a_store_opened_without_a_stamp_has_the_stored_one(open_store: Opener) -> None:
     with pytest.raises(Missing, match="run `unirag index PATH` first"):
         open_store(None)
     fill(open_store(STAMP))
@@ -299,7 +301,7 @@ def test_one_opened_with_no_stamp_says_what_wrote_it(open_store: Opener) -> None
     assert store.count() == 4
 
 
-def test_one_is_filled_beside_another_and_takes_its_place(open_store: Opener) -> None:
+def test_a_replacement_is_filled_and_takes_the_place_of_the_collection(open_store: Opener) -> None:
     old = open_store(STAMP)
     points = fill(old)
     new = open_store(NEW, replacement=True)
@@ -307,10 +309,10 @@ def test_one_is_filled_beside_another_and_takes_its_place(open_store: Opener) ->
     new.upsert([moved])
     new.delete([str(uuid.uuid4())])
     assert (old.count(), new.count()) == (4, 1)
-    assert open_store(STAMP).count() == 4  # until it is promoted
+    assert open_store(STAMP).count() == 4  # the replacement is not promoted yet
     old = open_store(None)
     again = open_store(NEW, replacement=True)
-    assert again.count() == 0  # what was begun is forgotten
+    assert again.count() == 0  # the earlier attempt is deleted
     again.upsert([moved])
     again.flush()
     again.promote()
@@ -328,7 +330,7 @@ def test_one_is_filled_beside_another_and_takes_its_place(open_store: Opener) ->
     assert open_store(STAMP).count() == 0
 
 
-def test_no_writes_go_to_a_collection_that_was_replaced() -> None:
+def test_a_replaced_collection_refuses_writes() -> None:
     client = QdrantClient(":memory:")
     old = ServerStore(client, "books", STAMP)
     points = fill(old)
@@ -347,11 +349,11 @@ def test_no_writes_go_to_a_collection_that_was_replaced() -> None:
     assert names == {f"books-{NEW.digest}", "books-of-another"}
 
 
-def test_a_collection_that_was_deleted_under_a_process_is_named() -> None:
+def test_a_collection_deleted_while_in_use_is_named() -> None:
     client = QdrantClient(":memory:")
     store = ServerStore(client, "books", STAMP)
 
-    def count(*_: Any, **__: Any) -> None:  # as a server says it
+    def count(*_: Any, **__: Any) -> None:  # as a server answers
         raise UnexpectedResponse(404, "Not Found", b"Collection doesn't exist", httpx.Headers())
 
     client.count = count  # type: ignore[method-assign]
@@ -359,22 +361,22 @@ def test_a_collection_that_was_deleted_under_a_process_is_named() -> None:
         store.count()
 
 
-def test_a_shard_is_not_passed_over_where_the_marker_is_lost(tmp_path: Path) -> None:
+def test_a_lost_or_damaged_stamp_file_is_an_error(tmp_path: Path) -> None:
     EdgeStore(tmp_path, STAMP).close()
     store = EdgeStore(tmp_path, NEW, replacement=True)
-    fill_with = point("lens", "a lens", image=unit(6, 1), vector=unit(4, 1))
-    store.upsert([fill_with])
+    lens = point("lens", "a lens", image=unit(6, 1), vector=unit(4, 1))
+    store.upsert([lens])
     store.promote()
     store.close()
-    marker = tmp_path / "stamp.json"
-    said = marker.read_text()
-    marker.unlink()
+    stamp_file = tmp_path / "stamp.json"
+    content = stamp_file.read_text()
+    stamp_file.unlink()
     with pytest.raises(UniragError, match=r"stamp\.json is missing; restore it"):
         EdgeStore(tmp_path, NEW)
-    marker.write_text(said.replace("shard-", "../shard-"))
+    stamp_file.write_text(content.replace("shard-", "../shard-"))
     with pytest.raises(UniragError, match=r"stamp\.json is damaged; restore it"):
         EdgeStore(tmp_path, NEW)
-    marker.write_text(said)
+    stamp_file.write_text(content)
     store = EdgeStore(tmp_path, NEW)
     assert store.count() == 1
     store.close()
@@ -391,7 +393,7 @@ def test_reopen_keeps_everything_and_checks_the_stamp(open_store: Opener) -> Non
     assert open_store(STAMP).count() == 4
 
 
-def test_a_shard_whose_making_was_killed_is_made_again(
+def test_a_shard_is_created_again_after_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
@@ -412,37 +414,37 @@ def test_a_shard_whose_making_was_killed_is_made_again(
     assert {path.name for path in tmp_path.iterdir()} == {"shard", "stamp.json"}
 
 
-def test_quantised_vectors_find_what_whole_ones_find_and_change_back(tmp_path: Path) -> None:
+def test_quantised_vectors_find_the_same_items_and_can_be_changed_back(tmp_path: Path) -> None:
     stamp = replace(STAMP, image_width=8, text_width=256)
     rng = np.random.default_rng(0)
-    # as many as it takes for the engine to build an index of them, of few dimensions in truth:
-    # a graph finds nothing among vectors without structure
+    # Enough vectors for the engine to build an index, with few true dimensions: an HNSW graph
+    # finds nothing among vectors without structure.
     vectors_ND = (rng.normal(size=(24_000, 16)) @ rng.normal(size=(16, 256))).astype(np.float32)
     vectors_ND /= np.linalg.norm(vectors_ND, axis=1, keepdims=True)
 
-    def built(quantization: Quantization | None) -> set[str]:
+    def quantised_files(quantization: Quantization | None) -> set[str]:
         store = EdgeStore(tmp_path, stamp, quantization)
         if store.count() == 0:
-            for at in range(0, len(vectors_ND), 2000):
-                rows = enumerate(vectors_ND[at : at + 2000], at)
+            for start in range(0, len(vectors_ND), 2000):
+                rows = enumerate(vectors_ND[start : start + 2000], start)
                 store.upsert([point(f"p{n}", "w", vector=vector_D) for n, vector_D in rows])
         store.flush()
         for n in range(0, len(vectors_ND), 2400):
-            near_D = vectors_ND[n] + 0.5 * vectors_ND[n - 1]
-            near_D /= np.linalg.norm(near_D)
-            scores_N = vectors_ND @ near_D
+            query_D = vectors_ND[n] + 0.5 * vectors_ND[n - 1]
+            query_D /= np.linalg.norm(query_D)
+            scores_N = vectors_ND @ query_D
             best = np.argsort(-scores_N)[:3]
-            found = store.search([ChannelQuery("text", near_D)], 3)
-            assert [hit.item.title for hit in found] == [f"p{m}" for m in best]
-            # ranked by whole vectors, whichever it was found by
-            assert [hit.score for hit in found] == pytest.approx(scores_N[best], abs=1e-4)
+            hits = store.search([ChannelQuery("text", query_D)], 3)
+            assert [hit.item.title for hit in hits] == [f"p{m}" for m in best]
+            # whole vectors rank the items
+            assert [hit.score for hit in hits] == pytest.approx(scores_N[best], abs=1e-4)
         store.close()
         return {path.suffix for path in tmp_path.rglob("quantized*data")}
 
-    assert built("scalar")
-    assert built(None)  # as it is
-    assert built("binary")
-    assert not built("none")
+    assert quantised_files("scalar")
+    assert quantised_files(None)  # keeps the current quantisation
+    assert quantised_files("binary")
+    assert not quantised_files("none")
 
 
 def test_bm25_prefers_rare_words_and_ignores_latex() -> None:
@@ -450,13 +452,13 @@ def test_bm25_prefers_rare_words_and_ignores_latex() -> None:
     assert BM25.encode_query("Accelerations").indices == BM25.encode_query("acceleration").indices
 
 
-def test_a_server_that_does_not_answer_is_named_with_the_way_out() -> None:
+def test_a_server_that_does_not_answer_is_named_with_a_remedy() -> None:
     with pytest.raises(Missing, match=r"docker compose up -d qdrant.*UNIRAG_QDRANT_URL"):
         ServerStore.connect("http://127.0.0.1:9", None, "x", STAMP)
 
 
-class Raced:
-    """A client before which another process makes the collection between its look and its try."""
+class RacingClient:
+    """A client whose collection another process creates after the client has looked for it."""
 
     def __init__(self, client: QdrantClient, first: Stamp, status: int = 409) -> None:
         self._client, self._first, self._status = client, first, status
@@ -468,21 +470,23 @@ class Raced:
         ServerStore(self._client, name, self._first)
         return False
 
-    def create_collection(self, *args: Any, **given: Any) -> None:
-        with pytest.raises(ValueError, match="already exists"):  # as the one in memory says it
-            self._client.create_collection(*args, **given)
+    def create_collection(self, *args: Any, **kwargs: Any) -> None:
+        with pytest.raises(
+            ValueError, match="already exists"
+        ):  # the message of the in-memory client
+            self._client.create_collection(*args, **kwargs)
         raise UnexpectedResponse(self._status, "", b"", httpx.Headers())
 
 
-def test_a_collection_that_another_process_has_just_made_is_used() -> None:
+def test_a_collection_that_another_process_just_created_is_used() -> None:
     client = QdrantClient(":memory:")
-    fill(ServerStore(Raced(client, STAMP), "raced", STAMP))  # type: ignore[arg-type]
+    fill(ServerStore(RacingClient(client, STAMP), "raced", STAMP))  # type: ignore[arg-type]
     assert ServerStore(client, "raced", STAMP).count() == 4
 
 
-def test_a_collection_that_another_process_made_differently_or_could_not_make_is_refused() -> None:
+def test_another_stamp_or_a_failed_creation_by_another_process_is_refused() -> None:
     client, other = QdrantClient(":memory:"), replace(STAMP, encoder="tower-2")
     with pytest.raises(Mismatch, match=r"tower-2.*tower-1"):
-        ServerStore(Raced(client, other), "raced", STAMP)  # type: ignore[arg-type]
+        ServerStore(RacingClient(client, other), "raced", STAMP)  # type: ignore[arg-type]
     with pytest.raises(UniragError, match="refused"):
-        ServerStore(Raced(client, STAMP, status=500), "full", STAMP)  # type: ignore[arg-type]
+        ServerStore(RacingClient(client, STAMP, status=500), "full", STAMP)  # type: ignore[arg-type]

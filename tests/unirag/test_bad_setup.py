@@ -328,13 +328,13 @@ CASES = {
         setenv("UNIRAG_QDRANT_URL", "ftp://x"),
         ASK,
         2,
-        r"setting qdrant_url: got 'ftp://x'.*expected such as http",
+        r"setting qdrant_url: got 'ftp://x'.*expected an address such as http",
     ),
     "qdrant-no-url": (
         setenv("UNIRAG_QDRANT_URL", "http://x:y"),
         ASK,
         2,
-        r"setting qdrant_url: got 'http://x:y'.*expected such as",
+        r"setting qdrant_url: got 'http://x:y'.*expected an address such as",
     ),
     "chat-scheme": (
         setenv("UNIRAG_CHAT__URL", "ftp://x"),
