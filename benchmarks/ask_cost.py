@@ -111,7 +111,9 @@ def _summary(ratios: list[float]) -> dict[str, float]:
 
 def _environment(checkout: Path) -> dict[str, str]:
     """Return the environment in which Python imports the packages of `checkout`."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("UNIRAG_")}
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.startswith("UNIRAG_")
+    }
     return {**inherited, "PYTHONPATH": str(checkout), "OMP_WAIT_POLICY": "PASSIVE"}
 
 

@@ -336,8 +336,8 @@ def markdown(results: Mapping[str, Any]) -> str:
 
         dev = [mean_r1(r["books"][DEVELOPMENT], SEEN_STYLES) for r in rows]
         with_load = [b for pair in books for b in pair if "least_load" in b]
-        least = min((b["least_load"] for b in with_load), default=None)
-        most = max((b["most_load"] for b in with_load), default=None)
+        least_load = min((b["least_load"] for b in with_load), default=None)
+        most_load = max((b["most_load"] for b in with_load), default=None)
         cosines = [r["expert_cosine"] for r in rows if r["expert_cosine"] is not None]
         lines.append(
             f"| {description.title} | {rows[0]['trained']:,} | "
@@ -347,7 +347,7 @@ def markdown(results: Mapping[str, Any]) -> str:
             + f" | {cell(lambda b: b['r1']['text'])}"
             + f" | {cell(lambda b: mean_r1(b, UNSEEN_STYLES))}"
             + f" | {np.mean(dev):.1f} ± {np.std(dev):.1f}"
-            + f" | {'' if least is None else f'{100 * least:.0f} to {100 * most:.0f} %'}"
+            + f" | {'' if not with_load else f'{100 * least_load:.0f} to {100 * most_load:.0f} %'}"
             + f" | {f'{np.mean(cosines):.2f}' if cosines else ''} |"
         )
     return "\n".join([*lines, "", conclusion(results), ""])

@@ -142,6 +142,7 @@ class TwoLayerNetwork(nn.Module):
         self.to(DEVICE)
 
     def forward(self, x_BTK: Tensor) -> Tensor:
+        """Return the output of both layers, in the network's dtype."""
         mean_BK = x_BTK.mean(1)
         x = x_BTK.to(self.dtype)
         for i, layer in enumerate(self.layers):

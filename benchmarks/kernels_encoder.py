@@ -74,6 +74,7 @@ class ExpertLinear(FusableLinear):
     def forward(
         self, x: Tensor, norm: nn.Module | None = None, act: nn.Module | None = None
     ) -> Tensor:
+        """Return the layer's output, with `norm` before it and `act` after it."""
         gates = route(self.prototype_BD, self.router, 0.1)
         layer_norm = (
             Norm(norm.weight, norm.bias, norm.eps) if isinstance(norm, nn.LayerNorm) else None
@@ -116,6 +117,7 @@ class VisionTower(nn.Module):
                     setattr(parent, name, ExpertLinear(linear, variant, expert_dtype))
 
     def forward(self, pictures: Tensor, prototype_BD: Tensor) -> Tensor:
+        """Return the vectors of pictures; `prototype_BD` routes the experts."""
         for module in self.modules():
             if isinstance(module, ExpertLinear):
                 module.prototype_BD = prototype_BD

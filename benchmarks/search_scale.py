@@ -190,7 +190,7 @@ def measure_searches(folder: Path, items: int, query_count: int) -> dict[str, An
 
 
 def resident_gigabytes() -> dict[str, float]:
-    """Return the process's own memory, and that of its files, which the system may drop."""
+    """Return the memory of the process and of its mapped files; the system may drop the latter."""
     status = Path("/proc/self/status").read_text()
     fields = {"own": "RssAnon:", "files": "RssFile:"}
     return {k: round(int(status.split(v)[1].split()[0]) / 1e6, 2) for k, v in fields.items()}

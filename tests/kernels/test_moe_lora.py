@@ -154,8 +154,8 @@ def test_gradients_are_reproducible(design, device):
     for _ in range(2):
         low, _ = inputs.cast(torch.float32, device)
         runs.append(torch.autograd.grad(inputs.run(low, design).square().sum(), list(low.values())))
-    for one, other in zip(*runs, strict=True):
-        assert torch.equal(one, other)
+    for first, second in zip(*runs, strict=True):
+        assert torch.equal(first, second)
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -257,12 +257,12 @@ def test_torch_compile_gives_the_same_result_without_graph_breaks(design, device
     leaves = list(low.values())
     eager_y, compiled_y = inputs.run(low, design), compiled(low, design)
     assert torch.equal(eager_y, compiled_y)
-    for one, other in zip(
+    for first, second in zip(
         torch.autograd.grad(eager_y.sum(), leaves),
         torch.autograd.grad(compiled_y.sum(), leaves),
         strict=True,
     ):
-        assert torch.equal(one, other)
+        assert torch.equal(first, second)
 
 
 def test_the_operator_passes_opcheck(device, monkeypatch):

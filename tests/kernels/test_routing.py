@@ -122,16 +122,16 @@ def test_torch_compile_gives_the_same_results_without_graph_breaks(device):
 
     compiled = torch.compile(both, fullgraph=True, backend="aot_eager")
     with torch.no_grad():
-        for one, other in zip(both(), compiled(), strict=True):
-            assert torch.equal(one, other)
+        for first, second in zip(both(), compiled(), strict=True):
+            assert torch.equal(first, second)
 
 
 def test_a_cpu_runs_the_reference_with_gradients():
     bank = _bank("cpu")
-    for one, other in zip(
+    for first, second in zip(
         mix_prompts(*bank, 0.1, 2), reference.mix_prompts(*bank, 0.1, 2), strict=True
     ):
-        assert torch.equal(one, other)
+        assert torch.equal(first, second)
     h, weight = _router("cpu")
     probs = reference.probabilities(h, weight, 0.5)
     assert torch.equal(route(h, weight, 0.5, k=2), reference.top_k_gates(probs, 2)[0])
