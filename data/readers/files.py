@@ -182,7 +182,7 @@ def find_picture(href: str, folder: Path, root: Path) -> Path | bytes:
         return _inline_picture(href)
     if re.match(r"(https?:)?//", href, re.IGNORECASE):
         raise BadInput(
-            f"{short_href}: pictures on the web are not downloaded; save it next to the text"
+            f"{short_href}: web pictures are not downloaded; save the picture next to the text"
         )
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", href):
         raise BadInput(f"{short_href}: not a relative path; link a file inside the corpus folder")

@@ -32,9 +32,9 @@ _DOT_LEADERS = re.compile(r"(\.\s?){6}")
 class PdfSurvey:
     """Properties that the pages of a PDF share.
 
-    `body_size` (in points), `body_font` and `body_bold` describe the body type. `header_footer_slots`
-    are the places of running headers and footers: an edge and the distance from it in points.
-    `logos` are the keys of pictures that many pages repeat.
+    `body_size` (in points), `body_font` and `body_bold` describe the body type.
+    `header_footer_slots` are the places of running headers and footers: an edge and the distance
+    from it in points. `logos` are the keys of pictures that many pages repeat.
     """
 
     body_size: float = 10.0

@@ -120,7 +120,7 @@ class Walk:
         )
 
     def pictures(self, linked: Container[Path]) -> Iterator[Unit]:
-        """Yield the pictures that no document links, after all of `units` was consumed.
+        """Yield the pictures that no document links; call it after `units` is exhausted.
 
         `linked` holds the resolved paths of the pictures that documents link. The sidecar of a
         linked picture is yielded as a document of its own.

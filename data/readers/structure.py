@@ -20,7 +20,7 @@ __all__ = [
     "split_label",
 ]
 
-Content = Block | Figure | Problem  # what the stream of a document consists of
+Content = Block | Figure | Problem  # an entry in the stream of a document
 
 _ROLES: tuple[tuple[str, Role], ...] = (
     (r"(worked )?examples?( \d[\d.]*)?([:.].*)?", "example"),

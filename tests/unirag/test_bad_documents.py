@@ -314,7 +314,7 @@ LEFT_OUT = {
     ),
     "link-web": (
         put("a.md", LENS + b"![x](http://127.0.0.1:9/x.png)"),
-        r"a\.md: http://.*not downloaded; save it",
+        r"a\.md: http://.*not downloaded; save the picture",
     ),
     "link-file": (
         put("a.md", LENS + b"![x](file:///etc/passwd)"),
