@@ -1,4 +1,4 @@
-"""Another encoder for what is indexed: nothing is read again, and the old one serves meanwhile."""
+"""Re-embedding: no document is read again, and the old collection serves until it is replaced."""
 
 from __future__ import annotations
 
@@ -37,31 +37,36 @@ class Killed(BaseException):
 
 
 @dataclass(frozen=True)
-class Indexed:
-    """A book, its home, and its points by either encoder."""
+class IndexedBook:
+    """A book with its workspace, and the points that each of two encoders makes of it."""
 
     root: Path
     before: list[Point]
-    wanted: list[Point]
+    expected: list[Point]
+
+
+def stored_points(app: App) -> list[Point]:
+    return list(app.components.store.scan_points())
 
 
 @pytest.fixture(scope="module")
-def indexed(tmp_path_factory: pytest.TempPathFactory) -> Indexed:
+def indexed(tmp_path_factory: pytest.TempPathFactory) -> IndexedBook:
     root = tmp_path_factory.mktemp("indexed")
-    book, made = write_book(root / "book", 5), []
+    book = write_book(root / "book", 5)
+    points: list[list[Point]] = []
     for name, encoder in (("home", ThumbnailEncoder), ("fresh", SmallThumbnailEncoder)):
         with fake_app(root / name, encoder) as app:
             app.index([book], corpus="optics")
-            made.append(list(app.components.store.scan_points()))
-    return Indexed(root, *made)
+            points.append(stored_points(app))
+    return IndexedBook(root, *points)
 
 
-class Place:
-    """A copy of the home, whose books are elsewhere; `open` it as often as you like."""
+class ReembedWorkspace:
+    """A copy of the workspace; its book has moved. `open` it as often as you like."""
 
-    def __init__(self, root: Path, indexed: Indexed, client: Any) -> None:
+    def __init__(self, root: Path, indexed: IndexedBook, client: Any) -> None:
         self.root, self.client = root, client
-        self.before, self.wanted = indexed.before, indexed.wanted
+        self.before, self.expected = indexed.before, indexed.expected
         self.books = Path(shutil.copytree(indexed.root / "book", root / "books-on-a-shelf"))
         shutil.copytree(indexed.root / "home", root / "home")
         if client:
@@ -78,79 +83,80 @@ class Place:
 
 
 @pytest.fixture(params=["edge", "server"])
-def place(
+def workspace(
     request: pytest.FixtureRequest,
-    indexed: Indexed,
+    indexed: IndexedBook,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Place:
+) -> ReembedWorkspace:
     monkeypatch.setattr(reembedding, "_ITEM_BATCH", 4)
     monkeypatch.setattr(reembedding, "_PICTURE_BATCH", 2)
-    return Place(tmp_path, indexed, MemoryQdrant() if request.param == "server" else None)
+    return ReembedWorkspace(
+        tmp_path, indexed, MemoryQdrant() if request.param == "server" else None
+    )
 
 
 @pytest.fixture
-def embedded(indexed: Indexed, tmp_path: Path) -> Place:
-    return Place(tmp_path, indexed, None)
+def embedded(indexed: IndexedBook, tmp_path: Path) -> ReembedWorkspace:
+    return ReembedWorkspace(tmp_path, indexed, None)
 
 
-def test_what_comes_out_is_what_indexing_would_have_made(place: Place) -> None:
-    with place.open() as app, pytest.raises(Mismatch, match="run `unirag reembed`"):
+def test_reembedding_stores_what_indexing_would_store(workspace: ReembedWorkspace) -> None:
+    with workspace.open() as app, pytest.raises(Mismatch, match="run `unirag reembed`"):
         _ = app.components.store
-    with place.open() as app:
-        done: list[tuple[int, int]] = []
-        report = app.corpora.reembed(lambda *at: done.append(at))
+    with workspace.open() as app:
+        progress: list[tuple[int, int]] = []
+        report = app.corpora.reembed(lambda *counts: progress.append(counts))
         assert (report.items, report.missing_pictures) == (11, [])
-        assert done == [(4, 11), (8, 11), (11, 11)]
-        assert same(list(app.components.store.scan_points()), place.wanted)
-        assert app.search(Query(images=[QueryImage.from_file(place.books / "1.png")])).hits
-        assert [e.state for e in app.components.catalog.entries("optics").values()] == [
-            "stored"
-        ] * 6
-        assert (
-            app.components.text.encoded == 0
-        )  # the words were encoded before, by the same retriever
+        assert progress == [(4, 11), (8, 11), (11, 11)]
+        assert same(stored_points(app), workspace.expected)
+        assert app.search(Query(images=[QueryImage.from_file(workspace.books / "1.png")])).hits
+        entries = app.components.catalog.entries("optics").values()
+        assert [entry.state for entry in entries] == ["stored"] * 6
+        assert app.components.text.encoded == 0  # the same retriever encoded the texts before
         assert app.components.encoder.encoded == 6  # five figures and the question
-    with place.open() as app:
+    with workspace.open() as app:
         assert app.corpora.reembed().items == 0
         assert app.components.encoder.encoded == 0
-        assert place.index(app).unchanged == 6
+        assert workspace.index(app).unchanged == 6
 
 
-class Renamed(SmallThumbnailEncoder):
-    """Other files under the name of those that indexed."""
+class SmallEncoderWithOldName(SmallThumbnailEncoder):
+    """Another model under the name of the one that indexed."""
 
     name = ThumbnailEncoder.name
 
 
-def test_a_model_of_another_width_under_the_same_name_is_refused(place: Place) -> None:
-    with place.open(Renamed) as app:
+def test_a_model_of_another_width_under_the_same_name_is_refused(
+    workspace: ReembedWorkspace,
+) -> None:
+    with workspace.open(SmallEncoderWithOldName) as app:
         with pytest.raises(Mismatch, match=r"image_width 192.*run `unirag reembed`"):
             app.search("light")
-        (place.books / "more.md").write_text("# More\n\nLight is refracted.\n")
+        (workspace.books / "more.md").write_text("# More\n\nLight is refracted.\n")
         with pytest.raises(Mismatch, match="image_width"):
-            place.index(app)
-    with place.open(Renamed) as app:
+            workspace.index(app)
+    with workspace.open(SmallEncoderWithOldName) as app:
         assert app.corpora.reembed().items == 11
-    with place.open(Renamed) as app:
-        assert place.index(app).new == 1
+    with workspace.open(SmallEncoderWithOldName) as app:
+        assert workspace.index(app).new == 1
         assert app.search("light").hits
 
 
-def test_and_back_again(place: Place) -> None:
+def test_reembedding_can_be_reversed(workspace: ReembedWorkspace) -> None:
     for _ in range(2):
-        with place.open() as app:
+        with workspace.open() as app:
             app.corpora.reembed()
-            assert same(list(app.components.store.scan_points()), place.wanted)
-        with place.open(ThumbnailEncoder) as app:
+            assert same(stored_points(app), workspace.expected)
+        with workspace.open(ThumbnailEncoder) as app:
             app.corpora.reembed()
             assert app.components.encoder.encoded == 0
-            assert same(list(app.components.store.scan_points()), place.before)
+            assert same(stored_points(app), workspace.before)
 
 
 @pytest.mark.parametrize("step", ["encoding", "first upsert", "last upsert", "flush", "promote"])
-def test_a_kill_leaves_the_old_one_serving_and_the_next_run_goes_on(
-    place: Place, step: str, monkeypatch: pytest.MonkeyPatch
+def test_after_a_kill_the_old_collection_serves_and_the_next_run_continues(
+    workspace: ReembedWorkspace, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, at = {
         "encoding": ("encode_image", 2),
@@ -159,65 +165,67 @@ def test_a_kill_leaves_the_old_one_serving_and_the_next_run_goes_on(
         "flush": ("flush", 1),
         "promote": ("promote", 1),
     }[step]
-    calls = [0]
-    with place.open() as app:
-        opened = app.components.open_store
+    call_count = [0]
+    with workspace.open() as app:
+        open_store = app.components.open_store
 
-        def disturb(target: Any) -> Any:
-            whole = getattr(target, name)
+        def kill_at_step(target: Any) -> Any:
+            original = getattr(target, name)
 
-            def killed(*given: Any) -> Any:
-                calls[0] += 1
-                if calls[0] == at:
+            def counted_call(*args: Any) -> Any:
+                call_count[0] += 1
+                if call_count[0] == at:
                     raise Killed
-                return whole(*given)
+                return original(*args)
 
-            monkeypatch.setattr(target, name, killed)
+            monkeypatch.setattr(target, name, counted_call)
             return target
 
         if step == "encoding":
-            disturb(app.components.encoder)
+            kill_at_step(app.components.encoder)
         else:
             monkeypatch.setattr(
                 app.components,
                 "open_store",
                 lambda stamp, replacement=False: (
-                    disturb(opened(stamp, replacement=True)) if replacement else opened(stamp)
+                    kill_at_step(open_store(stamp, replacement=True))
+                    if replacement
+                    else open_store(stamp)
                 ),
             )
         with pytest.raises(Killed):
             app.corpora.reembed()
         encoded = app.components.encoder.encoded
         assert encoded > 0
-    with place.open(ThumbnailEncoder) as app:
-        assert same(list(app.components.store.scan_points()), place.before)
+    with workspace.open(ThumbnailEncoder) as app:
+        assert same(stored_points(app), workspace.before)
         assert app.search("light").hits
-    with place.open() as app:
+    with workspace.open() as app:
         assert app.corpora.reembed().items == 11
         assert app.components.encoder.encoded + encoded == 5  # each picture once
-        assert same(list(app.components.store.scan_points()), place.wanted)
+        assert same(stored_points(app), workspace.expected)
 
 
-def test_items_that_left_between_two_runs_do_not_come_back(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+def test_items_deleted_between_two_runs_stay_deleted(
+    workspace: ReembedWorkspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with place.open() as app, monkeypatch.context() as patched:
-        patched.setattr("unirag.app.corpora.closing", lambda store: Stops(store))
+    with workspace.open() as app, monkeypatch.context() as patched:
+        patched.setattr("unirag.app.corpora.closing", lambda store: StopsBeforePromote(store))
         with pytest.raises(Killed):
             app.corpora.reembed()
-    gone = next(p.item for p in place.before if p.item.source == "waves.md")
-    with place.open(ThumbnailEncoder) as app:
-        app.components.store.delete([gone.id])
-    with place.open() as app:
+    deleted = next(p.item for p in workspace.before if p.item.source == "waves.md")
+    with workspace.open(ThumbnailEncoder) as app:
+        app.components.store.delete([deleted.id])
+    with workspace.open() as app:
         app.corpora.reembed()
         assert same(
-            list(app.components.store.scan_points()),
-            [p for p in place.wanted if p.item.id != gone.id],
+            stored_points(app),
+            [p for p in workspace.expected if p.item.id != deleted.id],
         )
 
 
-class Stops:
-    """`closing`, but the store that is filled cannot be put in the place of the other."""
+class StopsBeforePromote:
+    """Like `closing`, but the new store raises when it is to replace the old one."""
 
     def __init__(self, store: Any) -> None:
         self.store = store
@@ -233,15 +241,17 @@ class Stops:
         self.store.close()
 
 
-def test_lost_pictures_are_listed_and_their_documents_read_again(place: Place) -> None:
-    figures = [p.item for p in place.before if p.item.image]
-    with place.open() as app:
+def test_lost_pictures_are_listed_and_their_documents_read_again(
+    workspace: ReembedWorkspace,
+) -> None:
+    figures = [p.item for p in workspace.before if p.item.image]
+    with workspace.open() as app:
         app.components.assets.remove(figures[0].image)
         broken = app.components.assets.path(figures[1].image)
         assert broken is not None
         broken.write_bytes(b"\x89PNG")
         report = app.corpora.reembed()
-        assert {i.id: "is not in" in why for i, why in report.missing_pictures} == {
+        assert {i.id: "is not in" in reason for i, reason in report.missing_pictures} == {
             figures[0].id: True,
             figures[1].id: False,
         }
@@ -250,45 +260,45 @@ def test_lost_pictures_are_listed_and_their_documents_read_again(place: Place) -
         for lost in figures[:2]:
             assert stored[lost.id].image is None
             assert stored[lost.id].text is not None
-        again = place.index(app)
+        again = workspace.index(app)
         assert (again.changed, again.unchanged) == (2, 4)
-        assert same(list(app.components.store.scan_points()), place.wanted)
+        assert same(stored_points(app), workspace.expected)
 
 
-def test_on_a_server_the_old_one_serves_through_the_switch_until_it_is_tidied(
-    tmp_path: Path, indexed: Indexed
+def test_on_a_server_the_old_collection_serves_until_it_is_deleted(
+    tmp_path: Path, indexed: IndexedBook
 ) -> None:
     client = MemoryQdrant()
-    place = Place(tmp_path, indexed, client)
-    with place.open(ThumbnailEncoder) as service, place.open() as admin:
+    workspace = ReembedWorkspace(tmp_path, indexed, client)
+    with workspace.open(ThumbnailEncoder) as service, workspace.open() as admin:
         _ = service.components.store
         answers: list[bool] = []
 
-        def served(*_: int) -> None:
-            assert same(list(service.components.store.scan_points()), place.before)
+        def search_meanwhile(*_: int) -> None:
+            assert same(stored_points(service), workspace.before)
             answers.append(bool(service.search("light").hits))
             with pytest.raises(Busy, match="is being indexed"):
-                App.open(service.settings).index([place.books])
+                App.open(service.settings).index([workspace.books])
 
-        admin.corpora.reembed(served)
+        admin.corpora.reembed(search_meanwhile)
         assert answers == [True]
-        # the alias has moved on; the service keeps to the collection of its own encoder
-        assert service.search(Query(images=[QueryImage.from_file(place.books / "1.png")])).hits
-        assert same(list(service.components.store.scan_points()), place.before)
+        # the alias points to the new collection; the service keeps the one of its own encoder
+        assert service.search(Query(images=[QueryImage.from_file(workspace.books / "1.png")])).hits
+        assert same(stored_points(service), workspace.before)
         with pytest.raises(Mismatch, match=r"was re-embedded while this process ran"):
-            service.index([place.books], corpus="more")
+            service.index([workspace.books], corpus="more")
         with pytest.raises(Mismatch, match="re-embedded"):
-            service.components.store.delete([place.before[0].item.id])
+            service.components.store.delete([workspace.before[0].item.id])
         names = {c.name for c in client.get_collections().collections}
         assert names == {"unirag", f"unirag-{admin.components.stamp.digest}"}
-    with place.open() as admin:
+    with workspace.open() as admin:
         admin.corpora.reembed()
         names = {c.name for c in client.get_collections().collections}
         assert names == {f"unirag-{admin.components.stamp.digest}"}
-        assert same(list(admin.components.store.scan_points()), place.wanted)
+        assert same(stored_points(admin), workspace.expected)
 
 
-def test_an_embedded_home_keeps_one_shard(tmp_path: Path, embedded: Place) -> None:
+def test_an_embedded_home_keeps_one_shard(tmp_path: Path, embedded: ReembedWorkspace) -> None:
     with embedded.open() as app:
         app.corpora.reembed()
         name = f"shard-{app.components.stamp.digest}"
@@ -299,7 +309,7 @@ def test_an_embedded_home_keeps_one_shard(tmp_path: Path, embedded: Place) -> No
     )
 
 
-def test_a_home_without_a_collection_says_so(tmp_path: Path) -> None:
+def test_a_workspace_without_a_collection_is_refused(tmp_path: Path) -> None:
     for client in (None, MemoryQdrant()):
         with (
             fake_app(tmp_path / "home", client=client) as app,
@@ -308,7 +318,7 @@ def test_a_home_without_a_collection_says_so(tmp_path: Path) -> None:
             app.corpora.reembed()
 
 
-# A home is re-embedded by a process that is slow enough to be killed on its way.
+# a process that re-embeds a workspace slowly enough to be killed meanwhile
 SCRIPT = """
 import sys, time
 from pathlib import Path
@@ -325,8 +335,8 @@ with fake_app(Path(sys.argv[1]), Slow) as app:
 """
 
 
-def test_sigkill_in_the_middle(tmp_path: Path, embedded: Place) -> None:
-    place = embedded
+def test_sigkill_while_encoding(tmp_path: Path, embedded: ReembedWorkspace) -> None:
+    workspace = embedded
     for wait in ("2", "6"):
         process = subprocess.Popen(
             [sys.executable, "-c", SCRIPT, str(tmp_path / "home")],
@@ -342,18 +352,18 @@ def test_sigkill_in_the_middle(tmp_path: Path, embedded: Place) -> None:
         process.kill()
         process.wait()
         process.stdout.close()
-        with place.open(ThumbnailEncoder) as app:
-            assert same(list(app.components.store.scan_points()), place.before)
-    with place.open() as app:
+        with workspace.open(ThumbnailEncoder) as app:
+            assert same(stored_points(app), workspace.before)
+    with workspace.open() as app:
         app.corpora.reembed()
         assert app.components.encoder.encoded < 5
-        assert same(list(app.components.store.scan_points()), place.wanted)
+        assert same(stored_points(app), workspace.expected)
 
 
 def test_the_command_line(
     unirag: Any,
     tmp_path: Path,
-    embedded: Place,
+    embedded: ReembedWorkspace,
     monkeypatch: pytest.MonkeyPatch,
     injected: dict[str, Any],
 ) -> None:
@@ -363,20 +373,20 @@ def test_the_command_line(
     assert "unirag reembed" in unirag(f"search light --home {home}").err
     copy = Path(shutil.copytree(home, tmp_path / "copy"))
     shutil.rmtree(copy / "assets")
-    said = unirag(f"reembed --home {home}")
-    assert (said.code, said.err) == (0, "")
-    assert "11 items encoded again" in said.out
+    result = unirag(f"reembed --home {home}")
+    assert (result.code, result.err) == (0, "")
+    assert "11 items encoded again" in result.out
     assert unirag(f"search light --home {home}").code == 0
     assert "Nothing to encode" in unirag(f"reembed --home {home}").out
     (copy / "embeddings.db").unlink()
-    said = unirag(f"reembed --home {copy}")
-    assert said.code == 4
-    assert said.out.count("found by its words only") == 5
+    result = unirag(f"reembed --home {copy}")
+    assert result.code == 4
+    assert result.out.count("found by its words only") == 5
 
     def interrupted(self: Corpora, progress: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Corpora, "reembed", interrupted)
-    said = unirag(f"reembed --home {home}")
-    assert said.code == 130
-    assert "what was there is as it was, and the same command goes on from there" in said.err
+    result = unirag(f"reembed --home {home}")
+    assert result.code == 130
+    assert "the stored corpora are unchanged" in result.err
