@@ -53,7 +53,7 @@ def eval_retrieval(
     table = Table("queries", "R@1", "95 % interval", "R@5", "MRR", "of")
     for name, score in result.scores.items():
         label = f"{name} (unseen)" if name in STYLES and STYLES[name].unseen else name
-        low, high = score.interval
+        low, high = score.r1_interval
         table.add_row(
             label,
             f"{score.r1:.1f}",
@@ -83,7 +83,7 @@ def eval_generation(
     ] = None,
 ) -> None:
     """Answer questions made from the corpus, beside plain RAG and the model alone."""
-    from unirag.evaluation.answers import SYSTEMS, evaluate_answers, score_table, to_json
+    from unirag.evaluation.answers import SYSTEMS, evaluate_answers, score_table, scores_to_json
 
     _check_names("system", system, SYSTEMS)
     settings = session.settings()
@@ -100,7 +100,7 @@ def eval_generation(
             progress=lambda done, total: display.update(done, total),
         )
     if session.json:
-        print_json(to_json(answers))
+        print_json(scores_to_json(answers))
         return
     scores = score_table(answers)
     table = Table("score", *scores)

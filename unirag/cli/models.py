@@ -98,7 +98,7 @@ def doctor(session: Session) -> None:
         checks.append(check)
         if not session.json:
             out.print(
-                f"[{_COLOURS[check.state]}]{check.state:4}[/] {check.name}: {plain(check.found)}",
+                f"[{_COLOURS[check.state]}]{check.state:4}[/] {check.name}: {plain(check.detail)}",
                 soft_wrap=True,
             )
             if check.remedy:

@@ -43,7 +43,7 @@ def plan(
         sample = sample_workspace(app)
         err.print("measuring how fast this machine encodes …")
         widths, rates = _measure(app)
-    share = sample.figures if figures is None else figures
+    share = sample.figure_share if figures is None else figures
     size = estimate_size(
         items,
         share,
@@ -121,11 +121,11 @@ def _rows(
     labels = f", {_hours(size.labels_hours)} to read labels" if size.labels_hours else ""
     return {
         "vectors": f"{size.vectors:,} ({items:,} of text, {round(items * share):,} of figures)",
-        "an item": f"{size.bytes_per_item:,.0f} bytes, {sample.payload:,.0f} of them payload "
+        "an item": f"{size.bytes_per_item:,.0f} bytes, {sample.payload_bytes:,.0f} of them payload "
         f"(mean of {sample.items} items of {sample.source})",
-        "memory": f"{_gigabytes(size.ram)} for {replicas} of each, payloads on disk",
-        "disk": f"{_gigabytes(size.disk)}, and {_gigabytes(size.home)} in the workspace for "
-        "pictures and vectors",
+        "memory": f"{_gigabytes(size.ram_bytes)} for {replicas} of each, payloads on disk",
+        "disk": f"{_gigabytes(size.disk_bytes)}, and {_gigabytes(size.workspace_bytes)} in the "
+        "workspace for pictures and vectors",
         "shards": f"{size.shards} on {size.machines} machines of {ram:g} GB; "
         f"qdrant.shard_number: {size.shards}, qdrant.replication_factor: {replicas}",
         "measured": _measured_rates(rates),
@@ -142,6 +142,10 @@ def _hours(hours: float | None) -> str:
 
 
 def _measured_rates(rates: EncodingRates) -> str:
-    by_kind = {"pictures": rates.pictures, "texts": rates.texts, "pictures' labels": rates.labels}
+    by_kind = {
+        "pictures": rates.pictures_per_second,
+        "texts": rates.texts_per_second,
+        "pictures' labels": rates.labels_per_second,
+    }
     measured = ", ".join(f"{rate:.1f} {kind}/s" for kind, rate in by_kind.items() if rate)
     return f"{measured} ({rates.device})"
