@@ -37,8 +37,8 @@ class PromptedAttention(nn.Module):
 
     Tokens attend to tokens as before. Their attention to the prompts is a separate softmax, added
     with the tanh of a gate per head that starts at 0 (zero-init attention of LLaMA-Adapter, arXiv
-    2303.16199, section 3.2). Without the gate, prompts would change the vectors of a trained tower
-    at once, however small they are.
+    2303.16199, section 3.2). Without the gate, even small prompts would change the vectors of a
+    trained tower at once.
     """
 
     def __init__(self, width: int, heads: int) -> None:

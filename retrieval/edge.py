@@ -52,7 +52,7 @@ _SHARD_NAME = re.compile(r"shard(-[0-9a-f]{8})?")
 
 
 class EdgeStore:
-    """A collection in the folder `path`, created if it does not exist.
+    """A `VectorStore` in the folder `path`; creates the collection if it does not exist.
 
     `stamp.json` holds the stamp and the name of the shard folder, so replacing this file replaces
     the collection. Raises `Mismatch` if another stamp wrote it and `Busy` if another process has it
@@ -206,7 +206,7 @@ class EdgeStore:
             self._write_stamp()
 
     def delete_replaced(self) -> None:
-        """Nobody else reads them: only one process can have the collection open."""
+        """Delete other shards. Safe, because only one process can have the collection open."""
         for folder in self.path.glob(f"{_FIRST_SHARD}*"):
             if folder.name != self._shard_name:
                 shutil.rmtree(folder, ignore_errors=True)

@@ -2,8 +2,8 @@
 
 B batch, T patches, C channels, H height, W width, P positions of a map, G Gram features.
 
-The weights are those of Google's TPU repository (Apache-2.0), as `efficientnet-lite-pytorch`
-ported them. timm's `tf_efficientnet_lite0` (TensorFlow's padding, batch-norm eps 1e-3, ReLU6)
+The weights come from Google's TPU repository (Apache-2.0), ported by `efficientnet-lite-pytorch`.
+timm's `tf_efficientnet_lite0` (TensorFlow's padding, batch-norm eps 1e-3, ReLU6)
 computes the same. The library's README normalises with ImageNet's mean and deviation, but the
 weights were trained on (pixel - 127) / 128, as their batch statistics show: on photographs the
 variance after the stem is 1.1 times the stored one with 127 / 128, and 5.5 times with ImageNet's.
@@ -122,8 +122,8 @@ class EfficientNetLite0:
 def _gram(map_BCHW: Tensor) -> Tensor:
     """Return the upper triangle of the Gram matrix and the channel means: (B, GRAM).
 
-    Gatys et al. (2016), section 2.2: style is which filters respond together, at any position. Both
-    are means over positions.
+    Both are means over positions. In Gatys et al. (2016), section 2.2, a style is which filters
+    respond together, at any position.
     """
     x_BCP = map_BCHW.flatten(2)
     gram_BCC = x_BCP @ x_BCP.transpose(1, 2) / x_BCP.shape[2]

@@ -1,4 +1,4 @@
-"""How well queries find their figure. Every rank is in the whole gallery, never within a batch.
+"""Scores of how well queries find their figure, ranked in the whole gallery, never in a batch.
 
 Q queries, F figures of the gallery.
 """
@@ -25,6 +25,7 @@ class Scores:
     queries: int
 
     def to_json(self) -> dict[str, object]:
+        """Return rounded scores for a JSON file."""
         return {
             "r1": round(self.r1, 2),
             "r5": round(self.r5, 2),

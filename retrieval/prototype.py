@@ -1,4 +1,4 @@
-"""Style prototypes: the visual style of a picture, or of words, as a point of one small space.
+"""Style prototypes: vectors of a small space for the style of a picture, or for words.
 
 B batch, G Gram features, S sentence width, D prototype width.
 """

@@ -59,7 +59,7 @@ _LOCAL_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 class ServerStore:
-    """A collection on a Qdrant server, created if it does not exist.
+    """A `VectorStore` on a Qdrant server; creates the collection if it does not exist.
 
     Its name is `collection`, or, after a re-embedding, the target of the alias
     `<collection>-current`. A store keeps the collection that it opened, because its encoder belongs
@@ -175,7 +175,7 @@ class ServerStore:
             self._set_indexing_threshold(self._settings.indexing_threshold)
 
     def _change_quantization(self) -> None:
-        """The server rebuilds its index, and answers from the old one until then."""
+        """Change the config. The server answers from the old index until the new one is built."""
         on_disk = self._quantization != "none"
         self._client.update_collection(
             self._collection,
@@ -331,7 +331,7 @@ class ServerStore:
         self._is_replacement = False
 
     def delete_replaced(self) -> None:
-        """A process that still has one of them open fails until it is restarted."""
+        """Delete other collections. A process that has one of them open fails until its restart."""
         own_names = re.compile(rf"{re.escape(self._base_name)}(-[0-9a-f]{{8}})?")
         in_use = {self._collection, self._current_collection()}
         for collection in self._call(self._client.get_collections).collections:

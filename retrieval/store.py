@@ -135,6 +135,7 @@ class Stamp:
     text_width: int
 
     def to_json(self) -> dict[str, Any]:
+        """Return the fields for a JSON file."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod

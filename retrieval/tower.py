@@ -28,6 +28,7 @@ class TowerInputs(NamedTuple):
     features_BG: Tensor  # Gram features of the frozen CNN, or vectors of the frozen text retriever
 
     def to(self, device: torch.device | str) -> TowerInputs:
+        """Move both tensors to `device`."""
         return TowerInputs(self.inputs.to(device), self.features_BG.to(device))
 
 
@@ -46,6 +47,7 @@ class TransformerBlock(nn.Module):
     def forward(
         self, x_BTW: Tensor, start: int = 0, prompts: int = 0, *, causal: bool = False
     ) -> Tensor:
+        """Return (B, T, W); the arguments are those of `PromptedAttention.forward`."""
         x_BTW = x_BTW + self.attention(x_BTW, start, prompts, causal=causal, norm=self.norm_1)
         return x_BTW + self.contract(apply_layer(self.expand, x_BTW, self.norm_2, self.act))
 
@@ -81,10 +83,14 @@ class Tower(Protocol):
     wrap_block: BlockWrapper | None
 
     @property
-    def image_blocks(self) -> Sequence[TransformerBlock]: ...
+    def image_blocks(self) -> Sequence[TransformerBlock]:
+        """The blocks of the image tower, in the order of the forward pass."""
+        ...
 
     @property
-    def text_blocks(self) -> Sequence[TransformerBlock]: ...
+    def text_blocks(self) -> Sequence[TransformerBlock]:
+        """The blocks of the text tower, in the order of the forward pass."""
+        ...
 
     def prepare_images(self, images: Sequence[Image.Image]) -> TowerInputs:
         """Return the inputs of the image tower, with Gram features."""

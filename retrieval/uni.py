@@ -27,7 +27,7 @@ Layer = Literal["qkv", "out", "expand", "contract"]
 
 
 class UniConfig(BaseModel):
-    """What is added to the towers. Without bank, experts and depth they are the plain towers."""
+    """Components that are added to the towers. Without bank and depth they are plain towers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""How many experts each layer of a tower gets."""
+"""The number of experts of each layer of a tower."""
 
 from __future__ import annotations
 

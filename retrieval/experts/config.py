@@ -18,16 +18,16 @@ class ExpertConfig(BaseModel):
     rank: int = Field(8, ge=1, le=1024, description="Rank of one expert's matrices.")
     alpha: float = Field(8.0, gt=0, description="LoRA's alpha: the output is scaled alpha / rank.")
     router: Literal["softmax", "top_k", "top_p", "null"] = Field(
-        "softmax", description="How inputs choose their experts (`retrieval/experts/routers`)."
+        "softmax", description="Router that chooses the experts (`retrieval/experts/routers`)."
     )
     parameterisation: Literal["lora", "rank_wise", "shared"] = Field(
-        "lora", description="What one expert is (`retrieval/experts/parameterisations`)."
+        "lora", description="Form of an expert (`retrieval/experts/parameterisations`)."
     )
     allocation: Literal["uniform", "mola"] = Field(
-        "uniform", description="How experts are spread over layers: evenly, or more higher up."
+        "uniform", description="Spread of experts over layers: even, or more in higher layers."
     )
     routed_by: Literal["prototype", "token"] = Field(
-        "prototype", description="What the router reads: the style prototype, or each token."
+        "prototype", description="Input of the router: the style prototype, or each token."
     )
     top_k: int = Field(2, ge=1, description="Experts chosen per input by routers top_k and null.")
     top_p: float = Field(

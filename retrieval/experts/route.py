@@ -1,4 +1,4 @@
-"""What the experts of one tower share during a forward pass.
+"""State that the experts of one tower share during a forward pass.
 
 B batch, D prototype width, E experts.
 """

@@ -52,6 +52,7 @@ class ContrastiveLoss(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(scale).log())
 
     def forward(self, a_BD: Tensor, b_BD: Tensor, copies_BB: Tensor) -> Tensor:
+        """Return the loss of rows that match; see `info_nce` and `triplet`."""
         if self.margin is not None:
             return triplet(a_BD, b_BD, self.margin, copies_BB)
         return info_nce(a_BD, b_BD, self.log_scale.exp().clamp(max=_MAX_SCALE), copies_BB)
@@ -70,5 +71,6 @@ class StyleLoss(nn.Module):
         self.temperature = temperature
 
     def forward(self, prototypes_BK: Tensor, style_B: Tensor) -> Tensor:
+        """Return the loss; `style_B` holds the index of each prototype's style."""
         logits_BS = prototypes_BK @ F.normalize(self.centres_SK, dim=1).T / self.temperature
         return F.cross_entropy(logits_BS, style_B)

@@ -22,7 +22,7 @@ __all__ = ["METHODS", "Method", "build"]
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """What a method adds to the tower (`config`) and what of the tower it trains.
+    """The components that a method adds (`config`), and the parameters of the tower it trains.
 
     `lora_rank` is the rank of plain LoRA on the image blocks; 0 for none.
     """

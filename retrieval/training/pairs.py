@@ -49,6 +49,7 @@ class TrainingBatch:
     copies_BB: Tensor  # bool, true where two figures are copies of each other
 
     def to(self, device: torch.device | str) -> TrainingBatch:
+        """Move all tensors to `device`."""
         return TrainingBatch(
             self.queries.to(device),
             self.originals.to(device),

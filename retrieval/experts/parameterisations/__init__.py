@@ -1,4 +1,4 @@
-"""What one expert is. A new parameterisation is one file and one line here."""
+"""Parameterisations define one expert. A new one is one file and one line here."""
 
 from __future__ import annotations
 

@@ -42,4 +42,5 @@ class Experts(nn.Module):
         return build_router(self.config, width, experts)
 
     def forward(self, h_XD: Tensor) -> Routing:
+        """Return the gates (X, E) and the router's loss for inputs (X, D)."""
         return self.router(h_XD)

@@ -1,4 +1,4 @@
-"""Which experts an input uses, and with what weight. A new router is one file and one line here."""
+"""Routers choose and weight the experts of an input. A new one is one file and one line here."""
 
 from __future__ import annotations
 

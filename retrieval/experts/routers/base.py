@@ -44,6 +44,7 @@ class Router(nn.Module):
         nn.init.normal_(self.weight, std=0.02)
 
     def forward(self, h_XD: Tensor) -> Routing:
+        """Return gates and loss for inputs (X, D). On CUDA, serving uses the fused kernel."""
         if h_XD.is_cuda and not self.training and not torch.is_grad_enabled():
             gates_XE = self.fused_gates(h_XD)  # one kernel launch; serving needs no loss
             return Routing(gates_XE, gates_XE.new_zeros(()))
