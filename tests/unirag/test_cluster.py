@@ -1,4 +1,4 @@
-"""Indexing on a Ray cluster: it ends as the local run does, whoever dies on the way."""
+"""Indexing on a Ray cluster gives the result of a local run, whichever worker dies."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def ray_nodes() -> Iterator[Any]:
 
 
 def book(root: Path) -> Path:
-    """PDFs, cards of the sample, an archive, pictures, and files that end their readers."""
+    """Write PDFs, cards of the sample, an archive, pictures, and files that crash their readers."""
     write_papers(root, 4, seed=1)
     cards = sorted((SAMPLE / "cards").glob("*.md"))[:8]
     for card in cards[:6]:
@@ -97,20 +97,22 @@ def run(home: Path, book: Path, *, kill: Path | None = None, on_ray: bool = Fals
     return report
 
 
-def told(report: IndexReport) -> dict[str, Any]:
-    """What it says, but for the order in which documents were done, and the time."""
-    said = report.to_json()
-    del said["seconds"], said["items_per_second"]
-    for rows in (said["dead_letters"], said["problems"]):
+def comparable(report: IndexReport) -> dict[str, Any]:
+    """Return the report without times and without the order of documents."""
+    report_json = report.to_json()
+    del report_json["seconds"], report_json["items_per_second"]
+    for rows in (report_json["dead_letters"], report_json["problems"]):
         rows.sort(key=lambda row: (row["source"], row["anchor"]))
-    return said
+    return report_json
 
 
 def kept(home: Path) -> set[str]:
     return {path.name for path in (home / "assets").rglob("*") if path.is_file()}
 
 
-def test_a_cluster_that_loses_a_worker_ends_as_a_local_run(ray_nodes: Any, tmp_path: Path) -> None:
+def test_a_cluster_that_loses_a_worker_gives_the_result_of_a_local_run(
+    ray_nodes: Any, tmp_path: Path
+) -> None:
     root, kill = book(tmp_path / "book"), tmp_path / "kill"
     calm = run(tmp_path / "local", root)
     kill.touch()
@@ -123,7 +125,7 @@ def test_a_cluster_that_loses_a_worker_ends_as_a_local_run(ray_nodes: Any, tmp_p
     assert same.identical, same
     assert same.largest_difference < 1e-6  # the fakes do not depend on their batch
     assert same.items > 80
-    assert told(calm) == told(lost)
+    assert comparable(calm) == comparable(lost)
     assert {t.source for t in lost.dead_letters} == {
         "broken.md",
         "find-crash.txt",
@@ -135,10 +137,10 @@ def test_a_cluster_that_loses_a_worker_ends_as_a_local_run(ray_nodes: Any, tmp_p
     assert set(again.dead_letters) == set(lost.dead_letters)
 
 
-class Near:
-    """A workspace on this machine. `begun` counts the workers that died before, by key."""
+class LocalWorkspaceLink:
+    """A workspace on this machine. `earlier_deaths` counts the workers that died before, by key."""
 
-    def __init__(self, root: Path, begun: dict[str, int] | None = None) -> None:
+    def __init__(self, root: Path, earlier_deaths: dict[str, int] | None = None) -> None:
         self._keeper = WorkspaceKeeper(
             WorkspaceFiles(root / "embeddings.db", root / "labels.db", root / "assets")
         )
@@ -148,25 +150,27 @@ class Near:
         )
         self.store_picture, self.end = self._keeper.store_picture, self._keeper.end
         self.begin = self._keeper.begin
-        for key, times in (begun or {}).items():
+        for key, times in (earlier_deaths or {}).items():
             for _ in range(times):
                 self.begin(key)
 
 
-def worker(home: Near, journal: dict[str, CatalogEntry] | None = None) -> ClusterWorker:
-    wanted = ReadingPlan(journal or {}, False, True)
+def worker(
+    home: LocalWorkspaceLink, entries: dict[str, CatalogEntry] | None = None
+) -> ClusterWorker:
+    plan = ReadingPlan(entries or {}, False, True)
     return ClusterWorker(
-        home, partial(fake_worker_models, None), partial(ReaderPool, LIMITS), "book", wanted
+        home, partial(fake_worker_models, None), partial(ReaderPool, LIMITS), "book", plan
     )
 
 
-@pytest.mark.parametrize("of", [1, 3])
-def test_shares_of_an_archive_are_all_of_it_once(tmp_path: Path, of: int) -> None:
+@pytest.mark.parametrize("shares", [1, 3])
+def test_shares_of_an_archive_cover_each_document_once(tmp_path: Path, shares: int) -> None:
     root = book(tmp_path / "book")
     unit = Unit(root / "more.zip", root, "more.zip", is_container=True)
-    home = Near(tmp_path / "home")
+    home = LocalWorkspaceLink(tmp_path / "home")
     one = worker(home)
-    events = [e for n in range(of) for e in one.do(n, ReadingTask((unit,), (n, of)))]
+    events = [e for n in range(shares) for e in one.do(n, ReadingTask((unit,), (n, shares)))]
     one.close()
     starts = [e.source for e in events if isinstance(e, DocumentStart)]
     assert sorted(starts) == [f"more.zip/{n}.md" for n in range(5)]
@@ -175,11 +179,11 @@ def test_shares_of_an_archive_are_all_of_it_once(tmp_path: Path, of: int) -> Non
     assert len(home.embeddings.get("word-counts", 64, map(text_digest, texts))) == 5
 
 
-def test_what_kills_its_workers_again_and_again_fails_alone(tmp_path: Path) -> None:
+def test_a_document_that_kills_its_workers_fails_alone(tmp_path: Path) -> None:
     for name in ("bad.md", "good.md"):
         (tmp_path / name).write_text("# Waves\n\nA wave carries energy.\n")
     bad, good = (Unit(tmp_path / name, tmp_path, name) for name in ("bad.md", "good.md"))
-    home = Near(tmp_path / "home", {"task 7": 3, "task 7: bad.md": 2})
+    home = LocalWorkspaceLink(tmp_path / "home", {"task 7": 3, "task 7: bad.md": 2})
     one = worker(home)
     failed, *rest = one.do(7, ReadingTask((bad, good)))
     one.close()
@@ -190,18 +194,18 @@ def test_what_kills_its_workers_again_and_again_fails_alone(tmp_path: Path) -> N
     assert home.begin("task 7") == 0  # it came to its end
 
 
-def test_workers_that_die_whatever_they_do_end_the_run(tmp_path: Path) -> None:
+def test_workers_that_always_die_end_the_run(tmp_path: Path) -> None:
     with pytest.raises(UniragError, match="16 workers of the Ray cluster died"):
-        Near(tmp_path, {"task 1": 20})
+        LocalWorkspaceLink(tmp_path, {"task 1": 20})
 
 
-def test_a_worker_that_does_not_see_the_documents_says_so(tmp_path: Path) -> None:
+def test_a_worker_without_the_documents_is_an_error(tmp_path: Path) -> None:
     unit = Unit(tmp_path / "gone" / "a.md", tmp_path / "gone", "a.md")
     with pytest.raises(UniragError, match="storage that every machine of the cluster sees"):
-        worker(Near(tmp_path)).do(1, ReadingTask((unit,)))
+        worker(LocalWorkspaceLink(tmp_path)).do(1, ReadingTask((unit,)))
 
 
-def test_tasks_hold_every_unit_once_and_leave_no_worker_idle(tmp_path: Path) -> None:
+def test_tasks_hold_every_unit_once_and_keep_all_workers_busy(tmp_path: Path) -> None:
     for n in range(300):
         (tmp_path / f"{n:03}.md").touch()
     units = [Unit(tmp_path / f"{n:03}.md", tmp_path, f"{n:03}.md") for n in range(300)]
@@ -214,7 +218,7 @@ def test_tasks_hold_every_unit_once_and_leave_no_worker_idle(tmp_path: Path) -> 
     assert [t.share for t in split_into_tasks([folder], 3)] == [(0, 3), (1, 3), (2, 3)]
 
 
-def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_an_unreachable_cluster_is_named(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="needs the extra `ray`")
     files = WorkspaceFiles(tmp_path / "v.db", tmp_path / "l.db", tmp_path / "assets")
     settings = ClusterSettings(address="127.0.0.1:9")

@@ -1,4 +1,4 @@
-"""What teachers see of everybody's questions: how many, never which."""
+"""Daily usage, which counts the questions of all owners."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 from unirag.workspace.conversations import Conversations
 
 
-def test_usage_counts_by_day_what_was_asked_answered_and_refused(tmp_path: Path) -> None:
-    kept = Conversations(tmp_path / "conversations.db")
-    assert kept.daily_usage() == []
+def test_daily_usage_counts_questions_answers_and_refusals(tmp_path: Path) -> None:
+    conversations = Conversations(tmp_path / "conversations.db")
+    assert conversations.daily_usage() == []
     for owner, refused in (("a", False), ("b", True), ("b", False), ("c", None)):
-        name = kept.create(owner)
-        turn = kept.add_question(name, "Why?")
+        conversation = conversations.create(owner)
+        turn = conversations.add_question(conversation, "Why?")
         if refused is not None:
-            kept.save_answer(name, turn, {"query": "Why?", "refused": refused})
-    ((_, asked, answered, without),) = kept.daily_usage()
-    assert (asked, answered, without) == (4, 2, 1)
-    kept.close()
+            conversations.save_answer(conversation, turn, {"query": "Why?", "refused": refused})
+    ((_, questions, answered, refusals),) = conversations.daily_usage()
+    assert (questions, answered, refusals) == (4, 2, 1)
+    conversations.close()

@@ -1,4 +1,4 @@
-"""Each check of the doctor, in the state that is right and in those that are not."""
+"""Each check of the doctor, when all is well and when something is wrong."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def run(tmp_path, profile=MINI, **options):
     return {check.name: check for check in checks}
 
 
-def lay_down(root, model):
-    """A model that looks pulled: one small file and its record."""
+def write_model(root, model):
+    """Write a model that looks pulled: one small file and its record."""
     folder = root / model.name
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
@@ -46,18 +46,18 @@ def lay_down(root, model):
     return folder
 
 
-def test_an_empty_machine_is_told_to_pull(tmp_path):
+def test_missing_models_are_reported_with_the_pull_command(tmp_path):
     checks = run(tmp_path)
     for task in ("image", "text", "chat", "speech"):
         assert checks[f"{task} model"].state == "fail"
         assert checks[f"{task} model"].remedy == "unirag models pull --profile mini"
     assert doctor.worst_state(checks.values()) == "fail"
     assert checks["Python"].state == "ok"
-    assert list(tmp_path.iterdir()) == []  # looking leaves nothing behind
+    assert list(tmp_path.iterdir()) == []  # checks leave nothing behind
 
 
-def test_models_that_are_there_and_one_that_is_damaged(tmp_path):
-    folders = [lay_down(tmp_path / "models", model) for model in MINI.models]
+def test_pulled_models_and_a_damaged_one(tmp_path):
+    folders = [write_model(tmp_path / "models", model) for model in MINI.models]
     assert all(run(tmp_path)[f"{m.task} model"].state == "ok" for m in MINI.models)
     (folders[2] / "config.json").write_text("[]")
     check = run(tmp_path)["chat model"]
@@ -66,7 +66,7 @@ def test_models_that_are_there_and_one_that_is_damaged(tmp_path):
     assert "models pull" in check.remedy
 
 
-def test_a_path_of_ones_own(tmp_path):
+def test_a_model_at_a_path(tmp_path):
     source = PathSource(str(tmp_path / "own"))
     profile = replace(MINI, chat=replace(MINI.chat, sources=(source,), conversion=""))
     assert "does not exist" in run(tmp_path, profile)["chat model"].detail
@@ -74,32 +74,32 @@ def test_a_path_of_ones_own(tmp_path):
     assert run(tmp_path, profile)["chat model"].state == "ok"
 
 
-def test_a_home_that_is_held_or_cannot_be_written(tmp_path):
+def test_a_workspace_that_is_in_use_or_cannot_be_written(tmp_path):
     assert run(tmp_path)["home folder"].state == "ok"
-    held = run(tmp_path, holder=lambda home: "process 4711")["home folder"]
-    assert (held.state, "process 4711" in held.detail) == ("warn", True)
+    in_use = run(tmp_path, holder=lambda home: "process 4711")["home folder"]
+    assert (in_use.state, "process 4711" in in_use.detail) == ("warn", True)
     (tmp_path / "home").write_text("a file where a folder should be")
     broken = run(tmp_path)["home folder"]
     assert broken.state == "fail"
     assert "--home" in broken.remedy
 
 
-def test_too_little_room(tmp_path, monkeypatch):
+def test_too_little_disk_space(tmp_path, monkeypatch):
     usage = doctor.shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage)
     assert run(tmp_path)["disk"].state == "fail"
 
 
-def test_packages_are_held_against_the_installed_metadata(tmp_path, monkeypatch):
-    def check(*wanted):
-        monkeypatch.setattr(metadata, "requires", lambda name: list(wanted))
+def test_packages_are_compared_with_the_installed_metadata(tmp_path, monkeypatch):
+    def check(*requirements):
+        monkeypatch.setattr(metadata, "requires", lambda name: list(requirements))
         real = metadata.version
         monkeypatch.setattr(
             metadata, "version", lambda name: "0.1.0" if name == "unirag" else real(name)
         )
-        found = run(tmp_path)["packages"]
+        result = run(tmp_path)["packages"]
         monkeypatch.undo()
-        return found
+        return result
 
     assert check("torch>=2", "nothing-like-it; extra == 'dev'").state == "ok"
     assert "nothing-like-it is missing" in check("nothing-like-it").detail
@@ -140,16 +140,16 @@ def test_a_qdrant_server_ready_not_ready_and_gone(tmp_path, server):
     assert run(tmp_path, qdrant_url=url)["Qdrant server"].state == "ok"
     server.status = 503
     assert "503" in run(tmp_path, qdrant_url=url)["Qdrant server"].detail
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        gone = f"http://127.0.0.1:{free.getsockname()[1]}"
-        assert run(tmp_path, qdrant_url=gone)["Qdrant server"].state == "fail"
+    with socket.socket() as unused_socket:
+        unused_socket.bind(("127.0.0.1", 0))
+        unused_address = f"http://127.0.0.1:{unused_socket.getsockname()[1]}"
+        assert run(tmp_path, qdrant_url=unused_address)["Qdrant server"].state == "fail"
     assert run(tmp_path, qdrant_url="no url")["Qdrant server"].state == "fail"
     assert "Qdrant server" not in run(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("abilities", "dtype"),
+    ("capabilities", "dtype"),
     [
         ({"architecture": "x86_64", "avx2": True}, torch.float32),
         ({"architecture": "x86_64", "avx512_f": True, "avx512_bf16": False}, torch.float32),
@@ -158,15 +158,15 @@ def test_a_qdrant_server_ready_not_ready_and_gone(tmp_path, server):
         ({"architecture": "aarch64", "neon": True}, torch.float32),
     ],
 )
-def test_the_cpu_decides_the_number_format(tmp_path, monkeypatch, abilities, dtype):
-    monkeypatch.setattr(devices.torch.cpu, "get_capabilities", lambda: abilities)
+def test_the_cpu_decides_the_number_format(tmp_path, monkeypatch, capabilities, dtype):
+    monkeypatch.setattr(devices.torch.cpu, "get_capabilities", lambda: capabilities)
     assert choose_dtype("cpu") == dtype
     assert choose_dtype("cpu", "float32") == torch.float32
     assert choose_dtype("cpu", "bfloat16") == torch.bfloat16
     assert str(dtype).removeprefix("torch.") in run(tmp_path, device="cpu")["device"].detail
 
 
-def test_a_device_that_is_not_there(tmp_path, monkeypatch):
+def test_a_missing_device(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert choose_device("auto") == choose_device("cpu") == "cpu"
     with pytest.raises(BadSetting, match="'cuda' is not there"):

@@ -1,4 +1,4 @@
-"""`unirag eval retrieval`: queries made from a corpus, ranked in its whole gallery."""
+"""`unirag eval retrieval`: each kind of query ranks the whole gallery."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Colours:
     name, width, styles = "colours", 3, ()
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.encoded_styles: list[str] = []
 
     def encode_image(self, images: Sequence[Image.Image], style: str = "auto") -> np.ndarray:
-        self.asked += [style] * len(images)
+        self.encoded_styles += [style] * len(images)
         return normalize_rows(np.stack([np.asarray(i).reshape(-1, 3).mean(0) for i in images]))
 
     def encode_with_styles(self, images: Sequence[Image.Image], style: str = "auto"):
         return self.encode_image(images, style), [StyleDetection() for _ in images]
 
     def encode_text(self, texts: Sequence[str]) -> np.ndarray:
-        found = [next((v for w, v in WORDS.items() if w in t), (1, 1, 1)) for t in texts]
-        return normalize_rows(np.array(found, np.float32))
+        colours = [next((v for w, v in WORDS.items() if w in t), (1, 1, 1)) for t in texts]
+        return normalize_rows(np.array(colours, np.float32))
 
 
 @pytest.fixture
@@ -55,33 +55,33 @@ def test_every_kind_of_query_is_ranked_in_the_whole_gallery(corpus):
     assert set(result.scores) == {"lowres", "sketch", TEXT, TEXT_AND_SKETCH}
     assert all(s.queries == 2 for s in result.scores.values())
     assert result.scores["lowres"].r1 == result.scores[TEXT].r1 == 100
-    assert encoder.asked.count("original") == 3
-    assert encoder.asked.count("auto") == 4
+    assert encoder.encoded_styles.count("original") == 3
+    assert encoder.encoded_styles.count("auto") == 4
     again = evaluate_retrieval(corpus, Colours(), styles=("lowres", "sketch"), queries=2, seed=3)
     assert again.to_json() == result.to_json()
 
 
-def test_words_and_sketch_together_help_where_a_sketch_has_lost_the_colours(corpus):
+def test_text_and_sketch_together_beat_a_sketch_without_colours(corpus):
     scores = evaluate_retrieval(corpus, Colours(), styles=("sketch",)).scores
     assert scores["sketch"].r1 < scores[TEXT_AND_SKETCH].r1
 
 
-def test_speech_is_read_aloud_and_understood(corpus):
+def test_text_is_read_aloud_and_transcribed(corpus):
     if shutil.which("espeak-ng") is None:
         pytest.skip("needs espeak-ng")
-    heard: list[bytes] = []
+    recordings: list[bytes] = []
 
-    def hear(recording: bytes) -> str:
-        heard.append(recording)
+    def transcribe(recording: bytes) -> str:
+        recordings.append(recording)
         return "a green square"
 
-    scores = evaluate_retrieval(corpus, Colours(), styles=(), transcribe=hear).scores
+    scores = evaluate_retrieval(corpus, Colours(), styles=(), transcribe=transcribe).scores
     assert scores[SPOKEN].r1 == pytest.approx(100 / 3)
-    assert len(heard) == 3
-    assert all(sound[:4] == b"RIFF" and len(sound) > 10_000 for sound in heard)
+    assert len(recordings) == 3
+    assert all(sound[:4] == b"RIFF" and len(sound) > 10_000 for sound in recordings)
 
 
-def test_speech_without_the_program_says_what_to_install(monkeypatch):
+def test_a_missing_espeak_is_reported_with_the_remedy(monkeypatch):
     monkeypatch.setattr("unirag.evaluation.retrieval.shutil.which", lambda _: None)
     with pytest.raises(Missing, match="apt install espeak-ng"):
         speak("a heart")

@@ -14,10 +14,12 @@ from unirag.workspace.paths import Workspace
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
+def test_a_second_process_learns_which_process_holds_the_lock(tmp_path: Path) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from unirag.workspace.paths import Workspace\n"
-        f"h = Workspace(Path({str(tmp_path)!r})); h.open(); print('open', flush=True); sys.stdin.read()"
+        "import sys, time; from pathlib import Path\n"
+        "from unirag.workspace.paths import Workspace\n"
+        f"workspace = Workspace(Path({str(tmp_path)!r})); workspace.open()\n"
+        "print('open', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", script],
@@ -28,34 +30,34 @@ def test_a_second_process_is_told_who_holds_it(tmp_path: Path) -> None:
     )
     assert other.stdout is not None
     assert other.stdout.readline() == "open\n"
-    home = Workspace(tmp_path)
-    assert str(other.pid) in (home.holder() or "")
+    workspace = Workspace(tmp_path)
+    assert str(other.pid) in (workspace.holder() or "")
     with pytest.raises(Busy, match=rf"process {other.pid} .*--home.*UNIRAG_QDRANT_URL"):
-        home.open()
-    other.kill()  # no clean close: the system gives the lock back
+        workspace.open()
+    other.kill()  # not closed: the operating system releases the lock
     other.wait()
-    assert home.holder() is None
-    home.open()
-    home.close()
+    assert workspace.holder() is None
+    workspace.open()
+    workspace.close()
 
 
-def test_open_close_open(tmp_path: Path) -> None:
-    home = Workspace(tmp_path / "new" / "home")
-    assert home.holder() is None
-    home.open()
-    assert home.holder() is None
-    home.close()
-    home.open()
-    home.close()
+def test_a_workspace_can_be_opened_again(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path / "new" / "home")
+    assert workspace.holder() is None
+    workspace.open()
+    assert workspace.holder() is None
+    workspace.close()
+    workspace.open()
+    workspace.close()
 
 
-def test_a_file_is_no_home(tmp_path: Path) -> None:
+def test_a_file_is_refused_as_workspace(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(BadInput, match="cannot be used as a folder"):
         Workspace(tmp_path / "file").open()
 
 
-def test_a_shared_home_is_open_to_many(tmp_path: Path) -> None:
+def test_a_shared_workspace_can_be_opened_twice(tmp_path: Path) -> None:
     first, second = Workspace(tmp_path), Workspace(tmp_path)
     first.open(shared=True)
     second.open(shared=True)
@@ -64,26 +66,26 @@ def test_a_shared_home_is_open_to_many(tmp_path: Path) -> None:
     second.close()
 
 
-def test_one_at_a_time_changes_what_is_indexed(tmp_path: Path) -> None:
+def test_one_thread_at_a_time_changes_the_index(tmp_path: Path) -> None:
     first, second = Workspace(tmp_path), Workspace(tmp_path)
-    said: list[object] = []
+    outcomes: list[object] = []
 
-    def try_again(home: Workspace) -> None:
+    def try_to_lock(workspace: Workspace) -> None:
         try:
-            with home.hold_index_lock():
-                said.append(home)
+            with workspace.hold_index_lock():
+                outcomes.append(workspace)
         except Busy as error:
-            said.append(str(error))
+            outcomes.append(str(error))
 
     with first.hold_index_lock():
-        with first.hold_index_lock():  # a job, and the indexing that it is made of
+        with first.hold_index_lock():  # an index job locks, and so does its indexing
             pass
-        for home in (second, first):  # another process, another thread
-            thread = threading.Thread(target=try_again, args=(home,))
+        for workspace in (second, first):  # another process, another thread
+            thread = threading.Thread(target=try_to_lock, args=(workspace,))
             thread.start()
             thread.join()
-    try_again(second)
-    assert said[2:] == [second]
-    for message in said[:2]:
+    try_to_lock(second)
+    assert outcomes[2:] == [second]
+    for message in outcomes[:2]:
         assert f"is being indexed by process {os.getpid()} (" in str(message)
         assert "cancel its index job" in str(message)

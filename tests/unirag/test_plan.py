@@ -1,4 +1,4 @@
-"""The sizing of an index: its arithmetic by hand, and rates from a clock that is told the time."""
+"""`unirag plan`: its arithmetic checked by hand, its rates with a fake clock."""
 
 from __future__ import annotations
 
@@ -37,30 +37,31 @@ RATES = EncodingRates(
 LINKS = 4 * (32 + 16 / 15)  # bytes of a vector's links at m = 16
 
 
-def test_sizes_are_those_of_the_formula() -> None:
-    got = estimate_size(
+def test_sizes_follow_the_formula() -> None:
+    size = estimate_size(
         1_000_000, 0.25, VectorWidths(image=512, text=384), SAMPLE, RATES, replicas=2
     )
     dense = 4 * (1_000_000 * 384 + 250_000 * 512)  # 2.048 GB
     links, sparse = 1_250_000 * LINKS, 16 * 50 * 1_000_000
-    assert got.vectors == 1_250_000
-    assert got.ram_bytes == pytest.approx(2 * (1.5 * dense + links + sparse))
-    assert got.disk_bytes == pytest.approx(2 * 1.5 * (dense + links + sparse + 1000 * 1_000_000))
-    assert got.workspace_bytes == pytest.approx(250_000 * 40_000 + dense)
-    assert got.bytes_per_item == pytest.approx((dense + links + sparse) / 1e6 + 1000)
-    assert got.encode_hours == pytest.approx((250_000 / 10 + 1_000_000 / 100) / 3600)
-    assert got.labels_hours == pytest.approx(250_000 / 2 / 3600)
+    assert size.vectors == 1_250_000
+    assert size.ram_bytes == pytest.approx(2 * (1.5 * dense + links + sparse))
+    assert size.disk_bytes == pytest.approx(2 * 1.5 * (dense + links + sparse + 1000 * 1_000_000))
+    assert size.workspace_bytes == pytest.approx(250_000 * 40_000 + dense)
+    assert size.bytes_per_item == pytest.approx((dense + links + sparse) / 1e6 + 1000)
+    assert size.encode_hours == pytest.approx((250_000 / 10 + 1_000_000 / 100) / 3600)
+    assert size.labels_hours == pytest.approx(250_000 / 2 / 3600)
 
 
 @pytest.mark.parametrize(("quantization", "smaller"), [("scalar", 4), ("binary", 32)])
 def test_quantised_vectors_take_less_memory_and_more_disk(
     quantization: Quantization, smaller: int
 ) -> None:
-    given = (1_000_000, 0.0, VectorWidths(512, 384), SAMPLE, RATES)
-    whole, got = estimate_size(*given), estimate_size(*given, quantization=quantization)
+    arguments = (1_000_000, 0.0, VectorWidths(512, 384), SAMPLE, RATES)
+    unquantised = estimate_size(*arguments)
+    size = estimate_size(*arguments, quantization=quantization)
     dense = 4 * 1_000_000 * 384
-    assert whole.ram_bytes - got.ram_bytes == pytest.approx(1.5 * dense * (1 - 1 / smaller))
-    assert got.disk_bytes - whole.disk_bytes == pytest.approx(1.5 * dense / smaller)
+    assert unquantised.ram_bytes - size.ram_bytes == pytest.approx(1.5 * dense * (1 - 1 / smaller))
+    assert size.disk_bytes - unquantised.disk_bytes == pytest.approx(1.5 * dense / smaller)
 
 
 @pytest.mark.parametrize(
@@ -70,25 +71,24 @@ def test_quantised_vectors_take_less_memory_and_more_disk(
 def test_shards_spread_over_machines_that_hold_them(
     items: int, replicas: int, machines: int, shards: int
 ) -> None:
-    got = estimate_size(
+    size = estimate_size(
         items, 0.0, VectorWidths(512, 384), SAMPLE, RATES, replicas, StoreMachine(ram_bytes=96e9)
     )
-    assert (got.machines, got.shards) == (machines, shards)
-    assert got.ram_bytes <= got.machines * 96e9 * 0.8
+    assert (size.machines, size.shards) == (machines, shards)
+    assert size.ram_bytes <= size.machines * 96e9 * 0.8
 
 
-def test_what_was_not_measured_is_not_made_up() -> None:
-    none = EncodingRates(
+def test_times_without_a_measured_rate_are_none() -> None:
+    unmeasured = EncodingRates(
         "a CPU", gpu=False, pictures_per_second=None, texts_per_second=100.0, labels_per_second=None
     )
-    got = estimate_size(1000, 0.5, VectorWidths(8, 4), SAMPLE, none)
-    assert (got.encode_hours, got.labels_hours) == (None, None)
-    assert estimate_size(3600, 0.0, VectorWidths(8, 4), SAMPLE, none).encode_hours == pytest.approx(
-        0.01
-    )
+    size = estimate_size(1000, 0.5, VectorWidths(8, 4), SAMPLE, unmeasured)
+    assert (size.encode_hours, size.labels_hours) == (None, None)
+    passages = estimate_size(3600, 0.0, VectorWidths(8, 4), SAMPLE, unmeasured)
+    assert passages.encode_hours == pytest.approx(0.01)
 
 
-def test_items_are_weighed() -> None:
+def test_item_means() -> None:
     def item(n: int, image: str) -> Item:
         return Item(
             id=f"00000000-0000-0000-0000-{n:012}",
@@ -102,17 +102,18 @@ def test_items_are_weighed() -> None:
         )
 
     items = [item(0, "a"), item(1, ""), item(2, ""), item(3, "b")]
-    got = sample_items(items, "four", {"a": 100, "b": 300}.__getitem__, Bm25())
-    assert got is not None
-    assert (got.items, got.figure_share, got.bm25_terms, got.picture_bytes) == (4, 0.5, 3.0, 200.0)
-    assert 150 < got.payload_bytes < 1000
+    means = sample_items(items, "four", {"a": 100, "b": 300}.__getitem__, Bm25())
+    assert means is not None
+    assert (means.items, means.figure_share) == (4, 0.5)
+    assert (means.bm25_terms, means.picture_bytes) == (3.0, 200.0)
+    assert 150 < means.payload_bytes < 1000
     assert sample_items([], "none", len, Bm25()) is None
 
 
 def test_rates_are_measured_after_a_batch_that_warms_up() -> None:
     encoder, text, ocr = ThumbnailEncoder(), WordCountRetriever(), FixedOcr()
-    ticks = count()  # a second for each look at the clock: three batches until it is enough
-    rates = measure_rates("a CPU", False, encoder, text, ocr, lambda: float(next(ticks)))
+    seconds = count()  # one second per reading of the clock, so three batches are enough
+    rates = measure_rates("a CPU", False, encoder, text, ocr, lambda: float(next(seconds)))
     assert (rates.pictures_per_second, rates.texts_per_second, rates.labels_per_second) == (
         16.0,
         64.0,
@@ -121,13 +122,13 @@ def test_rates_are_measured_after_a_batch_that_warms_up() -> None:
     assert (encoder.encoded, text.encoded, ocr.calls) == (4 * 16, 4 * 64, 4 * 16)
     assert (
         measure_rates(
-            "a CPU", False, encoder, text, None, lambda: float(next(ticks))
+            "a CPU", False, encoder, text, None, lambda: float(next(seconds))
         ).labels_per_second
         is None
     )
 
 
-def test_the_command_says_what_was_not_measured(
+def test_the_command_names_rates_that_were_not_measured(
     unirag: Any,
     tmp_path: Path,
     models: Path,
@@ -139,13 +140,15 @@ def test_the_command_says_what_was_not_measured(
     monkeypatch.setenv("UNIRAG_MODELS", str(models))
     injected.update(encoder=ThumbnailEncoder(), text=WordCountRetriever())
     monkeypatch.setattr(plan, "_MEASURE_SECONDS", 0.0)
-    given = f"plan --items 1000000 --gpus 4 --no-ocr --home {tmp_path / 'home'}"
+    arguments = f"plan --items 1000000 --gpus 4 --no-ocr --home {tmp_path / 'home'}"
     monkeypatch.setenv("UNIRAG_DEVICE", "cpu")
-    said = unirag(given)
-    assert said.code == 0, said
-    assert "on 4 GPUs  not measured: this machine has no GPU" in said.out
-    told = unirag(f"{given} --json").json
-    assert told["widths"] == {"image": 192, "text": 64}
-    assert told["gpu_hours"] is None
-    assert np.isclose(told["sizing"]["vectors"], 1_000_000 * (1 + told["figures"]), atol=1)
+    result = unirag(arguments)
+    assert result.code == 0, result
+    assert "on 4 GPUs  not measured: this machine has no GPU" in result.out
+    plan_json = unirag(f"{arguments} --json").json
+    assert plan_json["widths"] == {"image": 192, "text": 64}
+    assert plan_json["gpu_hours"] is None
+    assert np.isclose(
+        plan_json["sizing"]["vectors"], 1_000_000 * (1 + plan_json["figures"]), atol=1
+    )
     assert unirag("plan --items 0").code == 2

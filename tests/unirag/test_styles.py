@@ -1,4 +1,4 @@
-"""The shelf of enrolled styles, and reading examples."""
+"""Enrolled styles, and reading their examples."""
 
 from __future__ import annotations
 
@@ -16,90 +16,92 @@ from tests.retrieval.tiny import tiny_encoder
 from unirag.training.styles import EnrolledStyles, learn_style, read_examples
 
 
-def entry(name: str = "chalk", version: int = 1) -> Enrolment:
+def enrolment(name: str = "chalk", version: int = 1) -> Enrolment:
     return Enrolment(
         name, version, "tiny-1", 8, True,
         torch.ones(8), torch.ones(24), torch.ones(24), torch.ones(0, 24),
     )  # fmt: skip
 
 
-def test_the_newest_version_is_in_use_and_removing_it_brings_back_the_one_before(tmp_path):
-    shelf = EnrolledStyles(tmp_path / "styles")
-    assert shelf.all() == []
-    assert shelf.next_version("chalk") == 1
+def test_removing_the_newest_version_restores_the_one_before(tmp_path):
+    styles = EnrolledStyles(tmp_path / "styles")
+    assert styles.all() == []
+    assert styles.next_version("chalk") == 1
     for version in (1, 2):
-        shelf.add(entry(version=version))
-    shelf.add(entry("ink"))
-    assert [(e.name, e.version) for e in shelf.in_use("tiny-1")] == [("chalk", 2), ("ink", 1)]
-    assert shelf.next_version("chalk") == 3
-    assert shelf.remove("chalk", 2) == 1
-    assert [(e.name, e.version) for e in shelf.in_use("tiny-1")] == [("chalk", 1), ("ink", 1)]
-    assert shelf.remove("chalk") == 1
-    assert [e.name for e in shelf.all()] == ["ink"]
+        styles.add(enrolment(version=version))
+    styles.add(enrolment("ink"))
+    assert [(e.name, e.version) for e in styles.in_use("tiny-1")] == [("chalk", 2), ("ink", 1)]
+    assert styles.next_version("chalk") == 3
+    assert styles.remove("chalk", 2) == 1
+    assert [(e.name, e.version) for e in styles.in_use("tiny-1")] == [("chalk", 1), ("ink", 1)]
+    assert styles.remove("chalk") == 1
+    assert [e.name for e in styles.all()] == ["ink"]
 
 
-def test_ten_versions_are_counted_as_numbers(tmp_path):
-    shelf = EnrolledStyles(tmp_path)
+def test_versions_are_ordered_as_numbers(tmp_path):
+    styles = EnrolledStyles(tmp_path)
     for version in range(1, 11):
-        shelf.add(entry(version=version))
-    assert shelf.in_use("tiny-1")[0].version == 10
+        styles.add(enrolment(version=version))
+    assert styles.in_use("tiny-1")[0].version == 10
 
 
-def test_two_that_learn_a_name_at_once_make_two_versions(tmp_path):
+def test_two_processes_that_enrol_one_name_make_two_versions(tmp_path):
     first, second = EnrolledStyles(tmp_path / "styles"), EnrolledStyles(tmp_path / "styles")
     assert first.listing() == ()
-    made = [shelf.add(entry(version=1)) for shelf in (first, second)]
-    assert [e.version for e in made] == [e.version for e in first.all()] == [1, 2]
+    enrolled = [styles.add(enrolment(version=1)) for styles in (first, second)]
+    assert [e.version for e in enrolled] == [e.version for e in first.all()] == [1, 2]
     assert not list((tmp_path / "styles").glob("*.part"))
-    seen = [first.listing()]
-    second.add(entry("ink"))
-    seen.append(first.listing())
+    listings = [first.listing()]
+    second.add(enrolment("ink"))
+    listings.append(first.listing())
     second.remove("ink")
-    seen.append(first.listing())
-    assert len(set(seen)) == 3
-    assert first.listing() == seen[-1]
+    listings.append(first.listing())
+    assert len(set(listings)) == 3
+    assert first.listing() == listings[-1]
 
 
-def test_what_a_kill_left_half_written_is_no_style(tmp_path):
-    shelf = EnrolledStyles(tmp_path)
+def test_a_half_written_style_is_ignored(tmp_path):
+    styles = EnrolledStyles(tmp_path)
     (tmp_path / "chalk-v1.part").write_bytes(b"half of it")
-    assert shelf.all() == []
-    shelf.add(entry())
-    assert [(e.name, e.version) for e in shelf.all()] == [("chalk", 1)]
+    assert styles.all() == []
+    styles.add(enrolment())
+    assert [(e.name, e.version) for e in styles.all()] == [("chalk", 1)]
     (tmp_path / "chalk-v2.safetensors").write_bytes(b"broken")
     with pytest.raises(BadInput, match=r"chalk-v2\.safetensors: not an enrolled style"):
-        shelf.all()
+        styles.all()
 
 
-def test_what_is_removed_while_it_is_looked_at_is_left_out(tmp_path, monkeypatch):
-    shelf, load = EnrolledStyles(tmp_path), Enrolment.load
-    shelf.add(entry())
-    shelf.add(entry("ink"))
+def test_a_style_removed_while_reading_is_ignored(tmp_path, monkeypatch):
+    styles, load = EnrolledStyles(tmp_path), Enrolment.load
+    styles.add(enrolment())
+    styles.add(enrolment("ink"))
 
-    def late(path):
+    def removed_before_loading(path):
         path.unlink()
         return load(path)
 
-    monkeypatch.setattr(Enrolment, "load", lambda p: (late if "ink" in p.name else load)(p))
-    assert [e.name for e in shelf.all()] == ["chalk"]
+    monkeypatch.setattr(
+        Enrolment, "load", lambda p: (removed_before_loading if "ink" in p.name else load)(p)
+    )
+    assert [e.name for e in styles.all()] == ["chalk"]
 
 
 @pytest.mark.parametrize("name", ["mosaic", "../chalk", "*", ""])
-def test_what_is_not_enrolled_cannot_be_removed(tmp_path, name):
-    shelf = EnrolledStyles(tmp_path / "styles")
-    shelf.add(entry())
+def test_only_enrolled_styles_can_be_removed(tmp_path, name):
+    styles = EnrolledStyles(tmp_path / "styles")
+    styles.add(enrolment())
     (tmp_path / "chalk-v1.safetensors").write_bytes(b"of somebody else")
     with pytest.raises(BadInput, match="is not enrolled here; enrolled: chalk v1"):
-        shelf.remove(name)
+        styles.remove(name)
     assert (tmp_path / "chalk-v1.safetensors").exists()
-    assert len(shelf.all()) == 1
+    assert len(styles.all()) == 1
 
 
-def test_a_style_of_other_weights_is_refused_with_the_way_out(tmp_path):
-    shelf = EnrolledStyles(tmp_path)
-    shelf.add(replace(entry(), encoder="tiny-0"))
+def test_a_style_of_another_encoder_is_refused_with_the_remedy(tmp_path):
+    styles = EnrolledStyles(tmp_path)
+    styles.add(replace(enrolment(), encoder="tiny-0"))
     with pytest.raises(Mismatch, match="unirag styles remove chalk"):
-        shelf.in_use("tiny-1")
+        styles.in_use("tiny-1")
 
 
 def pictures(folder: Path, count: int, suffix: str = ".png") -> Path:
@@ -109,15 +111,15 @@ def pictures(folder: Path, count: int, suffix: str = ".png") -> Path:
     return folder
 
 
-def test_examples_are_paired_by_name_whatever_the_suffix(tmp_path):
-    shown = pictures(tmp_path / "shown", 9, ".jpg")
+def test_examples_are_paired_by_name_without_suffix(tmp_path):
+    folder = pictures(tmp_path / "shown", 9, ".jpg")
     originals = pictures(tmp_path / "originals", 12)
-    (shown / "notes.txt").write_text("not a picture")
-    read = read_examples(shown, originals)
-    assert len(read.pictures) == 9
-    assert read.originals is not None
-    assert [p.getpixel((0, 0))[0] for p in read.originals] == [9 * i for i in range(9)]
-    assert read_examples(shown).originals is None
+    (folder / "notes.txt").write_text("not a picture")
+    examples = read_examples(folder, originals)
+    assert len(examples.pictures) == 9
+    assert examples.originals is not None
+    assert [p.getpixel((0, 0))[0] for p in examples.originals] == [9 * i for i in range(9)]
+    assert read_examples(folder).originals is None
 
 
 def test_bad_examples_are_refused(tmp_path):
@@ -132,22 +134,22 @@ def test_bad_examples_are_refused(tmp_path):
         read_examples(tmp_path / "a")
 
 
-def test_learning_takes_a_name_of_ones_own(tmp_path):
+def test_a_new_style_needs_an_unused_name(tmp_path):
     inner = tiny_encoder()
     inner.set_styles({"sketch": torch.ones(8)})
     encoder = UniEncoder("tiny-1", inner)
-    read = read_examples(pictures(tmp_path / "shown", 8))
-    others = read.pictures[:3]
-    for wrong, said in (("sketch", "was trained on"), ("Chalk!", "expected lower-case")):
-        with pytest.raises(BadInput, match=said):
-            learn_style(encoder, wrong, 1, read, others)
-    made = learn_style(encoder, "chalk", 3, read, others)
-    assert (made.name, made.version, made.encoder) == ("chalk", 3, "tiny-1")
-    assert (made.examples, made.paired) == (8, False)
+    examples = read_examples(pictures(tmp_path / "shown", 8))
+    others = examples.pictures[:3]
+    for wrong, message in (("sketch", "was trained on"), ("Chalk!", "expected lower-case")):
+        with pytest.raises(BadInput, match=message):
+            learn_style(encoder, wrong, 1, examples, others)
+    enrolled = learn_style(encoder, "chalk", 3, examples, others)
+    assert (enrolled.name, enrolled.version, enrolled.encoder) == ("chalk", 3, "tiny-1")
+    assert (enrolled.examples, enrolled.paired) == (8, False)
 
 
-def test_without_figures_to_compare_with_nothing_can_be_learned(tmp_path):
+def test_learning_needs_figures_to_compare_with(tmp_path):
     encoder = UniEncoder("tiny-1", tiny_encoder())
-    read = read_examples(pictures(tmp_path / "shown", 8))
+    examples = read_examples(pictures(tmp_path / "shown", 8))
     with pytest.raises(BadInput, match="unirag index"):
-        learn_style(encoder, "chalk", 1, read, [])
+        learn_style(encoder, "chalk", 1, examples, [])
