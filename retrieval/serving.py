@@ -41,7 +41,7 @@ class UniEncoder:
         enrolled: Sequence[Enrolment] = (),
         style_follow_rate: float = 0.0,
     ) -> None:
-        """Create the encoder. Confident queries move an enrolled key by `style_follow_rate`, 0 to 1."""
+        """`style_follow_rate`, in [0, 1], is how far confident queries move an enrolled key."""
         self.name, self.width = name, encoder.tower.width
         self.encoder = encoder.eval()
         self.enrolled = list(enrolled)
