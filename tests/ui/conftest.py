@@ -51,6 +51,8 @@ class Site:
         page.on("request", self._check_request)
         page.on("pageerror", lambda error: self.script_errors.append(str(error)))
         page.goto(self.url)
+        # the page fills its header when it has loaded; a click before that can be lost
+        expect(page.locator("h1")).to_be_visible()
         return page
 
     def _check_request(self, request: Any) -> None:

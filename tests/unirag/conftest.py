@@ -10,10 +10,9 @@ import shutil
 import struct
 import sys
 import tempfile
-import threading
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +22,11 @@ from PIL import Image, ImageDraw
 
 from retrieval.edge import EdgeStore
 from retrieval.store import Stamp
+from tests.fakes import ScriptedChat
 from unirag import cli
 from unirag.app import App
-from unirag.app.components import Parts
-from unirag.settings import load_settings
+from unirag.app.components import Components
+from unirag.settings import Settings, load_settings
 from unirag.workspace.catalog import Catalog
 
 CARDS = {
@@ -79,10 +79,15 @@ class Place:
     """A folder with indexed `cards`, their `home`, and room for what is to go wrong."""
 
     def __init__(
-        self, root: Path, cards: Path, indexed: Indexed, monkeypatch: pytest.MonkeyPatch
+        self,
+        root: Path,
+        cards: Path,
+        indexed: Indexed,
+        monkeypatch: pytest.MonkeyPatch,
+        injected: dict[str, Any],
     ) -> None:
         self.root, self.cards, self.home = root, cards, root / "home"
-        self.setenv, self.monkeypatch = monkeypatch.setenv, monkeypatch
+        self.setenv, self._injected = monkeypatch.setenv, injected
         self._stamp = indexed.stamp
         self.before = (indexed.items, indexed.documents)
 
@@ -107,13 +112,14 @@ class Place:
             data += struct.pack(">I", len(body)) + checked + struct.pack(">I", zlib.crc32(checked))
         path.write_bytes(data)
 
+    def open(self, **settings: Any) -> App:
+        """Open the application with the injected models and these settings."""
+        return App(Components(load_settings(**settings), **self._injected))
+
     def load_models(self, *names: str) -> None:
         """Have the application load these models itself, as it does outside the tests."""
         for name in names:
-            self.monkeypatch.setattr(App, name, _LOADERS[name])
-
-
-_LOADERS = {name: vars(Parts)[name] for name in ("encoder", "text")}
+            del self._injected[name]
 
 
 @pytest.fixture(scope="session")
@@ -125,14 +131,31 @@ def indexed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Indexed:
             patch.delenv(name)
         patch.chdir(root)
         patch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-        with App(load_settings(home=root / "home", models=models, ocr=False)) as app:
+        settings = load_settings(home=root / "home", models=models, ocr=False)
+        with App.open(settings) as app:
             app.index([root / "cards"])
-            stamp = Stamp(
-                "mini", app.encoder.name, app.text.name, app.encoder.width, app.text.width
+            parts = app.components
+            items = {item.id: item for item in parts.store.scan()}
+            documents = parts.catalog.fingerprints("cards")
+            return Indexed(
+                root / "home", parts.encoder, parts.text, parts.loaded_stamp, items, documents
             )
-            items = {item.id: item for item in app.store.scan()}
-            documents = app.catalog.fingerprints("cards")
-            return Indexed(root / "home", app.encoder, app.text, stamp, items, documents)
+
+
+@pytest.fixture
+def injected() -> dict[str, Any]:
+    """The components that the application gets instead of building them."""
+    return {}
+
+
+@pytest.fixture
+def open_app(injected: dict[str, Any]) -> Any:
+    """Opens the application of some settings with the injected components."""
+
+    def open_with_fakes(settings: Settings) -> App:
+        return App(Components(settings, **injected))
+
+    return open_with_fakes
 
 
 @pytest.fixture
@@ -141,6 +164,7 @@ def place(
     models: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    injected: dict[str, Any],
 ) -> Iterator[Place]:
     """The cards lie where they were indexed, whole again after every test."""
     shutil.copytree(indexed.home, tmp_path / "home")
@@ -149,47 +173,17 @@ def place(
     monkeypatch.setenv("UNIRAG_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("UNIRAG_MODELS", str(models))
     monkeypatch.setenv("UNIRAG_OCR", "false")
-    monkeypatch.setattr(App, "encoder", indexed.encoder)
-    monkeypatch.setattr(App, "text", indexed.text)
+    injected.update(encoder=indexed.encoder, text=indexed.text)
     cards = indexed.home.parent / "cards"
-    yield Place(tmp_path, cards, indexed, monkeypatch)
+    yield Place(tmp_path, cards, indexed, monkeypatch, injected)
     shutil.rmtree(cards)
     write_cards(cards)
 
 
-SAID = "Light bends when it enters glass because it slows down there. [1]"
-
-
-class Scripted:
-    """A language model that says `said`, one word at a time."""
-
-    name = "scripted"
-
-    def __init__(self) -> None:
-        self.said = SAID
-        self.asked: list[str] = []
-        self.stopped = threading.Event()
-        self.wait = threading.Event()
-        self.wait.set()
-
-    def count(self, text: str) -> int:
-        return len(text.split())
-
-    def stream(self, messages: Sequence[Any], max_tokens: int) -> Iterator[str]:
-        self.asked.append(messages[-1].content)
-        try:
-            for word in self.said.split(" "):
-                self.wait.wait(20)
-                yield word + " "
-        finally:
-            self.stopped.set()
-
-
 @pytest.fixture
-def chat(monkeypatch: pytest.MonkeyPatch) -> Scripted:
-    scripted = Scripted()
-    monkeypatch.setattr(App, "chat", scripted)
-    return scripted
+def chat(injected: dict[str, Any]) -> ScriptedChat:
+    injected["chat"] = ScriptedChat()
+    return injected["chat"]
 
 
 @pytest.fixture
@@ -197,8 +191,9 @@ def unirag(
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
+    open_app: Any,
 ) -> Any:
-    """Runs a command line in this process and gives what it said."""
+    """Runs a command line in this process, with the injected components, and returns its output."""
 
     def run(command: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["unirag", *shlex.split(command)])
@@ -208,7 +203,7 @@ def unirag(
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
             try:
-                cli.main()
+                cli.main(open_app)
             except SystemExit as end:
                 code = end.code or 0
         out, err = capfd.readouterr()

@@ -18,15 +18,14 @@ from mcp.client.stdio import stdio_client
 
 from retrieval.langchain import UniRetriever
 from unirag.app import App
-from unirag.integrations.langchain import answers, retriever
-from unirag.settings import load_settings
+from unirag.integrations.langchain import create_chain, create_retriever
 
 QUESTION = "Why does light bend when it enters glass?"
 
 
 @pytest.fixture
-def app(place: Any) -> Iterator[App]:
-    with App(load_settings()) as opened:
+def app(place: Any, chat: Any) -> Iterator[App]:
+    with place.open() as opened:
         yield opened
 
 
@@ -41,7 +40,7 @@ class TestRetriever(RetrieversIntegrationTests):
 
     @property
     def retriever_constructor_params(self) -> dict[str, Any]:
-        return {"find": lambda text, k: self.app.search(text, limit=k).hits}
+        return {"search": lambda text, k: self.app.search(text, limit=k).hits}
 
     @property
     def retriever_query_example(self) -> str:
@@ -49,7 +48,7 @@ class TestRetriever(RetrieversIntegrationTests):
 
 
 def test_a_document_says_where_it_stands(app: App) -> None:
-    first, *_ = retriever(app, k=2).invoke(QUESTION)
+    first, *_ = create_retriever(app, k=2).invoke(QUESTION)
     assert first.metadata["source"] == "optics.md"
     assert first.metadata["channels"]["text"] > 0.5
     assert app.item(first.id) is not None
@@ -57,7 +56,7 @@ def test_a_document_says_where_it_stands(app: App) -> None:
 
 
 def test_the_chain_streams_and_composes(app: App, chat: Any) -> None:
-    chain = answers(app)
+    chain = create_chain(app)
     whole = chain.invoke(QUESTION)
     assert whole.content == "“Light bends when it enters glass because it slows down there.” [1]"
     (source,) = whole.response_metadata["references"]
@@ -68,7 +67,7 @@ def test_the_chain_streams_and_composes(app: App, chat: Any) -> None:
     assert loud.invoke(QUESTION).startswith("“LIGHT BENDS")
     talk = [HumanMessage(QUESTION), AIMessage("..."), HumanMessage("And why is that?")]
     chain.invoke(talk)
-    assert f"{QUESTION} And why is that?" in chat.asked[-1]
+    assert f"{QUESTION} And why is that?" in chat.prompts[-1]
     assert chain.invoke("Who won the football cup of 1974?").response_metadata["refused"]
 
 

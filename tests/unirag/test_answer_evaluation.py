@@ -10,22 +10,21 @@ import pytest
 from data.errors import BadInput
 from tests.generation.test_answer import Script
 from unirag.app import App
-from unirag.evaluation.answers import SYSTEMS, evaluate_answers, table, to_json
-from unirag.settings import load_settings
+from unirag.evaluation.answers import SYSTEMS, evaluate_answers, score_table, scores_to_json
 
 MARKS = '{"faithfulness": 5, "grounding": 4, "usefulness": 3, "pedagogy": 2}'
 
 
 @pytest.fixture
 def app(place: Any, chat: Any) -> Iterator[App]:
-    with App(load_settings()) as opened:
+    with place.open() as opened:
         yield opened
 
 
 def test_scores_of_three_systems(app: App, chat: Any) -> None:
-    chat.said = "Napoleon had 17 cats of 9 kg. Light bends when it enters glass [1]."
+    chat.script = "Napoleon had 17 cats of 9 kg. Light bends when it enters glass [1]."
     rows = evaluate_answers(app, "cards", answerable=4, refusable=3, every=2, judge=Script(MARKS))
-    scores = table(rows)
+    scores = score_table(rows)
     assert list(scores) == list(SYSTEMS)
     ours, plain = scores["ours"], scores["plain"]
     assert ours["answers"] == len([r for r in rows if r.system == "ours"]) > 4
@@ -37,7 +36,7 @@ def test_scores_of_three_systems(app: App, chat: Any) -> None:
     assert plain["refusal recall"] == 0
     assert ours["citation precision"] == 1
     assert (ours["faithfulness"], plain["pedagogy"]) == (5, 2)
-    assert to_json(rows)["answers"][0]["question"]
+    assert scores_to_json(rows)["answers"][0]["question"]
 
 
 def test_a_corpus_that_is_not_there(app: App) -> None:

@@ -13,7 +13,6 @@ from generation.tasks import EXPLAIN, TaskRequest
 from retrieval.store import Point, Where
 from unirag.app import App
 from unirag.search.context_selection import select_context
-from unirag.settings import load_settings
 
 EXERCISE = "A ray of light meets glass at 45 degrees. How large is its angle inside the glass?"
 
@@ -31,7 +30,9 @@ def put(app: App, role: str, text: str, *neighbours: str, section: tuple[str, ..
         role=role, neighbours=neighbours, source="optics.md",  # type: ignore[arg-type]
     )  # fmt: skip
     vector_D = app.components.text.encode_passages([text])[0]
-    app.components.store.upsert([Point(item, None, vector_D, app.components.bm25.encode_document(text))])
+    app.components.store.upsert(
+        [Point(item, None, vector_D, app.components.bm25.encode_document(text))]
+    )
     return item
 
 
@@ -70,9 +71,7 @@ def test_objectives_and_exercises_speak_for_their_section(app: App) -> None:
     def shares() -> tuple[float, float]:
         found = app.search(question)
         searcher = app.components.searcher()
-        chosen = select_context(
-            searcher, found, EXPLAIN, Where(), limit=5, evidence_items=5
-        )
+        chosen = select_context(searcher, found, EXPLAIN, Where(), limit=5, evidence_items=5)
         assert {h.item.role for h in chosen.hits}.isdisjoint({"objective", "exercise"})
         return chosen.section_shares[one.id], chosen.section_shares[other.id]
 

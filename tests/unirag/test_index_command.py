@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from unirag.app import App
-from unirag.indexing.progress import Progress, Report
-from unirag.settings import load_settings
-from unirag.workspace.catalog import Trouble
+from unirag.indexing.progress import IndexProgress, IndexReport
+from unirag.workspace.catalog import DocumentProblem
 
 
 def test_it_hands_over_what_was_asked_and_reports(
@@ -20,11 +19,15 @@ def test_it_hands_over_what_was_asked_and_reports(
 ) -> None:
     given: dict[str, Any] = {}
 
-    def index(self: App, paths: Any, **options: Any) -> list[Report]:
+    def index(self: App, paths: Any, **options: Any) -> list[IndexReport]:
         given.update(options)
-        options["progress"](Progress(documents=1, total=2, items=30, pictures=4, pages=5))
-        dead = Trouble("a.pdf", "", "a.pdf: its reader gave nothing for 120 s", dead=True)
-        return [Report("x", new=1, figures=4, passages=26, pages=5, troubles=[dead], seconds=2)]
+        options["progress"](IndexProgress(documents=1, total=2, items=30, pictures=4, pages=5))
+        dead = DocumentProblem(
+            "a.pdf", "", "a.pdf: its reader gave nothing for 120 s", is_dead_letter=True
+        )
+        return [
+            IndexReport("x", new=1, figures=4, passages=26, pages=5, problems=[dead], seconds=2)
+        ]
 
     monkeypatch.setattr(App, "index", index)
     monkeypatch.setenv("UNIRAG_HOME", str(tmp_path / "home"))
@@ -47,14 +50,14 @@ def test_it_hands_over_what_was_asked_and_reports(
 def test_ctrl_c_says_how_to_go_on(
     unirag: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def index(self: App, paths: Any, **options: Any) -> list[Report]:
+    def index(self: App, paths: Any, **options: Any) -> list[IndexReport]:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(App, "index", index)
     monkeypatch.setenv("UNIRAG_HOME", str(tmp_path / "home"))
     said = unirag(f"index {tmp_path}")
     assert said.code == 130
-    assert "what is stored stays, and the same command goes on from there" in said.err
+    assert "what is stored is kept, and the same command continues from there" in said.err
 
 
 def test_where_nothing_changed_no_model_is_loaded(place: Any) -> None:
@@ -73,18 +76,18 @@ def test_the_demo_runs_from_another_clone(
     unirag: Any, place: Any, chat: Any, tmp_path: Path
 ) -> None:
     home = tmp_path / "demo"
-    with App(load_settings(home=home)) as app:
-        app.add_corpus("sample", tmp_path)
+    with place.open(home=home) as app:
+        app.corpora.add("sample", tmp_path)
     said = unirag(f"demo --no-serve --home {home}")
     assert said.code == 0, said
     assert "sample: cards/refraction-and-snells-law.md" in said.out
 
 
 def test_time_left_is_told_when_something_can_be_said() -> None:
-    state = Progress(total=100)
-    assert state.left is None
-    state.began -= 10
+    state = IndexProgress(total=100)
+    assert state.seconds_left is None
+    state.started_at -= 10
     state.documents = state.unchanged = 40
-    assert state.left is None  # what was unchanged took no time
+    assert state.seconds_left is None  # what was unchanged took no time
     state.documents = 50
-    assert state.left == pytest.approx(50, abs=1)
+    assert state.seconds_left == pytest.approx(50, abs=1)

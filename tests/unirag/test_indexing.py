@@ -6,8 +6,7 @@ import shutil
 import sys
 import time
 import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,129 +15,23 @@ import pytest
 from PIL import Image, ImageDraw
 
 from data.errors import BadInput, UniragError
-from data.pictures import Assets
 from data.reading_pool import ReaderPool
 from data.reading_settings import ReadingSettings
-from data.records import Query, WeightedAudio, WeightedImage
-from retrieval.bm25 import Bm25
-from retrieval.edge import EdgeStore
-from retrieval.encoder import StyleDetection, normalize_rows
-from retrieval.store import Stamp, Where
+from data.records import Query, QueryAudio, QueryImage
+from retrieval.store import Where
+from tests.fakes import IndexingBench
 from unirag.indexing import indexer
-from unirag.indexing.indexer import Indexer, default_corpus_name, searchable_text
-from unirag.search.searcher import Searcher, check
-from unirag.settings.search import SearchSettings
-from unirag.workspace.catalog import Catalog
-from unirag.workspace.embedding_cache import CachedEncoders, EmbeddingCache
-
-STAMP = Stamp("fake", "thumbnails", "word-counts", image_width=192, text_width=64)
-
-
-class Thumbnails:
-    """A picture is its own 8 x 8 thumbnail."""
-
-    name, width = "thumbnails", 192
-    styles = ("sketch",)
-
-    def __init__(self) -> None:
-        self.encoded = 0
-
-    def encode_image(self, images: Sequence[Image.Image], style: str = "auto") -> np.ndarray:
-        self.encoded += len(images)
-        small = [np.asarray(i.resize((8, 8)), dtype=np.float32).ravel() - 127 for i in images]
-        return normalize_rows(np.stack(small))
-
-    def encode_with_styles(self, images: Sequence[Image.Image], style: str = "auto"):
-        return self.encode_image(images), [
-            StyleDetection({"sketch": 1.0}, (0.25, 0.75)) for _ in images
-        ]
-
-    def encode_text(self, texts: Sequence[str]) -> np.ndarray:
-        return np.zeros((len(texts), 192), np.float32)  # as far from any figure as from another
-
-
-class WordCounts:
-    name, width = "word-counts", 64
-
-    def __init__(self) -> None:
-        self.encoded = 0
-
-    def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
-        self.encoded += len(texts)
-        rows = np.zeros((len(texts), 64), dtype=np.float32)
-        for row, text in zip(rows, texts, strict=True):
-            for word in text.lower().split():
-                row[zlib.crc32(word.encode()) % 64] += 1
-        return normalize_rows(rows)
-
-    encode_queries = encode_passages
-
-
-class Reads:
-    """Every picture says the same words."""
-
-    def __init__(self, words: str = "focal point") -> None:
-        self.words, self.calls = words, 0
-
-    def labels(self, pictures: Mapping[str, Image.Image]) -> dict[str, str]:
-        self.calls += len(pictures)
-        return dict.fromkeys(pictures, self.words)
-
-    def known(self, digest: str) -> str | None:
-        return None
-
-    def read(self, picture: Image.Image) -> str:
-        return self.words
-
-    read_page = read
-
-
-class Bench:
-    """A home with its indexer and searcher."""
-
-    def __init__(self, root: Path) -> None:
-        self.store = EdgeStore(root / "collection", STAMP)
-        self.assets = Assets(root / "assets")
-        self.catalog = Catalog(root / "catalog.db")
-        self.ocr = Reads()
-        self.encoder, self.text = Thumbnails(), WordCounts()
-        cache = EmbeddingCache(root / "embeddings.db")
-        self.encoders = CachedEncoders(STAMP, lambda: (self.encoder, self.text), cache)
-        self.indexer = Indexer(
-            self.store,
-            self.catalog,
-            self.encoders,
-            Bm25(),
-            partial(ReaderPool, ReadingSettings(workers=1), root / "assets"),
-            self.ocr,
-        )
-        self.searcher = Searcher(
-            self.store,
-            Thumbnails(),
-            WordCounts(),
-            Bm25(),
-            SearchSettings(),
-            self.ocr,
-            lambda path, terms=(): "lens",
-        )
-
-    def encoded(self) -> tuple[int, int]:
-        """How many pictures and texts were encoded since the last call."""
-        counts = self.encoder.encoded, self.text.encoded
-        self.encoder.encoded = self.text.encoded = 0
-        return counts
-
-    def ids(self) -> dict[str, str]:
-        return {i.locator: i.text for i in self.store.scan()}
+from unirag.indexing.indexer import default_corpus_name
+from unirag.indexing.pipeline import searchable_text
+from unirag.search.searcher import check_query
+from unirag.workspace.embedding_cache import EmbeddingCache
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path / "home")
-    yield made
-    made.store.close()
-    made.catalog.close()
-    made.encoders.cache.close()
+def bench(tmp_path: Path) -> Iterator[IndexingBench]:
+    bench = IndexingBench(tmp_path / "home")
+    yield bench
+    bench.close()
 
 
 @pytest.fixture
@@ -156,7 +49,7 @@ def book(tmp_path: Path) -> Path:
     return root
 
 
-def test_first_run_takes_everything(bench: Bench, book: Path) -> None:
+def test_first_run_takes_everything(bench: IndexingBench, book: Path) -> None:
     report = bench.indexer.index(book, "optics")
     assert (report.new, report.figures, report.passages, report.dead_letters) == (2, 1, 2, [])
     figure = next(i for i in bench.store.scan() if i.kind == "figure")
@@ -174,7 +67,7 @@ def test_first_run_takes_everything(bench: Bench, book: Path) -> None:
     assert figure.neighbours == (passage.id,)
 
 
-def test_second_run_reads_nothing(bench: Bench, book: Path) -> None:
+def test_second_run_reads_nothing(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     before = bench.ids()
     calls = bench.ocr.calls
@@ -184,7 +77,7 @@ def test_second_run_reads_nothing(bench: Bench, book: Path) -> None:
     assert bench.ids() == before
 
 
-def test_a_changed_document_is_replaced_whole(bench: Bench, book: Path) -> None:
+def test_a_changed_document_is_replaced_whole(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     (book / "waves.md").write_text(
         "# Waves\n\nSound needs matter.\n\n## Light\n\nLight does not.\n"
@@ -195,13 +88,13 @@ def test_a_changed_document_is_replaced_whole(bench: Bench, book: Path) -> None:
     assert bench.store.count(Where(sources=("waves.md",))) == 2
 
 
-def test_a_changed_picture_makes_its_document_new(bench: Bench, book: Path) -> None:
+def test_a_changed_picture_makes_its_document_new(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     Image.new("RGB", (120, 90), "red").save(book / "figures" / "lens.png")
     assert bench.indexer.index(book, "optics").changed == 1
 
 
-def test_removed_documents_go_only_on_request(bench: Bench, book: Path) -> None:
+def test_removed_documents_go_only_on_request(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     (book / "waves.md").unlink()
     report = bench.indexer.index(book, "optics")
@@ -212,7 +105,7 @@ def test_removed_documents_go_only_on_request(bench: Bench, book: Path) -> None:
     assert bench.store.count(Where(sources=("waves.md",))) == 0
 
 
-def test_a_document_that_breaks_keeps_what_is_stored(bench: Bench, book: Path) -> None:
+def test_a_document_that_breaks_keeps_what_is_stored(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     before = bench.ids()
     (book / "waves.md").write_bytes(b"# Waves\x00\xff\xfe\n")
@@ -222,7 +115,7 @@ def test_a_document_that_breaks_keeps_what_is_stored(bench: Bench, book: Path) -
     assert bench.catalog.problems("optics") == report.dead_letters
 
 
-def test_a_broken_picture_is_reported_and_its_words_kept(bench: Bench, book: Path) -> None:
+def test_a_broken_picture_is_reported_and_its_words_kept(bench: IndexingBench, book: Path) -> None:
     (book / "figures" / "lens.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     report = bench.indexer.index(book, "optics")
     assert report.dead_letters == []
@@ -233,7 +126,7 @@ def test_a_broken_picture_is_reported_and_its_words_kept(bench: Bench, book: Pat
 
 
 def test_a_kill_between_store_and_manifest_costs_one_read(
-    bench: Bench, book: Path, monkeypatch: pytest.MonkeyPatch
+    bench: IndexingBench, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*args: object) -> None:
         raise KeyboardInterrupt
@@ -250,7 +143,7 @@ def test_a_kill_between_store_and_manifest_costs_one_read(
 
 
 def test_what_moved_or_is_in_two_corpora_is_encoded_once(
-    bench: Bench, book: Path, tmp_path: Path
+    bench: IndexingBench, book: Path, tmp_path: Path
 ) -> None:
     bench.indexer.index(book, "optics")
     assert bench.encoded() == (1, 3)
@@ -267,7 +160,7 @@ def test_what_moved_or_is_in_two_corpora_is_encoded_once(
 
 
 def test_pictures_of_many_documents_are_encoded_in_batches(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: IndexingBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexer, "_MAX_WAIT_SECONDS", 600.0)  # however slow the machine is
     folder = tmp_path / "photos"
@@ -296,7 +189,7 @@ def test_pictures_of_many_documents_are_encoded_in_batches(
 
 
 def test_a_file_that_hangs_its_reader_is_one_dead_letter_and_costs_its_time_once(
-    bench: Bench, book: Path, tmp_path: Path
+    bench: IndexingBench, book: Path, tmp_path: Path
 ) -> None:
     (book / "read-hang.txt").write_text("A word.\n\nAnother.\n")
     (book / "find-crash.txt").write_text("A word.\n")
@@ -319,7 +212,7 @@ def test_a_file_that_hangs_its_reader_is_one_dead_letter_and_costs_its_time_once
 
 
 def test_what_cannot_be_looked_into_is_not_taken_for_deleted(
-    bench: Bench, book: Path, tmp_path: Path
+    bench: IndexingBench, book: Path, tmp_path: Path
 ) -> None:
     with zipfile.ZipFile(book / "notes.zip", "w") as archive:
         archive.writestr("find-crash.txt", "A word.\n")
@@ -336,7 +229,7 @@ def test_what_cannot_be_looked_into_is_not_taken_for_deleted(
 
 
 def test_an_error_of_the_store_ends_the_run_and_the_next_goes_on(
-    bench: Bench, book: Path, monkeypatch: pytest.MonkeyPatch
+    bench: IndexingBench, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(points: object) -> None:
         raise UniragError("the disk is full")
@@ -368,7 +261,7 @@ def test_vectors_of_other_encoders_and_the_oldest_are_forgotten(tmp_path: Path) 
 
 
 def test_a_dead_letter_is_read_again_when_it_changes_or_on_request(
-    bench: Bench, book: Path, monkeypatch: pytest.MonkeyPatch
+    bench: IndexingBench, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (book / "waves.md").write_bytes(b"# Waves\x00\xff\xfe\n")
     first = bench.indexer.index(book, "optics")
@@ -394,7 +287,7 @@ def test_a_dead_letter_is_read_again_when_it_changes_or_on_request(
     assert bench.catalog.problems("optics") == []
 
 
-def test_one_name_is_one_folder(bench: Bench, book: Path, tmp_path: Path) -> None:
+def test_one_name_is_one_folder(bench: IndexingBench, book: Path, tmp_path: Path) -> None:
     bench.indexer.index(book, "optics")
     with pytest.raises(BadInput, match=r"belongs to .*Optics.*--corpus OTHER-NAME"):
         bench.indexer.index(tmp_path, "optics")
@@ -408,15 +301,19 @@ def test_names_of_corpora(path: str, name: str) -> None:
     assert default_corpus_name(Path(path)) == name
 
 
-def test_search_mixes_words_pictures_and_speech(bench: Bench, book: Path, tmp_path: Path) -> None:
+def test_search_mixes_words_pictures_and_speech(
+    bench: IndexingBench, book: Path, tmp_path: Path
+) -> None:
     bench.indexer.index(book, "optics")
     words = bench.searcher.search(Query("wave carries energy"))
     assert words.hits[0].item.title == "Waves"
     assert set(words.hits[0].channels) == {"text", "bm25"}
-    picture = bench.searcher.search(Query(images=(WeightedImage(book / "figures" / "lens.png"),)))
+    picture = bench.searcher.search(
+        Query(images=(QueryImage.from_file(book / "figures" / "lens.png"),))
+    )
     assert picture.hits[0].item.kind == "figure"
     assert picture.hits[0].channels["image"] == pytest.approx(1, abs=1e-4)
-    assert picture.words == "focal point"
+    assert picture.question == "focal point"
     assert {"decode", "ocr", "encode", "search", "total"} <= set(picture.timings_ms)
     only = bench.searcher.search(Query("lens"), where=Where(kinds=("passage",)))
     assert {h.item.kind for h in only.hits} == {"passage"}
@@ -424,7 +321,7 @@ def test_search_mixes_words_pictures_and_speech(bench: Bench, book: Path, tmp_pa
 
 @pytest.mark.parametrize("alike", [False, True])
 def test_a_figure_shown_beyond_doubt_comes_before_what_the_words_ask_for(
-    bench: Bench, tmp_path: Path, alike: bool
+    bench: IndexingBench, tmp_path: Path, alike: bool
 ) -> None:
     """If another figure looks like it, the words decide between the two."""
     root = tmp_path / "book"
@@ -436,7 +333,7 @@ def test_a_figure_shown_beyond_doubt_comes_before_what_the_words_ask_for(
     (root / "toys.md").write_text("# Toys\n\n![A ball rolls](ball.png)\n\n![A box](box.png)\n")
     bench.indexer.index(root, "toys")
     bench.searcher.ocr = None
-    shown = (WeightedImage(root / "box.png", 0.3),)
+    shown = (QueryImage.from_file(root / "box.png", 0.3),)
     found = bench.searcher.search(Query("a ball rolls", images=shown), limit=2)
     first, second = (h.item.text for h in found.hits)
     assert (first, second) == (("A ball rolls", "A box") if alike else ("A box", "A ball rolls"))
@@ -444,43 +341,45 @@ def test_a_figure_shown_beyond_doubt_comes_before_what_the_words_ask_for(
 
 
 def test_speech_is_heard_again_with_the_words_of_what_it_found(
-    bench: Bench, book: Path, tmp_path: Path
+    bench: IndexingBench, book: Path, tmp_path: Path
 ) -> None:
     bench.indexer.index(book, "optics")
     (tmp_path / "q.wav").touch()
     told: list[list[str]] = []
 
-    def hear(path: Path, terms: Sequence[str] = ()) -> str:
+    def hear(recording: bytes, terms: Sequence[str] = (), name: str = "") -> str:
         told.append(list(terms))
         return "a lens" if terms else "a bends"
 
     bench.searcher.transcribe = hear
-    spoken = Query(audio=(WeightedAudio(tmp_path / "q.wav"),))
-    assert bench.searcher.search(spoken).words == "a lens"
+    spoken = Query(audio=(QueryAudio.from_file(tmp_path / "q.wav"),))
+    assert bench.searcher.search(spoken).question == "a lens"
     assert told[0] == []
     assert "bends" in told[1][:6]  # the passage that was found leads
     assert {"figure", "lens", "light"} <= set(told[1])
 
 
 def test_the_first_hearing_stands_where_the_second_hears_nothing(
-    bench: Bench, book: Path, tmp_path: Path
+    bench: IndexingBench, book: Path, tmp_path: Path
 ) -> None:
     bench.indexer.index(book, "optics")
     (tmp_path / "q.wav").touch()
 
-    def hear(path: Path, terms: Sequence[str] = ()) -> str:
+    def hear(recording: bytes, terms: Sequence[str] = (), name: str = "") -> str:
         if terms:
             raise BadInput("q.wav: no speech found")
         return "a lens"
 
     bench.searcher.transcribe = hear
-    found = bench.searcher.search(Query(audio=(WeightedAudio(tmp_path / "q.wav"),)))
-    assert found.words == "a lens"
+    found = bench.searcher.search(Query(audio=(QueryAudio.from_file(tmp_path / "q.wav"),)))
+    assert found.question == "a lens"
 
 
-def test_what_was_seen_in_the_pictures_comes_with_the_hits(bench: Bench, book: Path) -> None:
+def test_what_was_seen_in_the_pictures_comes_with_the_hits(
+    bench: IndexingBench, book: Path
+) -> None:
     bench.indexer.index(book, "optics")
-    lens = WeightedImage(book / "figures" / "lens.png")
+    lens = QueryImage.from_file(book / "figures" / "lens.png")
     found = bench.searcher.search(Query("lens", images=(lens, lens)))
     assert found.styles == {"sketch": 1.0}
     assert found.experts == (0.25, 0.75)
@@ -488,7 +387,7 @@ def test_what_was_seen_in_the_pictures_comes_with_the_hits(bench: Bench, book: P
     assert bench.searcher.search(Query("lens")).styles == {}
 
 
-def test_labels_join_the_words_of_a_figure(bench: Bench, book: Path) -> None:
+def test_labels_join_the_words_of_a_figure(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     hit = bench.searcher.search(Query("focal point")).hits[0]
     assert hit.item.kind == "figure"
@@ -496,13 +395,23 @@ def test_labels_join_the_words_of_a_figure(bench: Bench, book: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "limit", "says"),
+    ("query", "limit", "message"),
     [
         (Query("  "), 5, "the query is empty"),
         (Query("x"), 0, "limit"),
-        (Query(images=(WeightedImage(Path("none.png")),)), 5, "no such file"),
+        (Query(images=[QueryImage(b"", weight=0.0)]), 5, "picture: got weight 0.0"),
     ],
 )
-def test_what_cannot_be_asked_is_refused(query: Query, limit: int, says: str) -> None:
-    with pytest.raises(BadInput, match=says):
-        check(query, limit)
+def test_a_query_that_cannot_be_searched_for_is_refused(
+    query: Query, limit: int, message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        check_query(query, limit)
+
+
+def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+    for kind in (QueryImage, QueryAudio):
+        with pytest.raises(BadInput, match=r"none\.png: no such file"):
+            kind.from_file(tmp_path / "none.png")
+        with pytest.raises(BadInput, match="cannot be read"):
+            kind.from_file(tmp_path)

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from data.errors import BadInput, Mismatch
 from data.pictures import open_picture
+from data.records import Query, QueryImage
 from data.styles import restyle
 from tests.retrieval.test_openclip import save as save_clip
 from unirag.app import App
@@ -196,10 +197,10 @@ def test_a_bank_is_trained_around_an_openclip_model_and_serves(models, tmp_path,
     query = tmp_path / "query.png"
     restyle(open_picture(book / "line-3.png"), "sketch", "line-3", 1).save(query)
 
-    with App(load_settings(**given)) as plain:
+    with App.open(load_settings(**given)) as plain:
         plain.index([book])
-        assert plain.search(images=[query]).styles == {}
-        untrained = plain.encoder.encode_image([open_picture(query)])
+        assert plain.search(Query(images=[QueryImage.from_file(query)])).styles == {}
+        untrained = plain.components.encoder.encode_image([open_picture(query)])
 
     train = {
         "method": "depth", "steps": 3, "figures": 4, "warmup": 1, "gradient_checkpointing": True,
@@ -210,19 +211,22 @@ def test_a_bank_is_trained_around_an_openclip_model_and_serves(models, tmp_path,
     assert (tmp_path / "trained" / "model.safetensors").stat().st_size < 3_000_000
 
     given |= {"encoder": tmp_path / "trained", "home": tmp_path / "second-home"}
-    with App(load_settings(**given)) as ours:
+    with App.open(load_settings(**given)) as ours:
         ours.index([book])
-        found = ours.search(images=[query])
+        found = ours.search(Query(images=[QueryImage.from_file(query)]))
         assert found.hits
         assert sum(found.styles.values()) == pytest.approx(1, abs=1e-3)
         assert sum(found.experts) == pytest.approx(1, abs=1e-3)
-        trained = ours.encoder.encode_image([open_picture(query)])
+        trained = ours.components.encoder.encode_image([open_picture(query)])
         assert not np.allclose(trained, untrained, atol=1e-4)
-        again = ours.encoder.encode_image([open_picture(query)])
+        again = ours.components.encoder.encode_image([open_picture(query)])
         np.testing.assert_allclose(trained, again, atol=1e-6)
 
     given["home"] = tmp_path / "home"
-    with App(load_settings(**given)) as mixed, pytest.raises(Mismatch, match="was indexed with"):
+    with (
+        App.open(load_settings(**given)) as mixed,
+        pytest.raises(Mismatch, match="was indexed with"),
+    ):
         mixed.search("a line")
 
     whole = read_config(settings(tmp_path, train={"method": "tower", "steps": 1}))

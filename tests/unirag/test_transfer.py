@@ -1,4 +1,4 @@
-"""A corpus leaves its home in a file and enters another: what arrives, and what is refused."""
+"""Export and import of a corpus: what arrives, and which files are refused."""
 
 from __future__ import annotations
 
@@ -17,8 +17,17 @@ import pytest
 from data.errors import BadInput, Mismatch, Missing
 from data.records import Item
 from retrieval.store import Where
-from tests.unirag.homes import FakeApp, Server, SmallerThumbnails, same, write_book
+from tests.fakes import (
+    MemoryQdrant,
+    SmallThumbnailEncoder,
+    ThumbnailEncoder,
+    WordCountRetriever,
+    fake_app,
+)
+from tests.unirag.books import same, write_book
 from unirag.app import App
+from unirag.app.components import Components
+from unirag.app.corpora import Corpora
 from unirag.transfer import corpus as transfer
 from unirag.transfer.archive import CorpusArchive, ExportResult
 from unirag.workspace.catalog import Catalog, Corpus, DocumentProblem
@@ -26,15 +35,15 @@ from unirag.workspace.catalog import Catalog, Corpus, DocumentProblem
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The file, and the book it was made of."""
+    """Return an exported file and the book it was made from."""
     root = tmp_path_factory.mktemp("exported")
     book = write_book(root / "book")
     (book / "broken.pdf").write_bytes(b"no PDF")
-    with FakeApp(root / "home") as app:
-        app.add_corpus("optics", book, "CC-BY-4.0", "Ada")
+    with fake_app(root / "home") as app:
+        app.corpora.add("optics", book, "CC-BY-4.0", "Ada")
         app.index([book], corpus="optics")
-        app.index([write_book(root / "other", 1)])  # stays behind
-        app.export_corpus("optics", root / "optics.unirag")
+        app.index([write_book(root / "other", 1)])  # not exported
+        app.corpora.export("optics", root / "optics.unirag")
     return root / "optics.unirag", book
 
 
@@ -44,73 +53,75 @@ def file(exported: tuple[Path, Path], tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[FakeApp]:
-    with FakeApp(tmp_path / "here") as app:
+def here(tmp_path: Path) -> Iterator[App]:
+    with fake_app(tmp_path / "here") as app:
         yield app
 
 
 def points(app: App, corpus: str = "optics") -> list[Any]:
-    return list(app.store.scan_points(Where(corpora=(corpus,))))
+    return list(app.components.store.scan_points(Where(corpora=(corpus,))))
 
 
 def nothing_stored(app: App) -> bool:
-    return (app.store.count(), app.corpora()) == (0, [])
+    return (app.components.store.count(), app.corpora.list()) == (0, [])
 
 
-def test_from_embedded_to_a_server_and_back_nothing_changes(
+def test_a_corpus_is_the_same_after_a_server_and_back(
     tmp_path: Path, exported: tuple[Path, Path]
 ) -> None:
     file, book = exported
-    client = Server()
-    with FakeApp(tmp_path / "served", client=client) as served:
-        header = served.import_corpus(file)
+    client = MemoryQdrant()
+    with fake_app(tmp_path / "served", client=client) as served:
+        header = served.corpora.import_file(file)
         assert (header.documents, header.items, header.pictures) == (5, 7, 3)
-        back = served.export_corpus("optics", tmp_path / "back.unirag")
+        back = served.corpora.export("optics", tmp_path / "back.unirag")
         assert back.header == header
         at_server = points(served)
-        journal = served.catalog.documents("optics")
+        catalog = served.components.catalog.documents("optics")
     with (
-        FakeApp(tmp_path / "back") as app,
+        fake_app(tmp_path / "back") as app,
         CorpusArchive(file) as first,
         CorpusArchive(tmp_path / "back.unirag") as second,
     ):
-        app.import_corpus(tmp_path / "back.unirag")
+        app.corpora.import_file(tmp_path / "back.unirag")
         assert same(list(first.points()), at_server)
         assert same(at_server, list(second.points()))
         assert same(at_server, points(app))
-        assert app.catalog.corpus("optics") == Corpus("optics", str(book), "CC-BY-4.0", "Ada")
-        assert app.catalog.documents("optics") == journal == first.documents()
-        assert [t.source for t in app.catalog.problems("optics")] == ["broken.pdf"]
+        assert app.components.catalog.corpus("optics") == Corpus(
+            "optics", str(book), "CC-BY-4.0", "Ada"
+        )
+        assert app.components.catalog.documents("optics") == catalog == first.documents()
+        assert [t.source for t in app.components.catalog.problems("optics")] == ["broken.pdf"]
         figures = [p for p in points(app) if p.item.kind == "figure"]
         assert len(figures) == 3
         for figure in figures:
             assert figure.image is not None
-            kept = app.assets.path(figure.item.image)
-            assert kept is not None
-            assert kept.read_bytes() in {p.read_bytes() for p in book.glob("*.png")}
-            assert app.assets.thumbnail(figure.item.image).is_file()
+            stored_path = app.components.assets.path(figure.item.image)
+            assert stored_path is not None
+            assert stored_path.read_bytes() in {p.read_bytes() for p in book.glob("*.png")}
+            assert app.components.assets.thumbnail(figure.item.image).is_file()
 
 
-def test_what_was_imported_need_not_be_indexed(
-    here: FakeApp, file: Path, exported: tuple[Path, Path], tmp_path: Path
+def test_an_imported_corpus_is_unchanged_for_indexing(
+    here: App, file: Path, exported: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    here.import_corpus(file)
+    here.corpora.import_file(file)
     moved = Path(shutil.copytree(exported[1], tmp_path / "moved"))
     with pytest.raises(BadInput, match="corpora add optics"):
         here.index([moved], corpus="optics")
-    here.add_corpus("optics", moved)
+    here.corpora.add("optics", moved)
     (report,) = here.index([moved], corpus="optics")
     assert (report.unchanged, report.new, report.changed) == (4, 0, 0)
-    assert here.encoder.encoded == here.text.encoded == 0
-    corpus = here.catalog.corpus("optics")
+    assert here.components.encoder.encoded == here.components.text.encoded == 0
+    corpus = here.components.catalog.corpus("optics")
     assert corpus is not None
     assert (corpus.licence, corpus.attribution) == ("CC-BY-4.0", "Ada")
     (moved / "waves.md").write_text("# Waves\n\nSound needs matter.\n")
     assert here.index([moved], corpus="optics")[0].changed == 1
 
 
-def test_one_that_is_here_is_replaced_only_when_asked(
-    here: FakeApp, file: Path, tmp_path: Path
+def test_an_existing_corpus_is_replaced_only_with_replace(
+    here: App, file: Path, tmp_path: Path
 ) -> None:
     old = write_book(tmp_path / "old", 5)
     (old / "old.md").write_text("# Old\n\nAether.\n")
@@ -118,38 +129,38 @@ def test_one_that_is_here_is_replaced_only_when_asked(
     here.index([write_book(tmp_path / "kept", 1)], corpus="kept")
     before = points(here, "kept")
     with pytest.raises(BadInput, match="corpus 'optics' is here already; pass --replace"):
-        here.import_corpus(file)
-    gone = {p.item.image for p in points(here)} - {""}
-    done: list[tuple[int, int]] = []
+        here.corpora.import_file(file)
+    old_pictures = {p.item.image for p in points(here)} - {""}
+    progress_calls: list[tuple[int, int]] = []
     for _ in range(2):
-        here.import_corpus(file, replace=True, progress=lambda *at: done.append(at))
+        here.corpora.import_file(file, replace=True, progress=lambda *at: progress_calls.append(at))
         with CorpusArchive(file) as whole:
             assert same(points(here), list(whole.points()))
-    assert done == [(7, 7)] * 2
+    assert progress_calls == [(7, 7)] * 2
     assert same(before, points(here, "kept"))
     shown = {p.item.image for p in points(here) + before}
-    assert gone - shown
-    assert not [digest for digest in gone - shown if here.assets.path(digest)]
-    assert all(here.assets.path(digest) for digest in shown - {""})
-    # where documents lie on this machine stays as it was said here
-    assert here.catalog.corpus("optics").root == str(old)  # type: ignore[union-attr]
+    assert old_pictures - shown
+    assert not [digest for digest in old_pictures - shown if here.components.assets.path(digest)]
+    assert all(here.components.assets.path(digest) for digest in shown - {""})
+    # the folder that is registered here stays
+    assert here.components.catalog.corpus("optics").root == str(old)  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("step", ["picture", "upsert", "second upsert", "flush", "journal"])
-def test_a_kill_in_an_import_is_mended_by_repeating_it(
+@pytest.mark.parametrize("step", ["picture", "upsert", "second upsert", "flush", "catalog"])
+def test_a_killed_import_can_be_repeated(
     file: Path, tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
         pass
 
     monkeypatch.setattr(transfer, "_UPSERT_BATCH", 3)
-    with FakeApp(tmp_path / "home") as app, monkeypatch.context() as patched:
+    with fake_app(tmp_path / "home") as app, monkeypatch.context() as patched:
         target, name, at = {
-            "picture": (app.assets, "put", 2),
-            "upsert": (app.store, "upsert", 1),
-            "second upsert": (app.store, "upsert", 2),
-            "flush": (app.store, "flush", 1),
-            "journal": (app.catalog, "restore", 2),
+            "picture": (app.components.assets, "put", 2),
+            "upsert": (app.components.store, "upsert", 1),
+            "second upsert": (app.components.store, "upsert", 2),
+            "flush": (app.components.store, "flush", 1),
+            "catalog": (app.components.catalog, "restore", 2),
         }[step]
         calls, whole = [0], getattr(target, name)
 
@@ -161,85 +172,86 @@ def test_a_kill_in_an_import_is_mended_by_repeating_it(
 
         patched.setattr(target, name, killed)
         with pytest.raises(Killed):
-            app.import_corpus(file)
-        assert sum(c["documents"] for c in app.corpora()) == 0
-    with FakeApp(tmp_path / "home") as app:
-        app.import_corpus(file)
+            app.corpora.import_file(file)
+        assert sum(c["documents"] for c in app.corpora.list()) == 0
+    with fake_app(tmp_path / "home") as app:
+        app.corpora.import_file(file)
         with CorpusArchive(file) as sent:
             assert same(points(app), list(sent.points()))
-            assert app.catalog.documents("optics") == sent.documents()
+            assert app.components.catalog.documents("optics") == sent.documents()
 
 
-def test_after_a_killed_import_indexing_mends_it_too(
+def test_indexing_completes_a_killed_import(
     file: Path, exported: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with FakeApp(tmp_path / "home") as app, monkeypatch.context() as patched:
-        patched.setattr(app.store, "flush", lambda: 1 / 0)
+    with fake_app(tmp_path / "home") as app, monkeypatch.context() as patched:
+        patched.setattr(app.components.store, "flush", lambda: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            app.import_corpus(file)
-    with FakeApp(tmp_path / "home") as app:
+            app.corpora.import_file(file)
+    with fake_app(tmp_path / "home") as app:
         (report,) = app.index([exported[1]], corpus="optics")
         assert (report.new, len(report.dead_letters)) == (4, 1)
         with CorpusArchive(file) as sent:
             assert same(points(app), list(sent.points()))
 
 
-def test_another_encoder_is_named_with_the_ways_out(file: Path, tmp_path: Path) -> None:
-    with FakeApp(tmp_path / "home", SmallerThumbnails) as app:
+def test_a_corpus_of_another_encoder_is_refused_with_the_remedy(file: Path, tmp_path: Path) -> None:
+    with fake_app(tmp_path / "home", SmallThumbnailEncoder) as app:
         with pytest.raises(Mismatch, match=r"'thumbnails'.*'smaller-thumbnails'.*unirag reembed"):
-            app.import_corpus(file)
+            app.corpora.import_file(file)
         assert nothing_stored(app)
 
 
-def test_an_export_needs_no_model_and_goes_on_without_a_lost_picture(
-    tmp_path: Path, file: Path
+def test_an_export_needs_no_model_and_reports_a_lost_picture(
+    tmp_path: Path, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with FakeApp(tmp_path / "home") as app:
-        app.import_corpus(file)
+    with fake_app(tmp_path / "home") as app:
+        app.corpora.import_file(file)
         figure = next(p.item for p in points(app) if p.item.image)
-        app.assets.remove(figure.image)
-    with FakeApp(tmp_path / "home") as app:
-        app.encoder = app.text = None
-        written = app.export_corpus("optics", tmp_path / "again.unirag")
+        app.components.assets.remove(figure.image)
+    with fake_app(tmp_path / "home") as app, monkeypatch.context() as patched:
+        for name in ("encoder", "text"):
+            patched.setattr(Components, name, property(lambda _: 1 / 0))
+        written = app.corpora.export("optics", tmp_path / "again.unirag")
         assert [item.id for item in written.missing_pictures] == [figure.id]
         assert (written.header.items, written.header.pictures) == (7, 2)
-    with FakeApp(tmp_path / "third") as app:
-        app.import_corpus(tmp_path / "again.unirag")
-        assert app.store.count() == 7
+    with fake_app(tmp_path / "third") as app:
+        app.corpora.import_file(tmp_path / "again.unirag")
+        assert app.components.store.count() == 7
 
 
-def test_an_export_is_there_whole_or_as_it_was(
-    here: FakeApp, file: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_failed_export_leaves_the_old_file(
+    here: App, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here.import_corpus(file)
+    here.corpora.import_file(file)
     before = file.read_bytes()
     monkeypatch.setattr("unirag.transfer.archive.ArchiveHeader", lambda **_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        here.export_corpus("optics", file)
+        here.corpora.export("optics", file)
     assert file.read_bytes() == before
     assert not list(file.parent.glob("*.part"))
     with pytest.raises(BadInput, match="corpus 'optic' is not here; known corpora: optics"):
-        here.export_corpus("optic", file)
+        here.corpora.export("optic", file)
     with pytest.raises(BadInput, match="expected the name of a file"):
-        here.export_corpus("optics", file.parent)
+        here.corpora.export("optics", file.parent)
 
 
-def test_many_row_groups(here: FakeApp, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here.import_corpus(file)
+def test_many_row_groups(here: App, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here.corpora.import_file(file)
     monkeypatch.setattr("unirag.transfer.parquet._GROUP_ROWS", 2)
     monkeypatch.setattr("unirag.transfer.parquet._BATCH_ROWS", 3)
-    here.export_corpus("optics", file)
+    here.corpora.export("optics", file)
     with CorpusArchive(file) as sent:
         assert same(points(here), list(sent.points()))
 
 
-def test_a_corpus_of_nothing_travels_too(here: FakeApp, tmp_path: Path) -> None:
-    with FakeApp(tmp_path / "home") as app:
+def test_an_empty_corpus_can_be_exported(here: App, tmp_path: Path) -> None:
+    with fake_app(tmp_path / "home") as app:
         app.index([write_book(tmp_path / "book", 1)], corpus="optics")
-        app.add_corpus("empty", tmp_path)
-        assert app.export_corpus("empty", tmp_path / "empty.unirag").header.items == 0
-    here.import_corpus(tmp_path / "empty.unirag")
-    assert [c["name"] for c in here.corpora()] == ["empty"]
+        app.corpora.add("empty", tmp_path)
+        assert app.corpora.export("empty", tmp_path / "empty.unirag").header.items == 0
+    here.corpora.import_file(tmp_path / "empty.unirag")
+    assert [c["name"] for c in here.corpora.list()] == ["empty"]
 
 
 def test_every_field_of_an_item_has_a_column(file: Path, tmp_path: Path) -> None:
@@ -253,7 +265,7 @@ Change = Callable[[dict[str, bytes]], None]
 
 
 def rewrite(file: Path, change: Change, compression: int = zipfile.ZIP_STORED) -> None:
-    """The same members, but for what `change` makes of them; its keys may be names to add."""
+    """Write the file again after `change` has edited its members."""
     with zipfile.ZipFile(file) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     change(members)
@@ -262,7 +274,7 @@ def rewrite(file: Path, change: Change, compression: int = zipfile.ZIP_STORED) -
             archive.writestr(name, data)
 
 
-def head(**changed: Any) -> Change:
+def header_with(**changed: Any) -> Change:
     def change(members: dict[str, bytes]) -> None:
         members["header.json"] = json.dumps(json.loads(members["header.json"]) | changed).encode()
 
@@ -282,7 +294,7 @@ def other_picture(members: dict[str, bytes]) -> None:
     members[name] += b"."
 
 
-def a_line(**changed: Any) -> Change:
+def first_document(**changed: Any) -> Change:
     def change(members: dict[str, bytes]) -> None:
         first, *rest = members["documents.jsonl"].splitlines()
         line = json.dumps(json.loads(first) | changed).encode()
@@ -291,16 +303,16 @@ def a_line(**changed: Any) -> Change:
     return change
 
 
-def of_another_corpus(members: dict[str, bytes]) -> None:
-    said = json.loads(members["header.json"])
-    said["corpus"]["name"] = "biology"
-    members["header.json"] = json.dumps(said).encode()
+def other_corpus(members: dict[str, bytes]) -> None:
+    header = json.loads(members["header.json"])
+    header["corpus"]["name"] = "biology"
+    members["header.json"] = json.dumps(header).encode()
 
 
 def bad_name(members: dict[str, bytes]) -> None:
-    said = json.loads(members["header.json"])
-    said["corpus"]["name"] = "../../etc"
-    members["header.json"] = json.dumps(said).encode()
+    header = json.loads(members["header.json"])
+    header["corpus"]["name"] = "../../etc"
+    members["header.json"] = json.dumps(header).encode()
 
 
 REFUSED: dict[str, tuple[Change, str]] = {
@@ -310,142 +322,150 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "no-head": (without("header.json"), r"header\.json is missing"),
     "no-items": (without("items.parquet"), r"items\.parquet is missing"),
     "head-is-no-json": (lambda m: m.update({"header.json": b"{"}), "Invalid JSON"),
-    "head-of-something": (head(format="x"), "format"),
-    "version": (head(version=2), "version 2, expected 1; update unirag"),
-    "more-items": (head(items=10**9), "claims 1,000,000,000 items and holds 7"),
-    "fewer-items": (head(items=6), "claims 6 items and holds 7"),
-    "pictures": (head(pictures=2), "claims 2 pictures and holds 3"),
-    "documents": (head(documents=9), "claims 9 documents and holds 5"),
-    "stamp": (head(stamp={}), "stamp.profile"),
+    "head-of-something": (header_with(format="x"), "format"),
+    "version": (header_with(version=2), "version 2, expected 1; update unirag"),
+    "more-items": (header_with(items=10**9), "claims 1,000,000,000 items and holds 7"),
+    "fewer-items": (header_with(items=6), "claims 6 items and holds 7"),
+    "pictures": (header_with(pictures=2), "claims 2 pictures and holds 3"),
+    "documents": (header_with(documents=9), "claims 9 documents and holds 5"),
+    "stamp": (header_with(stamp={}), "stamp.profile"),
     "items": (lambda m: m.update({"items.parquet": b"PAR1" * 9}), "not an exported corpus"),
     "picture": (other_picture, "has other bytes"),
-    "state": (a_line(state="eaten"), "state"),
-    "twice": (a_line(source="waves.md"), "a document is there twice"),
-    "corpus": (of_another_corpus, "does not belong to corpus 'biology'"),
+    "state": (first_document(state="eaten"), "state"),
+    "twice": (first_document(source="waves.md"), "a document is there twice"),
+    "corpus": (other_corpus, "does not belong to corpus 'biology'"),
     "name": (bad_name, "corpus name '../../etc': expected"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_bad_file_is_refused_and_nothing_is_stored(
-    here: FakeApp, file: Path, case: str, tmp_path: Path
+    here: App, file: Path, case: str, tmp_path: Path
 ) -> None:
     change, says = REFUSED[case]
     rewrite(file, change)
     with pytest.raises(BadInput, match=says):
-        here.import_corpus(file)
+        here.corpora.import_file(file)
     assert nothing_stored(here)
     assert not (tmp_path.parent / "x").exists()
 
 
-def test_a_packed_one_and_one_with_members_twice_are_refused(here: FakeApp, file: Path) -> None:
+def test_compressed_and_repeated_members_are_refused(here: App, file: Path) -> None:
     twice = file.with_name("twice.unirag")
     shutil.copy(file, twice)
     with zipfile.ZipFile(twice, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("header.json", b"{}")
     with pytest.raises(BadInput, match="a member is there twice"):
-        here.import_corpus(twice)
+        here.corpora.import_file(twice)
     rewrite(file, lambda members: None, zipfile.ZIP_DEFLATED)
     with pytest.raises(BadInput, match="is compressed"):
-        here.import_corpus(file)
+        here.corpora.import_file(file)
 
 
-def test_members_that_claim_more_than_there_is_are_refused(here: FakeApp, file: Path) -> None:
+def test_members_that_claim_too_many_bytes_are_refused(here: App, file: Path) -> None:
     data = bytearray(file.read_bytes())
     at = data.rfind(b"PK\x01\x02")  # the last member's entry in the directory
     data[at + 20 : at + 28] = (2**31).to_bytes(4, "little") * 2
     file.write_bytes(data)
     with pytest.raises(BadInput, match="claim"):
-        here.import_corpus(file)
+        here.corpora.import_file(file)
 
 
-def test_whatever_happens_to_its_bytes_there_is_one_clear_error(here: FakeApp, file: Path) -> None:
+def test_damaged_bytes_give_one_clear_error(here: App, file: Path) -> None:
     whole, rng = file.read_bytes(), random.Random(5)
-    for kept in [0, 3, 21, 22, *(rng.randrange(len(whole)) for _ in range(20)), len(whole) - 1]:
-        file.write_bytes(whole[:kept])
+    for stored_path in [
+        0,
+        3,
+        21,
+        22,
+        *(rng.randrange(len(whole)) for _ in range(20)),
+        len(whole) - 1,
+    ]:
+        file.write_bytes(whole[:stored_path])
         with pytest.raises(BadInput, match=r"optics\.unirag"):
-            here.import_corpus(file)
+            here.corpora.import_file(file)
     for _ in range(150):
         data = bytearray(whole)
         for at in rng.sample(range(len(data)), 3):
             data[at] ^= 1 << rng.randrange(8)
         file.write_bytes(data)
         try:
-            here.import_corpus(file, replace=True)
+            here.corpora.import_file(file, replace=True)
         except (BadInput, Mismatch):
             continue
-        # what has no checksum is the zip's own, such as the time of a member
+        # only metadata of the zip has no checksum, such as the time of a member
         file.write_bytes(whole)
         with CorpusArchive(file) as sent:
             assert same(points(here), list(sent.points()))
 
 
-def test_what_is_no_file_is_refused(here: FakeApp, tmp_path: Path) -> None:
+def test_another_file_or_none_is_refused(here: App, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such file"):
-        here.import_corpus(tmp_path / "none.unirag")
+        here.corpora.import_file(tmp_path / "none.unirag")
     (tmp_path / "words.unirag").write_text("words")
     with pytest.raises(BadInput, match="not an exported corpus"):
-        here.import_corpus(tmp_path / "words.unirag")
+        here.corpora.import_file(tmp_path / "words.unirag")
 
 
 def test_without_pyarrow_the_extra_is_named(
-    here: FakeApp, file: Path, monkeypatch: pytest.MonkeyPatch
+    here: App, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here.import_corpus(file)
+    here.corpora.import_file(file)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    for action in (here.import_corpus, lambda path: here.export_corpus("optics", path)):
+    for action in (here.corpora.import_file, lambda path: here.corpora.export("optics", path)):
         with pytest.raises(Missing, match=r"pip install 'unirag\[parquet\]'"):
             action(file)  # type: ignore[operator]
 
 
-def test_what_was_left_out_of_a_document_travels(tmp_path: Path) -> None:
-    journal = Catalog(tmp_path / "catalog.db")
-    with FakeApp(tmp_path / "home") as app:
+def test_problems_of_documents_are_exported(tmp_path: Path) -> None:
+    catalog = Catalog(tmp_path / "catalog.db")
+    with fake_app(tmp_path / "home") as app:
         app.index([write_book(tmp_path / "book", 1)], corpus="optics")
-        rows = app.catalog.documents("optics")
-    left = DocumentProblem("waves.md", "p3", "a formula", is_dead_letter=False)
+        rows = app.components.catalog.documents("optics")
+    problem = DocumentProblem("waves.md", "p3", "a formula", is_dead_letter=False)
     rows[-1] = type(rows[-1])(
         **{n: getattr(rows[-1], n) for n in rows[-1].__dataclass_fields__}
         | {"problems": (("p3", "a formula"),)}
     )
-    journal.restore(Corpus("optics", "/books"), rows)
-    assert journal.documents("optics") == rows
-    assert journal.problems("optics") == [left]
-    journal.close()
+    catalog.restore(Corpus("optics", "/books"), rows)
+    assert catalog.documents("optics") == rows
+    assert catalog.problems("optics") == [problem]
+    catalog.close()
 
 
-def test_the_command_line(unirag: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line(
+    unirag: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, injected: dict[str, Any]
+) -> None:
     book = write_book(tmp_path / "book", 1)
-    with FakeApp(tmp_path / "one") as app:
+    with fake_app(tmp_path / "one") as app:
         app.index([book], corpus="optics")
-    for name in ("encoder", "text", "names"):
-        monkeypatch.setattr(App, name, getattr(app, name))
+    injected.update(encoder=ThumbnailEncoder(), text=WordCountRetriever())
     monkeypatch.setenv("UNIRAG_OCR", "false")
     file = tmp_path / "optics.unirag"
-    said = unirag(f"corpora export optics {file} --home {tmp_path / 'one'} --json")
-    assert (said.code, said.json["items"], said.json["missing_pictures"]) == (0, 3, [])
-    said = unirag(f"corpora import {file} --home {tmp_path / 'two'}")
-    assert (said.code, said.err) == (0, "")
-    assert "3 items and 1 pictures of 2 documents" in said.out
-    assert "unirag corpora add optics FOLDER" in said.out
-    said = unirag(f"corpora import {file} --home {tmp_path / 'two'}")
-    assert said.code == 2
-    assert "--replace" in said.err
-    said = unirag(f"corpora import {file} --home {tmp_path / 'two'} --replace --json")
-    assert said.json == {"name": "optics", "documents": 2, "items": 3, "pictures": 1}
+    result = unirag(f"corpora export optics {file} --home {tmp_path / 'one'} --json")
+    assert (result.code, result.json["items"], result.json["missing_pictures"]) == (0, 3, [])
+    result = unirag(f"corpora import {file} --home {tmp_path / 'two'}")
+    assert (result.code, result.err) == (0, "")
+    assert "3 items and 1 pictures of 2 documents" in result.out
+    assert "unirag corpora add optics FOLDER" in result.out
+    result = unirag(f"corpora import {file} --home {tmp_path / 'two'}")
+    assert result.code == 2
+    assert "--replace" in result.err
+    result = unirag(f"corpora import {file} --home {tmp_path / 'two'} --replace --json")
+    assert result.json == {"name": "optics", "documents": 2, "items": 3, "pictures": 1}
 
-    lacking = ExportResult(said_head(file), (app_item(tmp_path / "two", app),))
-    monkeypatch.setattr(App, "export_corpus", lambda *_: lacking)
-    said = unirag(f"corpora export optics {file} --home {tmp_path / 'two'}")
-    assert said.code == 4
-    assert "without its picture" in said.out
+    incomplete = ExportResult(read_header(file), (app_item(tmp_path / "two", app),))
+    monkeypatch.setattr(Corpora, "export", lambda *_: incomplete)
+    result = unirag(f"corpora export optics {file} --home {tmp_path / 'two'}")
+    assert result.code == 4
+    assert "without its picture" in result.out
 
 
-def said_head(file: Path) -> Any:
+def read_header(file: Path) -> Any:
     with CorpusArchive(file) as sent:
         return sent.header
 
 
-def app_item(home: Path, like: FakeApp) -> Item:
-    with FakeApp(home) as app:
-        return next(iter(app.store.scan()))
+def app_item(home: Path, like: App) -> Item:
+    with fake_app(home) as app:
+        return next(iter(app.components.store.scan()))

@@ -15,9 +15,7 @@ import uvicorn
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from unirag.api.app_factory import create
-from unirag.app import App
-from unirag.settings import load_settings
+from unirag.api.app_factory import create_api
 
 
 @pytest.fixture
@@ -27,8 +25,8 @@ def serve(place: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     @contextmanager
     def start(**settings: Any) -> Iterator[TestClient]:
         with (
-            App(load_settings(**settings)) as app,
-            TestClient(create(app), raise_server_exceptions=False) as client,
+            place.open(**settings) as app,
+            TestClient(create_api(app), raise_server_exceptions=False) as client,
         ):
             yield client
 
@@ -47,8 +45,8 @@ def live(place: Any, chat: Any) -> Any:
 
     @contextmanager
     def start(**settings: Any) -> Iterator[str]:
-        with App(load_settings(**settings)) as app:
-            server = uvicorn.Server(uvicorn.Config(create(app), port=0, log_level="error"))
+        with place.open(**settings) as app:
+            server = uvicorn.Server(uvicorn.Config(create_api(app), port=0, log_level="error"))
             thread = threading.Thread(target=server.run)
             thread.start()
             try:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from data.errors import BadSetting
-from unirag.cli.serving import _bound
+from unirag.cli.serving import _bind
 from unirag.settings import load_settings
 
 STUDENT, TEACHER, OTHER = "student-key-0123456789", "teacher-key-0123456789", "other-key-0123456789"
@@ -124,5 +124,5 @@ def test_keys_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, value: str) -
 
 def test_without_keys_only_this_machine_is_served() -> None:
     with pytest.raises(BadSetting, match="UNIRAG_API_KEYS"):
-        _bound("0.0.0.0", 8008, has_keys=False)
-    _bound("0.0.0.0", 0, has_keys=True).close()
+        _bind("0.0.0.0", 8008, has_keys=False)
+    _bind("0.0.0.0", 0, has_keys=True).close()

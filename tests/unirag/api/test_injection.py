@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-
-from unirag.api.schemas import AnswerOut
+from unirag.schemas import AnswerTurnOut
 
 QUESTION = {"text": "Why does a compass needle point north?", "corpora": ["magnets"]}
 HONEST = "A compass needle points north because the Earth itself is a large magnet."
@@ -63,8 +62,8 @@ def ask(client: TestClient, **more: Any) -> dict[str, Any]:
     reply = client.post("/v1/ask", json={**QUESTION, **more})
     assert reply.status_code == 200, reply.text
     made: dict[str, Any] = reply.json()
-    AnswerOut.model_validate(made)
-    assert set(made) <= set(AnswerOut.model_fields)
+    AnswerTurnOut.model_validate(made)
+    assert set(made) <= set(AnswerTurnOut.model_fields)
     hits = {hit["id"] for hit in made["hits"]}
     assert made["sentences"]
     for sentence in made["sentences"]:
@@ -77,7 +76,7 @@ def test_the_model_is_told_a_document_on_one_line_of_the_text_block(
     planted: TestClient, chat: Any
 ) -> None:
     ask(planted)
-    told = chat.asked[-1]
+    told = chat.prompts[-1]
     head, _, rest = told.partition("\n")
     block, _, question = rest.partition("\n\n")
     assert head == "Text:"
@@ -94,14 +93,14 @@ def test_the_model_is_told_a_document_on_one_line_of_the_text_block(
 
 
 def test_an_honest_answer_from_the_document_stays(planted: TestClient, chat: Any) -> None:
-    chat.said = f"{HONEST} [1]"
+    chat.script = f"{HONEST} [1]"
     made = ask(planted)
     assert (made["answer"], made["quoted"]) == (HONEST, True)  # said once, as the document's own
 
 
 @pytest.mark.parametrize("said", OBEYED)
 def test_a_model_that_obeys_is_not_passed_on(planted: TestClient, chat: Any, said: str) -> None:
-    chat.said = said
+    chat.script = said
     made = ask(planted)
     assert made["quoted"]  # what is left are the document's own words on the question
     assert HONEST in made["answer"]
@@ -118,12 +117,12 @@ def test_an_address_that_no_source_was_cited_for_is_not_passed_on(
     while job["state"] in ("queued", "running"):
         time.sleep(0.05)
         job = client.get(f"/v1/index-jobs/{job['id']}").json()
-    chat.said = said
+    chat.script = said
     assert "evil.example" not in ask(client)["answer"]
 
 
 def test_a_label_that_was_not_given_is_no_citation(planted: TestClient, chat: Any) -> None:
-    chat.said = f"{HONEST} [9] {HONEST.replace('itself', '')} [1, 9] [9]"
+    chat.script = f"{HONEST} [9] {HONEST.replace('itself', '')} [1, 9] [9]"
     made = ask(planted)
     assert "[9]" not in made["answer"]
 

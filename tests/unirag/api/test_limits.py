@@ -21,7 +21,7 @@ QUESTION = {"text": "Why does light bend when it enters glass?"}
 
 def test_a_gate_lets_through_makes_wait_and_sends_away() -> None:
     async def run() -> None:
-        gate = Gate(running=2, waiting=1, seconds=3, patience=60)
+        gate = Gate(concurrent=2, waiting=1, turn_seconds=3, max_wait_seconds=60)
         inside, leave = [], asyncio.Event()
 
         async def come(name: str) -> None:
@@ -35,7 +35,7 @@ def test_a_gate_lets_through_makes_wait_and_sends_away() -> None:
         assert (inside, gate.waiting) == (["a", "b"], 1)
         with pytest.raises(TooBusy) as refused:
             await come("d")
-        assert refused.value.seconds == 3
+        assert refused.value.retry_seconds == 3
         tasks[2].cancel()  # its client has gone: the place in the queue is free again
         await asyncio.sleep(0)
         assert gate.waiting == 0
@@ -51,7 +51,7 @@ def test_a_gate_sends_away_who_would_wait_in_vain(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("unirag.api.limits.time.monotonic", lambda: clock[0])
 
     async def run() -> None:
-        gate = Gate(running=1, waiting=100, seconds=1, patience=20)
+        gate = Gate(concurrent=1, waiting=100, turn_seconds=1, max_wait_seconds=20)
         for _ in range(30):  # turns turn out to take 30 seconds
             async with gate.turn():
                 clock[0] += 30
@@ -59,7 +59,7 @@ def test_a_gate_sends_away_who_would_wait_in_vain(monkeypatch: pytest.MonkeyPatc
             with pytest.raises(TooBusy) as refused:
                 async with gate.turn():
                     pass
-        assert refused.value.seconds == 30
+        assert refused.value.retry_seconds == 30
 
     asyncio.run(run())
 
@@ -81,9 +81,9 @@ def test_a_body_beyond_its_limit(serve: Any) -> None:
 
 def test_the_queue_is_honest(serve: Any, chat: Any) -> None:
     with serve(service={"waiting": 1}) as client, ThreadPoolExecutor(3) as pool:
-        chat.wait.clear()
+        chat.resume.clear()
         first = pool.submit(client.post, "/v1/ask", json=QUESTION)
-        while not chat.asked:
+        while not chat.prompts:
             time.sleep(0.01)
         second = pool.submit(client.post, "/v1/ask", json=QUESTION)
         gauge = 'unirag_waiting{queue="answer"} 1.0'
@@ -94,14 +94,14 @@ def test_the_queue_is_honest(serve: Any, chat: Any) -> None:
             assert third.status_code == 429
             assert int(third.headers["retry-after"]) >= 1
         assert client.post("/v1/search", json=QUESTION).status_code == 200  # a queue of its own
-        chat.wait.set()
+        chat.resume.set()
         assert first.result().status_code == second.result().status_code == 200
 
 
 def test_time_runs_out(serve: Any, chat: Any) -> None:
     with serve(service={"seconds": 1.0}) as client:
-        chat.wait.clear()
-        threading.Timer(3, chat.wait.set).start()
+        chat.resume.clear()
+        threading.Timer(3, chat.resume.set).start()
         reply = client.post("/v1/ask", json=QUESTION)
         assert reply.status_code == 504
         assert "not done within 1 seconds" in reply.json()["error"]["message"]
@@ -109,17 +109,17 @@ def test_time_runs_out(serve: Any, chat: Any) -> None:
 
 
 def test_generation_stops_when_the_client_goes(live: Any, chat: Any) -> None:
-    chat.said = "Light bends when it enters glass. [1] The ray " + "turns and " * 10_000
+    chat.script = "Light bends when it enters glass. [1] The ray " + "turns and " * 10_000
     with live() as address, httpx.Client(timeout=60, base_url=address) as client:
         with client.stream("POST", "/v1/ask", json={**QUESTION, "stream": True}) as reply:
             for line in reply.iter_lines():
                 if line == "event: sentence":
                     break
             until = time.monotonic() + 20
-            while not chat.asked and time.monotonic() < until:  # what came so far is quoted
+            while not chat.prompts and time.monotonic() < until:  # what came so far is quoted
                 time.sleep(0.01)
         assert chat.stopped.wait(20)
-        chat.said = "Light bends when it enters glass because it slows down there. [1]"
+        chat.script = "Light bends when it enters glass because it slows down there. [1]"
         again = client.post("/v1/ask", json=QUESTION)  # the turn was given back
         assert again.status_code == 200
 

@@ -51,7 +51,7 @@ def test_a_follow_up_and_a_picture(ai: openai.OpenAI, chat: Any, ray: str) -> No
         {"role": "assistant", "content": "..."},
         {"role": "user", "content": "And why is that?"},
     )
-    assert f"{QUESTION} And why is that?" in chat.asked[-1]
+    assert f"{QUESTION} And why is that?" in chat.prompts[-1]
     picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{ray}"}}
     reply = ask(ai, {"role": "user", "content": [{"type": "text", "text": QUESTION}, picture]})
     assert reply.choices[0].message.content.startswith(SAID)
@@ -64,7 +64,7 @@ def test_no_evidence_and_bad_input(ai: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="none has role"):
         ask(ai, {"role": "system", "content": "x"})
     far = {"type": "image_url", "image_url": {"url": "http://169.254.169.254/x.png"}}
-    with pytest.raises(openai.BadRequestError, match="nothing is fetched"):
+    with pytest.raises(openai.BadRequestError, match="the service fetches nothing"):
         ask(ai, {"role": "user", "content": [far]})
     with pytest.raises(openai.BadRequestError, match="5000 characters"):
         ask(ai, {"role": "user", "content": "x" * 5000})

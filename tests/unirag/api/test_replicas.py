@@ -18,10 +18,9 @@ from qdrant_client import QdrantClient
 
 from retrieval.server import ServerStore
 from unirag.api.access import COOKIE
-from unirag.api.app_factory import create
+from unirag.api.app_factory import create_api
 from unirag.app import App
 from unirag.indexing import indexer
-from unirag.settings import load_settings
 
 TEACHER, STUDENT = "teacher-0123456789", "student-0123456789"
 Pair = tuple["Replica", "Replica"]
@@ -39,17 +38,17 @@ class Documents:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stores: list[Any] = []
         self.second, self.go = threading.Event(), threading.Event()
-        real = indexing._Run._start
+        real = indexer._IndexRun._start_document
 
         def start(run: Any, found: Any) -> None:
-            if found.wanted:
+            if found.selected:
                 self.stores.append(run.indexer.store)
                 if len(self.stores) == 2:
                     self.second.set()
                     assert self.go.wait(60)
             real(run, found)
 
-        monkeypatch.setattr(indexer._Run, "_start", start)
+        monkeypatch.setattr(indexer._IndexRun, "_start_document", start)
         monkeypatch.setattr(indexer, "_MAX_WAIT_SECONDS", 0.0)  # each document is stored at once
 
 
@@ -73,9 +72,9 @@ def shared(place: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.fixture
 def pair(shared: Any) -> Iterator[Pair]:
-    with App(load_settings()) as first, App(load_settings()) as second:
+    with shared.open() as first, shared.open() as second:
         first.index([shared.cards])
-        with TestClient(create(first)) as a, TestClient(create(second)) as b:
+        with TestClient(create_api(first)) as a, TestClient(create_api(second)) as b:
             for client in (a, b):
                 client.headers["Authorization"] = f"Bearer {TEACHER}"
             yield Replica(first, a), Replica(second, b)
@@ -186,12 +185,17 @@ def test_the_command_line_indexes_beside_replicas_but_not_beside_a_job(
     assert ended(a.http, job)["state"] == "done"
 
 
+@pytest.fixture
+def own_encoders(shared: Any) -> None:
+    """Each replica loads an encoder of its own."""
+    shared.load_models("encoder")
+
+
 def test_a_style_that_one_replica_learned_is_known_to_the_other(
-    shared: Any, pair: Pair, unirag: Any
+    own_encoders: None, pair: Pair, unirag: Any
 ) -> None:
-    shared.load_models("encoder")  # each its own
     a, b = (replica.http for replica in pair)
-    assert pair[0].app.encoder is not pair[1].app.encoder
+    assert pair[0].app.components.encoder is not pair[1].app.components.encoder
     picture = {"image": ("query.png", drawn(3, dark=True))}
 
     def asked(client: TestClient, style: str) -> Any:
@@ -206,7 +210,7 @@ def test_a_style_that_one_replica_learned_is_known_to_the_other(
         assert taught.json()["version"] == version
     assert asked(b, "neon").json()["styles"]["neon"] == 1
     assert set(asked(b, "auto").json()["styles"]) == {*before, "neon"}
-    assert [e.version for e in pair[1].app.encoder.enrolled] == [2]
+    assert [e.version for e in pair[1].app.components.encoder.enrolled] == [2]
     assert unirag("styles remove neon").code == 0
     assert asked(b, "neon").status_code == asked(a, "neon").status_code == 400
 

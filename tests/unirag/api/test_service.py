@@ -80,7 +80,7 @@ def test_a_quiz_is_the_same_in_a_form_and_after_a_reload(client: TestClient, cha
     assert (made["task"], made["level"], made["quoted"]) == ("quiz", "college", False)
     assert made["sentences"][0]["text"].startswith("Complete: ")
     assert made["sentences"][1]["text"].startswith("Key: ")
-    assert chat.asked == []
+    assert chat.prompts == []
     by_form = client.post("/v1/ask", data=asked).json()
     assert by_form["sentences"] == made["sentences"]
     kept = client.get(f"/v1/conversations/{made['conversation']}").json()
@@ -101,15 +101,12 @@ def test_feedback_streams_a_sentence_for_each_of_the_students(client: TestClient
     assert said[1].startswith("The sources do not say this: “The moon is made of green cheese.”")
 
 
-def test_an_answer_from_before_there_were_tasks_is_shown(client: TestClient) -> None:
-    made = client.post("/v1/ask", json={"text": QUESTION}).json()
-    conversations = client.app.state.service.conversations  # type: ignore[attr-defined]
-    before = {k: v for k, v in made.items() if k not in ("task", "level")}
-    conversations.answer(made["conversation"], 1, before)
-    kept = client.get(f"/v1/conversations/{made['conversation']}").json()
-    assert kept["turns"][0]["answer"] == {**made, "task": "explain", "level": "school"}
-    page = client.get(f"/v1/conversations/{made['conversation']}/markdown")
-    assert page.status_code == 200
+def test_a_conversation_keeps_the_answer_as_it_was_given(client: TestClient) -> None:
+    answer = client.post("/v1/ask", json={"text": QUESTION}).json()
+    assert [s["numbers"] for s in answer["sentences"]] == [[1]]
+    assert answer["references"] == answer["sentences"][0]["citations"]
+    turns = client.get(f"/v1/conversations/{answer['conversation']}").json()["turns"]
+    assert turns[0]["answer"] == answer
 
 
 def test_a_follow_up_is_searched_for_with_what_it_leans_on(client: TestClient, chat: Any) -> None:
@@ -119,7 +116,7 @@ def test_a_follow_up_is_searched_for_with_what_it_leans_on(client: TestClient, c
     ).json()
     assert again["query"] == f"{QUESTION} And why is that?"
     assert again["turn"] == 2
-    assert QUESTION in chat.asked[-1]
+    assert QUESTION in chat.prompts[-1]
     page = client.get(f"/v1/conversations/{first['conversation']}/markdown").text
     assert page.startswith(f"# {QUESTION}")
     assert "slows down there.” [1]\n\n1. " in page
@@ -143,7 +140,7 @@ def test_no_evidence_is_said_and_kept(client: TestClient) -> None:
     assert made["refused"]
     assert made["sentences"] == []
     page = client.get(f"/v1/conversations/{made['conversation']}/markdown").text
-    assert "No evidence for this" in page
+    assert "There is no evidence for this in what is indexed. The nearest material:" in page
 
 
 @pytest.mark.parametrize(
