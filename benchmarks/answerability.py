@@ -38,7 +38,7 @@ from benchmarks.query_pictures import RENDITIONS, render
 from data.chunking import ItemDraft, chunk
 from data.pictures import open_picture
 from data.readers.cnxml import CnxmlReader
-from data.records import Item
+from data.records import Item, Query, QueryImage
 from unirag.app import App
 from unirag.evaluation.question_generation import (
     EvaluationQuestion,
@@ -126,7 +126,7 @@ def generate_questions(
     app: App, other_books: Sequence[Path], rng: random.Random
 ) -> tuple[list[EvaluationQuestion], list[EvaluationQuestion]]:
     """Return the questions that the only corpus of a home answers, and those it does not."""
-    items = list(app.store.scan())
+    items = list(app.components.store.scan())
     answerable = answerable_questions(items, 2 * QUESTIONS_PER_KIND, SEED) + [
         EvaluationQuestion(text, "definition", section=("?",))
         for text in suggested_questions(items, rng)
@@ -153,11 +153,11 @@ def generate_picture_questions(
     app: App, foreign_book: Path, rng: random.Random, folder: Path
 ) -> list[PictureQuestion]:
     """Render each figure of the home as a student brings it, and as many of another book."""
-    digests = sorted({i.image for i in app.store.scan() if i.image})
+    digests = sorted({i.image for i in app.components.store.scan() if i.image})
     foreign_pictures = sorted((foreign_book / "media").iterdir())
     questions: list[PictureQuestion] = []
     for digest, foreign in zip(digests, rng.sample(foreign_pictures, len(digests)), strict=True):
-        figure = app.assets.path(digest)
+        figure = app.components.assets.path(digest)
         assert figure is not None
         for source, answerable in ((figure, True), (foreign, False)):
             rendition = rng.choice(sorted(RENDITIONS))
@@ -171,7 +171,7 @@ def picture_feature_matrix(
     app: App, questions: Sequence[PictureQuestion]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the features (Q, F) and the answerability (Q,) of some query pictures."""
-    results = [app.search(images=[q.path], limit=5) for q in questions]
+    results = [app.search(Query(images=[QueryImage.from_file(q.path)]), limit=5) for q in questions]
     features = [picture_features(result.hits) for result in results]
     return np.array(features), np.array([q.answerable for q in questions])
 
@@ -223,7 +223,10 @@ def measure_words(app: App, questions: Sequence[EvaluationQuestion]) -> dict[str
 
 def measure_pictures(app: App, questions: Sequence[PictureQuestion]) -> dict[str, float]:
     """Return the refusal rates of query pictures with the settings of the home."""
-    refused = [app.search(images=[q.path], limit=5).no_good_match for q in questions]
+    refused = [
+        app.search(Query(images=[QueryImage.from_file(q.path)]), limit=5).no_good_match
+        for q in questions
+    ]
     return refusal_rates(np.array(refused), np.array([q.answerable for q in questions]))
 
 
@@ -272,7 +275,7 @@ def main() -> None:
         settings = Settings(
             home=options.home, ocr=False, search=SearchSettings(answerability=fitted)
         )
-        with App(settings) as app:
+        with App.open(settings) as app:
             checked = [
                 EvaluationQuestion(q.text, "checked", section=("?",))
                 for q in load(BENCHMARKS / "queries" / "physics.yaml")[1]

@@ -71,7 +71,7 @@ def run(book: str, seeds: Sequence[int], home: Path) -> None:
     # describe first: the first result file changes the tree
     environment = describe(("torch", "transformers", "qdrant-edge-py", "rouge-score"))
     with unirag.open(home=home, ocr=False) as app:
-        if book not in {c["name"] for c in app.corpora()}:
+        if book not in {c["name"] for c in app.corpora.list()}:
             app.index([CORPORA / book])
         for seed in seeds:
             rows = evaluate_answers(
@@ -161,7 +161,7 @@ def write_examples() -> None:
         unirag.open(home=Path(folder) / "home") as app,
     ):
         app.index([Path(data.sample.__file__).parent], corpus="sample")
-        items = list(app.store.scan())
+        items = list(app.components.store.scan())
         questions = answerable_questions(items, EXAMPLES - UNANSWERABLE_EXAMPLES, EXAMPLES_SEED)
         questions += unanswerable_questions(items, [], UNANSWERABLE_EXAMPLES, EXAMPLES_SEED)
         random.Random(EXAMPLES_SEED).shuffle(questions)

@@ -40,8 +40,11 @@ from data.figure_gallery import read_gallery, sample_figures
 from data.readers.scan import Rejected, scan
 from retrieval.encoder import ORIGINAL, TextRetriever
 from retrieval.text import SentenceRetriever
+from unirag.app import App
+from unirag.app.components import Components
 from unirag.indexing.pipeline import searchable_text
 from unirag.models.devices import choose_dtype
+from unirag.settings import load_settings
 
 PASSAGE_BOOK = "openstax-physics"
 FIGURE_BOOKS = (PASSAGE_BOOK, "openstax-college-physics-bundle")
@@ -100,15 +103,16 @@ def other_pipelines(model_folder: Path, texts: Sequence[str]) -> Arms:
 
 
 def index_with(
-    loaded: unirag.App, scratch: Path, folder: Path, text: TextRetriever | None = None
+    loaded: Components, scratch: Path, folder: Path, text: TextRetriever | None = None
 ) -> Callable[[], object]:
     """Return an arm that indexes `folder` into a new home with the models of `loaded`."""
-    models = {"_encoder": loaded.encoder, "text": text or loaded.text}
+    retriever = text or loaded.text
 
     def work() -> None:
         home = Path(tempfile.mkdtemp(dir=scratch))
-        with unirag.open(home=home, ocr=False) as app:
-            app.__dict__.update(models)  # instead of loading them
+        settings = load_settings(home=home, ocr=False)
+        components = Components(settings, encoder=loaded.encoder, text=retriever)
+        with App(components) as app:
             [report] = app.index([folder])
             assert not report.problems, report
         shutil.rmtree(home)
@@ -158,17 +162,20 @@ def main() -> None:
 
         with unirag.open(home=scratch / "home", ocr=False) as app:
             app.index([passage_folder])
-            texts = [searchable_text(item) or item.title for item in app.store.scan()]
-            text, encoder = app.text, app.encoder
+            components = app.components
+            texts = [searchable_text(item) or item.title for item in components.store.scan()]
+            text, encoder = components.text, components.encoder
             pictures = [figure.open() for figure in figures]
             passage_arms: Arms = {
                 "retriever alone": lambda: text.encode_passages(texts),
-                "unirag": index_with(app, scratch, passage_folder),
+                "unirag": index_with(components, scratch, passage_folder),
             }
-            model_folder = app.models.locate(app.profile.text)
+            model_folder = components.models.locate(components.profile.text)
             if choose_dtype("cpu") != torch.float32:
                 in_fp32 = SentenceRetriever(text.name, model_folder)
-                passage_arms["unirag in fp32"] = index_with(app, scratch, passage_folder, in_fp32)
+                passage_arms["unirag in fp32"] = index_with(
+                    components, scratch, passage_folder, in_fp32
+                )
             passage_arms |= other_pipelines(model_folder, texts)
             passage_rates = rates(
                 time_in_rounds(passage_arms, options.turns), len(texts), "retriever alone"
@@ -178,7 +185,7 @@ def main() -> None:
                     encoder.encode_image(pictures[start : start + PICTURE_BATCH], ORIGINAL)
                     for start in range(0, len(pictures), PICTURE_BATCH)
                 ],
-                "unirag": index_with(app, scratch, picture_folder),
+                "unirag": index_with(components, scratch, picture_folder),
             }
             picture_rates = rates(
                 time_in_rounds(picture_arms, options.turns), len(pictures), "encoder alone"

@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from benchmarks.environment import BENCHMARKS, CORPORA, HOME, describe, write_re
 from benchmarks.query_pictures import RENDITIONS, render
 from data.errors import Missing, UniragError
 from data.pictures import open_picture
-from data.records import item_id
+from data.records import Query, QueryImage, item_id
 from retrieval.store import Where
 from unirag.app import App
 
@@ -73,26 +72,25 @@ def ensure_indexed(app: App, book: Path, corpus: str, queries: Sequence[CheckedQ
     relevant = {item_id(corpus, locator) for q in queries for locator in q.relevant}
 
     def count_missing() -> int:
-        return len(relevant) - len(app.store.get(sorted(relevant)))
+        return len(relevant) - len(app.components.store.get(sorted(relevant)))
 
     if not count_missing():
         return
-    print(f"indexing {book.name} into {app.home.root} …", file=sys.stderr)
+    print(f"indexing {book.name} into {app.components.workspace.root} …", file=sys.stderr)
     app.index([book], corpus=corpus)
     if missing := count_missing():
         raise Missing(f"{missing} relevant items are not in the index; index into another --home")
 
 
-def search(app: App, query: CheckedQuery, corpus: str, book: Path, folder: Path) -> Outcome:
+def search(app: App, query: CheckedQuery, corpus: str, book: Path) -> Outcome:
     """Run one query and find the ranks of its relevant items."""
     images = []
     if query.picture:
         data = render(open_picture(book / query.picture), query.rendition, query.picture, SEED)
-        images.append(folder / "query")  # a file name that reveals nothing
-        images[0].write_bytes(data)
+        images.append(QueryImage(data))
     where = Where(kinds=() if query.kind == "any" else (query.kind,), corpora=(corpus,))
     start = time.perf_counter()
-    result = app.search(query.text, images=images, limit=DEPTH, where=where)
+    result = app.search(Query(query.text, images=images), limit=DEPTH, where=where)
     ms = 1000 * (time.perf_counter() - start)
     locators = [hit.item.locator for hit in result.hits]
     ranks = tuple(n for n, locator in enumerate(locators, 1) if locator in query.relevant)
@@ -162,19 +160,16 @@ def run(arguments: argparse.Namespace) -> float:
     print(f"{len(queries)} queries fit the book", file=sys.stderr)
     if arguments.validate:
         return math.nan
-    with (
-        unirag.open(home=arguments.home, profile=arguments.profile) as app,
-        tempfile.TemporaryDirectory() as folder,
-    ):
+    with unirag.open(home=arguments.home, profile=arguments.profile) as app:
         ensure_indexed(app, book, corpus, queries)
-        outcomes = [search(app, query, corpus, book, Path(folder)) for query in queries]
+        outcomes = [search(app, query, corpus, book) for query in queries]
         results: dict[str, Any] = {
             **describe(LIBRARIES),
-            "profile": app.profile.name,
-            "encoder": app.encoder.name,
-            "text_model": app.text.name,
+            "profile": app.components.profile.name,
+            "encoder": app.components.encoder.name,
+            "text_model": app.components.text.name,
             "seed": SEED,
-            "items": app.store.count(Where(corpora=(corpus,))),
+            "items": app.components.store.count(Where(corpora=(corpus,))),
         }
     results["all"] = summarise(outcomes)
     by_group = {g: [o for o in outcomes if o.query.group == g] for g in GROUPS}

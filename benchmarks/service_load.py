@@ -85,7 +85,8 @@ def build_bodies() -> dict[str, list[Json]]:
 def measure_bare(home: Path) -> dict[str, float]:
     """Return the median milliseconds of a forward and a store query, on decoded pictures."""
     with unirag.open(home=home) as app:
-        store, encoder, text = app.store, app.encoder, app.text
+        components = app.components
+        store, encoder, text = components.store, components.encoder, components.text
 
         def search_text(title: str) -> object:
             return store.search([ChannelQuery("text", text.encode_queries([title])[0])], LIMIT)

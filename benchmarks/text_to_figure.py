@@ -29,7 +29,7 @@ import numpy as np
 from benchmarks.encoder import CACHE, DEVELOPMENT, HELD_OUT
 from benchmarks.environment import CORPORA, RESULTS, describe, write_results
 from data.figure_gallery import GalleryFigure, read_gallery, sample_figures
-from data.records import Item, QueryAudio
+from data.records import Item, Query, QueryAudio, QueryImage
 from data.styles import restyle
 from retrieval.evaluation import score_ranks
 from retrieval.store import ChannelQuery, Where
@@ -56,21 +56,24 @@ class FigureSearches:
         self, text: str = "", images: Sequence[Path] = (), audio: Sequence[QueryAudio] = ()
     ) -> list[Item]:
         """Search the whole system."""
-        result = self.app.search(text, images=images, audio=audio, limit=LIMIT, where=_FIGURES_ONLY)
+        pictures = [QueryImage.from_file(path) for path in images]
+        query = Query(text, images=pictures, audio=audio)
+        result = self.app.search(query, limit=LIMIT, where=_FIGURES_ONLY)
         return [hit.item for hit in result.hits]
 
     def by_channels(self, *channels: str) -> Search:
         """Search by the description in some channels alone."""
 
         def search(_: int, figure: GalleryFigure) -> list[Item]:
-            app, settings = self.app, self.app.settings.search
+            components, settings = self.app.components, self.app.settings.search
+            words = figure.words
             queries = [
-                ChannelQuery("text", app.text.encode_queries([figure.words])[0], settings.text),
-                ChannelQuery("bm25", app.bm25.encode_query(figure.words), settings.bm25),
-                ChannelQuery("image", app.encoder.encode_text([figure.words])[0], 1.0),
+                ChannelQuery("text", components.text.encode_queries([words])[0], settings.text),
+                ChannelQuery("bm25", components.bm25.encode_query(words), settings.bm25),
+                ChannelQuery("image", components.encoder.encode_text([words])[0], 1.0),
             ]
             queries = [q for q in queries if q.channel in channels]
-            return [h.item for h in app.store.search(queries, LIMIT, _FIGURES_ONLY)]
+            return [h.item for h in components.store.search(queries, LIMIT, _FIGURES_ONLY)]
 
         return search
 
@@ -125,7 +128,7 @@ def measure_book(name: str, root: Path, only: Sequence[str]) -> dict[str, Any]:
     (root / "home").mkdir()
     (CACHE / "labels").mkdir(parents=True, exist_ok=True)  # OCR takes most of a first run
     (root / "home" / "labels.db").symlink_to(CACHE / "labels" / f"{name}.db")
-    with App(load_settings(home=root / "home")) as app:
+    with App.open(load_settings(home=root / "home")) as app:
         app.index([pictures])
         find = FigureSearches(app, root)
         queries = list(enumerate(figures))

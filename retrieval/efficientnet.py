@@ -12,12 +12,12 @@ variance after the stem is 1.1 times the stored one with 127 / 128, and 5.5 time
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import timm
 import torch
 from PIL import Image
 from safetensors import SafetensorError
@@ -75,27 +75,43 @@ class CnnFeatures(NamedTuple):
 class EfficientNetLite0:
     """The network in eval mode on one device; `folder` holds its `model.safetensors`.
 
-    Everything runs under `torch.no_grad`: its parameters are never trained.
+    The weights are loaded when the first picture is encoded: a question in words needs neither
+    them nor timm, which takes two seconds to import. Everything runs under `torch.no_grad`: the
+    parameters are never trained.
     """
 
     def __init__(
         self, folder: Path, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
-        path = folder / "model.safetensors"
+        self._path = folder / "model.safetensors"
+        self._device, self._dtype = device, dtype
+        self._lock = threading.Lock()
+        self._loaded: Any = None
+
+    @property
+    def _model(self) -> Any:
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
+
+    def _load(self) -> Any:
+        """Load the weights. Raise `BadInput` if the file does not hold them."""
+        import timm
+
         try:
-            state = load_file(path)
+            state = load_file(self._path)
             model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
             model.load_state_dict(_timm_names(state))
         except (OSError, SafetensorError, KeyError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise BadInput(
-                f"{path}: not the weights of EfficientNet-Lite0 ({reason}); remove the file and "
-                "run `unirag models pull --profile mini`"
+                f"{self._path}: not the weights of EfficientNet-Lite0 ({reason}); remove the file "
+                "and run `unirag models pull --profile mini`"
             ) from None
-        _fuse_norms(model.eval().to(device, dtype))
+        _fuse_norms(model.eval().to(self._device, self._dtype))
         # Depthwise convolutions are fastest in channels_last.
-        self._model: Any = model.to(memory_format=torch.channels_last)
-        self._device, self._dtype = device, dtype
+        return model.to(memory_format=torch.channels_last)
 
     def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
         """Convert RGB pictures of any size to (B, 3, 224, 224) in about [-1, 1].

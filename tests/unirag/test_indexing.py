@@ -49,7 +49,7 @@ def book(tmp_path: Path) -> Path:
     return root
 
 
-def test_first_run_takes_everything(bench: IndexingBench, book: Path) -> None:
+def test_the_first_run_indexes_everything(bench: IndexingBench, book: Path) -> None:
     report = bench.indexer.index(book, "optics")
     assert (report.new, report.figures, report.passages, report.dead_letters) == (2, 1, 2, [])
     figure = next(i for i in bench.store.scan() if i.kind == "figure")
@@ -67,7 +67,7 @@ def test_first_run_takes_everything(bench: IndexingBench, book: Path) -> None:
     assert figure.neighbours == (passage.id,)
 
 
-def test_second_run_reads_nothing(bench: IndexingBench, book: Path) -> None:
+def test_the_second_run_reads_nothing(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     before = bench.ids()
     calls = bench.ocr.calls
@@ -77,7 +77,7 @@ def test_second_run_reads_nothing(bench: IndexingBench, book: Path) -> None:
     assert bench.ids() == before
 
 
-def test_a_changed_document_is_replaced_whole(bench: IndexingBench, book: Path) -> None:
+def test_a_changed_document_is_replaced(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     (book / "waves.md").write_text(
         "# Waves\n\nSound needs matter.\n\n## Light\n\nLight does not.\n"
@@ -88,13 +88,13 @@ def test_a_changed_document_is_replaced_whole(bench: IndexingBench, book: Path) 
     assert bench.store.count(Where(sources=("waves.md",))) == 2
 
 
-def test_a_changed_picture_makes_its_document_new(bench: IndexingBench, book: Path) -> None:
+def test_a_changed_picture_changes_its_document(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     Image.new("RGB", (120, 90), "red").save(book / "figures" / "lens.png")
     assert bench.indexer.index(book, "optics").changed == 1
 
 
-def test_removed_documents_go_only_on_request(bench: IndexingBench, book: Path) -> None:
+def test_missing_documents_are_removed_only_with_prune(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     (book / "waves.md").unlink()
     report = bench.indexer.index(book, "optics")
@@ -105,7 +105,7 @@ def test_removed_documents_go_only_on_request(bench: IndexingBench, book: Path) 
     assert bench.store.count(Where(sources=("waves.md",))) == 0
 
 
-def test_a_document_that_breaks_keeps_what_is_stored(bench: IndexingBench, book: Path) -> None:
+def test_a_document_that_breaks_keeps_its_stored_items(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     before = bench.ids()
     (book / "waves.md").write_bytes(b"# Waves\x00\xff\xfe\n")
@@ -115,7 +115,9 @@ def test_a_document_that_breaks_keeps_what_is_stored(bench: IndexingBench, book:
     assert bench.catalog.problems("optics") == report.dead_letters
 
 
-def test_a_broken_picture_is_reported_and_its_words_kept(bench: IndexingBench, book: Path) -> None:
+def test_a_broken_picture_is_reported_and_its_caption_stored(
+    bench: IndexingBench, book: Path
+) -> None:
     (book / "figures" / "lens.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")
     report = bench.indexer.index(book, "optics")
     assert report.dead_letters == []
@@ -125,7 +127,7 @@ def test_a_broken_picture_is_reported_and_its_words_kept(bench: IndexingBench, b
     assert "A converging lens." in figure.text
 
 
-def test_a_kill_between_store_and_manifest_costs_one_read(
+def test_a_kill_between_store_and_catalog_costs_one_reading(
     bench: IndexingBench, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*args: object) -> None:
@@ -142,7 +144,7 @@ def test_a_kill_between_store_and_manifest_costs_one_read(
     assert bench.encoded() == (0, 0)
 
 
-def test_what_moved_or_is_in_two_corpora_is_encoded_once(
+def test_moved_and_shared_content_is_encoded_once(
     bench: IndexingBench, book: Path, tmp_path: Path
 ) -> None:
     bench.indexer.index(book, "optics")
@@ -181,14 +183,14 @@ def test_pictures_of_many_documents_are_encoded_in_batches(
         folder, "photos", progress=lambda p: seen.append((p.documents, p.total))
     )
     assert (report.new, report.figures) == (71, 71)
-    assert batches == [32, 32, 6]  # the twin's vector is that of the other
+    assert batches == [32, 32, 6]  # the copy has the same vector
     assert seen[-1] == (71, 71)
     assert all(done <= total for done, total in seen)
     states = {entry.state for entry in bench.catalog.entries("photos").values()}
     assert states == {"stored"}
 
 
-def test_a_file_that_hangs_its_reader_is_one_dead_letter_and_costs_its_time_once(
+def test_a_file_that_hangs_its_reader_is_one_dead_letter_and_read_once(
     bench: IndexingBench, book: Path, tmp_path: Path
 ) -> None:
     (book / "read-hang.txt").write_text("A word.\n\nAnother.\n")
@@ -197,21 +199,21 @@ def test_a_file_that_hangs_its_reader_is_one_dead_letter_and_costs_its_time_once
     limits = ReadingSettings(workers=1, stall_seconds=6)
     bench.indexer.readers = partial(ReaderPool, limits, tmp_path / "home" / "assets", hostile)
     report = bench.indexer.index(book, "optics")
-    said = {t.source: t.message for t in report.dead_letters}
-    assert "made no progress for 6 s" in said["read-hang.txt"]
-    assert "ended suddenly" in said["find-crash.txt"]
+    messages = {t.source: t.message for t in report.dead_letters}
+    assert "made no progress for 6 s" in messages["read-hang.txt"]
+    assert "ended suddenly" in messages["find-crash.txt"]
     assert (report.new, len(bench.ids())) == (2, 3)
-    began = time.monotonic()
+    started_at = time.monotonic()
     again = bench.indexer.index(book, "optics", prune=True)
-    assert {t.source: t.message for t in again.dead_letters} == said
+    assert {t.source: t.message for t in again.dead_letters} == messages
     assert (again.unchanged, again.missing) == (2, [])
     bench.indexer.readers = partial(ReaderPool, ReadingSettings(), tmp_path / "home" / "assets")
-    cured = bench.indexer.index(book, "optics", retry_failed=True)
-    assert (cured.new, cured.dead_letters, cured.unchanged) == (2, [], 2)
-    assert time.monotonic() - began < 100
+    repaired = bench.indexer.index(book, "optics", retry_failed=True)
+    assert (repaired.new, repaired.dead_letters, repaired.unchanged) == (2, [], 2)
+    assert time.monotonic() - started_at < 100
 
 
-def test_what_cannot_be_looked_into_is_not_taken_for_deleted(
+def test_documents_of_an_unreadable_archive_are_not_pruned(
     bench: IndexingBench, book: Path, tmp_path: Path
 ) -> None:
     with zipfile.ZipFile(book / "notes.zip", "w") as archive:
@@ -228,7 +230,7 @@ def test_what_cannot_be_looked_into_is_not_taken_for_deleted(
     assert bench.ids() == before
 
 
-def test_an_error_of_the_store_ends_the_run_and_the_next_goes_on(
+def test_an_error_of_the_store_ends_the_run_and_the_next_run_continues(
     bench: IndexingBench, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(points: object) -> None:
@@ -244,7 +246,7 @@ def test_an_error_of_the_store_ends_the_run_and_the_next_goes_on(
     assert bench.encoded() == (0, 0)
 
 
-def test_vectors_of_other_encoders_and_the_oldest_are_forgotten(tmp_path: Path) -> None:
+def test_vectors_of_other_encoders_and_the_oldest_are_trimmed(tmp_path: Path) -> None:
     cache = EmbeddingCache(tmp_path / "embeddings.db")
     one = np.ones(4, np.float32)
     cache.put("old", {"a": one})
@@ -270,7 +272,7 @@ def test_a_dead_letter_is_read_again_when_it_changes_or_on_request(
     assert (entry.state, entry.stored_fingerprint, entry.reason) == ("failed", "", dead.message)
     again = bench.indexer.index(book, "optics")
     assert again.dead_letters == [dead]
-    assert bench.catalog.entries("optics")["waves.md"] == entry  # it was not read
+    assert bench.catalog.entries("optics")["waves.md"] == entry  # not read again
     bench.indexer.index(book, "optics", retry_failed=True)
     assert bench.catalog.entries("optics")["waves.md"].changed_at > entry.changed_at
     (book / "waves.md").write_text("# Waves\n\nA wave carries energy.\n")
@@ -287,7 +289,7 @@ def test_a_dead_letter_is_read_again_when_it_changes_or_on_request(
     assert bench.catalog.problems("optics") == []
 
 
-def test_one_name_is_one_folder(bench: IndexingBench, book: Path, tmp_path: Path) -> None:
+def test_a_corpus_belongs_to_one_folder(bench: IndexingBench, book: Path, tmp_path: Path) -> None:
     bench.indexer.index(book, "optics")
     with pytest.raises(BadInput, match=r"belongs to .*Optics.*--corpus OTHER-NAME"):
         bench.indexer.index(tmp_path, "optics")
@@ -297,7 +299,7 @@ def test_one_name_is_one_folder(bench: IndexingBench, book: Path, tmp_path: Path
     ("path", "name"),
     [("Optics & Waves", "optics-waves"), ("openstax-physics", "openstax-physics"), ("§", "corpus")],
 )
-def test_names_of_corpora(path: str, name: str) -> None:
+def test_default_corpus_names(path: str, name: str) -> None:
     assert default_corpus_name(Path(path)) == name
 
 
@@ -320,10 +322,10 @@ def test_search_mixes_words_pictures_and_speech(
 
 
 @pytest.mark.parametrize("alike", [False, True])
-def test_a_figure_shown_beyond_doubt_comes_before_what_the_words_ask_for(
+def test_a_clearly_recognised_figure_comes_before_the_best_match_of_the_words(
     bench: IndexingBench, tmp_path: Path, alike: bool
 ) -> None:
-    """If another figure looks like it, the words decide between the two."""
+    """If another figure looks alike, the words decide between the two."""
     root = tmp_path / "book"
     root.mkdir()
     for name, corner in (("ball", 20), ("box", 22 if alike else 70)):
@@ -340,26 +342,26 @@ def test_a_figure_shown_beyond_doubt_comes_before_what_the_words_ask_for(
     assert found.hits[0].score >= found.hits[1].score
 
 
-def test_speech_is_heard_again_with_the_words_of_what_it_found(
+def test_speech_is_transcribed_again_with_the_terms_of_the_first_hits(
     bench: IndexingBench, book: Path, tmp_path: Path
 ) -> None:
     bench.indexer.index(book, "optics")
     (tmp_path / "q.wav").touch()
-    told: list[list[str]] = []
+    term_lists: list[list[str]] = []
 
     def hear(recording: bytes, terms: Sequence[str] = (), name: str = "") -> str:
-        told.append(list(terms))
+        term_lists.append(list(terms))
         return "a lens" if terms else "a bends"
 
     bench.searcher.transcribe = hear
     spoken = Query(audio=(QueryAudio.from_file(tmp_path / "q.wav"),))
     assert bench.searcher.search(spoken).question == "a lens"
-    assert told[0] == []
-    assert "bends" in told[1][:6]  # the passage that was found leads
-    assert {"figure", "lens", "light"} <= set(told[1])
+    assert term_lists[0] == []
+    assert "bends" in term_lists[1][:6]  # the passage that was found leads
+    assert {"figure", "lens", "light"} <= set(term_lists[1])
 
 
-def test_the_first_hearing_stands_where_the_second_hears_nothing(
+def test_the_first_transcript_is_kept_if_the_second_is_empty(
     bench: IndexingBench, book: Path, tmp_path: Path
 ) -> None:
     bench.indexer.index(book, "optics")
@@ -375,9 +377,7 @@ def test_the_first_hearing_stands_where_the_second_hears_nothing(
     assert found.question == "a lens"
 
 
-def test_what_was_seen_in_the_pictures_comes_with_the_hits(
-    bench: IndexingBench, book: Path
-) -> None:
+def test_hits_carry_the_styles_of_the_query_pictures(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     lens = QueryImage.from_file(book / "figures" / "lens.png")
     found = bench.searcher.search(Query("lens", images=(lens, lens)))
@@ -387,7 +387,7 @@ def test_what_was_seen_in_the_pictures_comes_with_the_hits(
     assert bench.searcher.search(Query("lens")).styles == {}
 
 
-def test_labels_join_the_words_of_a_figure(bench: IndexingBench, book: Path) -> None:
+def test_labels_belong_to_the_searchable_text_of_a_figure(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     hit = bench.searcher.search(Query("focal point")).hits[0]
     assert hit.item.kind == "figure"

@@ -372,20 +372,20 @@ def test_members_that_claim_too_many_bytes_are_refused(here: App, file: Path) ->
 
 
 def test_damaged_bytes_give_one_clear_error(here: App, file: Path) -> None:
-    whole, rng = file.read_bytes(), random.Random(5)
-    for stored_path in [
+    original, rng = file.read_bytes(), random.Random(5)
+    for length in [
         0,
         3,
         21,
         22,
-        *(rng.randrange(len(whole)) for _ in range(20)),
-        len(whole) - 1,
+        *(rng.randrange(len(original)) for _ in range(20)),
+        len(original) - 1,
     ]:
-        file.write_bytes(whole[:stored_path])
+        file.write_bytes(original[:length])
         with pytest.raises(BadInput, match=r"optics\.unirag"):
             here.corpora.import_file(file)
     for _ in range(150):
-        data = bytearray(whole)
+        data = bytearray(original)
         for at in rng.sample(range(len(data)), 3):
             data[at] ^= 1 << rng.randrange(8)
         file.write_bytes(data)
@@ -394,7 +394,7 @@ def test_damaged_bytes_give_one_clear_error(here: App, file: Path) -> None:
         except (BadInput, Mismatch):
             continue
         # only metadata of the zip has no checksum, such as the time of a member
-        file.write_bytes(whole)
+        file.write_bytes(original)
         with CorpusArchive(file) as sent:
             assert same(points(here), list(sent.points()))
 

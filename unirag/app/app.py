@@ -10,10 +10,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from PIL import Image
+
 from data.records import Answer, Item, Query, Sentence
 from generation.answer import Answerer
 from generation.followup import standalone
 from generation.tasks import EXPLAIN, TaskRequest
+from retrieval.encoder import ORIGINAL
 from retrieval.store import Where
 from unirag.app.components import Components
 from unirag.app.corpora import Corpora
@@ -164,7 +167,8 @@ class App:
 
     def check(self) -> None:
         """Load the models of a search, so that a missing or damaged one shows now."""
-        self.components.searcher()
+        encoder = self.components.searcher().encoder
+        encoder.encode_image([Image.new("RGB", (8, 8))], ORIGINAL)
         self.components.store.count()
 
     def load(self) -> None:

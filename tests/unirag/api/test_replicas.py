@@ -141,7 +141,7 @@ def test_a_job_is_watched_and_cancelled_from_another_replica(
         assert (job["state"], job["documents"], job["total"]) == ("running", 1, 3)
         assert job_of(client, waiting)["state"] == "queued"
     holds = documents.stores[0]
-    other = a if pair[1].app.store is holds else b  # the one that does not run it
+    other = a if pair[1].app.components.store is holds else b  # the one that does not run it
     other.delete(f"/v1/index-jobs/{running}")
     documents.go.set()
     assert ended(other, running)["state"] == "cancelled"
@@ -157,7 +157,7 @@ def test_when_the_replica_that_indexes_ends_another_goes_on(
     documents = Documents(monkeypatch)
     job = uploaded(pair[0].http, "physics")["id"]
     assert documents.second.wait(60)
-    ends, stays = pair if pair[0].app.store is documents.stores[0] else reversed(pair)
+    ends, stays = pair if pair[0].app.components.store is documents.stores[0] else reversed(pair)
     jobs = ends.http.app.state.service.jobs  # type: ignore[attr-defined]
     jobs._closing = True
     documents.go.set()
@@ -165,7 +165,7 @@ def test_when_the_replica_that_indexes_ends_another_goes_on(
     over = ended(stays.http, job)
     assert (over["state"], over["documents"], over["total"]) == ("done", 3, 3)
     assert over["report"]["documents"]["unchanged"] == 1  # what the other had stored
-    assert documents.stores == [ends.app.store] * 2 + [stays.app.store] * 2
+    assert documents.stores == [ends.app.components.store] * 2 + [stays.app.components.store] * 2
 
 
 def test_the_command_line_indexes_beside_replicas_but_not_beside_a_job(
