@@ -40,26 +40,32 @@ class TextLine:
 
     @cached_property
     def left(self) -> float:
+        """The x of the leftmost corner."""
         return float(self.corners[:, 0].min())
 
     @cached_property
     def right(self) -> float:
+        """The x of the rightmost corner."""
         return float(self.corners[:, 0].max())
 
     @cached_property
     def top(self) -> float:
+        """The y of the highest corner; y grows downwards."""
         return float(self.corners[:, 1].min())
 
     @cached_property
     def bottom(self) -> float:
+        """The y of the lowest corner; y grows downwards."""
         return float(self.corners[:, 1].max())
 
     @cached_property
     def middle(self) -> float:
+        """The y halfway between top and bottom."""
         return (self.top + self.bottom) / 2
 
     @property
     def height(self) -> float:
+        """The distance from top to bottom; a tilted line is higher than its letters."""
         return self.bottom - self.top
 
 

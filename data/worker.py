@@ -98,9 +98,11 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
+        """The id of the worker process."""
         return self._process.pid
 
     def is_alive(self) -> bool:
+        """Return whether the worker process still runs."""
         return self._process.poll() is None
 
     def wait_until_ready(self) -> None:

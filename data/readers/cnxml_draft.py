@@ -53,6 +53,7 @@ class BlockDraft:
 
     @property
     def size(self) -> int:
+        """The number of characters in the texts so far."""
         return sum(map(len, self.texts))
 
 

@@ -139,6 +139,7 @@ class ModuleSurvey:
 
     @property
     def is_introduction(self) -> bool:
+        """Whether the module introduces a chapter; introductions have no number."""
         return "introduction" in self.classes
 
 

@@ -39,17 +39,21 @@ class Rectangle(NamedTuple):
 
     @property
     def width(self) -> float:
+        """The width in points; negative if the rectangle is empty."""
         return self.right - self.left
 
     @property
     def height(self) -> float:
+        """The height in points; negative if the rectangle is empty."""
         return self.bottom - self.top
 
     @property
     def area(self) -> float:
+        """The area in square points; 0 if the rectangle is empty."""
         return max(self.width, 0.0) * max(self.height, 0.0)
 
     def union(self, other: Rectangle) -> Rectangle:
+        """Return the smallest rectangle around both."""
         return Rectangle(
             min(self.left, other.left),
             min(self.top, other.top),
@@ -67,11 +71,13 @@ class Rectangle(NamedTuple):
         )
 
     def expanded(self, margin: float) -> Rectangle:
+        """Return the rectangle with `margin` points more on each side."""
         return Rectangle(
             self.left - margin, self.top - margin, self.right + margin, self.bottom + margin
         )
 
     def touches(self, other: Rectangle) -> bool:
+        """Return whether the two rectangles overlap or share an edge."""
         return (
             self.left <= other.right
             and other.left <= self.right
@@ -114,10 +120,12 @@ class Paragraph:
 
     @cached_property
     def text(self) -> str:
+        """The lines as one text; words that were hyphenated at a line's end are whole again."""
         return join_lines(line.text for line in self.lines)
 
     @cached_property
     def box(self) -> Rectangle:
+        """The smallest rectangle around all lines."""
         box = self.lines[0].box
         for line in self.lines[1:]:
             box = box.union(line.box)
@@ -125,10 +133,12 @@ class Paragraph:
 
     @property
     def font_size(self) -> float:
+        """The size of the first line's type, in points."""
         return self.lines[0].font_size
 
     @property
     def bold(self) -> bool:
+        """Whether all lines are bold."""
         return all(line.bold for line in self.lines)
 
 

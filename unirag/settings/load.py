@@ -133,6 +133,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read values from the arguments, the environment and the file; the first source wins."""
         sources: list[PydanticBaseSettingsSource] = [init_settings, env_settings]
         if _file is not None:
             sources.append(YamlConfigSettingsSource(settings_cls, _file, "utf-8"))

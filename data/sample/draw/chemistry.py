@@ -22,12 +22,14 @@ WATER = "#d6e6f4"
 
 
 def ball(ax: Axes, at: Point, radius: float, colour: str, words: str = "", size: int = 12) -> None:
+    """Draw a ball, such as an atom or an electron, with white `words` in its middle."""
     ax.add_patch(Circle(at, radius, fc=colour, ec=INK, lw=1.2, zorder=3))
     note(ax, at, words, "white", size=size, weight="bold", zorder=4)
 
 
 @figure("carbon-isotopes")
 def carbon_isotopes() -> Figure:
+    """Draw the nuclei and electron shells of carbon-12, carbon-13 and carbon-14."""
     drawn, ax = board()
     for x, neutrons, found in (
         (2.8, 6, "98.9 %"),
@@ -58,6 +60,7 @@ def carbon_isotopes() -> Figure:
 
 @figure("chlorine-mass-spectrum")
 def chlorine_mass_spectrum() -> Figure:
+    """Draw the mass spectrum of chlorine's two isotopes and their average mass."""
     drawn, ax = plt.subplots()
     for mass, percent, name in ((34.97, 75.8, "chlorine-35"), (36.97, 24.2, "chlorine-37")):
         ax.bar(mass, percent, width=0.14, color=BLUE)
@@ -71,6 +74,7 @@ def chlorine_mass_spectrum() -> Figure:
 
 @figure("water-dot-and-cross")
 def water_dot_and_cross() -> Figure:
+    """Draw the shared and lone electron pairs of a water molecule."""
     drawn, ax = board()
     oxygen = (8.0, 6.4)
     ax.add_patch(Circle(oxygen, 2.7, fc="#fae3df", ec=RED, lw=2, alpha=0.9))
@@ -100,6 +104,7 @@ def water_dot_and_cross() -> Figure:
 
 @figure("water-hydrogen-bonds")
 def water_hydrogen_bonds() -> Figure:
+    """Draw the hydrogen bonds between four water molecules."""
     drawn, ax = board()
     molecules = (((8.0, 5.7), 270), ((11.2, 3.2), 322), ((4.8, 3.2), 218), ((5.7, 9.1), 352))
     for oxygen, facing in molecules:
@@ -121,6 +126,7 @@ def water_hydrogen_bonds() -> Figure:
 
 @figure("ph-scale")
 def ph_scale() -> Figure:
+    """Draw the pH scale with everyday liquids and their concentrations of hydrogen ions."""
     drawn, ax = board()
     stops = ("#c0392b", "#e67e22", "#f1c40f", "#4caf50", "#2e86c1", "#3f51b5", "#5b2c83")
     colours = LinearSegmentedColormap.from_list("indicator", stops)
@@ -155,6 +161,7 @@ def ph_scale() -> Figure:
 
 @figure("titration-curves")
 def titration_curves() -> Figure:
+    """Draw the pH of a strong and of a weak acid while sodium hydroxide is added."""
     drawn, ax = plt.subplots()
     ph = np.linspace(0.9, 12.8, 3000)
     hydrogen = 10.0**-ph
@@ -183,6 +190,7 @@ def titration_curves() -> Figure:
 
 @figure("titration-apparatus")
 def titration_apparatus() -> Figure:
+    """Draw a burette on its stand above the conical flask."""
     drawn, ax = board()
     ax.add_patch(Rectangle((3.4, 0.4), 6.6, 0.35, fc=GREY, ec=INK))
     ax.add_patch(Rectangle((4.0, 0.75), 0.22, 9.8, fc=GREY, ec=INK))
@@ -215,6 +223,7 @@ def titration_apparatus() -> Figure:
 
 @figure("equilibrium-disturbed")
 def equilibrium_disturbed() -> Figure:
+    """Draw the concentrations in ammonia synthesis before and after hydrogen is added."""
     drawn, ax = plt.subplots()
     step, concentrations = 0.01, [[0.5, 1.0, 0.5]]
     for tick in range(1, 6000):
@@ -240,6 +249,7 @@ def equilibrium_disturbed() -> Figure:
 
 @figure("le-chatelier-shifts")
 def le_chatelier_shifts() -> Figure:
+    """Draw the direction in which five changes shift the ammonia equilibrium."""
     drawn, ax = board()
     note(ax, (8, 10.1), "N₂ + 3 H₂  ⇌  2 NH₃     ΔH = −92 kJ/mol", size=15)
     rows = (
@@ -268,6 +278,7 @@ def _ease(x: Array, first: float, last: float) -> Array:
 
 @figure("reaction-energy-profile")
 def reaction_energy_profile() -> Figure:
+    """Draw the energy during a reaction, with and without a catalyst."""
     drawn, ax = plt.subplots()
     x = np.linspace(0, 10, 500)
     for peak, colour in ((75, RED), (49, GREEN)):
@@ -290,6 +301,7 @@ def reaction_energy_profile() -> Figure:
 
 @figure("molecular-energies")
 def molecular_energies() -> Figure:
+    """Draw the energies of molecules at two temperatures and the activation energy."""
     drawn, ax = plt.subplots()
     energy = np.linspace(0, 20, 500)  # kJ/mol
     for kelvin, colour in ((300, BLUE), (400, RED)):
@@ -311,6 +323,7 @@ def molecular_energies() -> Figure:
 
 @figure("galvanic-cell")
 def galvanic_cell() -> Figure:
+    """Draw a zinc-copper cell with its salt bridge, voltmeter and moving charges."""
     drawn, ax = board()
     for x, colour in ((4.0, "#e3e8ec"), (12.0, "#bcdcf5")):
         ax.add_patch(Rectangle((x - 2.3, 1.5), 4.6, 3.6, color=colour))
@@ -351,6 +364,7 @@ RADII = (
 
 @figure("atomic-radii")
 def atomic_radii() -> Figure:
+    """Draw atoms of the main groups to scale, by group and period."""
     drawn, ax = board()
     for column, group in enumerate((1, 2, 13, 14, 15, 16, 17)):
         note(ax, (2.9 + 2.0 * column, 9.2), str(group), GREY)
@@ -379,6 +393,7 @@ IONISATION = (
 
 @figure("first-ionisation-energy")
 def first_ionisation_energy() -> Figure:
+    """Draw the first ionisation energy of the elements 1 to 20."""
     drawn, ax = plt.subplots()
     number, energy = np.arange(1, 21), [value for _, value in IONISATION]
     ax.plot(number, energy, color=BLUE, marker="o", ms=7)

@@ -49,6 +49,7 @@ def _wedge(ax: Axes, tip: Point, size: float, colour: str = GREY) -> None:
 
 @figure("lever-moments")
 def lever_moments() -> Figure:
+    """Draw a first-class lever in balance, with its forces and arms."""
     drawn, ax = _canvas("First-class lever in balance")
     ax.plot([2, 62], [6, 6], color=GREY, lw=1.2)
     ax.add_patch(Rectangle((5, 17), 54, 1.8, fc=ORANGE, ec=INK, lw=1.2))
@@ -69,6 +70,7 @@ def lever_moments() -> Figure:
 
 @figure("lever-classes")
 def lever_classes() -> Figure:
+    """Draw the three classes of levers."""
     drawn, axes = plt.subplots(3, 1)
     rows = (
         ("First class: fulcrum between (seesaw)", 5.0, 1.0, 9.0),
@@ -97,6 +99,7 @@ def lever_classes() -> Figure:
 
 @figure("beam-shear-and-moment")
 def beam_shear_and_moment() -> Figure:
+    """Draw a loaded beam above its shear force and bending moment diagrams."""
     drawn, (beam, shear, moment) = plt.subplots(
         3, 1, sharex=True, figsize=(6.4, 4.8), height_ratios=(1.25, 1, 1)
     )
@@ -134,6 +137,7 @@ def beam_shear_and_moment() -> Figure:
 
 @figure("warren-truss-forces")
 def warren_truss_forces() -> Figure:
+    """Draw a Warren truss with the compression or tension in each member."""
     drawn, ax = _canvas("Warren truss: forces in the members")
     side, left, bottom = 24.0, 8.0, 10.5
     top = bottom + side * np.sqrt(3) / 2
@@ -171,6 +175,7 @@ def warren_truss_forces() -> Figure:
 
 @figure("stress-strain-curve")
 def stress_strain_curve() -> Figure:
+    """Draw the stress-strain curve of mild steel, with its elastic part enlarged."""
     drawn, ax = plt.subplots()
     strain = np.linspace(2.0, 28.0, 200)
     stress = np.where(
@@ -211,6 +216,7 @@ def _gear(ax: Axes, centre: Point, teeth: int, module: float, phase: float, face
 
 @figure("gear-train")
 def gear_train() -> Figure:
+    """Draw three meshing gears with their teeth, speeds and directions."""
     drawn, ax = plt.subplots(figsize=(6.4, 3.9))
     ax.set(xlim=(0, 64), ylim=(3, 39), aspect="equal", title="Simple gear train")
     ax.axis("off")
@@ -242,6 +248,7 @@ def gear_train() -> Figure:
 
 @figure("pid-block-diagram")
 def pid_block_diagram() -> Figure:
+    """Draw the block diagram of a PID control loop."""
     drawn, ax = _canvas("PID control loop")
     for x, signs in ((9.0, ((5.6, 22.6, "+"), (9.8, 16.2, "−"))), (36.5, ())):
         ax.add_patch(Circle((x, 21), 1.9, fc="white", ec=INK, lw=1.5))
@@ -295,6 +302,7 @@ def _response(kp: float, ki: float, kd: float, time: np.ndarray) -> np.ndarray:
 
 @figure("pid-step-response")
 def pid_step_response() -> Figure:
+    """Draw the step responses of a P, a PI and a PID controller."""
     drawn, ax = plt.subplots()
     time = np.linspace(0, 12, 6001)
     ax.axhline(1, color=GREY, lw=1.5, ls="--")
@@ -312,6 +320,7 @@ def pid_step_response() -> Figure:
 
 @figure("heat-engine-energy-flow")
 def heat_engine_energy_flow() -> Figure:
+    """Draw the heat and work that flow through a heat engine."""
     drawn, ax = _canvas("Energy flow through a heat engine")
     _box(ax, (8, 32), (50, 6.5), "hot reservoir, T = 800 K", "#f2c4be")
     _box(ax, (8, 1), (50, 6.5), "cold reservoir, T = 300 K", "#cfe1f2")
@@ -335,6 +344,7 @@ def heat_engine_energy_flow() -> Figure:
 
 @figure("carnot-cycle-pressure-volume")
 def carnot_cycle_pressure_volume() -> Figure:
+    """Draw the Carnot cycle of a monatomic gas in a pressure-volume diagram."""
     drawn, ax = plt.subplots()
     gamma, hot, cold = 5 / 3, 800.0, 500.0  # a monatomic gas
     gas = 8.314 * 0.3  # J/K, for 0.3 mol; volumes in litres give kilopascals
@@ -372,6 +382,7 @@ def carnot_cycle_pressure_volume() -> Figure:
 
 @figure("hydraulic-press")
 def hydraulic_press() -> Figure:
+    """Draw a hydraulic press with the forces on its two pistons."""
     drawn, ax = _canvas("Hydraulic press")
     fluid = [(8, 4), (58, 4), (58, 20), (34, 20), (34, 9), (16, 9), (16, 16), (8, 16)]
     ax.add_patch(Polygon(fluid, fc="#bcd9f2", ec="none"))

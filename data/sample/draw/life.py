@@ -15,6 +15,7 @@ LEAF, SKY, ROSE, SAND = "#dcefe0", "#dbe9f6", "#fae3df", "#f3e3c3"
 
 @figure("photosynthesis")
 def photosynthesis() -> Figure:
+    """Draw the light reactions and the Calvin cycle in a chloroplast."""
     drawn, ax = canvas()
     ax.add_patch(Ellipse((32, 22), 61, 31, fc=LEAF, ec=GREEN, lw=3))
     say(ax, 32, 34, "Chloroplast", GREEN, 13)
@@ -47,6 +48,7 @@ def photosynthesis() -> Figure:
 
 @figure("cellular-respiration")
 def cellular_respiration() -> Figure:
+    """Draw the way of glucose through cytosol and mitochondrion, with the ATP yield."""
     drawn, ax = canvas()
     round_ends = "round,pad=0,rounding_size=5"
     ax.add_patch(FancyBboxPatch((21, 5.5), 42, 34, round_ends, fc="#f3c9c1", ec=RED, lw=2.4))
@@ -91,6 +93,7 @@ def cellular_respiration() -> Figure:
 
 @figure("dna-replication")
 def dna_replication() -> Figure:
+    """Draw the leading and lagging strand of a DNA replication fork."""
     drawn, ax = canvas()
     pairs = {"A": RED, "T": ORANGE, "G": BLUE, "C": GREEN}
     mates = {"A": "T", "T": "A", "G": "C", "C": "G"}
@@ -144,6 +147,7 @@ def dna_replication() -> Figure:
 
 @figure("mendelian-inheritance")
 def mendelian_inheritance() -> Figure:
+    """Draw the Punnett square of two Pp parents and the ratios of their offspring."""
     drawn, ax = canvas()
 
     def flower(x: float, y: float, colour: str, size: float = 1.0) -> None:
@@ -184,6 +188,7 @@ def mendelian_inheritance() -> Figure:
 
 @figure("enzyme-kinetics")
 def enzyme_kinetics() -> Figure:
+    """Draw Michaelis-Menten curves with and without a competitive inhibitor."""
     drawn, ax = plt.subplots()
     s = np.linspace(0, 20, 300)
     ax.plot(s, 80 * s / (2 + s), color=BLUE)
@@ -203,6 +208,7 @@ def enzyme_kinetics() -> Figure:
 
 @figure("enzyme-substrate-complex")
 def enzyme_substrate_complex() -> Figure:
+    """Draw an enzyme that binds its substrate and releases two products."""
     drawn, ax = canvas()
     enzyme, substrate = "#9cc3e6", "#f6b26b"
 
@@ -234,6 +240,7 @@ def enzyme_substrate_complex() -> Figure:
 
 @figure("logistic-growth")
 def logistic_growth() -> Figure:
+    """Draw logistic growth up to the carrying capacity beside exponential growth."""
     drawn, ax = plt.subplots()
     t = np.linspace(0, 20, 400)
     ax.plot(t, 1000 / (1 + 49 * np.exp(-0.5 * t)), color=GREEN, lw=2.8)
@@ -256,6 +263,7 @@ def logistic_growth() -> Figure:
 
 @figure("human-heart")
 def human_heart() -> Figure:
+    """Draw the chambers and valves of the heart, and the flow of blood between them."""
     drawn, ax = canvas()
     ax.add_patch(
         FancyBboxPatch((14, 7.6), 36, 27.2, "round,pad=0,rounding_size=7", fc=PALE, ec=GREY, lw=1.5)
@@ -287,6 +295,7 @@ def human_heart() -> Figure:
 
 @figure("water-cycle")
 def water_cycle() -> Figure:
+    """Draw the water cycle between ocean, air and land."""
     drawn, ax = canvas()
     ax.add_patch(Rectangle((0, 0), 64, 44, fc="#eaf4fb", ec="none"))
     ax.add_patch(Polygon([(36, 0), (40, 12.5), (64, 12.5), (64, 0)], fc="#7fb2dd", ec="none"))
@@ -325,6 +334,7 @@ def water_cycle() -> Figure:
 
 @figure("plate-tectonics")
 def plate_tectonics() -> Figure:
+    """Draw plates that part at a mid-ocean ridge and sink at an ocean trench."""
     drawn, ax = canvas()
     ax.add_patch(Rectangle((0, 0), 64, 27, fc="#f4c9a0", ec="none"))
     ax.add_patch(Rectangle((0, 27), 45, 7, fc="#a9cdea", ec="none"))
@@ -363,6 +373,7 @@ def plate_tectonics() -> Figure:
 
 @figure("greenhouse-effect")
 def greenhouse_effect() -> Figure:
+    """Draw the energy fluxes between the sun, the atmosphere and the surface."""
     drawn, ax = canvas()
     ax.add_patch(Rectangle((0, 16), 64, 12, fc=SKY, ec="none"))
     ax.add_patch(Rectangle((0, 0), 64, 5, fc="#7fae86", ec="none"))

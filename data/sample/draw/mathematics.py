@@ -38,6 +38,7 @@ def _dot(ax: Axes, place: Point, label: str, text: Point, colour: str = INK) -> 
 
 @figure("parabola-features")
 def parabola_features() -> Figure:
+    """Draw a parabola with its vertex, roots, intercept and axis of symmetry."""
     drawn, ax = plt.subplots()
     x = np.linspace(-0.8, 4.8, 200)
     _through_origin(ax, (-1.2, 6.6), (-2.2, 6.4))
@@ -57,6 +58,7 @@ def parabola_features() -> Figure:
 
 @figure("fence-area-parabola")
 def fence_area_parabola() -> Figure:
+    """Draw the area of a rectangle inside 40 m of wire, over its width."""
     drawn, ax = plt.subplots()
     width = np.linspace(0, 20, 200)
     ax.plot(width, width * (20 - width), color=BLUE)
@@ -80,6 +82,7 @@ def fence_area_parabola() -> Figure:
 
 @figure("unit-circle-angles")
 def unit_circle_angles() -> Figure:
+    """Draw the unit circle with common angles and their coordinates."""
     drawn, ax = plt.subplots()
     ax.axis("off")
     ax.set(xlim=(-2.35, 2.35), ylim=(-1.38, 1.45), aspect="equal", title="The unit circle")
@@ -107,6 +110,7 @@ def unit_circle_angles() -> Figure:
 
 @figure("sine-from-circle")
 def sine_from_circle() -> Figure:
+    """Draw the sine wave as the height of a point that turns on the unit circle."""
     drawn, ax = plt.subplots(figsize=(6.4, 3.4))
     ax.set(xlim=(-1.5, 6.8), ylim=(-1.75, 1.7), aspect="equal")
     ax.set_title("The height of a turning point is the sine")
@@ -141,6 +145,7 @@ def sine_from_circle() -> Figure:
 
 @figure("pythagoras-squares")
 def pythagoras_squares() -> Figure:
+    """Draw the squares on the sides of a 3-4-5 triangle."""
     drawn, ax = plt.subplots()
     ax.set(xlim=(-6.6, 11.2), ylim=(-4.5, 7.6), aspect="equal")
     ax.axis("off")
@@ -168,6 +173,7 @@ def pythagoras_squares() -> Figure:
 
 @figure("pythagoras-rearrangement")
 def pythagoras_rearrangement() -> Figure:
+    """Draw the proof of Pythagoras' theorem by moving four triangles."""
     drawn, axes = plt.subplots(1, 2, figsize=(6.4, 3.9))
     a, b = 3.0, 4.0
     whole = a + b
@@ -207,6 +213,7 @@ def pythagoras_rearrangement() -> Figure:
 
 @figure("tangent-and-secants")
 def tangent_and_secants() -> Figure:
+    """Draw a tangent of y = x² and two secants that approach it."""
     drawn, ax = plt.subplots()
     x = np.linspace(-0.6, 2.4, 200)
     _through_origin(ax, (-0.7, 3.6), (-1.3, 5.4))
@@ -230,6 +237,7 @@ def tangent_and_secants() -> Figure:
 
 @figure("riemann-sums")
 def riemann_sums() -> Figure:
+    """Draw the area under a velocity curve as 4 and as 16 strips."""
     drawn, axes = plt.subplots(1, 2, sharey=True)
     time = np.linspace(0, 4, 200)
     for ax, bars, colour in zip(axes, (4, 16), (ORANGE, GREEN), strict=True):
@@ -248,6 +256,7 @@ def riemann_sums() -> Figure:
 
 @figure("normal-distribution-bands")
 def normal_distribution_bands() -> Figure:
+    """Draw a normal distribution with its bands of one, two and three sigma."""
     drawn, ax = plt.subplots()
     z = np.linspace(-3.9, 3.9, 400)
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
@@ -279,6 +288,7 @@ def normal_distribution_bands() -> Figure:
 
 @figure("vector-addition-tip-to-tail")
 def vector_addition_tip_to_tail() -> Figure:
+    """Draw the sum of two vectors, tip to tail."""
     drawn, ax = plt.subplots()
     ax.set(xlim=(-0.4, 7.4), ylim=(-0.6, 4.8), aspect="equal")
     ax.grid(color="#dfe5eb", lw=0.8)
@@ -302,6 +312,7 @@ def vector_addition_tip_to_tail() -> Figure:
 
 @figure("growth-and-decay")
 def growth_and_decay() -> Figure:
+    """Draw exponential growth with its doubling time and decay with its half-life."""
     drawn, (up, down) = plt.subplots(1, 2)
     time = np.linspace(0, 9, 200)
     up.plot(time, 100 * 2 ** (time / 3), color=GREEN)
@@ -326,6 +337,7 @@ def growth_and_decay() -> Figure:
 
 @figure("linear-system-intersection")
 def linear_system_intersection() -> Figure:
+    """Draw two lines that cross at the solution of their equations."""
     drawn, ax = plt.subplots()
     x = np.linspace(-0.5, 5.5, 2)
     _through_origin(ax, (-1, 7.4), (-1.9, 8.9))
@@ -342,6 +354,7 @@ def linear_system_intersection() -> Figure:
 
 @figure("linear-system-cases")
 def linear_system_cases() -> Figure:
+    """Draw two lines with one, no and infinitely many common points."""
     drawn, axes = plt.subplots(1, 3, figsize=(6.4, 3.2))
     x = np.array([-0.5, 4.5])
     cases: tuple[tuple[str, str, Callable[[np.ndarray], np.ndarray]], ...] = (
@@ -362,6 +375,7 @@ def linear_system_cases() -> Figure:
 
 @figure("probability-tree")
 def probability_tree() -> Figure:
+    """Draw the probability tree of two draws without replacement."""
     drawn, ax = plt.subplots()
     ax.set(xlim=(0, 64), ylim=(0, 42), title="Two draws without replacement: 3 red, 2 blue")
     ax.axis("off")

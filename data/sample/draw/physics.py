@@ -38,16 +38,19 @@ def polar(origin: Point, degrees: float, length: float) -> Point:
 def arrow(
     ax: Axes, tail: Point, head: Point, colour: str = INK, kind: str = "-|>", bend: float = 0
 ) -> None:
+    """Draw an arrow; `kind` is an arrow style of matplotlib, `bend` 0 is straight."""
     look = {"arrowstyle": kind, "color": colour, "lw": 2.2, "shrinkA": 0, "shrinkB": 0}
     look |= {"mutation_scale": 16, "connectionstyle": f"arc3,rad={bend}"}
     ax.annotate("", head, tail, arrowprops=look)
 
 
 def note(ax: Axes, at: Point, words: str, colour: str = INK, **look: Any) -> None:
+    """Write text centred at a point; `look` overrides text properties."""
     ax.text(*at, words, **{"color": colour, "ha": "center", "va": "center"} | look)
 
 
 def line(ax: Axes, *points: Point, colour: str = INK, **look: Any) -> None:
+    """Draw a line through the points; `look` sets line properties."""
     ax.plot(*zip(*points, strict=True), color=colour, **look)
 
 
@@ -63,6 +66,7 @@ def photon(ax: Axes, tail: Point, head: Point, colour: str) -> None:
 
 @figure("projectile-motion")
 def projectile_motion() -> Figure:
+    """Draw the path of a projectile, with its velocity components, height and range."""
     speed = 20.0 * np.sqrt(0.5)
     flight = 2 * speed / G
     drawn, ax = plt.subplots()
@@ -91,6 +95,7 @@ def projectile_motion() -> Figure:
 
 @figure("forces-on-an-incline")
 def forces_on_an_incline() -> Figure:
+    """Draw the forces on a block on a slope of 30 degrees."""
     drawn, ax = board()
     ax.add_patch(Polygon([(1, 1), (13.4, 1), (13.4, 8.16)], fc=PALE, ec=INK, lw=2))
     foot = polar((1, 1), 30, 8)
@@ -132,6 +137,7 @@ def _resistor(ax: Axes, x: float, y: float, colour: str, above: str, below: str)
 
 @figure("series-and-parallel-circuits")
 def series_and_parallel_circuits() -> Figure:
+    """Draw two resistors in series and in parallel, with currents and voltages."""
     drawn, ax = board()
     for left, right, name in ((0.9, 6.9, "Series"), (9.1, 15.1, "Parallel")):
         middle = (left + right) / 2
@@ -154,6 +160,7 @@ def series_and_parallel_circuits() -> Figure:
 
 @figure("refraction-at-a-surface")
 def refraction_at_a_surface() -> Figure:
+    """Draw a light ray that is reflected and refracted at a glass surface."""
     drawn, ax = board()
     hit = (7.5, 5.5)
     ax.add_patch(Rectangle((0, 0), 16, 5.5, color="#d6e6f4"))
@@ -180,6 +187,7 @@ def refraction_at_a_surface() -> Figure:
 
 @figure("total-internal-reflection")
 def total_internal_reflection() -> Figure:
+    """Draw rays in glass below, at and above the critical angle."""
     drawn, ax = board()
     ax.add_patch(Rectangle((0, 1.7), 16, 5, color="#d6e6f4"))
     line(ax, (0, 6.7), (16, 6.7))
@@ -205,6 +213,7 @@ def total_internal_reflection() -> Figure:
 
 @figure("double-slit-interference")
 def double_slit_interference() -> Figure:
+    """Draw waves through two slits and the bright fringes on a screen."""
     drawn, ax = board()
     for x in (0.5, 1.1, 1.7, 2.3):
         line(ax, (x, 3.2), (x, 7.8), colour=BLUE, lw=1.5)
@@ -237,6 +246,7 @@ def double_slit_interference() -> Figure:
 
 @figure("simple-pendulum")
 def simple_pendulum() -> Figure:
+    """Draw the forces on a deflected pendulum."""
     drawn, ax = board()
     pivot = (6.5, 10.1)
     ax.add_patch(Rectangle((3.5, 10.1), 6, 0.5, fc=GREY, ec=INK, hatch="///"))
@@ -263,6 +273,7 @@ def simple_pendulum() -> Figure:
 
 @figure("energy-on-a-roller-coaster")
 def energy_on_a_roller_coaster() -> Figure:
+    """Draw a roller coaster with the potential and kinetic energy at three places."""
     drawn, (track, bars) = plt.subplots(2, 1, height_ratios=(1.15, 1))
     x = np.linspace(0, 90, 400)
     down, up = 10 + 10 * np.cos(np.pi * x / 40), 6 - 6 * np.cos(np.pi * (x - 40) / 40)
@@ -291,6 +302,7 @@ def energy_on_a_roller_coaster() -> Figure:
 
 @figure("gas-in-a-cylinder")
 def gas_in_a_cylinder() -> Figure:
+    """Draw a gas under a piston at three volumes and pressures."""
     drawn, ax = board()
     rng = np.random.default_rng(3)
     for x, litres, colour in ((2.9, 3, BLUE), (8.0, 2, PURPLE), (13.1, 1, RED)):
@@ -314,6 +326,7 @@ def gas_in_a_cylinder() -> Figure:
 
 @figure("gas-isotherms")
 def gas_isotherms() -> Figure:
+    """Draw the pressure of a gas over its volume at three temperatures."""
     drawn, ax = plt.subplots()
     litres = np.linspace(0.4, 4, 300)
     for kelvin, colour in ((450, RED), (300, PURPLE), (200, BLUE)):
@@ -329,6 +342,7 @@ def gas_isotherms() -> Figure:
 
 @figure("magnet-and-coil")
 def magnet_and_coil() -> Figure:
+    """Draw a magnet that moves into a coil and induces a current."""
     drawn, ax = board()
     for x in np.arange(8.6, 13.5, 0.8):
         ax.add_patch(Arc((x, 6.8), 1.1, 4.2, color=ORANGE, lw=3))
@@ -354,6 +368,7 @@ def magnet_and_coil() -> Figure:
 
 @figure("photoelectric-tube")
 def photoelectric_tube() -> Figure:
+    """Draw an evacuated tube in which photons free electrons from a cathode."""
     drawn, ax = board()
     look = "round,pad=0.1,rounding_size=1.2"
     ax.add_patch(FancyBboxPatch((2.4, 4.6), 11, 4.1, boxstyle=look, fc=PALE, ec=GREY, lw=2))
@@ -383,6 +398,7 @@ def photoelectric_tube() -> Figure:
 
 @figure("photoelectron-energy")
 def photoelectron_energy() -> Figure:
+    """Draw the energy of photoelectrons over the light's frequency, for two metals."""
     drawn, ax = plt.subplots()
     frequency = np.linspace(0, 16, 2)  # 10^14 Hz
     metals = (("sodium", 2.3, ORANGE, (9.1, 2.7)), ("zinc", 4.3, BLUE, (14.4, 0.6)))

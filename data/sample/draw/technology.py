@@ -50,11 +50,13 @@ def gate(ax: Axes, kind: str, x: float, y: float) -> None:
 
 
 def wire(ax: Axes, *points: Point, colour: str = INK) -> None:
+    """Draw a line through the points, below all shapes."""
     ax.plot(*np.transpose(points), color=colour, lw=1.8, zorder=1)
 
 
 @figure("binary-numbers")
 def binary_numbers() -> Figure:
+    """Draw a byte with its place values, and the same number in decimal and hex."""
     drawn, ax = canvas()
     say(ax, 32, 41.4, "One byte: 10110110 in binary", INK, 14)
     for i, bit in enumerate("10110110"):
@@ -79,6 +81,7 @@ def binary_numbers() -> Figure:
 
 @figure("logic-gates")
 def logic_gates() -> Figure:
+    """Draw six logic gates with their formulas and rules."""
     drawn, ax = canvas()
     rules = {
         "AND": ("Q = A · B", "1 if both inputs are 1"),
@@ -105,6 +108,7 @@ def logic_gates() -> Figure:
 
 @figure("half-adder")
 def half_adder() -> Figure:
+    """Draw the circuit and the truth table of a half adder."""
     drawn, ax = canvas()
     say(ax, 21, 40.5, "Half adder circuit", INK, 14)
     wire(ax, (5, 31.6), (22, 31.6))
@@ -132,6 +136,7 @@ def half_adder() -> Figure:
 
 @figure("sorting-algorithms")
 def sorting_algorithms() -> Figure:
+    """Draw the splits and merges of a merge sort of eight numbers."""
     drawn, ax = canvas()
     split = [[[7, 2, 9, 4, 3, 8, 6, 1]], [[7, 2, 9, 4], [3, 8, 6, 1]]]
     split += [[[7, 2], [9, 4], [3, 8], [6, 1]], [[7], [2], [9], [4], [3], [8], [6], [1]]]
@@ -157,6 +162,7 @@ def sorting_algorithms() -> Figure:
 
 @figure("sorting-cost")
 def sorting_cost() -> Figure:
+    """Draw the number of comparisons of insertion sort and merge sort."""
     drawn, ax = plt.subplots()
     n = np.logspace(1, 6, 200)
     ax.loglog(n, n * (n - 1) / 2, color=RED)
@@ -176,6 +182,7 @@ def sorting_cost() -> Figure:
 
 @figure("internet-layers")
 def internet_layers() -> Figure:
+    """Draw the way of a message through the internet's layers and a router."""
     drawn, ax = canvas()
     layers = [("Application", "HTTP", ROSE), ("Transport", "TCP", SAND)]
     layers += [("Internet", "IP", LEAF), ("Link", "Ethernet, Wi-Fi", SKY)]
@@ -207,6 +214,7 @@ def internet_layers() -> Figure:
 
 @figure("packet-encapsulation")
 def packet_encapsulation() -> Figure:
+    """Draw the headers that each network layer adds to the data."""
     drawn, ax = canvas()
     say(ax, 32, 41.2, "Each layer adds its own header", INK, 14)
     fields = [("Ethernet\n14 B", 8.6, SKY), ("IP\n20 B", 7, LEAF), ("TCP\n20 B", 7, SAND)]
@@ -228,6 +236,7 @@ def packet_encapsulation() -> Figure:
 
 @figure("binary-search-tree")
 def binary_search_tree() -> Figure:
+    """Draw a binary search tree and the path to a key."""
     drawn, ax = canvas()
     where: dict[int, Point] = {
         50: (34, 37), 30: (19, 28), 70: (49, 28), 20: (11, 18), 40: (27, 18), 60: (43, 18),
@@ -268,6 +277,7 @@ def binary_search_tree() -> Figure:
 
 @figure("public-key-encryption")
 def public_key_encryption() -> Figure:
+    """Draw how Alice encrypts a message that only Bob can decrypt."""
     drawn, ax = canvas()
 
     def key(x: float, y: float, colour: str) -> None:
@@ -302,6 +312,7 @@ def public_key_encryption() -> Figure:
 
 @figure("neural-network")
 def neural_network() -> Figure:
+    """Draw a neural network with one hidden layer."""
     drawn, ax = canvas()
     layers = [(10, [32, 22, 12], LEAF), (31, [36, 27, 18, 9], SKY), (52, [27, 17], ROSE)]
     for (x, ys, _), (x_next, ys_next, _) in pairwise(layers):
@@ -328,6 +339,7 @@ def neural_network() -> Figure:
 
 @figure("artificial-neuron")
 def artificial_neuron() -> Figure:
+    """Draw a neuron's weighted sum and its sigmoid activation."""
     drawn, (ax, curve) = plt.subplots(1, 2, width_ratios=(1.5, 1))
     ax.set(xlim=(0, 38), ylim=(0, 44))
     ax.axis("off")
@@ -354,6 +366,7 @@ def artificial_neuron() -> Figure:
 
 @figure("sampling")
 def sampling() -> Figure:
+    """Draw an analogue signal, its samples and their 3-bit codes."""
     drawn, ax = plt.subplots()
     t = np.linspace(0, 1, 400)
     at = np.arange(0, 1.01, 1 / 16)
@@ -376,6 +389,7 @@ def sampling() -> Figure:
 
 @figure("aliasing")
 def aliasing() -> Figure:
+    """Draw a 7 kHz signal that looks like 1 kHz when sampled at 8 kHz."""
     drawn, ax = plt.subplots()
     t = np.linspace(0, 1, 800)
     at = np.arange(9) / 8
