@@ -168,15 +168,26 @@ def test_bf16_is_near_fp32(tower, tmp_path):
         assert torch.cosine_similarity(full.flatten(), low.float().flatten(), 0).item() > 0.99
 
 
+def encode(folder):
+    network = EfficientNetLite0(folder)
+    return network.extract(network.preprocess([Image.new("RGB", (8, 8))]))
+
+
+def test_the_weights_are_loaded_with_the_first_picture(tmp_path):
+    EfficientNetLite0(tmp_path).preprocess([Image.new("RGB", (8, 8))])
+    with pytest.raises(BadInput):
+        encode(tmp_path)
+
+
 def test_other_weights_are_bad_input(tmp_path):
     with pytest.raises(BadInput, match="not the weights of EfficientNet-Lite0"):
-        EfficientNetLite0(tmp_path)
+        encode(tmp_path)
     save_file({"_fc.weight": torch.ones(2)}, tmp_path / "model.safetensors")
     with pytest.raises(BadInput, match=r"model\.safetensors"):
-        EfficientNetLite0(tmp_path)
+        encode(tmp_path)
     save_file({"visual.conv1.weight": torch.ones(2)}, tmp_path / "model.safetensors")
     with pytest.raises(BadInput, match="visual"):
-        EfficientNetLite0(tmp_path)
+        encode(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"no safetensors")
     with pytest.raises(BadInput):
-        EfficientNetLite0(tmp_path)
+        encode(tmp_path)
