@@ -145,7 +145,9 @@ def word_feature_matrix(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the features (Q, F) and the answerability (Q,) of some questions."""
     results = [app.search(q.text, limit=5) for q in questions]
-    features = [word_features(result.hits, result.rarity) for result in results]
+    features = [
+        word_features(result.hits, result.rarity, AnswerabilitySettings()) for result in results
+    ]
     return np.array(features), np.array([q.answerable for q in questions])
 
 

@@ -28,7 +28,6 @@ __all__ = [
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _CHOICE = re.compile(r"\s*(?:\([a-h]\)|[a-h][.)])\s", re.IGNORECASE)  # multiple choice
-_BEST_HITS = 3  # hits whose words count as covered
 
 
 def question_words(question: str, limit: int) -> list[str]:
@@ -56,14 +55,14 @@ def confidence(
     """
     judgements = [0.0]
     if hits and question and not has_false_premise(question, hits, rarity, settings):
-        judgements.append(_logistic(settings.words, word_features(hits, rarity)))
+        judgements.append(_logistic(settings.words, word_features(hits, rarity, settings)))
     if hits and has_picture:
         judgements.append(_logistic(settings.picture, picture_features(hits)))
     return max(judgements)
 
 
 def word_features(
-    hits: Sequence[Hit], rarity: Mapping[str, float]
+    hits: Sequence[Hit], rarity: Mapping[str, float], settings: AnswerabilitySettings
 ) -> tuple[float, float, float, float, float]:
     """Return five features of a question in words.
 
@@ -78,7 +77,8 @@ def word_features(
     weights |= dict.fromkeys(unknown, rarest)
     total = sum(weights.values()) or 1.0
     covered = max(
-        sum(weights[word] for word in weights.keys() & _hit_words(hit)) for hit in hits[:_BEST_HITS]
+        sum(weights[word] for word in weights.keys() & _hit_words(hit))
+        for hit in hits[: settings.covering_hits]
     )
     lower_half = sorted(cosines, reverse=True)[len(cosines) // 2 :]
     margin = max(cosines) - sum(lower_half) / len(lower_half)

@@ -21,8 +21,6 @@ from unirag.settings.search import ContextSettings
 __all__ = ["Context", "select_context"]
 
 _SOLVING_TASKS: tuple[Task, ...] = ("steps", "feedback")  # they need an exercise solved
-_SECTION_DEPTH = 3  # the third level of titles is a section of a book
-_RANK_OFFSET = 2  # a hit at rank n, from 0, scores 1 / (n + 2)
 
 Section = tuple[str, ...]  # corpus, source and titles
 
@@ -84,18 +82,18 @@ class _Selection:
     def by_section(self, hits: Sequence[Hit]) -> tuple[list[Hit], dict[str, float]]:
         """Move hits of much-voted sections up; return them with the shares of their sections."""
         candidates = self.nearest(self.settings.candidates, replace(self.where, roles=(), kinds=()))
-        votes = _votes(hit.item for hit in candidates)
+        votes = self.votes(hit.item for hit in candidates)
         exercise = next((h.item for h in candidates if self.is_same_exercise(h.item)), None)
         weight = self.settings.section_weight
         if exercise is not None:
-            votes = {_section(exercise): 1.0}
+            votes = {self.section(exercise): 1.0}
             weight = 1.0  # the section is certain, so its hits come first
             ids = {hit.item.id for hit in hits}
             hits = [*hits, *(h for h in self.explanations_of(exercise) if h.item.id not in ids)]
         most = max(votes.values(), default=1.0)
-        shares = {h.item.id: votes.get(_section(h.item), 0.0) / most for h in hits}
+        shares = {h.item.id: votes.get(self.section(h.item), 0.0) / most for h in hits}
         scores = [
-            1 / (rank + _RANK_OFFSET) + weight * shares[hit.item.id]
+            1 / (rank + self.settings.rank_offset) + weight * shares[hit.item.id]
             for rank, hit in enumerate(hits)
         ]
         order = sorted(range(len(hits)), key=lambda rank: -scores[rank])
@@ -108,10 +106,10 @@ class _Selection:
             roles=self.where.roles or EXPLAINING_ROLES,
             corpora=(exercise.corpus,),
             sources=(exercise.source,),
-            sections=self.where.sections or exercise.section[:_SECTION_DEPTH][-1:],
+            sections=self.where.sections or exercise.section[: self.settings.section_depth][-1:],
         )
         hits = self.nearest(self.evidence_items, where)
-        in_section = [h for h in hits if _section(h.item) == _section(exercise)]
+        in_section = [h for h in hits if self.section(h.item) == self.section(exercise)]
         return self.without_solutions(in_section)
 
     def nearest(self, limit: int, where: Where) -> list[Hit]:
@@ -158,15 +156,13 @@ class _Selection:
         rank = self.evidence_items - len(passages)
         return [*hits[:rank], *passages, *hits[rank:]]
 
+    def votes(self, items: Iterable[Item]) -> dict[Section, float]:
+        """Return the votes of each section: 1 / (rank + `rank_offset`) for each of its items."""
+        votes: defaultdict[Section, float] = defaultdict(float)
+        for rank, item in enumerate(items):
+            votes[self.section(item)] += 1 / (rank + self.settings.rank_offset)
+        return votes
 
-def _votes(items: Iterable[Item]) -> dict[Section, float]:
-    """Return the votes of each section: 1 / (rank + 2) for each of its items."""
-    votes: defaultdict[Section, float] = defaultdict(float)
-    for rank, item in enumerate(items):
-        votes[_section(item)] += 1 / (rank + _RANK_OFFSET)
-    return votes
-
-
-def _section(item: Item) -> Section:
-    """Return the section of an item; a document with fewer levels of titles is one section."""
-    return (item.corpus, item.source, *item.section[:_SECTION_DEPTH])
+    def section(self, item: Item) -> Section:
+        """Return the section of an item; a document with fewer levels of titles is one section."""
+        return (item.corpus, item.source, *item.section[: self.settings.section_depth])

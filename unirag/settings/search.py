@@ -30,6 +30,9 @@ class AnswerabilitySettings(BaseModel):
         (-3.53, 7.12, 3.3),
         description="Bias, then the weights of the picture features (benchmarks.answerability).",
     )
+    covering_hits: int = Field(
+        3, ge=1, description="Best hits of which one has to hold the question's words."
+    )
     question_words: int = Field(
         24, ge=1, description="Content words of a question that are looked at, at most."
     )
@@ -64,6 +67,10 @@ class ContextSettings(BaseModel):
     passages_per_answer: int = Field(
         2, ge=0, description="Passages taken along with the figures that they refer to, at most."
     )
+    section_depth: int = Field(
+        3, ge=1, description="Levels of titles that make up a section of a book."
+    )
+    rank_offset: int = Field(2, ge=1, description="A hit at rank n, from 0, scores 1 / (n + this).")
     section_weight: float = Field(
         0.3,
         ge=0,
