@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from data.sample.draw import chemistry, engineering, life, mathematics, physics, style, technology
+from data.sample.draw import (
+    chemistry,
+    earth,
+    engineering,
+    geometry,
+    life,
+    mathematics,
+    physics,
+    style,
+    technology,
+)
 
-AREAS = (physics, chemistry, life, technology, engineering, mathematics)
+# Each area registers its figures when it is imported.
+AREAS = (physics, chemistry, life, earth, technology, engineering, mathematics, geometry)
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or style.FIGURES:

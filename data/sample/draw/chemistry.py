@@ -1,7 +1,7 @@
 """Figures of the chemistry cards.
 
-Diagrams use the physics drawing board (16 x 11 units). Curves are computed from the equations of
-their card: exact charge balance for the titrations, rate laws for the equilibrium.
+Diagrams are drawn on the board. Curves are computed from the equations of their card: exact charge
+balance for the titrations, rate laws for the equilibrium.
 """
 
 from __future__ import annotations
@@ -9,33 +9,23 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Arc, Circle, FancyBboxPatch, Polygon, Rectangle
 
-from data.sample.draw.physics import Point, arrow, board, line, note, polar
+from data.sample.draw.board import arrow, ball, board, line, note, polar
 from data.sample.draw.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, RED, figure
 
 Array = npt.NDArray[np.float64]
 WATER = "#d6e6f4"
 
 
-def ball(ax: Axes, at: Point, radius: float, colour: str, words: str = "", size: int = 12) -> None:
-    """Draw a ball, such as an atom or an electron, with white `words` in its middle."""
-    ax.add_patch(Circle(at, radius, fc=colour, ec=INK, lw=1.2, zorder=3))
-    note(ax, at, words, "white", size=size, weight="bold", zorder=4)
-
-
 @figure("carbon-isotopes")
 def carbon_isotopes() -> Figure:
     """Draw the nuclei and electron shells of carbon-12, carbon-13 and carbon-14."""
-    drawn, ax = board()
-    for x, neutrons, found in (
-        (2.8, 6, "98.9 %"),
-        (8, 7, "1.1 %"),
-        (13.2, 8, "trace, radioactive"),
-    ):
+    fig, ax = board()
+    isotopes = ((2.8, 6, "98.9 %"), (8, 7, "1.1 %"), (13.2, 8, "trace, radioactive"))
+    for x, neutrons, abundance in isotopes:
         centre = (x, 7.6)
         for radius, electrons in ((1.55, 2), (2.35, 4)):
             ax.add_patch(Circle(centre, radius, fc="none", ec=GREY, lw=1.2, ls="--"))
@@ -47,7 +37,7 @@ def carbon_isotopes() -> Figure:
             is_proton = k in protons
             ball(ax, at, 0.27, RED if is_proton else GREY, "+" if is_proton else "", 10)
         note(ax, (x, 4.5), f"carbon-{6 + neutrons}", weight="bold")
-        note(ax, (x, 3.2), f"6 protons\n{neutrons} neutrons\n{found}", size=11, linespacing=1.3)
+        note(ax, (x, 3.2), f"6 protons\n{neutrons} neutrons\n{abundance}", size=11, linespacing=1.3)
     for x, colour, mark, words in (
         (2.2, RED, "+", "proton"),
         (6.6, GREY, "", "neutron"),
@@ -55,13 +45,13 @@ def carbon_isotopes() -> Figure:
     ):
         ball(ax, (x, 1.0), 0.27, colour, mark, 10)
         note(ax, (x + 0.6, 1.0), words, ha="left")
-    return drawn
+    return fig
 
 
 @figure("chlorine-mass-spectrum")
 def chlorine_mass_spectrum() -> Figure:
     """Draw the mass spectrum of chlorine's two isotopes and their average mass."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     for mass, percent, name in ((34.97, 75.8, "chlorine-35"), (36.97, 24.2, "chlorine-37")):
         ax.bar(mass, percent, width=0.14, color=BLUE)
         note(ax, (mass, percent + 7), f"{name}\n{percent} %", BLUE, size=11)
@@ -69,13 +59,13 @@ def chlorine_mass_spectrum() -> Figure:
     note(ax, (35.55, 55), "average 35.45 u:\nrelative atomic mass", RED, ha="left")
     ax.set(xlim=(34, 38), ylim=(0, 95), xticks=[34, 35, 36, 37, 38])
     ax.set(xlabel="mass of the atom (u)", ylabel="abundance (%)")
-    return drawn
+    return fig
 
 
 @figure("water-dot-and-cross")
 def water_dot_and_cross() -> Figure:
     """Draw the shared and lone electron pairs of a water molecule."""
-    drawn, ax = board()
+    fig, ax = board()
     oxygen = (8.0, 6.4)
     ax.add_patch(Circle(oxygen, 2.7, fc="#fae3df", ec=RED, lw=2, alpha=0.9))
     for angle in (217.75, 322.25):
@@ -99,13 +89,13 @@ def water_dot_and_cross() -> Figure:
     note(ax, (5.4, 0.8), "electron of oxygen", ha="left", size=11)
     ax.plot(10.3, 0.8, "x", color=BLUE, ms=10, mew=2.5)
     note(ax, (10.6, 0.8), "electron of hydrogen", ha="left", size=11)
-    return drawn
+    return fig
 
 
 @figure("water-hydrogen-bonds")
 def water_hydrogen_bonds() -> Figure:
     """Draw the hydrogen bonds between four water molecules."""
-    drawn, ax = board()
+    fig, ax = board()
     molecules = (((8.0, 5.7), 270), ((11.2, 3.2), 322), ((4.8, 3.2), 218), ((5.7, 9.1), 352))
     for oxygen, facing in molecules:
         for angle in (facing - 52.25, facing + 52.25):
@@ -121,13 +111,13 @@ def water_hydrogen_bonds() -> Figure:
     note(ax, (3.0, 6.3), "covalent O–H bond\n(inside a molecule)")
     arrow(ax, (3.0, 5.6), (3.95, 3.85), INK)
     note(ax, (12.1, 9.3), "δ− small negative charge\nδ+ small positive charge", size=11)
-    return drawn
+    return fig
 
 
 @figure("ph-scale")
 def ph_scale() -> Figure:
     """Draw the pH scale with everyday liquids and their concentrations of hydrogen ions."""
-    drawn, ax = board()
+    fig, ax = board()
     stops = ("#c0392b", "#e67e22", "#f1c40f", "#4caf50", "#2e86c1", "#3f51b5", "#5b2c83")
     colours = LinearSegmentedColormap.from_list("indicator", stops)
     for step in range(15):
@@ -156,20 +146,19 @@ def ph_scale() -> Figure:
         note(ax, (1 + value, 3.8), f"10{power}")
     note(ax, (8, 2.8), "concentration of hydrogen ions [H⁺] (mol/L)")
     note(ax, (8, 1.3), "one step of pH: [H⁺] changes ten times", BLUE)
-    return drawn
+    return fig
 
 
 @figure("titration-curves")
 def titration_curves() -> Figure:
     """Draw the pH of a strong and of a weak acid while sodium hydroxide is added."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     ph = np.linspace(0.9, 12.8, 3000)
     hydrogen = 10.0**-ph
     excess = hydrogen - 1e-14 / hydrogen
-    for name, ka, colour, position in (
-        ("hydrochloric acid (strong)", 1e6, RED, (13.2, 0.5)),
-        ("ethanoic acid\n(weak)", 1.8e-5, BLUE, (6.6, 5.6)),
-    ):
+    strong = ("hydrochloric acid (strong)", 1e6, RED, (13.2, 0.5))
+    weak = ("ethanoic acid\n(weak)", 1.8e-5, BLUE, (6.6, 5.6))
+    for name, ka, colour, position in (strong, weak):
         charged = ka / (ka + hydrogen)
         base = 25 * (0.1 * charged - excess) / (0.1 + excess)
         in_range = (base >= 0) & (base <= 50)
@@ -185,13 +174,13 @@ def titration_curves() -> Figure:
     ax.axvline(25, color=GREY, ls=":", lw=1.3)
     ax.set(xlim=(0, 50), ylim=(0, 14), yticks=range(0, 15, 2), ylabel="pH in the flask")
     ax.set_xlabel("volume of 0.100 mol/L NaOH added (mL)")
-    return drawn
+    return fig
 
 
 @figure("titration-apparatus")
 def titration_apparatus() -> Figure:
     """Draw a burette on its stand above the conical flask."""
-    drawn, ax = board()
+    fig, ax = board()
     ax.add_patch(Rectangle((3.4, 0.4), 6.6, 0.35, fc=GREY, ec=INK))
     ax.add_patch(Rectangle((4.0, 0.75), 0.22, 9.8, fc=GREY, ec=INK))
     ax.add_patch(Rectangle((4.0, 8.0), 3.6, 0.25, fc=GREY, ec=INK))
@@ -218,13 +207,13 @@ def titration_apparatus() -> Figure:
     line(ax, (2.8, 8.1), (3.9, 8.1), colour=GREY, lw=1.3)
     note(ax, (2.0, 0.6), "stand", size=11)
     line(ax, (2.8, 0.6), (3.3, 0.6), colour=GREY, lw=1.3)
-    return drawn
+    return fig
 
 
 @figure("equilibrium-disturbed")
 def equilibrium_disturbed() -> Figure:
     """Draw the concentrations in ammonia synthesis before and after hydrogen is added."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     step, concentrations = 0.01, [[0.5, 1.0, 0.5]]
     for tick in range(1, 6000):
         nitrogen, hydrogen, ammonia = concentrations[-1]
@@ -244,13 +233,13 @@ def equilibrium_disturbed() -> Figure:
     note(ax, (40, 0.2), "shifts towards NH₃\nuntil Q = Kc again", size=11)
     ax.set(xlim=(0, 72), ylim=(0, 1.75), xticks=range(0, 61, 10))
     ax.set(xlabel="time (min)", ylabel="concentration (mol/L)")
-    return drawn
+    return fig
 
 
 @figure("le-chatelier-shifts")
 def le_chatelier_shifts() -> Figure:
     """Draw the direction in which five changes shift the ammonia equilibrium."""
-    drawn, ax = board()
+    fig, ax = board()
     note(ax, (8, 10.1), "N₂ + 3 H₂  ⇌  2 NH₃     ΔH = −92 kJ/mol", size=15)
     rows = (
         ("add N₂ or H₂", 1, "to the right: uses up what was added"),
@@ -268,7 +257,7 @@ def le_chatelier_shifts() -> Figure:
         ends = ((6.1, y), (7.3, y)) if way >= 0 else ((7.3, y), (6.1, y))
         arrow(ax, *ends, colour, "-|>" if way else "-")
         note(ax, (7.6, y), words, colour, ha="left", size=11)
-    return drawn
+    return fig
 
 
 def _ease(x: Array, first: float, last: float) -> Array:
@@ -279,7 +268,7 @@ def _ease(x: Array, first: float, last: float) -> Array:
 @figure("reaction-energy-profile")
 def reaction_energy_profile() -> Figure:
     """Draw the energy during a reaction, with and without a catalyst."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     x = np.linspace(0, 10, 500)
     for peak, colour in ((75, RED), (49, GREEN)):
         ax.plot(x, peak * _ease(x, 1.6, 5) - (peak + 98) * _ease(x, 5, 8), color=colour)
@@ -296,13 +285,13 @@ def reaction_energy_profile() -> Figure:
     note(ax, (7.8, -110), "products: H₂O + ½ O₂", size=11)
     ax.set(xlim=(0, 10), ylim=(-122, 96), xticks=[], xlabel="progress of the reaction")
     ax.set_ylabel("energy (kJ/mol)")
-    return drawn
+    return fig
 
 
 @figure("molecular-energies")
 def molecular_energies() -> Figure:
     """Draw the energies of molecules at two temperatures and the activation energy."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     energy = np.linspace(0, 20, 500)  # kJ/mol
     for kelvin, colour in ((300, BLUE), (400, RED)):
         heat = 8.314e-3 * kelvin
@@ -318,13 +307,13 @@ def molecular_energies() -> Figure:
     arrow(ax, (13.5, 0.07), (11.4, 0.016), GREY)
     ax.set(xlim=(0, 20), ylim=(0, 0.2), yticks=(0, 0.1, 0.2), xticks=range(0, 21, 5))
     ax.set(xlabel="kinetic energy (kJ/mol)", ylabel="share of molecules (per kJ/mol)")
-    return drawn
+    return fig
 
 
 @figure("galvanic-cell")
 def galvanic_cell() -> Figure:
     """Draw a zinc-copper cell with its salt bridge, voltmeter and moving charges."""
-    drawn, ax = board()
+    fig, ax = board()
     for x, colour in ((4.0, "#e3e8ec"), (12.0, "#bcdcf5")):
         ax.add_patch(Rectangle((x - 2.3, 1.5), 4.6, 3.6, color=colour))
         line(ax, (x - 2.3, 5.9), (x - 2.3, 1.5), (x + 2.3, 1.5), (x + 2.3, 5.9), lw=2.5)
@@ -351,7 +340,7 @@ def galvanic_cell() -> Figure:
     note(ax, (11.2, 2.0), "Cu²⁺, SO₄²⁻", ha="center", size=11)
     note(ax, (4.0, 0.7), "oxidation: Zn → Zn²⁺ + 2e⁻", RED, size=11)
     note(ax, (12.0, 0.7), "reduction: Cu²⁺ + 2e⁻ → Cu", GREEN, size=11)
-    return drawn
+    return fig
 
 
 # Covalent radii in pm of the main groups 1, 2, 13 to 17, periods 2 to 4 (Cordero and others, 2008)
@@ -365,7 +354,7 @@ RADII = (
 @figure("atomic-radii")
 def atomic_radii() -> Figure:
     """Draw atoms of the main groups to scale, by group and period."""
-    drawn, ax = board()
+    fig, ax = board()
     for column, group in enumerate((1, 2, 13, 14, 15, 16, 17)):
         note(ax, (2.9 + 2.0 * column, 9.2), str(group), GREY)
     for row, names in enumerate(RADII):
@@ -380,7 +369,7 @@ def atomic_radii() -> Figure:
     arrow(ax, (2.2, 10.0), (15.6, 10.0))
     note(ax, (9, 10.5), "radius falls across a period", size=11)
     note(ax, (8, 0.35), "covalent radius in picometres (pm); it grows down a group", size=11)
-    return drawn
+    return fig
 
 
 # First ionisation energies in kJ/mol of the elements 1 to 20
@@ -394,7 +383,7 @@ IONISATION = (
 @figure("first-ionisation-energy")
 def first_ionisation_energy() -> Figure:
     """Draw the first ionisation energy of the elements 1 to 20."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     number, energy = np.arange(1, 21), [value for _, value in IONISATION]
     ax.plot(number, energy, color=BLUE, marker="o", ms=7)
     for z, (symbol, value) in enumerate(IONISATION, 1):
@@ -408,4 +397,4 @@ def first_ionisation_energy() -> Figure:
     note(ax, (7.5, 130), "alkali metals: minima", ORANGE)
     ax.set(xlim=(0, 21), ylim=(0, 2600), xticks=range(2, 21, 2))
     ax.set(xlabel="atomic number Z", ylabel="first ionisation energy (kJ/mol)")
-    return drawn
+    return fig

@@ -15,10 +15,10 @@ Point = tuple[float, float]
 
 def _canvas(title: str) -> tuple[Figure, Axes]:
     """Return an empty canvas with equal scales: x from 0 to 64, y from 0 to 40."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     ax.set(xlim=(0, 64), ylim=(0, 40), aspect="equal", title=title)
     ax.axis("off")
-    return drawn, ax
+    return fig, ax
 
 
 def _arrow(ax: Axes, start: Point, end: Point, colour: str = INK, width: float = 2.0) -> None:
@@ -50,7 +50,7 @@ def _wedge(ax: Axes, tip: Point, size: float, colour: str = GREY) -> None:
 @figure("lever-moments")
 def lever_moments() -> Figure:
     """Draw a first-class lever in balance, with its forces and arms."""
-    drawn, ax = _canvas("First-class lever in balance")
+    fig, ax = _canvas("First-class lever in balance")
     ax.plot([2, 62], [6, 6], color=GREY, lw=1.2)
     ax.add_patch(Rectangle((5, 17), 54, 1.8, fc=ORANGE, ec=INK, lw=1.2))
     ax.add_patch(Polygon([(44, 17), (38.5, 6), (49.5, 6)], fc=GREY, ec=INK, lw=1.2))
@@ -65,19 +65,19 @@ def lever_moments() -> Figure:
     _span(ax, (8, 23), (44, 23), "effort arm 1.20 m")
     _span(ax, (44, 23), (56, 23), "load arm 0.40 m")
     ax.text(33, 33, "mechanical advantage = 1.20 m / 0.40 m = 3", ha="center", fontsize=12)
-    return drawn
+    return fig
 
 
 @figure("lever-classes")
 def lever_classes() -> Figure:
     """Draw the three classes of levers."""
-    drawn, axes = plt.subplots(3, 1)
+    fig, axes = plt.subplots(3, 1)
     rows = (
-        ("First class: fulcrum between (seesaw)", 5.0, 1.0, 9.0),
-        ("Second class: load between (wheelbarrow)", 1.0, 9.0, 4.0),
-        ("Third class: effort between (tweezers)", 1.0, 4.0, 9.0),
+        ("First class: fulcrum between (seesaw)", 5.0, 1.0, 9.0, "gain depends\non the arms"),
+        ("Second class: load between (wheelbarrow)", 1.0, 9.0, 4.0, "always gains\nforce"),
+        ("Third class: effort between (tweezers)", 1.0, 4.0, 9.0, "always gains\nspeed"),
     )
-    for ax, (title, fulcrum, effort, load) in zip(axes, rows, strict=True):
+    for ax, (title, fulcrum, effort, load, note) in zip(axes, rows, strict=True):
         ax.set(xlim=(-1, 13.5), ylim=(-1.4, 2.6))
         ax.set_title(title, loc="left", fontsize=12)
         ax.axis("off")
@@ -91,16 +91,14 @@ def lever_classes() -> Figure:
         ax.text(effort + 0.3, 1.15, "effort", color=BLUE, fontsize=13)
         _arrow(ax, (load, 2.2), (load, 0.3), RED, 2.4)
         ax.text(load + 0.3, 1.15, "load", color=RED, fontsize=13)
-    notes = ("gain depends\non the arms", "always gains\nforce", "always gains\nspeed")
-    for ax, note in zip(axes, notes, strict=True):
         ax.text(12.0, 0.4, note, ha="center", va="center", fontsize=11, color=PURPLE)
-    return drawn
+    return fig
 
 
 @figure("beam-shear-and-moment")
 def beam_shear_and_moment() -> Figure:
     """Draw a loaded beam above its shear force and bending moment diagrams."""
-    drawn, (beam, shear, moment) = plt.subplots(
+    fig, (beam, shear, moment) = plt.subplots(
         3, 1, sharex=True, figsize=(6.4, 4.8), height_ratios=(1.25, 1, 1)
     )
     beam.set(xlim=(-0.5, 6.9), ylim=(-2.4, 2.9))
@@ -132,13 +130,13 @@ def beam_shear_and_moment() -> Figure:
     for ax in (shear, moment):
         ax.axhline(0, color=INK, lw=1)
         ax.axvline(2, color=GREY, lw=1, ls=":")
-    return drawn
+    return fig
 
 
 @figure("warren-truss-forces")
 def warren_truss_forces() -> Figure:
     """Draw a Warren truss with the compression or tension in each member."""
-    drawn, ax = _canvas("Warren truss: forces in the members")
+    fig, ax = _canvas("Warren truss: forces in the members")
     side, left, bottom = 24.0, 8.0, 10.5
     top = bottom + side * np.sqrt(3) / 2
     joints = {
@@ -170,13 +168,13 @@ def warren_truss_forces() -> Figure:
     ax.text(48, 37, "tension (pulled)", color=BLUE, ha="center", fontsize=13)
     ax.add_patch(Arc(joints["A"], 9, 9, theta1=0, theta2=60, color=INK, lw=1.3))
     ax.text(13, 12.2, "60°", fontsize=11)
-    return drawn
+    return fig
 
 
 @figure("stress-strain-curve")
 def stress_strain_curve() -> Figure:
     """Draw the stress-strain curve of mild steel, with its elastic part enlarged."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     strain = np.linspace(2.0, 28.0, 200)
     stress = np.where(
         strain <= 18, 400 - 150 * ((18 - strain) / 16) ** 2, 400 - 80 * ((strain - 18) / 10) ** 2
@@ -198,7 +196,7 @@ def stress_strain_curve() -> Figure:
     small.set(xlim=(0, 0.3), ylim=(0, 320), xticks=(0, 0.1, 0.2, 0.3), yticks=(0, 250))
     small.tick_params(labelsize=9)
     small.text(0.115, 100, "elastic slope\nE = 200 GPa", fontsize=10)
-    return drawn
+    return fig
 
 
 def _gear(ax: Axes, centre: Point, teeth: int, module: float, phase: float, face: str) -> None:
@@ -217,7 +215,7 @@ def _gear(ax: Axes, centre: Point, teeth: int, module: float, phase: float, face
 @figure("gear-train")
 def gear_train() -> Figure:
     """Draw three meshing gears with their teeth, speeds and directions."""
-    drawn, ax = plt.subplots(figsize=(6.4, 3.9))
+    fig, ax = plt.subplots(figsize=(6.4, 3.9))
     ax.set(xlim=(0, 64), ylim=(3, 39), aspect="equal", title="Simple gear train")
     ax.axis("off")
     module, x = 1.06, 1.6
@@ -243,21 +241,20 @@ def gear_train() -> Figure:
         way = "clockwise" if clockwise else "counter-\nclockwise"
         ax.text(centre[0], 20 - reach * 0.62, way, ha="center", va="center", fontsize=10.5)
         x += 2 * radius
-    return drawn
+    return fig
 
 
 @figure("pid-block-diagram")
 def pid_block_diagram() -> Figure:
     """Draw the block diagram of a PID control loop."""
-    drawn, ax = _canvas("PID control loop")
+    fig, ax = _canvas("PID control loop")
     for x, signs in ((9.0, ((5.6, 22.6, "+"), (9.8, 16.2, "−"))), (36.5, ())):
         ax.add_patch(Circle((x, 21), 1.9, fc="white", ec=INK, lw=1.5))
         ax.text(x, 21, "Σ", ha="center", va="center", fontsize=12)
         for left, low, sign in signs:
             ax.text(left, low, sign, fontsize=14)
-    rows = ((29.5, "P: present error"), (18.7, "I: past error"), (7.9, "D: trend of error"))
-    faces = ("#d6e6f5", "#d9efe1", "#fbe6cc")
-    for (y, label), face in zip(rows, faces, strict=True):
+    terms = ((29.5, "P: present error", "#d6e6f5"), (18.7, "I: past error", "#d9efe1"))
+    for y, label, face in (*terms, (7.9, "D: trend of error", "#fbe6cc")):
         _box(ax, (17, y), (15, 4.6), label, face)
         ax.plot([14, 14], [21, y + 2.3], color=INK, lw=1.6)
         _arrow(ax, (14, y + 2.3), (17, y + 2.3), INK, 1.6)
@@ -281,7 +278,7 @@ def pid_block_diagram() -> Figure:
     ax.text(41.9, 22.3, "control\nsignal", ha="center", fontsize=11)
     ax.text(60.4, 22.3, "output", ha="center", fontsize=11)
     ax.text(48.5, 3.8, "feedback", ha="center", fontsize=11)
-    return drawn
+    return fig
 
 
 def _response(kp: float, ki: float, kd: float, time: np.ndarray) -> np.ndarray:
@@ -303,7 +300,7 @@ def _response(kp: float, ki: float, kd: float, time: np.ndarray) -> np.ndarray:
 @figure("pid-step-response")
 def pid_step_response() -> Figure:
     """Draw the step responses of a P, a PI and a PID controller."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     time = np.linspace(0, 12, 6001)
     ax.axhline(1, color=GREY, lw=1.5, ls="--")
     ax.plot(time, _response(6, 0, 0, time), color=ORANGE)
@@ -315,20 +312,18 @@ def pid_step_response() -> Figure:
     ax.text(2.6, 0.64, "PID: no offset, little overshoot", color=GREEN)
     ax.set(xlim=(0, 12), ylim=(0, 1.5), xlabel="time (s)", ylabel="output (fraction of set point)")
     ax.set_title("Step response of three controllers")
-    return drawn
+    return fig
 
 
 @figure("heat-engine-energy-flow")
 def heat_engine_energy_flow() -> Figure:
     """Draw the heat and work that flow through a heat engine."""
-    drawn, ax = _canvas("Energy flow through a heat engine")
+    fig, ax = _canvas("Energy flow through a heat engine")
     _box(ax, (8, 32), (50, 6.5), "hot reservoir, T = 800 K", "#f2c4be")
     _box(ax, (8, 1), (50, 6.5), "cold reservoir, T = 300 K", "#cfe1f2")
     # The width of a band is its energy: 10 units for 1000 J.
-    for x, y, width, length, colour in (
-        (20.0, 32.0, 10.0, 6.0, RED),
-        (22.0, 16.0, 6.0, 5.4, BLUE),
-    ):
+    bands = ((20.0, 32.0, 10.0, 6.0, RED), (22.0, 16.0, 6.0, 5.4, BLUE))
+    for x, y, width, length, colour in bands:
         corners = [(x, y), (x, y - length), (x + width / 2, y - length - 2.6)]
         corners += [(x + width, y - length), (x + width, y)]
         ax.add_patch(Polygon(corners, fc=colour, ec="none", alpha=0.75))
@@ -339,13 +334,13 @@ def heat_engine_energy_flow() -> Figure:
     ax.text(32.5, 28.4, "heat in $Q_H$ = 1000 J", color=RED, fontsize=12)
     ax.text(29.5, 10, "heat out $Q_C$ = 600 J", color=BLUE, fontsize=12)
     ax.text(49.5, 20, "work out\nW = 400 J", color=GREEN, va="center", fontsize=12)
-    return drawn
+    return fig
 
 
 @figure("carnot-cycle-pressure-volume")
 def carnot_cycle_pressure_volume() -> Figure:
     """Draw the Carnot cycle of a monatomic gas in a pressure-volume diagram."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     gamma, hot, cold = 5 / 3, 800.0, 500.0  # a monatomic gas
     gas = 8.314 * 0.3  # J/K, for 0.3 mol; volumes in litres give kilopascals
     stretch = (hot / cold) ** (1 / (gamma - 1))
@@ -377,13 +372,13 @@ def carnot_cycle_pressure_volume() -> Figure:
     ax.plot([2.7, 3.2], [620, 935], color=GREEN, lw=1.2)
     ax.set(xlim=(0.25, 6), ylim=(0, 2250), xlabel="volume (L)", ylabel="pressure (kPa)")
     ax.set_title("Carnot cycle: enclosed area = work")
-    return drawn
+    return fig
 
 
 @figure("hydraulic-press")
 def hydraulic_press() -> Figure:
     """Draw a hydraulic press with the forces on its two pistons."""
-    drawn, ax = _canvas("Hydraulic press")
+    fig, ax = _canvas("Hydraulic press")
     fluid = [(8, 4), (58, 4), (58, 20), (34, 20), (34, 9), (16, 9), (16, 16), (8, 16)]
     ax.add_patch(Polygon(fluid, fc="#bcd9f2", ec="none"))
     for wall in ([(8, 28), (8, 4), (58, 4), (58, 28)], [(16, 28), (16, 9), (34, 9), (34, 28)]):
@@ -401,4 +396,4 @@ def hydraulic_press() -> Figure:
     for end in ((12.0, 15.2), (36.6, 19.2), (55.4, 19.2)):
         start = (end[0], end[1] - 4)
         _arrow(ax, start, end, PURPLE, 1.5)
-    return drawn
+    return fig

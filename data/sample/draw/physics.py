@@ -1,12 +1,10 @@
 """Figures of the physics cards.
 
-Diagrams are drawn on a board of 16 x 11 units of 40 pixels, so that lengths are to scale; graphs
-use ordinary axes. Curves are computed from the formula of their card.
+Diagrams are drawn on the board; graphs use ordinary axes. Curves are computed from the formula of
+their card.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,54 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Arc, Circle, FancyBboxPatch, Polygon, Rectangle
 
+from data.sample.draw.board import arrow, board, line, note, photon, polar
 from data.sample.draw.style import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, RED, figure
 
-Point = tuple[float, float]
 G = 9.8  # m/s^2, as in the cards
-
-
-def board() -> tuple[Figure, Axes]:
-    """Return an empty drawing board without axes: x from 0 to 16, y from 0 to 11."""
-    drawn = plt.figure(layout="none")
-    ax = drawn.add_axes((0.0, 0.0, 1.0, 1.0))
-    ax.set(xlim=(0, 16), ylim=(0, 11))
-    ax.axis("off")
-    return drawn, ax
-
-
-def polar(origin: Point, degrees: float, length: float) -> Point:
-    """Return the point at `length` from `origin`, `degrees` anticlockwise from the x axis."""
-    angle = np.deg2rad(degrees)
-    return origin[0] + length * float(np.cos(angle)), origin[1] + length * float(np.sin(angle))
-
-
-def arrow(
-    ax: Axes, tail: Point, head: Point, colour: str = INK, kind: str = "-|>", bend: float = 0
-) -> None:
-    """Draw an arrow; `kind` is an arrow style of matplotlib, `bend` 0 is straight."""
-    look = {"arrowstyle": kind, "color": colour, "lw": 2.2, "shrinkA": 0, "shrinkB": 0}
-    look |= {"mutation_scale": 16, "connectionstyle": f"arc3,rad={bend}"}
-    ax.annotate("", head, tail, arrowprops=look)
-
-
-def note(ax: Axes, at: Point, words: str, colour: str = INK, **look: Any) -> None:
-    """Write text centred at a point; `look` overrides text properties."""
-    ax.text(*at, words, **{"color": colour, "ha": "center", "va": "center"} | look)
-
-
-def line(ax: Axes, *points: Point, colour: str = INK, **look: Any) -> None:
-    """Draw a line through the points; `look` sets line properties."""
-    ax.plot(*zip(*points, strict=True), color=colour, **look)
-
-
-def photon(ax: Axes, tail: Point, head: Point, colour: str) -> None:
-    """Draw a wavy arrow: one quantum of light."""
-    start, way = np.array(tail), np.array(head) - np.array(tail)
-    along = np.linspace(0, 6 / 7, 200)[:, None]  # six waves, then the head
-    across = np.array([-way[1], way[0]]) / np.hypot(*way)
-    xy = start + along * way + 0.16 * np.sin(along * 2 * np.pi * 7) * across
-    ax.plot(xy[:, 0], xy[:, 1], color=colour, lw=1.8)
-    arrow(ax, (float(xy[-1, 0]), float(xy[-1, 1])), head, colour)
 
 
 @figure("projectile-motion")
@@ -69,7 +23,7 @@ def projectile_motion() -> Figure:
     """Draw the path of a projectile, with its velocity components, height and range."""
     speed = 20.0 * np.sqrt(0.5)
     flight = 2 * speed / G
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     t = np.linspace(0, flight, 200)
     ax.plot(speed * t, speed * t - G * t**2 / 2, color=GREY, ls="--")
     for part in np.linspace(0, 1, 5):
@@ -90,13 +44,13 @@ def projectile_motion() -> Figure:
     ax.axhline(0, color=INK, lw=1)
     ax.set(xlim=(-2, 47), ylim=(-6.3, 17), yticks=range(0, 17, 4))
     ax.set(xlabel="horizontal distance x (m)", ylabel="height y (m)")
-    return drawn
+    return fig
 
 
 @figure("forces-on-an-incline")
 def forces_on_an_incline() -> Figure:
     """Draw the forces on a block on a slope of 30 degrees."""
-    drawn, ax = board()
+    fig, ax = board()
     ax.add_patch(Polygon([(1, 1), (13.4, 1), (13.4, 8.16)], fc=PALE, ec=INK, lw=2))
     foot = polar((1, 1), 30, 8)
     centre = polar(foot, 120, 0.8)
@@ -117,7 +71,7 @@ def forces_on_an_incline() -> Figure:
     note(ax, (3.5, 1.5), "θ = 30°", ha="left", size=11)
     note(ax, (11.9, 10.2), "across the slope: N = mg cos θ", BLUE, size=11)
     note(ax, (11.9, 9.5), "along the slope: mg sin θ − f = ma", PURPLE, size=11)
-    return drawn
+    return fig
 
 
 def _battery(ax: Axes, x: float, y: float) -> None:
@@ -138,7 +92,7 @@ def _resistor(ax: Axes, x: float, y: float, colour: str, above: str, below: str)
 @figure("series-and-parallel-circuits")
 def series_and_parallel_circuits() -> Figure:
     """Draw two resistors in series and in parallel, with currents and voltages."""
-    drawn, ax = board()
+    fig, ax = board()
     for left, right, name in ((0.9, 6.9, "Series"), (9.1, 15.1, "Parallel")):
         middle = (left + right) / 2
         line(ax, (left, 3), (left, 8.2), (right, 8.2), (right, 3), (left, 3))
@@ -155,13 +109,13 @@ def series_and_parallel_circuits() -> Figure:
     note(ax, (9.4, 4.4), "I = 4.5 A", ORANGE, ha="left")
     note(ax, (3.9, 0.8), "same current everywhere\nR = 4 + 8 = 12 Ω", size=11)
     note(ax, (12.1, 0.8), "same voltage on each branch\n1/R = 1/4 + 1/8, R = 2.7 Ω", size=11)
-    return drawn
+    return fig
 
 
 @figure("refraction-at-a-surface")
 def refraction_at_a_surface() -> Figure:
     """Draw a light ray that is reflected and refracted at a glass surface."""
-    drawn, ax = board()
+    fig, ax = board()
     hit = (7.5, 5.5)
     ax.add_patch(Rectangle((0, 0), 16, 5.5, color="#d6e6f4"))
     line(ax, (0, 5.5), (16, 5.5), lw=2)
@@ -182,13 +136,13 @@ def refraction_at_a_surface() -> Figure:
     note(ax, (7.7, 10.4), "normal", GREY, ha="left")
     note(ax, (0.5, 6.1), "air  n₁ = 1.00", ha="left")
     note(ax, (0.5, 4.9), "glass  n₂ = 1.50", ha="left")
-    return drawn
+    return fig
 
 
 @figure("total-internal-reflection")
 def total_internal_reflection() -> Figure:
     """Draw rays in glass below, at and above the critical angle."""
-    drawn, ax = board()
+    fig, ax = board()
     ax.add_patch(Rectangle((0, 1.7), 16, 5, color="#d6e6f4"))
     line(ax, (0, 6.7), (16, 6.7))
     note(ax, (0.4, 10.3), "air  n = 1.00", ha="left")
@@ -208,13 +162,13 @@ def total_internal_reflection() -> Figure:
     note(ax, (3.4, 0.8), "below the critical\nangle: refracted", BLUE, size=11)
     note(ax, (8.4, 0.8), "critical angle 41.8°:\nalong the surface", GREEN, size=11)
     note(ax, (13.4, 0.8), "above: total\ninternal reflection", RED, size=11)
-    return drawn
+    return fig
 
 
 @figure("double-slit-interference")
 def double_slit_interference() -> Figure:
     """Draw waves through two slits and the bright fringes on a screen."""
-    drawn, ax = board()
+    fig, ax = board()
     for x in (0.5, 1.1, 1.7, 2.3):
         line(ax, (x, 3.2), (x, 7.8), colour=BLUE, lw=1.5)
     arrow(ax, (0.4, 2.5), (2.8, 2.5), BLUE)
@@ -241,13 +195,13 @@ def double_slit_interference() -> Figure:
     note(ax, (3.8, 10.3), "barrier", size=11)
     note(ax, (12, 10.6), "screen", ha="right", size=11)
     note(ax, (14.2, 10.5), "brightness", ORANGE, size=11)
-    return drawn
+    return fig
 
 
 @figure("simple-pendulum")
 def simple_pendulum() -> Figure:
     """Draw the forces on a deflected pendulum."""
-    drawn, ax = board()
+    fig, ax = board()
     pivot = (6.5, 10.1)
     ax.add_patch(Rectangle((3.5, 10.1), 6, 0.5, fc=GREY, ec=INK, hatch="///"))
     ax.add_patch(Arc(pivot, 13, 13, theta1=242, theta2=298, color=GREY, ls="--", lw=1.8))
@@ -268,13 +222,13 @@ def simple_pendulum() -> Figure:
     note(ax, (8.8, 2.9), "mg sin θ", PURPLE, ha="right")
     note(ax, (6.1, 2.3), "equilibrium\nposition", GREY, ha="right")
     note(ax, (5.6, 9.5), "pivot", ha="right")
-    return drawn
+    return fig
 
 
 @figure("energy-on-a-roller-coaster")
 def energy_on_a_roller_coaster() -> Figure:
     """Draw a roller coaster with the potential and kinetic energy at three places."""
-    drawn, (track, bars) = plt.subplots(2, 1, height_ratios=(1.15, 1))
+    fig, (track, bars) = plt.subplots(2, 1, height_ratios=(1.15, 1))
     x = np.linspace(0, 90, 400)
     down, up = 10 + 10 * np.cos(np.pi * x / 40), 6 - 6 * np.cos(np.pi * (x - 40) / 40)
     height = np.where(x < 40, down, up)
@@ -297,13 +251,13 @@ def energy_on_a_roller_coaster() -> Figure:
             note(bars, (middle, row), f"kinetic {kinetic:.0f} kJ", size=10)
     bars.set(yticks=[2, 1, 0], yticklabels=["A", "B", "C"], xlim=(0, 105))
     bars.set_xlabel("energy of a 500 kg car (kJ)")
-    return drawn
+    return fig
 
 
 @figure("gas-in-a-cylinder")
 def gas_in_a_cylinder() -> Figure:
     """Draw a gas under a piston at three volumes and pressures."""
-    drawn, ax = board()
+    fig, ax = board()
     rng = np.random.default_rng(3)
     for x, litres, colour in ((2.9, 3, BLUE), (8.0, 2, PURPLE), (13.1, 1, RED)):
         high = 2.0 * litres
@@ -321,13 +275,13 @@ def gas_in_a_cylinder() -> Figure:
     note(ax, (5.4, 7.7), "piston", size=11)
     line(ax, (5.3, 8.0), (4.2, 8.5), colour=GREY, lw=1.3)
     note(ax, (8, 10.6), "0.12 mol of gas at a constant 300 K")
-    return drawn
+    return fig
 
 
 @figure("gas-isotherms")
 def gas_isotherms() -> Figure:
     """Draw the pressure of a gas over its volume at three temperatures."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     litres = np.linspace(0.4, 4, 300)
     for kelvin, colour in ((450, RED), (300, PURPLE), (200, BLUE)):
         ax.plot(litres, 0.12 * 8.314 * kelvin / litres, color=colour)
@@ -337,13 +291,13 @@ def gas_isotherms() -> Figure:
     line(ax, (1.72, 356), (1.07, 305), colour=PURPLE, lw=1)
     note(ax, (2.6, 450), "isotherms: p = nRT/V\nn = 0.12 mol")
     ax.set(xlim=(0, 4.5), ylim=(0, 600), xlabel="volume V (L)", ylabel="pressure p (kPa)")
-    return drawn
+    return fig
 
 
 @figure("magnet-and-coil")
 def magnet_and_coil() -> Figure:
     """Draw a magnet that moves into a coil and induces a current."""
-    drawn, ax = board()
+    fig, ax = board()
     for x in np.arange(8.6, 13.5, 0.8):
         ax.add_patch(Arc((x, 6.8), 1.1, 4.2, color=ORANGE, lw=3))
     for side in (-1, 0, 1):
@@ -363,13 +317,13 @@ def magnet_and_coil() -> Figure:
     note(ax, (11, 9.9), "coil of N turns", ORANGE)
     words = "magnetic field lines:\nmore of them pass the coil\nas the magnet comes nearer"
     note(ax, (3.9, 4.4), words, GREEN, size=11)
-    return drawn
+    return fig
 
 
 @figure("photoelectric-tube")
 def photoelectric_tube() -> Figure:
     """Draw an evacuated tube in which photons free electrons from a cathode."""
-    drawn, ax = board()
+    fig, ax = board()
     look = "round,pad=0.1,rounding_size=1.2"
     ax.add_patch(FancyBboxPatch((2.4, 4.6), 11, 4.1, boxstyle=look, fc=PALE, ec=GREY, lw=2))
     ax.add_patch(Rectangle((3.6, 5.2), 0.35, 2.9, fc=GREY, ec=INK))
@@ -393,13 +347,13 @@ def photoelectric_tube() -> Figure:
     note(ax, (9.7, 9.9), "photons of energy hf", PURPLE, ha="left")
     note(ax, (8.7, 5.2), "photoelectrons", BLUE, ha="left")
     note(ax, (8.0, 4.15), "evacuated tube", GREY, size=11)
-    return drawn
+    return fig
 
 
 @figure("photoelectron-energy")
 def photoelectron_energy() -> Figure:
     """Draw the energy of photoelectrons over the light's frequency, for two metals."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     frequency = np.linspace(0, 16, 2)  # 10^14 Hz
     metals = (("sodium", 2.3, ORANGE, (9.1, 2.7)), ("zinc", 4.3, BLUE, (14.4, 0.6)))
     for name, work, colour, at in metals:
@@ -413,4 +367,4 @@ def photoelectron_energy() -> Figure:
     ax.axhline(0, color=INK, lw=1)
     ax.set(xlim=(0, 16), ylim=(-5.2, 4.6), xlabel="frequency f of the light (10¹⁴ Hz)")
     ax.set_ylabel("greatest kinetic energy (eV)")
-    return drawn
+    return fig

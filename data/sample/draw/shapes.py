@@ -14,11 +14,11 @@ Point = tuple[float, float]
 
 def canvas() -> tuple[Figure, Axes]:
     """Return an empty canvas of 64 x 44 units of ten pixels, without axes."""
-    drawn = plt.figure(layout="none")
-    ax = drawn.add_axes((0, 0, 1, 1))
+    fig = plt.figure(layout="none")
+    ax = fig.add_axes((0, 0, 1, 1))
     ax.set(xlim=(0, 64), ylim=(0, 44))
     ax.axis("off")
-    return drawn, ax
+    return fig, ax
 
 
 def arrow(

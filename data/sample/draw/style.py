@@ -59,8 +59,8 @@ def figure(name: str) -> Callable[[Callable[[], Figure]], Callable[[], Figure]]:
 
 def save(name: str) -> Path:
     """Draw a figure and write it as a PNG without metadata, so that two runs give equal files."""
-    drawn = FIGURES[name]()
+    fig = FIGURES[name]()
     path = DESTINATION / f"{name}.png"
-    drawn.savefig(path, metadata={"Software": None})
-    plt.close(drawn)
+    fig.savefig(path, metadata={"Software": None})
+    plt.close(fig)
     return path

@@ -57,7 +57,7 @@ def wire(ax: Axes, *points: Point, colour: str = INK) -> None:
 @figure("binary-numbers")
 def binary_numbers() -> Figure:
     """Draw a byte with its place values, and the same number in decimal and hex."""
-    drawn, ax = canvas()
+    fig, ax = canvas()
     say(ax, 32, 41.4, "One byte: 10110110 in binary", INK, 14)
     for i, bit in enumerate("10110110"):
         x, weight = 10.6 + 6.6 * i, 1 << (7 - i)
@@ -76,13 +76,13 @@ def binary_numbers() -> Figure:
         wire(ax, (x - 12.6, 9.6), (x - 12.6, 8.4), (x + 12.6, 8.4), (x + 12.6, 9.6), colour=PURPLE)
         say(ax, x, 6.2, f"nibble {nibble} = {digit} in hex", PURPLE, 12)
     say(ax, 33.7, 2.4, "B6 in hexadecimal", PURPLE, 14)
-    return drawn
+    return fig
 
 
 @figure("logic-gates")
 def logic_gates() -> Figure:
     """Draw six logic gates with their formulas and rules."""
-    drawn, ax = canvas()
+    fig, ax = canvas()
     rules = {
         "AND": ("Q = A · B", "1 if both inputs are 1"),
         "OR": ("Q = A + B", "1 if any input is 1"),
@@ -103,13 +103,13 @@ def logic_gates() -> Figure:
         say(ax, x + 3.6, y + 6.4, kind, INK, 14)
         say(ax, x + 3.6, y - 6, formula, PURPLE, 12)
         say(ax, x + 3.6, y - 9.2, rule, INK, 10)
-    return drawn
+    return fig
 
 
 @figure("half-adder")
 def half_adder() -> Figure:
     """Draw the circuit and the truth table of a half adder."""
-    drawn, ax = canvas()
+    fig, ax = canvas()
     say(ax, 21, 40.5, "Half adder circuit", INK, 14)
     wire(ax, (5, 31.6), (22, 31.6))
     wire(ax, (5, 28.4), (22, 28.4))
@@ -131,13 +131,13 @@ def half_adder() -> Figure:
     for i, row in enumerate(rows):
         cells(ax, 45, 32.4 - 4.2 * i, row, SKY if i == 0 else "white", 4)
     say(ax, 53, 9.6, "1 + 1 = binary 10:\ncarry 1, sum 0", INK, 11)
-    return drawn
+    return fig
 
 
 @figure("sorting-algorithms")
 def sorting_algorithms() -> Figure:
     """Draw the splits and merges of a merge sort of eight numbers."""
-    drawn, ax = canvas()
+    fig, ax = canvas()
     split = [[[7, 2, 9, 4, 3, 8, 6, 1]], [[7, 2, 9, 4], [3, 8, 6, 1]]]
     split += [[[7, 2], [9, 4], [3, 8], [6, 1]], [[7], [2], [9], [4], [3], [8], [6], [1]]]
     merged = [[sorted(part) for part in row] for row in reversed(split[:3])]
@@ -157,13 +157,13 @@ def sorting_algorithms() -> Figure:
         say(ax, 3, y, text, colour, 13, rotation=90)
     arrow(ax, (6.4, 40), (6.4, 21), BLUE, 2.4)
     arrow(ax, (6.4, 18.6), (6.4, 2.4), GREEN, 2.4)
-    return drawn
+    return fig
 
 
 @figure("sorting-cost")
 def sorting_cost() -> Figure:
     """Draw the number of comparisons of insertion sort and merge sort."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     n = np.logspace(1, 6, 200)
     ax.loglog(n, n * (n - 1) / 2, color=RED)
     ax.loglog(n, n * np.log2(n), color=GREEN)
@@ -177,13 +177,13 @@ def sorting_cost() -> Figure:
         ax.text(7e5, value * (2.2 if colour == RED else 2.6), text, color=colour, ha="right")
     ax.set(xlim=(10, 1e6), ylim=(10, 5e12), title="Comparisons needed to sort n values")
     ax.set(xlabel="Number of values n", ylabel="Comparisons")
-    return drawn
+    return fig
 
 
 @figure("internet-layers")
 def internet_layers() -> Figure:
     """Draw the way of a message through the internet's layers and a router."""
-    drawn, ax = canvas()
+    fig, ax = canvas()
     layers = [("Application", "HTTP", ROSE), ("Transport", "TCP", SAND)]
     layers += [("Internet", "IP", LEAF), ("Link", "Ethernet, Wi-Fi", SKY)]
     for x, host in ((11, "Sender"), (53, "Receiver")):
@@ -209,13 +209,13 @@ def internet_layers() -> Figure:
     for y, text in ((35.6, "same message"), (29.6, "same segment")):
         ax.plot([20.6, 43.4], [y - 1.8, y - 1.8], color=GREY, lw=1.4, ls="--")
         say(ax, 32, y, text, INK, 11)
-    return drawn
+    return fig
 
 
 @figure("packet-encapsulation")
 def packet_encapsulation() -> Figure:
     """Draw the headers that each network layer adds to the data."""
-    drawn, ax = canvas()
+    fig, ax = canvas()
     say(ax, 32, 41.2, "Each layer adds its own header", INK, 14)
     fields = [("Ethernet\n14 B", 8.6, SKY), ("IP\n20 B", 7, LEAF), ("TCP\n20 B", 7, SAND)]
     fields += [("Data: 1460 bytes", 20, ROSE), ("Check\n4 B", 7, SKY)]
@@ -231,35 +231,25 @@ def packet_encapsulation() -> Figure:
         if first:
             arrow(ax, (45, y - 3), (45, y - 5.4), GREY, 1.6)
     say(ax, 32, 2.4, "Frame: 1460 + 58 = 1518 bytes on the wire", INK, 12)
-    return drawn
+    return fig
 
 
 @figure("binary-search-tree")
 def binary_search_tree() -> Figure:
     """Draw a binary search tree and the path to a key."""
-    drawn, ax = canvas()
-    where: dict[int, Point] = {
+    fig, ax = canvas()
+    places: dict[int, Point] = {
         50: (34, 37), 30: (19, 28), 70: (49, 28), 20: (11, 18), 40: (27, 18), 60: (43, 18),
         80: (56, 18), 35: (22, 8), 45: (32, 8), 65: (48, 8),
     }  # fmt: skip
-    links = (
-        (50, 30),
-        (50, 70),
-        (30, 20),
-        (30, 40),
-        (70, 60),
-        (70, 80),
-        (40, 35),
-        (40, 45),
-        (60, 65),
-    )
+    children = {50: (30, 70), 30: (20, 40), 70: (60, 80), 40: (35, 45), 60: (65,)}
+    links = [(parent, child) for parent, pair in children.items() for child in pair]
     path = (50, 30, 40, 45)
     for parent, child in links:
-        is_on_path = parent in path and child in path
-        wire(ax, where[parent], where[child])
-        if is_on_path:
-            ax.plot(*np.transpose([where[parent], where[child]]), color=ORANGE, lw=5, zorder=1)
-    for key, place in where.items():
+        wire(ax, places[parent], places[child])
+        if parent in path and child in path:
+            ax.plot(*np.transpose([places[parent], places[child]]), color=ORANGE, lw=5, zorder=1)
+    for key, place in places.items():
         fill, edge = ("#fbd38d", ORANGE) if key in path else (SKY, INK)
         ax.add_patch(Circle(place, 2.7, fc=fill, ec=edge, lw=2, zorder=3))
         say(ax, *place, str(key), INK, 13)
@@ -272,13 +262,13 @@ def binary_search_tree() -> Figure:
     for level, y in enumerate((37, 28, 18, 8)):
         say(ax, 1, y, f"depth {level}", INK, 10, "left")
     say(ax, 53, 42, "Search for key 45", INK, 13)
-    return drawn
+    return fig
 
 
 @figure("public-key-encryption")
 def public_key_encryption() -> Figure:
     """Draw how Alice encrypts a message that only Bob can decrypt."""
-    drawn, ax = canvas()
+    fig, ax = canvas()
 
     def key(x: float, y: float, colour: str) -> None:
         ax.add_patch(Circle((x, y), 1.5, fc="none", ec=colour, lw=3.5))
@@ -307,13 +297,13 @@ def public_key_encryption() -> Figure:
     arrow(ax, (43, 19), (46.4, 16.8), GREEN, 1.6)
     arrow(ax, (32, 5.4), (32, 8.8), INK, 1.6)
     say(ax, 32, 3.6, "Eve listens, but sees only 14, 55 and 3", INK, 11)
-    return drawn
+    return fig
 
 
 @figure("neural-network")
 def neural_network() -> Figure:
     """Draw a neural network with one hidden layer."""
-    drawn, ax = canvas()
+    fig, ax = canvas()
     layers = [(10, [32, 22, 12], LEAF), (31, [36, 27, 18, 9], SKY), (52, [27, 17], ROSE)]
     for (x, ys, _), (x_next, ys_next, _) in pairwise(layers):
         for y in ys:
@@ -334,13 +324,13 @@ def neural_network() -> Figure:
     say(ax, 32, 1.5, "forward pass", BLUE, 11)
     arrow(ax, (50, 5.2), (36, 5.2), RED, 2.4)
     say(ax, 52.6, 8.2, "errors flow back", RED, 11)
-    return drawn
+    return fig
 
 
 @figure("artificial-neuron")
 def artificial_neuron() -> Figure:
     """Draw a neuron's weighted sum and its sigmoid activation."""
-    drawn, (ax, curve) = plt.subplots(1, 2, width_ratios=(1.5, 1))
+    fig, (ax, curve) = plt.subplots(1, 2, width_ratios=(1.5, 1))
     ax.set(xlim=(0, 38), ylim=(0, 44))
     ax.axis("off")
     inputs = [(35.0, "$x_1$ = 1.0", (18.4, 30.0)), (22.0, "$x_2$ = 0.5", (15.0, 24.0))]
@@ -361,13 +351,13 @@ def artificial_neuron() -> Figure:
     curve.plot(0.7, 1 / (1 + np.exp(-0.7)), "o", color=BLUE, ms=8)
     curve.set(xlabel="Weighted sum z", ylabel="Output y", xticks=(-5, 0, 5))
     curve.set_title(r"Sigmoid $\sigma(z)$")
-    return drawn
+    return fig
 
 
 @figure("sampling")
 def sampling() -> Figure:
     """Draw an analogue signal, its samples and their 3-bit codes."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     t = np.linspace(0, 1, 400)
     at = np.arange(0, 1.01, 1 / 16)
     voltage = 3.5 + 3.3 * np.sin(2 * np.pi * at + 0.2)
@@ -384,13 +374,13 @@ def sampling() -> Figure:
     ax.text(1.02, 7.45, "code", color=PURPLE)
     ax.set(xlim=(0, 1), ylim=(-0.2, 7.9), yticks=range(8))
     ax.set(xlabel="Time (ms)", ylabel="Voltage (V)", title="Sampling at 16 kHz")
-    return drawn
+    return fig
 
 
 @figure("aliasing")
 def aliasing() -> Figure:
     """Draw a 7 kHz signal that looks like 1 kHz when sampled at 8 kHz."""
-    drawn, ax = plt.subplots()
+    fig, ax = plt.subplots()
     t = np.linspace(0, 1, 800)
     at = np.arange(9) / 8
     ax.plot(t, np.cos(2 * np.pi * 7 * t), color=BLUE, lw=1.6, label="true signal: 7 kHz")
@@ -399,4 +389,4 @@ def aliasing() -> Figure:
     ax.set(xlim=(-0.02, 1.02), ylim=(-1.15, 1.75), yticks=(-1, 0, 1))
     ax.set(xlabel="Time (ms)", ylabel="Signal", title="Aliasing: too few samples per period")
     ax.legend(loc="upper center", ncols=2, frameon=False, fontsize=11)
-    return drawn
+    return fig
