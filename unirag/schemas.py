@@ -155,13 +155,13 @@ class AnswerTurnOut(AnswerOut, ConversationPlace):
 
 
 class TurnOut(BaseModel):
-    """A question with the addresses of its pictures and its answer. `asked`: Unix seconds."""
+    """A question with the addresses of its pictures and its answer. `asked_at`: Unix seconds."""
 
     number: int
     question: str
     pictures: list[str]
     answer: AnswerTurnOut | None
-    asked: float
+    asked_at: float
 
 
 class ConversationSummary(BaseModel):

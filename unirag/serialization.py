@@ -101,7 +101,7 @@ def conversation_out(conversation: Conversation) -> ConversationOut:
                 question=turn.question,
                 pictures=[f"{pictures}/{digest}" for digest in turn.pictures],
                 answer=AnswerTurnOut.model_validate(turn.answer) if turn.answer else None,
-                asked=turn.asked_at,
+                asked_at=turn.asked_at,
             )
             for turn in conversation.turns
         ],
@@ -154,11 +154,11 @@ def coverage_line(coverage: CoverageOut) -> str:
 def left_out_line(document: CoveredOut) -> str:
     """Say which parts of a document are not indexed, and why; "" if all of them are."""
     has_items = bool(document.figures + document.passages)
-    kept = " The items of its earlier version are kept." if has_items else ""
+    note = " The items of its earlier version are kept." if has_items else ""
     if document.state == "failed":
-        return f"Not read: {document.reason}{'.' if kept else ''}{kept}"
+        return f"Not read: {document.reason}{'.' if note else ''}{note}"
     if document.state != "stored":
-        return f"Not read to its end; index again.{kept}"
+        return f"Not read to its end; index again.{note}"
     if document.problems:
         return "; ".join(part.message for part in document.problems)
     return "" if has_items else "It holds nothing to search for."

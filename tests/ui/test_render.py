@@ -197,7 +197,7 @@ def test_suggestions_offer_other_tasks_and_uncited_passages() -> None:
 
 
 def test_a_stored_turn_without_an_answer_says_so() -> None:
-    turn = {"number": 1, "question": "Why?", "pictures": [], "answer": None, "asked": 0.0}
+    turn = {"number": 1, "question": "Why?", "pictures": [], "answer": None, "asked_at": 0.0}
     fields = {"id": "c", "title": "Why?", "created": 0.0, "turns": [turn]}
     conversation = ConversationOut.model_validate(fields)
     assert "No answer was made" in render.conversation_turns(conversation)
