@@ -105,6 +105,7 @@ def wait_for_answer(page: Page) -> None:
 
 
 def save(page: Page, name: str) -> None:
+    page.mouse.move(0, 0)  # off the buttons, which change under the mouse
     page.wait_for_timeout(SETTLE_MS)
     page.screenshot(path=SCREENS / f"{name}.png")
 
