@@ -22,7 +22,8 @@ import numpy as np
 from PIL import Image
 
 from data.errors import Missing
-from data.reading_order import (
+from data.sqlite import Database
+from data.text_line_order import (
     TextLine,
     group_rows,
     has_letter_or_digit,
@@ -30,7 +31,6 @@ from data.reading_order import (
     join_paragraphs,
     straighten,
 )
-from data.sqlite import Database
 
 __all__ = ["LabelCache", "LabelReader", "OcrCache", "OcrSettings", "scale"]
 

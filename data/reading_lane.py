@@ -1,7 +1,7 @@
 """One lane of the reader pool: a thread that has a worker process read documents.
 
-The process dies with the thread that started it (`data.worker.die_with_parent`), so each lane's
-thread lasts as long as the pool.
+The process dies with the thread that started it (`data.worker_process.die_with_parent`), so the
+thread of a lane lasts as long as the pool.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from data.reading_events import (
 )
 from data.reading_settings import ReadingSettings
 from data.records import Item
-from data.worker import WorkerGone, WorkerProcess, WorkerTimeout
+from data.worker_process import WorkerGone, WorkerProcess, WorkerTimeout
 
 __all__ = ["READER_COMMAND", "ReadingJob", "ReadingLane", "UnitDone"]
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from data.cores import count_cores
+from data.cpu_cores import count_cores
 from data.readers.scan import Rejected, Unit
 from data.reading_events import Count, DocumentEnd, DocumentStart, Event
 from data.reading_lane import READER_COMMAND, ReadingJob, ReadingLane, UnitDone

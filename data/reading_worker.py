@@ -35,7 +35,7 @@ from data.pictures import Assets, digest_of, open_picture
 from data.readers.files import sha256_of
 from data.readers.page import IllustratedDocument
 from data.readers.scan import Rejected, Unit, find_documents
-from data.worker import ParentConnection, ParentGone, die_with_parent, limit_memory
+from data.worker_process import ParentConnection, ParentGone, die_with_parent, limit_memory
 
 __all__ = ["MAX_SIDE", "main"]
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from data.errors import BadInput
+from data.refusal import REFUSAL
 
 __all__ = [
     "CHANNELS",
-    "REFUSAL",
     "Answer",
     "Audience",
     "Channel",
@@ -59,7 +59,6 @@ Task = Literal[
 ]
 Level = Literal["school", "college"]
 
-REFUSAL = "There is no evidence for this in what is indexed."
 _LISTED: tuple[Task, ...] = ("steps", "quiz", "feedback")  # one sentence a line
 _NEAREST = 3  # hits shown with a refusal
 

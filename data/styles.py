@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from data.operators import art, capture, sketch, unseen
-from data.operators.common import Pixels
+from data.style_operators import art, capture, sketch, unseen
+from data.style_operators.common import Pixels
 
 __all__ = [
     "MAX_SIDE",

@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from data.errors import BadInput
-from retrieval.card import CARD_FILE, invalid_checkpoint
-from retrieval.mini import MiniConfig
+from retrieval.mini_tower import MiniConfig
+from retrieval.model_card import CARD_FILE, invalid_checkpoint
 from retrieval.tower import Tower
-from retrieval.uni import UniConfig, UniRetrieval
+from retrieval.uni_retrieval import UniConfig, UniRetrieval
 
 __all__ = ["ModelCard", "load_checkpoint", "read_card", "save_checkpoint"]
 

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from data.errors import BadInput
 from retrieval.tower import TowerInputs
-from retrieval.uni import UniRetrieval
+from retrieval.uni_retrieval import UniRetrieval
 
 __all__ = ["MAX_EXAMPLES", "MIN_EXAMPLES", "Enrolment", "enrol"]
 

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 from data.errors import BadInput
 from retrieval.encoder import ORIGINAL
 from retrieval.experts import OrthogonalRule
-from retrieval.mini import MiniTower
+from retrieval.mini_tower import MiniTower
 from retrieval.tower import TowerInputs
 from retrieval.training.config import TrainConfig
 from retrieval.training.losses import ContrastiveLoss, StyleLoss
 from retrieval.training.pairs import TEXT, TRAINED_STYLES, Pairs, TrainingBatch
-from retrieval.uni import UniRetrieval
+from retrieval.uni_retrieval import UniRetrieval
 
 __all__ = ["Evaluator", "StepCallback", "train"]
 

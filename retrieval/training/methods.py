@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 
-from retrieval.bank import BankConfig
 from retrieval.experts import ExpertConfig
+from retrieval.prompt_bank import BankConfig
 from retrieval.tower import Tower
-from retrieval.uni import UniConfig, UniRetrieval
+from retrieval.uni_retrieval import UniConfig, UniRetrieval
 
 __all__ = ["METHODS", "Method", "build"]
 

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 import data.ocr
 from data.errors import Missing, UniragError
 from data.ocr import LabelReader, OcrCache, OcrSettings, scale
-from data.reading_order import TextLine, group_rows, join_hyphenated, join_paragraphs, straighten
+from data.text_line_order import TextLine, group_rows, join_hyphenated, join_paragraphs, straighten
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,13 +11,13 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from data.errors import BadInput
-from retrieval.bank import BankConfig
 from retrieval.checkpoint import ModelCard, load_checkpoint, read_card, save_checkpoint
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
 from retrieval.experts import ExpertConfig
-from retrieval.mini import MiniConfig, MiniTower
+from retrieval.mini_tower import MiniConfig, MiniTower
+from retrieval.prompt_bank import BankConfig
 from retrieval.tower import TowerInputs
-from retrieval.uni import UniConfig, UniRetrieval
+from retrieval.uni_retrieval import UniConfig, UniRetrieval
 
 SIZES = MiniConfig(
     width=32, depth=2, heads=2, hidden=48, text_hidden=48, detail=3, sentence=16, out=24

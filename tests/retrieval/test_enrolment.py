@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from data.errors import BadInput
 from retrieval.enrolment import Enrolment, enrol
-from tests.retrieval.test_serving import BLUE, pictures
+from tests.retrieval.test_uni_encoder import BLUE, pictures
 from tests.retrieval.tiny import tiny_encoder
 
 GREEN = (30, 220, 30)

@@ -15,10 +15,10 @@ from qdrant_client import QdrantClient
 
 from data.errors import UniragError
 from data.records import Item
-from retrieval import server
+from retrieval import qdrant_server as server
 from retrieval.bm25 import Bm25
-from retrieval.server import ServerStore
-from retrieval.server_settings import ServerSettings
+from retrieval.qdrant_server import ServerStore
+from retrieval.qdrant_settings import ServerSettings
 from retrieval.store import Point, Quantization, Stamp
 
 STAMP = Stamp("mini", "tower-1", "minilm", image_width=8, text_width=4)

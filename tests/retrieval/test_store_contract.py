@@ -19,8 +19,8 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from data.errors import BadInput, Mismatch, Missing, UniragError
 from data.records import Item, item_id
 from retrieval.bm25 import Bm25
-from retrieval.edge import EdgeStore
-from retrieval.server import ServerStore
+from retrieval.qdrant_embedded import EdgeStore
+from retrieval.qdrant_server import ServerStore
 from retrieval.store import ChannelQuery, Point, Quantization, Stamp, VectorStore, Where
 
 STAMP = Stamp("mini", "tower-1", "minilm", image_width=8, text_width=4)
@@ -245,7 +245,7 @@ def test_items_are_found_by_the_digest_of_their_picture(store: VectorStore) -> N
 def test_a_collection_that_lacks_an_index_gets_it_when_opened(
     open_store: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("edge", "server"):
+    for module in ("qdrant_embedded", "qdrant_server"):
         monkeypatch.setattr(f"retrieval.{module}.PAYLOAD_INDEXES", ("kind", "corpus"))
     fill(open_store(STAMP))
     monkeypatch.undo()

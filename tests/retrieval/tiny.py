@@ -9,12 +9,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from retrieval.bank import BankConfig
 from retrieval.efficientnet import GRAM, PATCHES, TAPS, CnnFeatures
 from retrieval.encoder import normalize_rows
 from retrieval.experts import ExpertConfig
-from retrieval.mini import MiniConfig, MiniTower
-from retrieval.uni import UniConfig, UniRetrieval
+from retrieval.mini_tower import MiniConfig, MiniTower
+from retrieval.prompt_bank import BankConfig
+from retrieval.uni_retrieval import UniConfig, UniRetrieval
 
 SIZES = MiniConfig(
     width=32, depth=2, heads=2, hidden=48, text_hidden=48, detail=3, sentence=16, out=24

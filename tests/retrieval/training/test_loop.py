@@ -16,14 +16,14 @@ from data.styles import SEEN_STYLES
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
 from retrieval.encoder import ORIGINAL
 from retrieval.experts import OrthogonalRule
-from retrieval.mini import MiniConfig, MiniTower
+from retrieval.mini_tower import MiniConfig, MiniTower
 from retrieval.training import loop
 from retrieval.training.config import TrainConfig
 from retrieval.training.loop import train
 from retrieval.training.methods import METHODS, build
 from retrieval.training.pairs import CachedPairs
 from retrieval.training.views import Views
-from retrieval.uni import UniRetrieval
+from retrieval.uni_retrieval import UniRetrieval
 
 SIZES = MiniConfig(width=32, depth=2, heads=2, hidden=48, text_hidden=48, detail=3, out=24)
 KINDS = tuple((style, 0) for style in (ORIGINAL, *SEEN_STYLES))

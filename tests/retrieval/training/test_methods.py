@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
-from retrieval.mini import MiniConfig, MiniTower
+from retrieval.mini_tower import MiniConfig, MiniTower
 from retrieval.tower import TowerInputs
 from retrieval.training.methods import METHODS, build
-from retrieval.uni import UniRetrieval
+from retrieval.uni_retrieval import UniRetrieval
 
 SIZES = MiniConfig(width=32, depth=2, heads=2, hidden=48, text_hidden=48, detail=3, out=24)
 B = 3

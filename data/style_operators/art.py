@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from data.operators.common import Pixels, bend, saturate, smooth_noise, thicken
+from data.style_operators.common import Pixels, bend, saturate, smooth_noise, thicken
 
 __all__ = ["brush", "dabs", "oil", "poster", "watercolour"]
 

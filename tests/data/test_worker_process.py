@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from data.errors import UniragError
-from data.worker import WorkerGone, WorkerProcess, WorkerTimeout
+from data.worker_process import WorkerGone, WorkerProcess, WorkerTimeout
 
 ECHO = """
 import sys, time
-from data.worker import ParentConnection, ParentGone
+from data.worker_process import ParentConnection, ParentGone
 parent = ParentConnection()
 print("not an answer")
 parent.ready()

@@ -16,7 +16,7 @@ from PIL import Image
 
 from data.errors import BadInput
 from data.pictures import open_picture
-from data.worker import (
+from data.worker_process import (
     ParentConnection,
     ParentGone,
     WorkerGone,
@@ -27,7 +27,7 @@ from data.worker import (
 
 __all__ = ["Decoder"]
 
-_COMMAND = (sys.executable, "-m", "data.decoder")
+_COMMAND = (sys.executable, "-m", "data.picture_decoder")
 _SECONDS = 20.0  # the slowest honest picture of MAX_PIXELS took 7 s on a busy machine
 _MEMORY_BYTES = 2_000_000_000  # a transparent picture of MAX_PIXELS takes 1.5 GB
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from retrieval.graphs import GraphedEncoder, capture
+from retrieval.cuda_graphs import GraphedEncoder, capture
 from retrieval.tower import TowerInputs
 from tests.retrieval.tiny import tiny_encoder
 

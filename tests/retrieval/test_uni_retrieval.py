@@ -9,12 +9,12 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional as F
 
-from retrieval.bank import BankConfig
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
 from retrieval.experts import ExpertConfig
-from retrieval.mini import MiniConfig, MiniTower
+from retrieval.mini_tower import MiniConfig, MiniTower
+from retrieval.prompt_bank import BankConfig
 from retrieval.tower import TowerInputs
-from retrieval.uni import UniConfig, UniRetrieval
+from retrieval.uni_retrieval import UniConfig, UniRetrieval
 
 SIZES = MiniConfig(
     width=32, depth=2, heads=2, hidden=48, text_hidden=48, detail=3, sentence=16, out=24

@@ -11,7 +11,7 @@ from PIL import Image
 
 from data.errors import BadInput
 from retrieval.enrolment import enrol
-from retrieval.serving import UniEncoder
+from retrieval.uni_encoder import UniEncoder
 from tests.retrieval.tiny import tiny_encoder
 
 RED, BLUE = ((220, 30, 30), (30, 30, 220))

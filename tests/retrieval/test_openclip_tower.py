@@ -25,14 +25,14 @@ from torch.utils.checkpoint import checkpoint
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from data.errors import BadInput
-from retrieval.bank import BankConfig
 from retrieval.efficientnet import GRAM, CnnFeatures, EfficientNetLite0
 from retrieval.encoder import TextRetriever
 from retrieval.experts import ExpertConfig
-from retrieval.openclip import OpenClipTower
-from retrieval.text import SentenceRetriever
+from retrieval.openclip_tower import OpenClipTower
+from retrieval.prompt_bank import BankConfig
+from retrieval.sentence_retriever import SentenceRetriever
 from retrieval.tower import TowerInputs
-from retrieval.uni import UniConfig, UniRetrieval
+from retrieval.uni_retrieval import UniConfig, UniRetrieval
 
 CONFIG: dict[str, Any] = {
     "embed_dim": 24,

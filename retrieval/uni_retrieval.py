@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from retrieval.bank import BankConfig, PromptBank
 from retrieval.efficientnet import GRAM
 from retrieval.experts import ExpertConfig, MoELoRA, MoELoRALinear, Route, allocate
+from retrieval.prompt_bank import BankConfig, PromptBank
 from retrieval.prototype import Prototypes
 from retrieval.tower import Tower, TowerInputs
 

@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from data.errors import BadInput
+from retrieval.cuda_graphs import CAPTURED_BATCH_SIZES, GraphedEncoder
 from retrieval.encoder import ORIGINAL, StyleDetection, Vectors, normalize_rows
 from retrieval.enrolment import Enrolment
-from retrieval.graphs import CAPTURED_BATCH_SIZES, GraphedEncoder
 from retrieval.tower import TowerInputs
-from retrieval.uni import EncodedBatch, UniRetrieval
+from retrieval.uni_retrieval import EncodedBatch, UniRetrieval
 
 __all__ = ["UniEncoder"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from data.operators.common import (
+from data.style_operators.common import (
     Pixels,
     bend,
     blur,
@@ -15,7 +15,7 @@ from data.operators.common import (
     to_grey,
     to_rgb,
 )
-from data.operators.sketch import contour, ink, pencil
+from data.style_operators.sketch import contour, ink, pencil
 
 __all__ = [
     "blackboard",

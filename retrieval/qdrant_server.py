@@ -23,8 +23,8 @@ from qdrant_client.http.exceptions import (
 
 from data.errors import BadInput, BadSetting, Mismatch, Missing, UniragError
 from data.records import Item
-from retrieval.engine_results import best_score_of_each, scores_by_channel, to_scored_items
-from retrieval.server_records import (
+from retrieval.qdrant_results import best_score_of_each, scores_by_channel, to_scored_items
+from retrieval.qdrant_server_records import (
     QUANTIZATION_CONFIGS,
     best_score_requests,
     exact_requests,
@@ -35,7 +35,7 @@ from retrieval.server_records import (
     to_point,
     vectors_config,
 )
-from retrieval.server_settings import ServerSettings
+from retrieval.qdrant_settings import ServerSettings
 from retrieval.store import (
     PAYLOAD_INDEXES,
     ChannelQuery,

@@ -20,7 +20,7 @@ import qdrant_edge as qe
 
 from data.errors import BadInput, Busy, Missing, UniragError
 from data.records import Item
-from retrieval.edge_records import (
+from retrieval.qdrant_embedded_records import (
     best_score_requests,
     exact_requests,
     from_record,
@@ -29,7 +29,7 @@ from retrieval.edge_records import (
     to_filter,
     to_point,
 )
-from retrieval.engine_results import best_score_of_each, scores_by_channel, to_scored_items
+from retrieval.qdrant_results import best_score_of_each, scores_by_channel, to_scored_items
 from retrieval.store import (
     PAYLOAD_INDEXES,
     ChannelQuery,

@@ -9,7 +9,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from retrieval.efficientnet import PATCHES, TAPS, CnnFeatures
-from retrieval.mini import MiniConfig, MiniTower
+from retrieval.mini_tower import MiniConfig, MiniTower
 
 CONFIG = MiniConfig(
     width=32, depth=2, heads=2, hidden=48, text_hidden=48, detail=3, sentence=16, out=24

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from retrieval.tower import TowerInputs
-from retrieval.uni import EncodedBatch, UniRetrieval
+from retrieval.uni_retrieval import EncodedBatch, UniRetrieval
 
 __all__ = ["CAPTURED_BATCH_SIZES", "GraphedEncoder", "capture"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from data.operators.common import Pixels, bend, blur, smooth_noise, to_grey, to_rgb
+from data.style_operators.common import Pixels, bend, blur, smooth_noise, to_grey, to_rgb
 
 __all__ = ["contour", "hatching", "ink", "pencil"]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from retrieval.bank import BankConfig, PromptBank
+from retrieval.prompt_bank import BankConfig, PromptBank
 
 
 def _bank(**config) -> PromptBank:

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from data.decoder import Decoder
 from data.errors import BadInput
+from data.picture_decoder import Decoder
 from data.pictures import open_picture
 
 
@@ -48,7 +48,7 @@ def workers() -> list[int]:
     for status in Path("/proc").glob("[0-9]*/status"):
         try:
             parent = f"PPid:\t{os.getpid()}\n" in status.read_text()
-            if parent and b"data.decoder" in (status.parent / "cmdline").read_bytes():
+            if parent and b"data.picture_decoder" in (status.parent / "cmdline").read_bytes():
                 pids.append(int(status.parent.name))
         except OSError:  # it ended meanwhile
             continue
@@ -153,7 +153,7 @@ def test_threads_get_their_own_pictures_from_one_worker(decoder: Decoder) -> Non
 def test_the_worker_ends_with_its_parent(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png())
     code = (
-        "import os, signal; from pathlib import Path; from data.decoder import Decoder\n"
+        "import os, signal; from pathlib import Path; from data.picture_decoder import Decoder\n"
         "decoder = Decoder(); decoder.decode(Path('a.png'))\n"
         "print(decoder._worker.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from data.operators.common import Pixels, blur, compress_jpeg, resize, to_grey, to_rgb
+from data.style_operators.common import Pixels, blur, compress_jpeg, resize, to_grey, to_rgb
 
 __all__ = ["crushed", "defocus", "photo", "photocopy", "screenshot", "shaken", "tiny"]
 

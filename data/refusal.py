@@ -1,0 +1,7 @@
+"""The sentence that every face shows when the corpus does not answer a question."""
+
+from __future__ import annotations
+
+__all__ = ["REFUSAL"]
+
+REFUSAL = "There is no evidence for this in what is indexed."
