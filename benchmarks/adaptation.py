@@ -31,14 +31,14 @@ from benchmarks.encoder import (
 )
 from benchmarks.environment import BENCHMARKS, describe, write_results
 from data.styles import SEEN_STYLES, STYLES, UNSEEN_STYLES
-from retrieval.card import SHIPPED_ENCODER
 from retrieval.checkpoint import load_checkpoint
 from retrieval.encoder import ORIGINAL
 from retrieval.enrolment import Enrolment, enrol
 from retrieval.evaluation import rank_answers
-from retrieval.serving import UniEncoder
+from retrieval.model_card import SHIPPED_ENCODER
 from retrieval.training.views import Views
-from retrieval.uni import EncodedBatch, UniRetrieval
+from retrieval.uni_encoder import UniEncoder
+from retrieval.uni_retrieval import EncodedBatch, UniRetrieval
 from unirag.models.encoders import build_mini_tower
 
 EXAMPLES, OTHER_FIGURES = 16, 256

@@ -20,9 +20,9 @@ import torch
 from benchmarks.encoder import MODELS
 from benchmarks.environment import CORPORA, describe, write_results
 from data.figure_gallery import read_gallery, sample_figures
-from retrieval.card import SHIPPED_ENCODER
 from retrieval.checkpoint import load_checkpoint
 from retrieval.efficientnet import EfficientNetLite0
+from retrieval.model_card import SHIPPED_ENCODER
 from unirag.models.encoders import build_mini_tower
 
 BOOK = "openstax-physics"

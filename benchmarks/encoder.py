@@ -35,19 +35,19 @@ from platformdirs import user_cache_path, user_data_path
 from benchmarks.environment import BENCHMARKS, CORPORA, RESULTS, describe, write_results
 from data.figure_gallery import read_gallery, sample_figures
 from data.styles import SEEN_STYLES, STYLES, UNSEEN_STYLES
-from retrieval.card import SHIPPED_ENCODER
 from retrieval.checkpoint import load_checkpoint
 from retrieval.encoder import ORIGINAL, Vectors
 from retrieval.evaluation import rank_answers, score_ranks
 from retrieval.experts import MoELoRALinear, expert_cosine
 from retrieval.experts.usage import expert_load
-from retrieval.text import SentenceRetriever
+from retrieval.model_card import SHIPPED_ENCODER
+from retrieval.sentence_retriever import SentenceRetriever
 from retrieval.tower import TowerInputs
 from retrieval.training.config import TrainConfig
 from retrieval.training.methods import METHODS
 from retrieval.training.pairs import CachedPairs
 from retrieval.training.views import Views
-from retrieval.uni import UniRetrieval
+from retrieval.uni_retrieval import UniRetrieval
 from unirag.models.encoders import build_mini_tower
 from unirag.training.trainer import RunConfig, Trainer, TrainingBook
 

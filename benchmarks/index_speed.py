@@ -39,7 +39,7 @@ from data.chunking import ItemDraft, chunk
 from data.figure_gallery import read_gallery, sample_figures
 from data.readers.scan import Rejected, scan
 from retrieval.encoder import ORIGINAL, TextRetriever
-from retrieval.text import SentenceRetriever
+from retrieval.sentence_retriever import SentenceRetriever
 from unirag.app import App
 from unirag.app.components import Components
 from unirag.indexing.pipeline import searchable_text

@@ -38,7 +38,7 @@ from sentence_transformers import SentenceTransformer
 from benchmarks.environment import BENCHMARKS, CORPORA, describe, write_results
 from data.ocr import LabelReader, OcrSettings
 from data.pictures import open_picture
-from data.reading_order import has_letter_or_digit
+from data.text_line_order import has_letter_or_digit
 from unirag.models.devices import describe_device
 
 TEXT_MODEL = user_data_path("unirag") / "models" / "all-minilm-l6-v2"

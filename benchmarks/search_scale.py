@@ -35,7 +35,7 @@ import qdrant_edge as qe
 from benchmarks.environment import describe, write_results
 from data.records import Channel, Item
 from retrieval.bm25 import Bm25
-from retrieval.edge import EdgeStore
+from retrieval.qdrant_embedded import EdgeStore
 from retrieval.store import ChannelQuery, Point, Quantization, Stamp, Vector
 
 STAMP = Stamp("mini", "synthetic", "synthetic", image_width=384, text_width=384)

@@ -22,9 +22,9 @@ from data.pictures import Assets
 from data.reading_pool import ReaderPool
 from data.reading_settings import ReadingSettings
 from retrieval.bm25 import Bm25
-from retrieval.edge import EdgeStore
 from retrieval.encoder import StyleDetection, normalize_rows
-from retrieval.server import ServerStore
+from retrieval.qdrant_embedded import EdgeStore
+from retrieval.qdrant_server import ServerStore
 from retrieval.store import Stamp, VectorStore
 from unirag.app import App
 from unirag.app.build import open_store

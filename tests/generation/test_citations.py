@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from data.records import REFUSAL, Answer, Hit, Item, Sentence
+from data.records import Answer, Hit, Item, Sentence
+from data.refusal import REFUSAL
 from generation.citations import CitationNumbers
 from generation.tasks import TaskRequest
 from tests.generation.test_answer import HITS, QUESTION, Script, answer_to

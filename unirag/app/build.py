@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from generation.openai_chat import OpenAIChat
-from retrieval.card import SHIPPED_ENCODER
+from retrieval.model_card import SHIPPED_ENCODER
 
 if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
     from generation.chat import ChatModel
     from retrieval.encoder import TextRetriever
-    from retrieval.serving import UniEncoder
     from retrieval.store import Stamp, VectorStore
+    from retrieval.uni_encoder import UniEncoder
     from unirag.models.profiles import Profile
     from unirag.models.store import ModelStore
     from unirag.settings import Settings
@@ -35,9 +36,12 @@ def checkpoint_folder(settings: Settings, profile: Profile) -> Path | None:
 
 
 def build_image_encoder(
-    settings: Settings, profile: Profile, models: ModelStore, text: TextRetriever
+    settings: Settings,
+    profile: Profile,
+    models: ModelStore,
+    load_text: Callable[[], TextRetriever],
 ) -> UniEncoder:
-    """Load the image encoder of a profile; `text` gives the prototypes of words."""
+    """Load the image encoder of a profile; the text retriever gives it the prototypes of words."""
     from retrieval.efficientnet import EfficientNetLite0
     from unirag.models.devices import choose_device, choose_dtype
     from unirag.models.encoders import load_mini_encoder, load_openclip_encoder
@@ -47,17 +51,17 @@ def build_image_encoder(
     checkpoint, follow = checkpoint_folder(settings, profile), settings.follow_styles
     if profile.encoder == "mini":
         assert checkpoint is not None
-        return load_mini_encoder(checkpoint, cnn, text, device, follow)
+        return load_mini_encoder(checkpoint, cnn, load_text(), device, follow)
     dtype = choose_dtype(device, settings.dtype)
     folder = models.locate(profile.image)
     return load_openclip_encoder(
-        profile.image.name, folder, checkpoint, cnn, text, device, dtype, follow
+        profile.image.name, folder, checkpoint, cnn, load_text(), device, dtype, follow
     )
 
 
 def build_text_retriever(settings: Settings, profile: Profile, models: ModelStore) -> TextRetriever:
     """Load the text retriever of a profile."""
-    from retrieval.text import SentenceRetriever
+    from retrieval.sentence_retriever import SentenceRetriever
     from unirag.models.devices import choose_device, choose_dtype
 
     device = choose_device(settings.device)
@@ -87,7 +91,7 @@ def open_store(
     `stamp` and `replacement` mean what `VectorStore` says.
     """
     if settings.qdrant_url:
-        from retrieval.server import ServerStore
+        from retrieval.qdrant_server import ServerStore
 
         key = settings.qdrant_api_key
         return ServerStore.connect(
@@ -99,7 +103,7 @@ def open_store(
             settings.quantization,
             replacement=replacement,
         )
-    from retrieval.edge import EdgeStore
+    from retrieval.qdrant_embedded import EdgeStore
 
     return EdgeStore(
         workspace.collection_folder, stamp, settings.quantization, replacement=replacement

@@ -12,15 +12,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
-from data.cores import count_cores
-from data.decoder import Decoder
+from data.cpu_cores import count_cores
 from data.errors import Missing, UniragError
 from data.ocr import LabelCache, LabelReader, OcrCache, OcrSettings
+from data.picture_decoder import Decoder
 from data.pictures import Assets
 from data.reading_pool import ReaderPool
 from data.speech import Transcriber
 from retrieval.bm25 import Bm25
-from retrieval.card import checkpoint_name
+from retrieval.model_card import checkpoint_name
 from retrieval.store import Stamp, VectorStore
 from unirag.app import build
 from unirag.indexing.pipeline import LabelSource
@@ -37,7 +37,7 @@ from unirag.workspace.paths import Workspace
 if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
     from generation.chat import ChatModel
     from retrieval.encoder import ImageEncoder, TextRetriever
-    from retrieval.serving import UniEncoder
+    from retrieval.uni_encoder import UniEncoder
     from unirag.training.styles import EnrolledStyles
 
 __all__ = ["Components", "OpenStore"]
@@ -111,7 +111,9 @@ class Components:
         self._profile = lazy(lambda: profile_of(settings))
         self._given_encoder = encoder
         self._encoder = lazy(
-            lambda: build.build_image_encoder(settings, self.profile, self.models, self.text)
+            lambda: build.build_image_encoder(
+                settings, self.profile, self.models, lambda: self.text
+            )
         )
         self._text = lazy(
             lambda: build.build_text_retriever(settings, self.profile, self.models), text
@@ -287,7 +289,7 @@ class Components:
     def _stored_stamp(self) -> Stamp:
         """Return the stamp of the stored collection. Raise `Missing` if there is none."""
         if not self.settings.qdrant_url:
-            from retrieval.edge import read_stamp
+            from retrieval.qdrant_embedded import read_stamp
 
             return read_stamp(self.workspace.collection_folder)
         with closing(self.open_store(None)) as store:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from data.cores import count_cores
+from data.cpu_cores import count_cores
 from data.errors import BadInput
 from data.ocr import LabelReader, OcrSettings
 from unirag.app import App

@@ -34,7 +34,8 @@ class Session:
 
     def settings(self, **overrides: Any) -> Settings:
         """Load the settings of the common options; `overrides` that are None are left out."""
-        return load_settings(self.config, home=self.home, profile=self.profile, **overrides)
+        options = {"home": self.home, "profile": self.profile, **overrides}
+        return load_settings(self.config, **options)
 
     def open(self, **overrides: Any) -> App:
         """Open the application with these settings."""

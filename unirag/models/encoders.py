@@ -11,10 +11,10 @@ from retrieval.checkpoint import ModelCard, load_checkpoint, read_card
 from retrieval.efficientnet import EfficientNetLite0
 from retrieval.encoder import TextRetriever
 from retrieval.experts import MoELoRALinear
-from retrieval.mini import MiniConfig, MiniTower
-from retrieval.serving import UniEncoder
+from retrieval.mini_tower import MiniConfig, MiniTower
 from retrieval.tower import Tower
-from retrieval.uni import UniConfig, UniRetrieval
+from retrieval.uni_encoder import UniEncoder
+from retrieval.uni_retrieval import UniConfig, UniRetrieval
 
 __all__ = ["build_mini_tower", "load_mini_encoder", "load_openclip_encoder"]
 
@@ -62,7 +62,7 @@ def load_openclip_encoder(
 
     Raise `BadInput` if the checkpoint was trained around another model.
     """
-    from retrieval.openclip import OpenClipTower
+    from retrieval.openclip_tower import OpenClipTower
 
     tower = OpenClipTower(name, model, cnn, sentences, device, dtype)
     if checkpoint is None:

@@ -26,7 +26,7 @@ from pydantic_settings import (
 from data.errors import BadInput, BadSetting
 from data.reading_settings import ReadingSettings
 from generation.settings import AnswerSettings
-from retrieval.server_settings import ServerSettings
+from retrieval.qdrant_settings import ServerSettings
 from retrieval.store import Quantization
 from unirag.settings.cluster import ClusterSettings
 from unirag.settings.search import SearchSettings

@@ -16,7 +16,7 @@ from data.errors import BadInput, Mismatch
 from data.pictures import PICTURE_SUFFIXES, open_picture
 from retrieval.encoder import ORIGINAL, Vectors
 from retrieval.enrolment import MAX_EXAMPLES, MIN_EXAMPLES, Enrolment, enrol
-from retrieval.serving import UniEncoder
+from retrieval.uni_encoder import UniEncoder
 
 __all__ = ["EnrolledStyles", "StyleExamples", "learn_style", "read_examples"]
 

@@ -21,7 +21,7 @@ from data.styles import SEEN_STYLES
 from retrieval.checkpoint import ModelCard, load_checkpoint, read_card, save_checkpoint
 from retrieval.efficientnet import TAPS, EfficientNetLite0
 from retrieval.encoder import ORIGINAL, TextRetriever, Vectors
-from retrieval.mini import MiniConfig, MiniTower
+from retrieval.mini_tower import MiniConfig, MiniTower
 from retrieval.tower import Tower, TowerInputs
 from retrieval.training.config import TrainConfig
 from retrieval.training.loop import StepCallback, train
@@ -36,7 +36,7 @@ from retrieval.training.pairs import (
 )
 from retrieval.training.views import View, Views, compute_views
 from retrieval.training.words import encode_words
-from retrieval.uni import UniRetrieval
+from retrieval.uni_retrieval import UniRetrieval
 from unirag.models.devices import choose_device
 from unirag.models.encoders import build_mini_tower
 from unirag.models.profiles import profile_of
@@ -236,7 +236,7 @@ def run_training(
     `view_progress` follows the computation of views, `report` the training steps. Raise `BadInput`
     if the profile cannot be trained as `config` says.
     """
-    from retrieval.text import SentenceRetriever
+    from retrieval.sentence_retriever import SentenceRetriever
 
     profile, models = profile_of(settings), ModelStore(settings.models, settings.profile)
     sentences = SentenceRetriever(profile.text.name, models.locate(profile.text))
@@ -246,7 +246,7 @@ def run_training(
         pairs = trainer.cached_pairs(config, view_progress)
         trainer.train_and_save(config, pairs, folder, report)
         return read_card(folder)
-    from retrieval.openclip import OpenClipTower
+    from retrieval.openclip_tower import OpenClipTower
 
     _check_savable(config, is_mini=False)
     device = choose_device(settings.device)
