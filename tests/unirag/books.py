@@ -10,11 +10,11 @@ from PIL import Image, ImageDraw
 
 from retrieval.store import Point
 
-__all__ = ["same", "write_book"]
+__all__ = ["same_points", "write_book"]
 
 
 def write_book(root: Path, figures: int = 3) -> Path:
-    """A chapter for each figure, and one without, all of them read within a second or two."""
+    """Write a chapter for each figure, and one without; a reader needs a second or two for all."""
     root.mkdir(parents=True)
     for n in range(figures):
         picture = Image.new("RGB", (60, 40), "white")
@@ -28,13 +28,13 @@ def write_book(root: Path, figures: int = 3) -> Path:
     return root
 
 
-def same(one: Sequence[Point], other: Sequence[Point]) -> bool:
-    """True; an assertion names the first point that differs by more than rounding."""
-    ours, theirs = ({p.item.id: p for p in points} for points in (one, other))
-    assert ours.keys() == theirs.keys()
-    assert len(one) == len(other) == len(ours)
-    for key, a in ours.items():
-        b = theirs[key]
+def same_points(points: Sequence[Point], expected: Sequence[Point]) -> bool:
+    """Return True, or fail with the first point that differs by more than rounding."""
+    points_by_id, expected_by_id = ({p.item.id: p for p in group} for group in (points, expected))
+    assert points_by_id.keys() == expected_by_id.keys()
+    assert len(points) == len(expected) == len(points_by_id)
+    for key, a in points_by_id.items():
+        b = expected_by_id[key]
         assert a.item == b.item
         sparse = [dict(zip(p.bm25.indices, p.bm25.values, strict=True)) for p in (a, b)]
         assert sparse[0] == sparse[1], a.item

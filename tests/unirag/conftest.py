@@ -1,4 +1,4 @@
-"""A home that was indexed once, given to each test as a copy of its own, and the command line."""
+"""A workspace that is indexed once and copied for each test, and the command line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from retrieval.edge import EdgeStore
+from retrieval.qdrant_embedded import EdgeStore
 from retrieval.store import Stamp
 from tests.fakes import ScriptedChat
 from unirag import cli
@@ -45,13 +45,13 @@ Mitochondria release the energy of sugar. Ribosomes join amino acids to proteins
 An acid gives protons to water; the pH falls below seven.
 """,
 }
-# What a user would never see: Python hides these unless it is told otherwise.
+# Python hides these warnings from users by default.
 _HIDDEN_WARNINGS = (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning)
 
 
 @dataclass(frozen=True)
-class Indexed:
-    """The home that every place is copied from, and the models that indexed it."""
+class IndexedCards:
+    """The workspace that each test gets a copy of, and the models that indexed it."""
 
     home: Path
     encoder: Any
@@ -62,37 +62,40 @@ class Indexed:
 
 
 @dataclass(frozen=True)
-class Said:
-    """What one run of the command line left behind."""
+class CommandResult:
+    """The exit code and the output of a command line. `warnings` include logged ones."""
 
     code: int
     out: str
     err: str
-    unasked: list[str]  # warnings and logs, which a user would see among the errors
+    warnings: list[str]
 
     @property
     def json(self) -> Any:
         return json.loads(self.out)
 
 
-class Place:
-    """A folder with indexed `cards`, their `home`, and room for what is to go wrong."""
+class IndexedWorkspace:
+    """A copy of the indexed workspace in `home`, with the folder of `cards`.
+
+    `root` holds both and is the working folder. `initial_contents` are the `contents` as indexed.
+    """
 
     def __init__(
         self,
         root: Path,
         cards: Path,
-        indexed: Indexed,
+        indexed: IndexedCards,
         monkeypatch: pytest.MonkeyPatch,
         injected: dict[str, Any],
     ) -> None:
         self.root, self.cards, self.home = root, cards, root / "home"
         self.setenv, self._injected = monkeypatch.setenv, injected
         self._stamp = indexed.stamp
-        self.before = (indexed.items, indexed.documents)
+        self.initial_contents = (indexed.items, indexed.documents)
 
-    def stored(self) -> tuple[dict[str, Any], dict[str, str]]:
-        """Every item by its id, and the fingerprint of every card, as `before` has them."""
+    def contents(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the stored items by id, and the fingerprint of each card."""
         store = EdgeStore(self.home / "collection", self._stamp)
         catalog = Catalog(self.home / "catalog.db")
         try:
@@ -102,8 +105,8 @@ class Place:
             catalog.close()
 
     @staticmethod
-    def claim_png(path: Path, width: int, height: int) -> None:
-        """Write a PNG that claims a size, and holds one row of it."""
+    def write_png_header(path: Path, width: int, height: int) -> None:
+        """Write a PNG whose header states this size, with a single row of pixels."""
         size = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
         row = zlib.compress(b"\0" * (width + 1))
         data = b"\x89PNG\r\n\x1a\n"
@@ -117,13 +120,13 @@ class Place:
         return App(Components(load_settings(**settings), **self._injected))
 
     def load_models(self, *names: str) -> None:
-        """Have the application load these models itself, as it does outside the tests."""
+        """Let the application load these models itself, as outside the tests."""
         for name in names:
             del self._injected[name]
 
 
 @pytest.fixture(scope="session")
-def indexed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Indexed:
+def indexed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> IndexedCards:
     root = tmp_path_factory.mktemp("indexed")
     write_cards(root / "cards")
     with pytest.MonkeyPatch.context() as patch:
@@ -134,23 +137,26 @@ def indexed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Indexed:
         settings = load_settings(home=root / "home", models=models, ocr=False)
         with App.open(settings) as app:
             app.index([root / "cards"])
-            parts = app.components
-            items = {item.id: item for item in parts.store.scan()}
-            documents = parts.catalog.fingerprints("cards")
-            return Indexed(
-                root / "home", parts.encoder, parts.text, parts.loaded_stamp, items, documents
+            components = app.components
+            return IndexedCards(
+                home=root / "home",
+                encoder=components.encoder,
+                text=components.text,
+                stamp=components.loaded_stamp,
+                items={item.id: item for item in components.store.scan()},
+                documents=components.catalog.fingerprints("cards"),
             )
 
 
 @pytest.fixture
 def injected() -> dict[str, Any]:
-    """The components that the application gets instead of building them."""
+    """The components that the application uses instead of building its own."""
     return {}
 
 
 @pytest.fixture
 def open_app(injected: dict[str, Any]) -> Any:
-    """Opens the application of some settings with the injected components."""
+    """Return a function that opens the application with the injected components."""
 
     def open_with_fakes(settings: Settings) -> App:
         return App(Components(settings, **injected))
@@ -159,14 +165,14 @@ def open_app(injected: dict[str, Any]) -> Any:
 
 
 @pytest.fixture
-def place(
-    indexed: Indexed,
+def workspace(
+    indexed: IndexedCards,
     models: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     injected: dict[str, Any],
-) -> Iterator[Place]:
-    """The cards lie where they were indexed, whole again after every test."""
+) -> Iterator[IndexedWorkspace]:
+    """Copy the indexed workspace; restore the cards, in the folder they were indexed from."""
     shutil.copytree(indexed.home, tmp_path / "home")
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
@@ -175,13 +181,14 @@ def place(
     monkeypatch.setenv("UNIRAG_OCR", "false")
     injected.update(encoder=indexed.encoder, text=indexed.text)
     cards = indexed.home.parent / "cards"
-    yield Place(tmp_path, cards, indexed, monkeypatch, injected)
+    yield IndexedWorkspace(tmp_path, cards, indexed, monkeypatch, injected)
     shutil.rmtree(cards)
     write_cards(cards)
 
 
 @pytest.fixture
 def chat(injected: dict[str, Any]) -> ScriptedChat:
+    """Inject a chat model with a script."""
     injected["chat"] = ScriptedChat()
     return injected["chat"]
 
@@ -193,45 +200,49 @@ def unirag(
     caplog: pytest.LogCaptureFixture,
     open_app: Any,
 ) -> Any:
-    """Runs a command line in this process, with the injected components, and returns its output."""
+    """Return a function that runs a command line in this process with the injected components."""
 
-    def run(command: str) -> Said:
+    def run(command: str) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["unirag", *shlex.split(command)])
         caplog.clear()
         capfd.readouterr()
         code: Any = 0
-        with warnings.catch_warnings(record=True) as seen:
+        with warnings.catch_warnings(record=True) as python_warnings:
             warnings.simplefilter("always")
             try:
                 cli.main(open_app)
             except SystemExit as end:
                 code = end.code or 0
         out, err = capfd.readouterr()
-        unasked = [str(w) for w in seen if not issubclass(w.category, _HIDDEN_WARNINGS)]
-        unasked += [r.getMessage() for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
-        return Said(code, out, err, unasked)
+        visible = [str(w) for w in python_warnings if not issubclass(w.category, _HIDDEN_WARNINGS)]
+        logged = [r.getMessage() for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
+        return CommandResult(code, out, err, visible + logged)
 
     return run
 
 
 @pytest.fixture
-def refused(place: Place, unirag: Any) -> Any:
-    """Checks that a command says what is wrong, once, as designed, and loses nothing."""
+def check_refusal(workspace: IndexedWorkspace, unirag: Any) -> Any:
+    """Return a function that checks the one line of error, the exit code and the stored items.
 
-    def check(lay: Any, command: str, code: int, says: str) -> None:
-        undo = lay(place)
-        said = unirag(command.format(cards=shlex.quote(str(place.cards))))
-        assert said.code == code, said
-        assert re.fullmatch(f"error: .*{says}.*\n", said.err), said.err
-        assert (said.out, said.unasked) == ("", [])
+    `set_up` changes the workspace first; it may return a function that undoes the change.
+    """
+
+    def check(set_up: Any, command: str, code: int, message: str) -> None:
+        undo = set_up(workspace)
+        run = unirag(command.format(cards=shlex.quote(str(workspace.cards))))
+        assert run.code == code, run
+        assert re.fullmatch(f"error: .*{message}.*\n", run.err), run.err
+        assert (run.out, run.warnings) == ("", [])
         if callable(undo):
             undo()
-        assert place.stored() == place.before
+        assert workspace.contents() == workspace.initial_contents
 
     return check
 
 
 def write_cards(folder: Path) -> None:
+    """Write the cards and the picture that one of them shows."""
     folder.mkdir(parents=True)
     for name, text in CARDS.items():
         (folder / name).write_text(text, encoding="utf-8")

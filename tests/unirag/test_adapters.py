@@ -1,4 +1,4 @@
-"""LangChain and MCP: other people's clients, unchanged."""
+"""LangChain and MCP: the clients of these projects work unchanged."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ QUESTION = "Why does light bend when it enters glass?"
 
 
 @pytest.fixture
-def app(place: Any, chat: Any) -> Iterator[App]:
-    with place.open() as opened:
+def app(workspace: Any, chat: Any) -> Iterator[App]:
+    with workspace.open() as opened:
         yield opened
 
 
@@ -47,7 +47,7 @@ class TestRetriever(RetrieversIntegrationTests):
         return QUESTION
 
 
-def test_a_document_says_where_it_stands(app: App) -> None:
+def test_a_langchain_document_has_its_source_and_channels(app: App) -> None:
     first, *_ = create_retriever(app, k=2).invoke(QUESTION)
     assert first.metadata["source"] == "optics.md"
     assert first.metadata["channels"]["text"] > 0.5
@@ -55,44 +55,44 @@ def test_a_document_says_where_it_stands(app: App) -> None:
     json.dumps(first.metadata)
 
 
-def test_the_chain_streams_and_composes(app: App, chat: Any) -> None:
+def test_the_chain_streams_composes_and_understands_follow_ups(app: App, chat: Any) -> None:
     chain = create_chain(app)
-    whole = chain.invoke(QUESTION)
-    assert whole.content == "“Light bends when it enters glass because it slows down there.” [1]"
-    (source,) = whole.response_metadata["references"]
+    message = chain.invoke(QUESTION)
+    assert message.content == "“Light bends when it enters glass because it slows down there.” [1]"
+    (source,) = message.response_metadata["references"]
     assert source["source"] == "cards: optics.md"
-    parts = list(chain.stream(QUESTION))
-    assert "".join(p.content for p in parts) == whole.content
-    loud = chain | RunnableLambda(lambda message: message.content.upper())
-    assert loud.invoke(QUESTION).startswith("“LIGHT BENDS")
-    talk = [HumanMessage(QUESTION), AIMessage("..."), HumanMessage("And why is that?")]
-    chain.invoke(talk)
+    chunks = list(chain.stream(QUESTION))
+    assert "".join(chunk.content for chunk in chunks) == message.content
+    shouting_chain = chain | RunnableLambda(lambda message: message.content.upper())
+    assert shouting_chain.invoke(QUESTION).startswith("“LIGHT BENDS")
+    conversation = [HumanMessage(QUESTION), AIMessage("..."), HumanMessage("And why is that?")]
+    chain.invoke(conversation)
     assert f"{QUESTION} And why is that?" in chat.prompts[-1]
     assert chain.invoke("Who won the football cup of 1974?").response_metadata["refused"]
 
 
-def test_an_mcp_client_lists_and_calls_the_tools(place: Any) -> None:
+def test_an_mcp_client_lists_and_calls_the_tools(workspace: Any) -> None:
     server = StdioServerParameters(
         command=sys.executable, args=["-m", "unirag", "mcp"], env=dict(os.environ)
     )
 
-    async def talk() -> None:
+    async def call_tools() -> None:
         async with Client(stdio_client(server)) as client:
             tools = {tool.name: tool for tool in (await client.list_tools()).tools}
             assert set(tools) == {"search", "ask", "get_item"}
             assert tools["search"].input_schema["properties"]["question"]["maxLength"] == 4000
-            given = {"question": QUESTION, "limit": 3}
-            text, *pictures = (await client.call_tool("search", given)).content
-            found = json.loads(text.text)
-            assert found["hits"][0]["source"] == "cards: optics.md"
+            arguments = {"question": QUESTION, "limit": 3}
+            text, *pictures = (await client.call_tool("search", arguments)).content
+            result = json.loads(text.text)
+            assert result["hits"][0]["source"] == "cards: optics.md"
             assert pictures[0].mime_type == "image/jpeg"
             text, *_ = (await client.call_tool("ask", {"question": QUESTION})).content
             assert json.loads(text.text)["sources"]
-            name = found["hits"][0]["id"]
-            text, *_ = (await client.call_tool("get_item", {"id": name})).content
-            assert json.loads(text.text)["id"] == name
-            refused = await client.call_tool("get_item", {"id": "nobody"})
-            assert refused.is_error
-            assert "ids come from search" in refused.content[0].text
+            item_id = result["hits"][0]["id"]
+            text, *_ = (await client.call_tool("get_item", {"id": item_id})).content
+            assert json.loads(text.text)["id"] == item_id
+            error = await client.call_tool("get_item", {"id": "nobody"})
+            assert error.is_error
+            assert "ids come from search" in error.content[0].text
 
-    anyio.run(talk)
+    anyio.run(call_tools)

@@ -1,4 +1,4 @@
-"""`unirag eval generation`: three systems asked the same, and what their answers are worth."""
+"""`unirag eval generation`: three systems answer the same questions, and a judge scores them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MARKS = '{"faithfulness": 5, "grounding": 4, "usefulness": 3, "pedagogy": 2}'
 
 
 @pytest.fixture
-def app(place: Any, chat: Any) -> Iterator[App]:
-    with place.open() as opened:
+def app(workspace: Any, chat: Any) -> Iterator[App]:
+    with workspace.open() as opened:
         yield opened
 
 
-def test_scores_of_three_systems(app: App, chat: Any) -> None:
+def test_our_system_is_scored_above_the_plain_model(app: App, chat: Any) -> None:
     chat.script = "Napoleon had 17 cats of 9 kg. Light bends when it enters glass [1]."
     rows = evaluate_answers(app, "cards", answerable=4, refusable=3, every=2, judge=Script(MARKS))
     scores = score_table(rows)
@@ -39,6 +39,6 @@ def test_scores_of_three_systems(app: App, chat: Any) -> None:
     assert scores_to_json(rows)["answers"][0]["question"]
 
 
-def test_a_corpus_that_is_not_there(app: App) -> None:
+def test_an_unknown_corpus_is_refused(app: App) -> None:
     with pytest.raises(BadInput, match="unirag corpora list"):
         evaluate_answers(app, "nowhere")

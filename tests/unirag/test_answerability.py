@@ -33,10 +33,10 @@ def test_the_default_weights_are_the_ones_that_the_benchmark_fitted() -> None:
 
 
 def test_a_similar_hit_with_the_words_of_the_question_is_a_good_match() -> None:
-    near = hit("Refraction", "Light bends when it enters glass.", text=0.75, bm25=20.0)
-    far = hit("Cells", "Mitochondria release energy.", text=0.1, bm25=0.0)
-    assert confidence_of("why does light bend in glass", near, far) > 0.9
-    assert confidence_of("who won the football world cup", far) < 0.1
+    matching_hit = hit("Refraction", "Light bends when it enters glass.", text=0.75, bm25=20.0)
+    other_hit = hit("Cells", "Mitochondria release energy.", text=0.1, bm25=0.0)
+    assert confidence_of("why does light bend in glass", matching_hit, other_hit) > 0.9
+    assert confidence_of("who won the football world cup", other_hit) < 0.1
 
 
 def test_no_hits_are_no_match() -> None:
@@ -44,12 +44,14 @@ def test_no_hits_are_no_match() -> None:
     assert confidence("", [], {}, has_picture=True, settings=AnswerabilitySettings()) == 0.0
 
 
-@pytest.mark.parametrize(("best", "second", "good"), [(0.95, 0.6, True), (0.45, 0.44, False)])
+@pytest.mark.parametrize(
+    ("best", "second", "is_good_match"), [(0.95, 0.6, True), (0.45, 0.44, False)]
+)
 def test_pictures_are_judged_by_similarity_and_margin(
-    best: float, second: float, good: bool
+    best: float, second: float, is_good_match: bool
 ) -> None:
     hits = [hit("a", "x", image=best), hit("b", "y", image=second)]
-    assert (confidence_of("", *hits, picture=True) > 0.5) is good
+    assert (confidence_of("", *hits, picture=True) > 0.5) is is_good_match
 
 
 LAWS = [
@@ -59,7 +61,7 @@ LAWS = [
 
 
 @pytest.mark.parametrize(
-    ("question", "good"),
+    ("question", "is_good_match"),
     [
         ("Why is it that the net force equals the mass of a body times its acceleration?", True),
         ("Why does the net torque equal the mass of a body times its acceleration?", False),
@@ -71,18 +73,20 @@ LAWS = [
     ],
 )
 def test_a_premise_that_changes_a_sentence_of_the_sources_is_refused(
-    question: str, good: bool
+    question: str, is_good_match: bool
 ) -> None:
-    assert (confidence_of(question, *LAWS) > 0.5) is good
+    assert (confidence_of(question, *LAWS) > 0.5) is is_good_match
 
 
 def test_a_source_that_holds_the_whole_premise_makes_it_true() -> None:
     question = "Why does the net torque equal the mass of a body times its acceleration?"
-    whole = hit("Odd", "The net torque equals the mass of a body times its acceleration.", text=0.8)
-    assert confidence_of(question, *LAWS, whole) > 0.5
+    source = hit(
+        "Odd", "The net torque equals the mass of a body times its acceleration.", text=0.8
+    )
+    assert confidence_of(question, *LAWS, source) > 0.5
 
 
 def test_an_invented_term_is_refused() -> None:
-    far = [replace(h, channels={"text": 0.5}) for h in LAWS]
-    assert confidence_of("Explain the skaxkliflioic torque law in simple words.", *far) < 0.5
-    assert confidence_of("Explain torque in simple words.", *far) > 0.5
+    weak_hits = [replace(h, channels={"text": 0.5}) for h in LAWS]
+    assert confidence_of("Explain the skaxkliflioic torque law in simple words.", *weak_hits) < 0.5
+    assert confidence_of("Explain torque in simple words.", *weak_hits) > 0.5

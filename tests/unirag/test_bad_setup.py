@@ -1,6 +1,6 @@
-"""Bad settings, homes, models and servers: one clear line, the designed exit code, nothing lost.
+"""Bad settings, workspaces, models and servers get one line of error and an exit code.
 
-What lies behind a bad home is there again once the home is mended.
+No stored item is lost: all are there again once the workspace is repaired.
 """
 
 from __future__ import annotations
@@ -23,83 +23,83 @@ from unirag.models.profiles import PROFILES
 
 pytestmark = pytest.mark.models
 
-Lay = Callable[[Any], object]
+SetUp = Callable[[Any], object]
 ROOT = Path(__file__).resolve().parents[2]
 ASK = "search 'why does light bend'"
 EXPLAIN = "ask 'why does light bend'"
 
 
-def put(name: str, data: bytes = b"") -> Lay:
-    """Lay a file in the working folder."""
-    return lambda place: (place.root / name).write_bytes(data)
+def working_file(name: str, data: bytes = b"") -> SetUp:
+    """Write a file in the working folder."""
+    return lambda workspace: (workspace.root / name).write_bytes(data)
 
 
-def setenv(name: str, value: str) -> Lay:
-    return lambda place: place.setenv(name, value)
+def setenv(name: str, value: str) -> SetUp:
+    return lambda workspace: workspace.setenv(name, value)
 
 
-def settings(text: str | bytes) -> Lay:
-    return put("unirag.yaml", text.encode() if isinstance(text, str) else text)
+def settings(text: str | bytes) -> SetUp:
+    return working_file("unirag.yaml", text.encode() if isinstance(text, str) else text)
 
 
-def nothing(place: Any) -> None:
-    """All is as it should be but for the command line."""
+def unchanged(workspace: Any) -> None:
+    """Leave everything in order: only the command line is wrong."""
 
 
-# -- homes: each gives back a way to undo it, after which everything has to be there again ---------
+# -- workspaces: each function returns one that undoes its change ----------------------------------
 
 
-def changed(name: str, change: Callable[[bytes], bytes]) -> Lay:
-    """Change a file of the home; undoing puts the file back."""
+def changed_file(name: str, change: Callable[[bytes], bytes]) -> SetUp:
+    """Change a file of the workspace; undoing puts the original back."""
 
-    def lay(place: Any) -> Callable[[], object]:
-        path = place.home / name
-        before = path.read_bytes() if path.exists() else None
-        path.write_bytes(change(before or b""))
-        return lambda: path.write_bytes(before) if before is not None else path.unlink()
+    def set_up(workspace: Any) -> Callable[[], object]:
+        path = workspace.home / name
+        original = path.read_bytes() if path.exists() else None
+        path.write_bytes(change(original or b""))
+        return lambda: path.write_bytes(original) if original is not None else path.unlink()
 
-    return lay
+    return set_up
 
 
 def restamped(stamp: bytes) -> bytes:
     return json.dumps({**json.loads(stamp), "encoder": "siglip2", "profile": "base"}).encode()
 
 
-def garbled_segments(place: Any) -> Callable[[], object]:
-    before = {}
-    for path in (place.home / "collection" / "shard" / "segments").rglob("*"):
+def garbled_segments(workspace: Any) -> Callable[[], object]:
+    originals = {}
+    for path in (workspace.home / "collection" / "shard" / "segments").rglob("*"):
         if path.is_file():
-            before[path] = path.read_bytes()
-            path.write_bytes(b"\xff" * min(64, len(before[path])))
-    assert before
-    return lambda: [path.write_bytes(data) for path, data in before.items()]
+            originals[path] = path.read_bytes()
+            path.write_bytes(b"\xff" * min(64, len(originals[path])))
+    assert originals
+    return lambda: [path.write_bytes(data) for path, data in originals.items()]
 
 
-def labels_are_words(place: Any) -> Callable[[], object]:
-    place.setenv("UNIRAG_OCR", "true")
-    (place.home / "labels.db").write_bytes(b"words" * 99)
-    return lambda: (place.home / "labels.db").unlink()
+def labels_are_words(workspace: Any) -> Callable[[], object]:
+    workspace.setenv("UNIRAG_OCR", "true")
+    (workspace.home / "labels.db").write_bytes(b"words" * 99)
+    return lambda: (workspace.home / "labels.db").unlink()
 
 
-def assets_are_a_file(place: Any) -> Callable[[], object]:
-    assets, aside = place.home / "assets", place.home / "aside"
+def assets_are_a_file(workspace: Any) -> Callable[[], object]:
+    assets, aside = workspace.home / "assets", workspace.home / "aside"
     assets.rename(aside)
     assets.write_bytes(b"")
     buffer = io.BytesIO()
     Image.new("RGB", (64, 48), "red").save(buffer, "PNG")
-    (place.cards / "new.md").write_text("# New\n\n![A new picture](new.png)")
-    (place.cards / "new.png").write_bytes(buffer.getvalue())
+    (workspace.cards / "new.md").write_text("# New\n\n![A new picture](new.png)")
+    (workspace.cards / "new.png").write_bytes(buffer.getvalue())
     return lambda: (assets.unlink(), aside.rename(assets))
 
 
-def held_elsewhere(place: Any) -> Callable[[], object]:
+def workspace_in_use(workspace: Any) -> Callable[[], object]:
     script = (
         "import sys, pathlib, unirag.workspace.paths as h\n"
         "home = h.Workspace(pathlib.Path(sys.argv[1])); home.open()\n"
         "print('held', flush=True); sys.stdin.read()"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", script, str(place.home)],
+        [sys.executable, "-c", script, str(workspace.home)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=ROOT,
@@ -107,41 +107,41 @@ def held_elsewhere(place: Any) -> Callable[[], object]:
     assert process.stdout is not None
     assert process.stdout.readline() == b"held\n"
 
-    def let_go() -> None:
+    def release() -> None:
         process.communicate(timeout=60)
 
-    return let_go
+    return release
 
 
 # -- models and servers ----------------------------------------------------------------------------
 
 
-def damaged_model(task: str, change: Callable[[Path], object]) -> Lay:
-    """Links to the real models, but for one file of weights."""
+def damaged_model(task: str, change: Callable[[Path], object]) -> SetUp:
+    """Replace the weights of one model by zeros and `change` them; the other models are links."""
 
-    def lay(place: Any) -> None:
+    def set_up(workspace: Any) -> None:
         (model,) = (m for m in PROFILES["mini"].models if m.task == task)
         for source in Path(os.environ["UNIRAG_MODELS"]).rglob("*"):
-            target = place.root / "models" / source.relative_to(os.environ["UNIRAG_MODELS"])
+            target = workspace.root / "models" / source.relative_to(os.environ["UNIRAG_MODELS"])
             if source.is_file():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.symlink_to(source)
-        weights = next((place.root / "models" / model.name).rglob("*.safetensors"))
+        weights = next((workspace.root / "models" / model.name).rglob("*.safetensors"))
         size = weights.stat().st_size
         weights.unlink()
         weights.touch()
-        os.truncate(weights, size)  # zeros, and none of them on the disk
+        os.truncate(weights, size)  # zeros that take no disk space
         change(weights)
-        place.setenv("UNIRAG_MODELS", str(place.root / "models"))
-        place.load_models("encoder" if task == "image" else "text")
+        workspace.setenv("UNIRAG_MODELS", str(workspace.root / "models"))
+        workspace.load_models("encoder" if task == "image" else "text")
 
-    return lay
+    return set_up
 
 
-def no_models(place: Any) -> None:
-    (place.root / "none").mkdir()
-    place.setenv("UNIRAG_MODELS", str(place.root / "none"))
-    place.load_models("encoder", "text")
+def models_missing(workspace: Any) -> None:
+    (workspace.root / "none").mkdir()
+    workspace.setenv("UNIRAG_MODELS", str(workspace.root / "none"))
+    workspace.load_models("encoder", "text")
 
 
 def closed_port() -> int:
@@ -150,8 +150,8 @@ def closed_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def nobody_at(variable: str, path: str = "") -> Lay:
-    return lambda place: place.setenv(variable, f"http://127.0.0.1:{closed_port()}{path}")
+def address_without_server(variable: str, path: str = "") -> SetUp:
+    return lambda workspace: workspace.setenv(variable, f"http://127.0.0.1:{closed_port()}{path}")
 
 
 CASES = {
@@ -199,56 +199,56 @@ CASES = {
         r'"search".*such as UNIRAG_SEARCH__BM25=0\.5',
     ),
     "config-missing": (
-        nothing,
+        unchanged,
         f"{ASK} --config none.yaml",
         2,
         r"none\.yaml: no such file; expected a settings file",
     ),
     "profile": (
-        nothing,
+        unchanged,
         f"{ASK} --profile nonsense",
         2,
         r"setting profile: .*'mini', 'base' or 'paper'; got 'nonsense'",
     ),
     # -- the home folder
     "home-is-file": (
-        put("file"),
+        working_file("file"),
         f"{ASK} --home file",
         2,
         r"--home file: cannot be used.*expected a folder",
     ),
     "home-below-file": (
-        put("file"),
+        working_file("file"),
         f"{ASK} --home file/below",
         2,
         r"--home file/below: cannot be used.*expected a folder",
     ),
     "home-locked": (
-        held_elsewhere,
+        workspace_in_use,
         ASK,
         2,
         r"is in use by process \d+ .*; wait for it or stop it, use another --home",
     ),
     "home-other-encoder": (
-        changed("collection/stamp.json", restamped),
+        changed_file("collection/stamp.json", restamped),
         ASK,
         2,
         r"'siglip2'.*; run `unirag reembed` .*, or run with --profile base",
     ),
     "home-stamp": (
-        changed("collection/stamp.json", lambda b: b[:9]),
+        changed_file("collection/stamp.json", lambda b: b[:9]),
         ASK,
         1,
         r"stamp\.json is damaged; restore it",
     ),
     "home-catalog": (
-        changed("catalog.db", lambda b: b"words" * 99),
+        changed_file("catalog.db", lambda b: b"words" * 99),
         ASK,
         1,
         r"catalog\.db: .*cannot be used.*move it away",
     ),
     "home-catalog-pages": (
-        changed("catalog.db", lambda b: b[:4096] + b"\xff" * 9_000),
+        changed_file("catalog.db", lambda b: b[:4096] + b"\xff" * 9_000),
         "corpora list",
         1,
         r"catalog\.db: .*cannot be used.*move it",
@@ -273,13 +273,13 @@ CASES = {
     ),
     # -- models
     "models-missing": (
-        no_models,
+        models_missing,
         ASK,
         3,
         r"image model .* is not in .*; run `unirag models pull --profile mini`",
     ),
     "models-missing-to-serve": (
-        no_models,
+        models_missing,
         "serve --port 0",
         3,
         r"image model .* is not in .*; run `unirag models pull --profile mini`",
@@ -292,7 +292,7 @@ CASES = {
     ),
     "model-damaged": (
         damaged_model("image", lambda w: w),
-        ASK,
+        "search --image {cards}/ray.png",
         2,
         r"not the weights of EfficientNet-Lite0.*models pull",
     ),
@@ -310,15 +310,15 @@ CASES = {
     ),
     # -- servers
     "qdrant-nobody": (
-        nobody_at("UNIRAG_QDRANT_URL"),
+        address_without_server("UNIRAG_QDRANT_URL"),
         ASK,
         3,
         r"no Qdrant server answers.*docker compose up.*unset",
     ),
     "qdrant-key": (
-        lambda place: (
-            nobody_at("UNIRAG_QDRANT_URL")(place),
-            place.setenv("UNIRAG_QDRANT_API_KEY", "secret"),
+        lambda workspace: (
+            address_without_server("UNIRAG_QDRANT_URL")(workspace),
+            workspace.setenv("UNIRAG_QDRANT_API_KEY", "secret"),
         ),
         ASK,
         3,
@@ -349,19 +349,19 @@ CASES = {
         r"chat\.url: got 'http://x:y/v1'.*expected",
     ),
     "serve-open": (
-        nothing,
+        unchanged,
         "serve --host 0.0.0.0",
         2,
         r"--host 0\.0\.0\.0: .*set UNIRAG_API_KEYS, or serve on a loopback address",
     ),
     "serve-host": (
-        nothing,
+        unchanged,
         "serve --host nonsense",
         2,
         r"--host nonsense: .*set UNIRAG_API_KEYS, or serve on a loopback address",
     ),
     "serve-port": (
-        nothing,
+        unchanged,
         "serve --port 70000",
         2,
         r"--port.*less than or equal to 65535; `unirag serve --help`",
@@ -369,35 +369,35 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("lay", "command", "code", "says"), CASES.values(), ids=CASES.keys())
-def test_a_bad_setup_is_one_clear_line_and_costs_nothing(
-    lay: Lay, command: str, code: int, says: str, refused: Any
+@pytest.mark.parametrize(("set_up", "command", "code", "message"), CASES.values(), ids=CASES.keys())
+def test_a_bad_setup_gets_one_line_of_error_and_no_stored_item_is_lost(
+    set_up: SetUp, command: str, code: int, message: str, check_refusal: Any
 ) -> None:
-    refused(lay, command, code, says)
+    check_refusal(set_up, command, code, message)
 
 
-def test_a_model_that_does_not_answer_is_named_behind_the_quotation(
-    place: Any, unirag: Any
+def test_an_unreachable_chat_server_is_reported_after_the_quotation(
+    workspace: Any, unirag: Any
 ) -> None:
-    nobody_at("UNIRAG_CHAT__URL", "/v1")(place)
-    said = unirag(EXPLAIN)
-    assert said.code == 3
-    assert re.fullmatch("error: .*does not answer.*start its server, or unset.*\n", said.err)
-    assert said.out.startswith("“Light bends")  # needs no model, and came first
-    assert place.stored() == place.before
+    address_without_server("UNIRAG_CHAT__URL", "/v1")(workspace)
+    run = unirag(EXPLAIN)
+    assert run.code == 3
+    assert re.fullmatch("error: .*does not answer.*start its server, or unset.*\n", run.err)
+    assert run.out.startswith("“Light bends")  # needs no chat model
+    assert workspace.contents() == workspace.initial_contents
 
 
-def test_a_port_in_use_is_named_before_anything_is_loaded(place: Any, unirag: Any) -> None:
+def test_a_port_in_use_is_reported_before_models_are_loaded(workspace: Any, unirag: Any) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         server.listen()
         port = server.getsockname()[1]
-        said = unirag(f"serve --port {port}")
-    assert (said.code, said.out) == (2, "")
-    assert re.fullmatch(f"error: 127.0.0.1:{port} .*choose another --port\n", said.err)
+        run = unirag(f"serve --port {port}")
+    assert (run.code, run.out) == (2, "")
+    assert re.fullmatch(f"error: 127.0.0.1:{port} .*choose another --port\n", run.err)
 
 
-def test_a_missing_model_is_json_too(place: Any, unirag: Any) -> None:
-    no_models(place)
-    said = unirag(f"{ASK} --json")
-    assert (said.code, said.json["error"]["kind"]) == (3, "Missing")
+def test_with_json_a_missing_model_is_reported_as_json(workspace: Any, unirag: Any) -> None:
+    models_missing(workspace)
+    run = unirag(f"{ASK} --json")
+    assert (run.code, run.json["error"]["kind"]) == (3, "Missing")

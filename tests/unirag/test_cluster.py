@@ -48,8 +48,8 @@ def ray_nodes() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))  # the workers', who import the fakes
-        patch.setenv("RAY_AUTH_MODE", "disabled")  # which would leave a token in the user's folder
+        patch.setenv("PYTHONPATH", str(ROOT))  # the workers import the fakes
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # otherwise Ray saves a token for the user
         patch.delenv("RAY_ADDRESS", raising=False)
         store = {"object_store_memory": 100_000_000}
         cluster = Cluster(
@@ -89,7 +89,7 @@ def run(home: Path, book: Path, *, kill: Path | None = None, on_ray: bool = Fals
         else partial(hostile_pool, home / "assets")
     )
     report = bench.indexer.index(book, "book")
-    if on_ray:  # its workers encoded and read all
+    if on_ray:  # only the workers encoded and read
         assert (bench.encoded(), bench.ocr.calls) == ((0, 0), 0)
     bench.store.close()
     bench.catalog.close()
@@ -106,7 +106,7 @@ def comparable(report: IndexReport) -> dict[str, Any]:
     return report_json
 
 
-def kept(home: Path) -> set[str]:
+def picture_names(home: Path) -> set[str]:
     return {path.name for path in (home / "assets").rglob("*") if path.is_file()}
 
 
@@ -114,27 +114,27 @@ def test_a_cluster_that_loses_a_worker_gives_the_result_of_a_local_run(
     ray_nodes: Any, tmp_path: Path
 ) -> None:
     root, kill = book(tmp_path / "book"), tmp_path / "kill"
-    calm = run(tmp_path / "local", root)
+    local_report = run(tmp_path / "local", root)
     kill.touch()
-    lost = run(tmp_path / "ray", root, kill=kill, on_ray=True)
-    (dead,) = tmp_path.glob("kill.*")  # one worker, with SIGKILL, between two pictures
-    assert not (Path("/proc") / dead.suffix[1:]).exists()
-    same = compare_collections(
+    ray_report = run(tmp_path / "ray", root, kill=kill, on_ray=True)
+    (killed_worker,) = tmp_path.glob("kill.*")  # a worker was killed between two pictures
+    assert not (Path("/proc") / killed_worker.suffix[1:]).exists()
+    comparison = compare_collections(
         read_collection(tmp_path / "local"), read_collection(tmp_path / "ray")
     )
-    assert same.identical, same
-    assert same.largest_difference < 1e-6  # the fakes do not depend on their batch
-    assert same.items > 80
-    assert comparable(calm) == comparable(lost)
-    assert {t.source for t in lost.dead_letters} == {
+    assert comparison.identical, comparison
+    assert comparison.largest_difference < 1e-6  # the fakes do not depend on their batch
+    assert comparison.items > 80
+    assert comparable(local_report) == comparable(ray_report)
+    assert {t.source for t in ray_report.dead_letters} == {
         "broken.md",
         "find-crash.txt",
         "read-crash.txt",
     }
-    assert kept(tmp_path / "local") == kept(tmp_path / "ray")
-    again = run(tmp_path / "ray", root)  # the journal is the same: here, then there
-    assert (again.unchanged, again.new, again.changed) == (lost.new, 0, 0)
-    assert set(again.dead_letters) == set(lost.dead_letters)
+    assert picture_names(tmp_path / "local") == picture_names(tmp_path / "ray")
+    rerun = run(tmp_path / "ray", root)  # a local run continues the catalog of the cluster
+    assert (rerun.unchanged, rerun.new, rerun.changed) == (ray_report.new, 0, 0)
+    assert set(rerun.dead_letters) == set(ray_report.dead_letters)
 
 
 class LocalWorkspaceLink:
@@ -169,9 +169,11 @@ def test_shares_of_an_archive_cover_each_document_once(tmp_path: Path, shares: i
     root = book(tmp_path / "book")
     unit = Unit(root / "more.zip", root, "more.zip", is_container=True)
     home = LocalWorkspaceLink(tmp_path / "home")
-    one = worker(home)
-    events = [e for n in range(shares) for e in one.do(n, ReadingTask((unit,), (n, shares)))]
-    one.close()
+    cluster_worker = worker(home)
+    events = [
+        e for n in range(shares) for e in cluster_worker.do(n, ReadingTask((unit,), (n, shares)))
+    ]
+    cluster_worker.close()
     starts = [e.source for e in events if isinstance(e, DocumentStart)]
     assert sorted(starts) == [f"more.zip/{n}.md" for n in range(5)]
     assert [e for e in events if isinstance(e, Count)] == [Count(5)]
@@ -184,14 +186,14 @@ def test_a_document_that_kills_its_workers_fails_alone(tmp_path: Path) -> None:
         (tmp_path / name).write_text("# Waves\n\nA wave carries energy.\n")
     bad, good = (Unit(tmp_path / name, tmp_path, name) for name in ("bad.md", "good.md"))
     home = LocalWorkspaceLink(tmp_path / "home", {"task 7": 3, "task 7: bad.md": 2})
-    one = worker(home)
-    failed, *rest = one.do(7, ReadingTask((bad, good)))
-    one.close()
+    cluster_worker = worker(home)
+    failed, *rest = cluster_worker.do(7, ReadingTask((bad, good)))
+    cluster_worker.close()
     assert isinstance(failed, UnitFailed)
     assert failed.unit == bad
     assert "3 workers died" in failed.reason
     assert [e.source for e in rest if isinstance(e, DocumentStart)] == ["good.md"]
-    assert home.begin("task 7") == 0  # it came to its end
+    assert home.begin("task 7") == 0  # the task was completed
 
 
 def test_workers_that_always_die_end_the_run(tmp_path: Path) -> None:
@@ -218,7 +220,7 @@ def test_tasks_hold_every_unit_once_and_keep_all_workers_busy(tmp_path: Path) ->
     assert [t.share for t in split_into_tasks([folder], 3)] == [(0, 3), (1, 3), (2, 3)]
 
 
-def test_an_unreachable_cluster_is_named(tmp_path: Path) -> None:
+def test_an_unreachable_cluster_is_reported_with_its_address(tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="needs the extra `ray`")
     files = WorkspaceFiles(tmp_path / "v.db", tmp_path / "l.db", tmp_path / "assets")
     settings = ClusterSettings(address="127.0.0.1:9")
@@ -229,7 +231,9 @@ def test_an_unreachable_cluster_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_without_ray_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ray_the_error_names_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     files = WorkspaceFiles(tmp_path / "v.db", tmp_path / "l.db", tmp_path / "assets")
     with (

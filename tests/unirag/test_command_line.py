@@ -1,4 +1,4 @@
-"""What all commands share: options before and behind them, JSON, progress in a log, settings."""
+"""The common options of all commands, JSON output, progress in a log, and `unirag settings`."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from unirag.settings.describe import describe_settings
     ],
 )
 def test_common_options_stand_before_and_behind_a_command(
-    unirag: Any, place: Any, command: str, monkeypatch: pytest.MonkeyPatch
+    unirag: Any, workspace: Any, command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("UNIRAG_HOME")
-    run = unirag(command.format(home=place.home))
+    run = unirag(command.format(home=workspace.home))
     assert run.code == 0, run
     assert [corpus["name"] for corpus in run.json["corpora"]] == ["cards"]
 
 
-def test_a_settings_file_before_the_command(unirag: Any, place: Any) -> None:
-    config = place.root / "other.yaml"
+def test_a_settings_file_can_be_named_before_the_command(unirag: Any, workspace: Any) -> None:
+    config = workspace.root / "other.yaml"
     config.write_text("serch: 1\n")
     run = unirag(f"--config {config} search light")
     assert run.code == 2

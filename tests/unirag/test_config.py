@@ -1,3 +1,5 @@
+"""Settings from arguments, the environment and the settings file."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -21,7 +23,9 @@ def test_arguments_beat_environment_beats_file_beats_defaults(
     assert settings.device == "auto"
 
 
-def test_nested_settings_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nested_settings_are_read_and_secrets_are_not_printed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("UNIRAG_CHAT__URL", "http://127.0.0.1:8000/v1")
     monkeypatch.setenv("UNIRAG_CHAT__API_KEY", "hush")
     monkeypatch.setenv("UNIRAG_SEARCH__BM25", "0.25")
@@ -32,7 +36,7 @@ def test_nested_settings_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("hoem: /x", "unknown setting 'hoem' in unirag.yaml; did you mean 'home'"),
         ("search: {bm26: 1}", r"unknown setting 'search\.bm26'"),
@@ -44,9 +48,9 @@ def test_nested_settings_and_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
         ("just words", "not valid YAML"),
     ],
 )
-def test_bad_files_are_refused(text: str, says: str, tmp_path: Path) -> None:
+def test_bad_files_are_refused(text: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "unirag.yaml").write_text(text)
-    with pytest.raises(BadSetting, match=says):
+    with pytest.raises(BadSetting, match=message):
         load_settings()
 
 
@@ -60,6 +64,6 @@ def test_unknown_variables_and_missing_files_are_refused(
         load_settings()
 
 
-def test_empty_file_is_no_setting(tmp_path: Path) -> None:
+def test_an_empty_file_leaves_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "unirag.yaml").write_text("")
     assert load_settings().profile == "mini"

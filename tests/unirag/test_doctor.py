@@ -56,7 +56,7 @@ def test_missing_models_are_reported_with_the_pull_command(tmp_path):
     assert list(tmp_path.iterdir()) == []  # checks leave nothing behind
 
 
-def test_pulled_models_and_a_damaged_one(tmp_path):
+def test_pulled_models_pass_and_a_damaged_one_fails(tmp_path):
     folders = [write_model(tmp_path / "models", model) for model in MINI.models]
     assert all(run(tmp_path)[f"{m.task} model"].state == "ok" for m in MINI.models)
     (folders[2] / "config.json").write_text("[]")
@@ -66,7 +66,7 @@ def test_pulled_models_and_a_damaged_one(tmp_path):
     assert "models pull" in check.remedy
 
 
-def test_a_model_at_a_path(tmp_path):
+def test_a_model_at_a_path_must_exist(tmp_path):
     source = PathSource(str(tmp_path / "own"))
     profile = replace(MINI, chat=replace(MINI.chat, sources=(source,), conversion=""))
     assert "does not exist" in run(tmp_path, profile)["chat model"].detail
@@ -74,7 +74,7 @@ def test_a_model_at_a_path(tmp_path):
     assert run(tmp_path, profile)["chat model"].state == "ok"
 
 
-def test_a_workspace_that_is_in_use_or_cannot_be_written(tmp_path):
+def test_a_workspace_in_use_is_a_warning_and_an_unwritable_one_a_failure(tmp_path):
     assert run(tmp_path)["home folder"].state == "ok"
     in_use = run(tmp_path, holder=lambda home: "process 4711")["home folder"]
     assert (in_use.state, "process 4711" in in_use.detail) == ("warn", True)
@@ -84,7 +84,7 @@ def test_a_workspace_that_is_in_use_or_cannot_be_written(tmp_path):
     assert "--home" in broken.remedy
 
 
-def test_too_little_disk_space(tmp_path, monkeypatch):
+def test_too_little_disk_space_is_a_failure(tmp_path, monkeypatch):
     usage = doctor.shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage)
     assert run(tmp_path)["disk"].state == "fail"
@@ -135,7 +135,7 @@ def server():
     httpd.server_close()
 
 
-def test_a_qdrant_server_ready_not_ready_and_gone(tmp_path, server):
+def test_a_qdrant_server_must_answer_and_be_ready(tmp_path, server):
     url = f"http://127.0.0.1:{server.server_port}/"
     assert run(tmp_path, qdrant_url=url)["Qdrant server"].state == "ok"
     server.status = 503
@@ -166,7 +166,7 @@ def test_the_cpu_decides_the_number_format(tmp_path, monkeypatch, capabilities, 
     assert str(dtype).removeprefix("torch.") in run(tmp_path, device="cpu")["device"].detail
 
 
-def test_a_missing_device(tmp_path, monkeypatch):
+def test_a_missing_device_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert choose_device("auto") == choose_device("cpu") == "cpu"
     with pytest.raises(BadSetting, match="'cuda' is not there"):

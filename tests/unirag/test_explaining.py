@@ -1,4 +1,4 @@
-"""What an answer is made from: which of the hits, and what is taken along with them."""
+"""The evidence of an answer: which hits it uses, and which passages are added to them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ EXERCISE = "A ray of light meets glass at 45 degrees. How large is its angle ins
 
 
 @pytest.fixture
-def app(place: Any, chat: Any) -> Iterator[App]:
-    with place.open() as opened:
+def app(workspace: Any, chat: Any) -> Iterator[App]:
+    with workspace.open() as opened:
         yield opened
 
 
-def put(app: App, role: str, text: str, *neighbours: str, section: tuple[str, ...] = ()) -> Item:
+def store_passage(
+    app: App, role: str, text: str, *neighbours: str, section: tuple[str, ...] = ()
+) -> Item:
     name = str(uuid.uuid5(uuid.NAMESPACE_URL, text))
     item = Item(
         name, "passage", "cards", f"optics.md#{name}", "Problem", text, section=section,
@@ -36,48 +38,54 @@ def put(app: App, role: str, text: str, *neighbours: str, section: tuple[str, ..
     return item
 
 
-def test_the_solution_of_the_asked_exercise_is_kept_back(app: App) -> None:
-    exercise = put(app, "exercise", EXERCISE)
+def test_explain_leaves_out_the_solution_of_the_exercise_in_the_question(app: App) -> None:
+    exercise = store_passage(app, "exercise", EXERCISE)
     text = "The ray of light has an angle of 28 degrees inside the glass."
-    solution = put(app, "solution", text, exercise.id)
+    solution = store_passage(app, "solution", text, exercise.id)
 
-    def found(question: str, **how: Any) -> bool:
-        return solution.id in [h.item.id for h in app.ask(question, **how).hits]
+    def is_among_hits(question: str, **options: Any) -> bool:
+        return solution.id in [h.item.id for h in app.ask(question, **options).hits]
 
-    assert not found(EXERCISE)
-    assert not found(f"Please tell me: {EXERCISE.lower()}")
-    assert found(EXERCISE, task=TaskRequest("steps"))
-    assert found("How does light move inside glass?")
+    assert not is_among_hits(EXERCISE)
+    assert not is_among_hits(f"Please tell me: {EXERCISE.lower()}")
+    assert is_among_hits(EXERCISE, task=TaskRequest("steps"))
+    assert is_among_hits("How does light move inside glass?")
 
 
 FIGURES = Where(kinds=("figure",))
 GLASS, WATER = ("Light", "1 Media", "1.1 Glass"), ("Light", "1 Media", "1.2 Water")
 
 
-def test_an_exercise_of_the_corpus_is_answered_from_its_own_section(app: App) -> None:
-    here = put(app, "text", "Slow light is bent towards the normal.", section=GLASS)
-    assert app.ask(EXERCISE).hits[0].item.id != here.id
-    put(app, "exercise", EXERCISE, section=GLASS)
-    assert app.ask(EXERCISE).hits[0].item.id == here.id
-    assert app.search(EXERCISE).hits[0].item.id != here.id
+def test_an_exercise_of_the_corpus_is_answered_from_its_section(app: App) -> None:
+    passage = store_passage(app, "text", "Slow light is bent towards the normal.", section=GLASS)
+    assert app.ask(EXERCISE).hits[0].item.id != passage.id
+    store_passage(app, "exercise", EXERCISE, section=GLASS)
+    assert app.ask(EXERCISE).hits[0].item.id == passage.id
+    assert app.search(EXERCISE).hits[0].item.id != passage.id
     assert {h.item.kind for h in app.ask(EXERCISE, where=FIGURES).hits[:1]} == {"figure"}
 
 
-def test_objectives_and_exercises_speak_for_their_section(app: App) -> None:
+def test_matching_objectives_and_exercises_raise_the_share_of_their_section(app: App) -> None:
     question = "Why does a spoon look broken in a glass of water?"
-    one = put(app, "text", "A spoon in a glass of water looks broken.", section=GLASS)
-    other = put(app, "text", "Light changes its direction as it leaves water.", section=WATER)
+    glass_passage = store_passage(
+        app, "text", "A spoon in a glass of water looks broken.", section=GLASS
+    )
+    water_passage = store_passage(
+        app, "text", "Light changes its direction as it leaves water.", section=WATER
+    )
 
     def shares() -> tuple[float, float]:
-        found = app.search(question)
+        result = app.search(question)
         searcher = app.components.searcher()
-        chosen = select_context(searcher, found, EXPLAIN, Where(), limit=5, evidence_items=5)
-        assert {h.item.role for h in chosen.hits}.isdisjoint({"objective", "exercise"})
-        return chosen.section_shares[one.id], chosen.section_shares[other.id]
+        context = select_context(searcher, result, EXPLAIN, Where(), limit=5, evidence_items=5)
+        assert {h.item.role for h in context.hits}.isdisjoint({"objective", "exercise"})
+        return context.section_shares[glass_passage.id], context.section_shares[water_passage.id]
 
     assert shares()[0] == 1
-    put(app, "objective", "- Explain why a spoon looks broken in water.", section=WATER)
-    put(app, "exercise", "Why does a spoon in water look broken to the eye?", section=WATER)
+    store_passage(app, "objective", "- Explain why a spoon looks broken in water.", section=WATER)
+    store_passage(
+        app, "exercise", "Why does a spoon in water look broken to the eye?", section=WATER
+    )
     assert shares()[1] == 1
 
 
@@ -86,6 +94,6 @@ def test_a_figure_brings_the_passages_that_refer_to_it(app: App) -> None:
     figures = app.search(question, where=FIGURES)
     (figure,) = [h.item for h in figures.hits]
     answer = app.ask(question, where=FIGURES)
-    told = [h.item for h in answer.hits if h.item.kind == "passage"]
-    assert told
-    assert {i.id for i in told} <= set(figure.neighbours)
+    passages = [h.item for h in answer.hits if h.item.kind == "passage"]
+    assert passages
+    assert {i.id for i in passages} <= set(figure.neighbours)

@@ -1,3 +1,5 @@
+"""The locks of a workspace: one process opens it, one thread changes its index."""
+
 from __future__ import annotations
 
 import os

@@ -1,4 +1,4 @@
-"""`unirag index`: what it hands over, and how it ends when it is interrupted."""
+"""`unirag index`: its options, its report, and its end when it is interrupted."""
 
 from __future__ import annotations
 
@@ -14,40 +14,42 @@ from unirag.indexing.progress import IndexProgress, IndexReport
 from unirag.workspace.catalog import DocumentProblem
 
 
-def test_it_hands_over_what_was_asked_and_reports(
+def test_options_reach_the_application_and_the_report_is_printed(
     unirag: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    given: dict[str, Any] = {}
+    index_options: dict[str, Any] = {}
 
     def index(self: App, paths: Any, **options: Any) -> list[IndexReport]:
-        given.update(options)
+        index_options.update(options)
         options["progress"](IndexProgress(documents=1, total=2, items=30, pictures=4, pages=5))
-        dead = DocumentProblem(
+        dead_letter = DocumentProblem(
             "a.pdf", "", "a.pdf: its reader gave nothing for 120 s", is_dead_letter=True
         )
         return [
-            IndexReport("x", new=1, figures=4, passages=26, pages=5, problems=[dead], seconds=2)
+            IndexReport(
+                "x", new=1, figures=4, passages=26, pages=5, problems=[dead_letter], seconds=2
+            )
         ]
 
     monkeypatch.setattr(App, "index", index)
     monkeypatch.setenv("UNIRAG_HOME", str(tmp_path / "home"))
-    said = unirag(f"index {tmp_path} --retry-failed --json")
-    assert said.code == 4
-    assert given["retry_failed"] is True
-    (report,) = said.json["corpora"]
+    run = unirag(f"index {tmp_path} --retry-failed --json")
+    assert run.code == 4
+    assert index_options["retry_failed"] is True
+    (report,) = run.json["corpora"]
     assert (report["pages"], report["items_per_second"], report["documents"]["failed"]) == (
         5,
         15,
         1,
     )
-    said = unirag(f"index {tmp_path}")
-    assert given["retry_failed"] is False
-    assert "1 new and 0 changed documents" in said.out
-    assert "1 failed; 2.0 s" in said.out
-    assert "not indexed a.pdf: its reader gave nothing for 120 s" in said.out
+    run = unirag(f"index {tmp_path}")
+    assert index_options["retry_failed"] is False
+    assert "1 new and 0 changed documents" in run.out
+    assert "1 failed; 2.0 s" in run.out
+    assert "not indexed a.pdf: its reader gave nothing for 120 s" in run.out
 
 
-def test_ctrl_c_says_how_to_go_on(
+def test_ctrl_c_explains_how_to_continue(
     unirag: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def index(self: App, paths: Any, **options: Any) -> list[IndexReport]:
@@ -55,12 +57,12 @@ def test_ctrl_c_says_how_to_go_on(
 
     monkeypatch.setattr(App, "index", index)
     monkeypatch.setenv("UNIRAG_HOME", str(tmp_path / "home"))
-    said = unirag(f"index {tmp_path}")
-    assert said.code == 130
-    assert "what is stored is kept, and the same command continues from there" in said.err
+    run = unirag(f"index {tmp_path}")
+    assert run.code == 130
+    assert "what is stored is kept, and the same command continues from there" in run.err
 
 
-def test_where_nothing_changed_no_model_is_loaded(place: Any) -> None:
+def test_no_model_is_loaded_if_nothing_has_changed(workspace: Any) -> None:
     code = (
         "import sys, unirag\n"
         "with unirag.open() as app:\n"
@@ -68,26 +70,26 @@ def test_where_nothing_changed_no_model_is_loaded(place: Any) -> None:
         "assert report.unchanged and not report.new, report\n"
         "assert 'torch' not in sys.modules and 'onnxruntime' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", code, str(place.cards)], check=True)
-    assert place.stored() == place.before
+    subprocess.run([sys.executable, "-c", code, str(workspace.cards)], check=True)
+    assert workspace.contents() == workspace.initial_contents
 
 
-def test_the_demo_runs_from_another_clone(
-    unirag: Any, place: Any, chat: Any, tmp_path: Path
+def test_the_demo_runs_if_its_corpus_was_indexed_from_another_clone(
+    unirag: Any, workspace: Any, chat: Any, tmp_path: Path
 ) -> None:
     home = tmp_path / "demo"
-    with place.open(home=home) as app:
+    with workspace.open(home=home) as app:
         app.corpora.add("sample", tmp_path)
-    said = unirag(f"demo --no-serve --home {home}")
-    assert said.code == 0, said
-    assert "sample: cards/refraction-and-snells-law.md" in said.out
+    run = unirag(f"demo --no-serve --home {home}")
+    assert run.code == 0, run
+    assert "sample: cards/refraction-and-snells-law.md" in run.out
 
 
-def test_time_left_is_told_when_something_can_be_said() -> None:
+def test_the_remaining_time_is_unknown_until_a_document_is_indexed() -> None:
     state = IndexProgress(total=100)
     assert state.seconds_left is None
     state.started_at -= 10
     state.documents = state.unchanged = 40
-    assert state.seconds_left is None  # what was unchanged took no time
+    assert state.seconds_left is None  # unchanged documents took no time
     state.documents = 50
     assert state.seconds_left == pytest.approx(50, abs=1)

@@ -105,7 +105,9 @@ def test_missing_documents_are_removed_only_with_prune(bench: IndexingBench, boo
     assert bench.store.count(Where(sources=("waves.md",))) == 0
 
 
-def test_a_document_that_breaks_keeps_its_stored_items(bench: IndexingBench, book: Path) -> None:
+def test_a_document_that_becomes_unreadable_keeps_its_stored_items(
+    bench: IndexingBench, book: Path
+) -> None:
     bench.indexer.index(book, "optics")
     before = bench.ids()
     (book / "waves.md").write_bytes(b"# Waves\x00\xff\xfe\n")
@@ -127,7 +129,7 @@ def test_a_broken_picture_is_reported_and_its_caption_stored(
     assert "A converging lens." in figure.text
 
 
-def test_a_kill_between_store_and_catalog_costs_one_reading(
+def test_after_a_kill_between_store_and_catalog_one_document_is_read_again(
     bench: IndexingBench, book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def killed(*args: object) -> None:
@@ -156,9 +158,9 @@ def test_moved_and_shared_content_is_encoded_once(
     shutil.copytree(book, tmp_path / "again")
     assert bench.indexer.index(tmp_path / "again", "again").new == 2
     assert bench.encoded() == (0, 0)
-    same = [i for i in bench.store.scan() if i.kind == "figure"]
-    assert len({i.image for i in same}) == 1
-    assert len(same) == 2
+    figures = [i for i in bench.store.scan() if i.kind == "figure"]
+    assert len({i.image for i in figures}) == 1
+    assert len(figures) == 2
 
 
 def test_pictures_of_many_documents_are_encoded_in_batches(
@@ -173,19 +175,19 @@ def test_pictures_of_many_documents_are_encoded_in_batches(
     batches: list[int] = []
     encode = bench.encoder.encode_image
 
-    def counted(images: Sequence[Image.Image], style: str = "auto") -> np.ndarray:
+    def encode_and_count(images: Sequence[Image.Image], style: str = "auto") -> np.ndarray:
         batches.append(len(images))
         return encode(images, style)
 
-    bench.encoder.encode_image = counted  # type: ignore[method-assign]
-    seen: list[tuple[int, int]] = []
+    bench.encoder.encode_image = encode_and_count  # type: ignore[method-assign]
+    progress: list[tuple[int, int]] = []
     report = bench.indexer.index(
-        folder, "photos", progress=lambda p: seen.append((p.documents, p.total))
+        folder, "photos", progress=lambda p: progress.append((p.documents, p.total))
     )
     assert (report.new, report.figures) == (71, 71)
     assert batches == [32, 32, 6]  # the copy has the same vector
-    assert seen[-1] == (71, 71)
-    assert all(done <= total for done, total in seen)
+    assert progress[-1] == (71, 71)
+    assert all(documents <= total for documents, total in progress)
     states = {entry.state for entry in bench.catalog.entries("photos").values()}
     assert states == {"stored"}
 
@@ -204,9 +206,9 @@ def test_a_file_that_hangs_its_reader_is_one_dead_letter_and_read_once(
     assert "ended suddenly" in messages["find-crash.txt"]
     assert (report.new, len(bench.ids())) == (2, 3)
     started_at = time.monotonic()
-    again = bench.indexer.index(book, "optics", prune=True)
-    assert {t.source: t.message for t in again.dead_letters} == messages
-    assert (again.unchanged, again.missing) == (2, [])
+    second_report = bench.indexer.index(book, "optics", prune=True)
+    assert {t.source: t.message for t in second_report.dead_letters} == messages
+    assert (second_report.unchanged, second_report.missing) == (2, [])
     bench.indexer.readers = partial(ReaderPool, ReadingSettings(), tmp_path / "home" / "assets")
     repaired = bench.indexer.index(book, "optics", retry_failed=True)
     assert (repaired.new, repaired.dead_letters, repaired.unchanged) == (2, [], 2)
@@ -248,17 +250,17 @@ def test_an_error_of_the_store_ends_the_run_and_the_next_run_continues(
 
 def test_vectors_of_other_encoders_and_the_oldest_are_trimmed(tmp_path: Path) -> None:
     cache = EmbeddingCache(tmp_path / "embeddings.db")
-    one = np.ones(4, np.float32)
-    cache.put("old", {"a": one})
-    cache.put("new", {str(n): n * one for n in range(600)})
+    vector = np.ones(4, np.float32)
+    cache.put("old", {"a": vector})
+    cache.put("new", {str(n): n * vector for n in range(600)})
     assert cache.get("new", 4, ["7", "a"]).keys() == {"7"}
     assert cache.get("new", 3, ["7"]) == {}  # of another width
     assert len(cache.get("new", 4, map(str, range(600)))) == 600
     cache.trim(["new"], max_vectors=10)
     assert cache.get("old", 4, ["a"]) == {}
-    kept = cache.get("new", 4, map(str, range(600)))
-    assert list(kept) == [str(n) for n in range(590, 600)]
-    assert kept["599"].tolist() == [599.0] * 4
+    cached = cache.get("new", 4, map(str, range(600)))
+    assert list(cached) == [str(n) for n in range(590, 600)]
+    assert cached["599"].tolist() == [599.0] * 4
     cache.close()
 
 
@@ -267,11 +269,15 @@ def test_a_dead_letter_is_read_again_when_it_changes_or_on_request(
 ) -> None:
     (book / "waves.md").write_bytes(b"# Waves\x00\xff\xfe\n")
     first = bench.indexer.index(book, "optics")
-    (dead,) = first.dead_letters
+    (dead_letter,) = first.dead_letters
     entry = bench.catalog.entries("optics")["waves.md"]
-    assert (entry.state, entry.stored_fingerprint, entry.reason) == ("failed", "", dead.message)
-    again = bench.indexer.index(book, "optics")
-    assert again.dead_letters == [dead]
+    assert (entry.state, entry.stored_fingerprint, entry.reason) == (
+        "failed",
+        "",
+        dead_letter.message,
+    )
+    second_report = bench.indexer.index(book, "optics")
+    assert second_report.dead_letters == [dead_letter]
     assert bench.catalog.entries("optics")["waves.md"] == entry  # not read again
     bench.indexer.index(book, "optics", retry_failed=True)
     assert bench.catalog.entries("optics")["waves.md"].changed_at > entry.changed_at
@@ -299,7 +305,7 @@ def test_a_corpus_belongs_to_one_folder(bench: IndexingBench, book: Path, tmp_pa
     ("path", "name"),
     [("Optics & Waves", "optics-waves"), ("openstax-physics", "openstax-physics"), ("§", "corpus")],
 )
-def test_default_corpus_names(path: str, name: str) -> None:
+def test_a_corpus_is_named_after_its_folder(path: str, name: str) -> None:
     assert default_corpus_name(Path(path)) == name
 
 
@@ -321,25 +327,27 @@ def test_search_mixes_words_pictures_and_speech(
     assert {h.item.kind for h in only.hits} == {"passage"}
 
 
-@pytest.mark.parametrize("alike", [False, True])
+@pytest.mark.parametrize("look_alike", [False, True])
 def test_a_clearly_recognised_figure_comes_before_the_best_match_of_the_words(
-    bench: IndexingBench, tmp_path: Path, alike: bool
+    bench: IndexingBench, tmp_path: Path, look_alike: bool
 ) -> None:
     """If another figure looks alike, the words decide between the two."""
     root = tmp_path / "book"
     root.mkdir()
-    for name, corner in (("ball", 20), ("box", 22 if alike else 70)):
+    for name, corner in (("ball", 20), ("box", 22 if look_alike else 70)):
         picture = Image.new("RGB", (120, 90), "white")
         ImageDraw.Draw(picture).rectangle((corner, 10, corner + 30, 40), fill="black")
         picture.save(root / f"{name}.png")
     (root / "toys.md").write_text("# Toys\n\n![A ball rolls](ball.png)\n\n![A box](box.png)\n")
     bench.indexer.index(root, "toys")
     bench.searcher.ocr = None
-    shown = (QueryImage.from_file(root / "box.png", 0.3),)
-    found = bench.searcher.search(Query("a ball rolls", images=shown), limit=2)
-    first, second = (h.item.text for h in found.hits)
-    assert (first, second) == (("A ball rolls", "A box") if alike else ("A box", "A ball rolls"))
-    assert found.hits[0].score >= found.hits[1].score
+    pictures = (QueryImage.from_file(root / "box.png", 0.3),)
+    result = bench.searcher.search(Query("a ball rolls", images=pictures), limit=2)
+    first_text, second_text = (h.item.text for h in result.hits)
+    assert (first_text, second_text) == (
+        ("A ball rolls", "A box") if look_alike else ("A box", "A ball rolls")
+    )
+    assert result.hits[0].score >= result.hits[1].score
 
 
 def test_speech_is_transcribed_again_with_the_terms_of_the_first_hits(
@@ -349,11 +357,11 @@ def test_speech_is_transcribed_again_with_the_terms_of_the_first_hits(
     (tmp_path / "q.wav").touch()
     term_lists: list[list[str]] = []
 
-    def hear(recording: bytes, terms: Sequence[str] = (), name: str = "") -> str:
+    def transcribe(recording: bytes, terms: Sequence[str] = (), name: str = "") -> str:
         term_lists.append(list(terms))
         return "a lens" if terms else "a bends"
 
-    bench.searcher.transcribe = hear
+    bench.searcher.transcribe = transcribe
     spoken = Query(audio=(QueryAudio.from_file(tmp_path / "q.wav"),))
     assert bench.searcher.search(spoken).question == "a lens"
     assert term_lists[0] == []
@@ -367,23 +375,23 @@ def test_the_first_transcript_is_kept_if_the_second_is_empty(
     bench.indexer.index(book, "optics")
     (tmp_path / "q.wav").touch()
 
-    def hear(recording: bytes, terms: Sequence[str] = (), name: str = "") -> str:
+    def transcribe(recording: bytes, terms: Sequence[str] = (), name: str = "") -> str:
         if terms:
             raise BadInput("q.wav: no speech found")
         return "a lens"
 
-    bench.searcher.transcribe = hear
-    found = bench.searcher.search(Query(audio=(QueryAudio.from_file(tmp_path / "q.wav"),)))
-    assert found.question == "a lens"
+    bench.searcher.transcribe = transcribe
+    result = bench.searcher.search(Query(audio=(QueryAudio.from_file(tmp_path / "q.wav"),)))
+    assert result.question == "a lens"
 
 
 def test_hits_carry_the_styles_of_the_query_pictures(bench: IndexingBench, book: Path) -> None:
     bench.indexer.index(book, "optics")
     lens = QueryImage.from_file(book / "figures" / "lens.png")
-    found = bench.searcher.search(Query("lens", images=(lens, lens)))
-    assert found.styles == {"sketch": 1.0}
-    assert found.experts == (0.25, 0.75)
-    assert all(h.styles == found.styles for h in found.hits)
+    result = bench.searcher.search(Query("lens", images=(lens, lens)))
+    assert result.styles == {"sketch": 1.0}
+    assert result.experts == (0.25, 0.75)
+    assert all(h.styles == result.styles for h in result.hits)
     assert bench.searcher.search(Query("lens")).styles == {}
 
 
@@ -409,7 +417,7 @@ def test_a_query_that_cannot_be_searched_for_is_refused(
         check_query(query, limit)
 
 
-def test_a_file_that_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_query_file_is_reported_by_name(tmp_path: Path) -> None:
     for kind in (QueryImage, QueryAudio):
         with pytest.raises(BadInput, match=r"none\.png: no such file"):
             kind.from_file(tmp_path / "none.png")

@@ -1,3 +1,5 @@
+"""The queue of index jobs, shared by the processes of a workspace."""
+
 from __future__ import annotations
 
 import subprocess
@@ -47,12 +49,12 @@ class FakeIndex:
                 self.go.wait(20)
         if self.error:
             raise self.error
-        dead = (
+        dead_letters = (
             [DocumentProblem("a.pdf", "", "broken", is_dead_letter=True)]
             if self.dead_letters
             else []
         )
-        return [IndexReport(corpus, new=10, problems=dead)]
+        return [IndexReport(corpus, new=10, problems=dead_letters)]
 
 
 @pytest.fixture
@@ -96,12 +98,12 @@ def jobs(tmp_path: Path, index: FakeIndex) -> Iterator[JobQueue]:
 
 def wait_until_ended(jobs: JobQueue, job: Job) -> Job:
     for _ in range(6000):
-        found = jobs.get(job.id)
-        assert found
-        if found.state not in ("queued", "running"):
-            return found
+        current = jobs.get(job.id)
+        assert current
+        if current.state not in ("queued", "running"):
+            return current
         time.sleep(0.01)
-    raise AssertionError(found)
+    raise AssertionError(current)
 
 
 def test_jobs_run_in_order_and_report_progress(jobs: JobQueue, index: FakeIndex) -> None:
@@ -201,9 +203,8 @@ def test_every_process_accepts_jobs_and_one_runs_them(
     index.go.set()
     assert wait_until_ended(second_queue, second).report["documents"]["new"] == 10  # type: ignore[index]
     assert (index.calls, idle.calls) == (["physics", "chemistry"], [])
-    third = second_queue.submit(
-        "staff", "biology", Path("/c")
-    )  # either queue may run it: the lock is free
+    # the lock is free, so either queue may run the third job
+    third = second_queue.submit("staff", "biology", Path("/c"))
     assert wait_until_ended(jobs, third).state == "done"
     assert sorted(index.calls + idle.calls) == ["biology", "chemistry", "physics"]
 

@@ -1,4 +1,4 @@
-"""The main job as a newcomer runs it: real models, sample corpus, command line, no network."""
+"""The main job as a newcomer runs it: sample corpus, real models, command line, no network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 import data.sample
 
 SAMPLE = Path(data.sample.__file__).parent
-# Runs a command with every way to the network shut; what is left is files.
+# Runs a command without network.
 OFFLINE = """
 import socket, sys
 def shut(*args, **kwargs):
@@ -37,7 +37,7 @@ class Home:
         self.path, self.models = path, models
 
     def run(self, *command: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", OFFLINE, *command, "--home", str(self.path)],
             capture_output=True,
             text=True,
@@ -52,8 +52,8 @@ class Home:
             cwd=self.path.parent,
             check=False,
         )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
+        assert process.returncode == code, process.stdout + process.stderr
+        return process
 
     def json(self, *command: str, code: int = 0) -> Any:
         return json.loads(self.run(*command, "--json", code=code).stdout)
@@ -61,25 +61,25 @@ class Home:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Home:
-    made = Home(tmp_path_factory.mktemp("main") / "home", models)
-    report = made.json("index", str(SAMPLE), "--corpus", "sample")["corpora"][0]
+    home = Home(tmp_path_factory.mktemp("main") / "home", models)
+    report = home.json("index", str(SAMPLE), "--corpus", "sample")["corpora"][0]
     assert report["documents"]["failed"] == 0
     assert report["documents"]["new"] >= 48
     assert report["figures"] >= 48
     assert report["problems"] == []
-    return made
+    return home
 
 
-def test_a_second_index_does_nothing(home: Home) -> None:
+def test_a_second_run_of_index_changes_nothing(home: Home) -> None:
     report = home.json("index", str(SAMPLE), "--corpus", "sample")["corpora"][0]
     assert report["documents"]["new"] == report["documents"]["changed"] == 0
     assert home.json("corpora", "list")["corpora"][0]["name"] == "sample"
 
 
-def check_hits(found: dict[str, Any]) -> None:
-    """The documented schema of `search --json`."""
-    assert set(found) >= {"query", "hits", "no_good_match", "timings_ms"}
-    for hit in found["hits"]:
+def check_hits(result: dict[str, Any]) -> None:
+    """Check the documented fields of `search --json`."""
+    assert set(result) >= {"query", "hits", "no_good_match", "timings_ms"}
+    for hit in result["hits"]:
         assert set(hit) == {
             "id", "kind", "title", "text", "image", "corpus", "section", "source", "licence",
             "attribution", "score", "channels",
@@ -99,25 +99,25 @@ def check_hits(found: dict[str, Any]) -> None:
         ("how does a computer add two bits", "gates"),
     ],
 )
-def test_search_by_words(home: Home, question: str, section: str) -> None:
-    found = home.json("search", question)
-    check_hits(found)
-    assert not found["no_good_match"]
-    assert section.lower() in sections(found)
+def test_a_question_in_words_finds_its_section(home: Home, question: str, section: str) -> None:
+    result = home.json("search", question)
+    check_hits(result)
+    assert not result["no_good_match"]
+    assert section.lower() in sections(result)
 
 
-def sections(found: dict[str, Any]) -> str:
-    """The headings above the first five hits: what a student sees at a glance."""
-    return "\n".join(" ".join(hit["section"]) for hit in found["hits"][:5]).lower()
+def sections(result: dict[str, Any]) -> str:
+    """Return the headings above the first five hits, in lower case."""
+    return "\n".join(" ".join(hit["section"]) for hit in result["hits"][:5]).lower()
 
 
-def test_search_by_a_photo_of_a_figure(home: Home, tmp_path: Path) -> None:
+def test_a_photo_of_a_figure_finds_the_figure(home: Home, tmp_path: Path) -> None:
     with Image.open(SAMPLE / "figures" / "simple-pendulum.png") as picture:
         photo = picture.convert("RGB").rotate(2, expand=True, fillcolor="white")
     photo.resize((420, 300)).filter(ImageFilter.GaussianBlur(0.8)).save(tmp_path / "photo.jpg")
-    found = home.json("search", "--image", str(tmp_path / "photo.jpg"))
-    check_hits(found)
-    figure = next(h for h in found["hits"] if h["kind"] == "figure")
+    result = home.json("search", "--image", str(tmp_path / "photo.jpg"))
+    check_hits(result)
+    figure = next(h for h in result["hits"] if h["kind"] == "figure")
     assert "pendulum" in " ".join(figure["section"]).lower()
     assert figure["channels"]["image"] > 0.5
     mixed = home.json("search", "what sets its period", "--image", f"{tmp_path / 'photo.jpg'}:0.5")
@@ -125,17 +125,17 @@ def test_search_by_a_photo_of_a_figure(home: Home, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("espeak-ng"), reason="espeak-ng is not installed")
-def test_search_by_speech(home: Home, tmp_path: Path) -> None:
+def test_a_spoken_question_finds_its_section(home: Home, tmp_path: Path) -> None:
     question = "How does a hydraulic press multiply force?"
     subprocess.run(
         ["espeak-ng", "-s", "140", "-w", str(tmp_path / "q.wav"), question], check=True, timeout=60
     )
-    found = home.json("search", "--audio", str(tmp_path / "q.wav"))
-    assert "press" in found["query"].lower()
-    assert "hydraulic" in sections(found)
+    result = home.json("search", "--audio", str(tmp_path / "q.wav"))
+    assert "press" in result["query"].lower()
+    assert "hydraulic" in sections(result)
 
 
-def test_ask_cites_what_was_found(home: Home) -> None:
+def test_every_sentence_of_an_answer_cites_a_hit(home: Home) -> None:
     answer = home.json("ask", "Why does light bend when it enters glass?")
     check_hits(answer)
     assert set(answer) >= {"answer", "sentences", "refused", "quoted", "task", "level"}
@@ -143,7 +143,7 @@ def test_ask_cites_what_was_found(home: Home) -> None:
     assert not answer["refused"]
     ids = {hit["id"] for hit in answer["hits"]}
     assert answer["sentences"]
-    first = answer["sentences"][0]  # the sources' own words come before the model's
+    first = answer["sentences"][0]  # quotations come before the words of the model
     texts = {hit["id"]: hit["text"] for hit in answer["hits"]}
     assert first["quoted"]
     assert first["text"] in texts[first["citations"][0]]
@@ -159,20 +159,20 @@ def test_a_quiz_and_feedback_come_from_the_sources(home: Home) -> None:
     quiz = home.json("ask", question, "--task", "quiz", "--level", "college")
     assert (quiz["task"], quiz["level"]) == ("quiz", "college")
     texts = {hit["id"]: hit["text"] for hit in quiz["hits"]}
-    asked, keys = quiz["sentences"][::2], quiz["sentences"][1::2]
-    assert len(asked) == len(keys) == 3
-    for cloze, key in zip(asked, keys, strict=True):
+    clozes, keys = quiz["sentences"][::2], quiz["sentences"][1::2]
+    assert len(clozes) == len(keys) == 3
+    for cloze, key in zip(clozes, keys, strict=True):
         term = key["text"].removeprefix("Key: ").removesuffix(".")
-        whole = cloze["text"].removeprefix("Complete: ").replace("____ means", f"{term}:")
-        assert whole.replace("____", term) in texts[cloze["citations"][0]]
-    said = home.run(
+        definition = cloze["text"].removeprefix("Complete: ").replace("____ means", f"{term}:")
+        assert definition.replace("____", term) in texts[cloze["citations"][0]]
+    output = home.run(
         "ask", question, "--task", "feedback",
         "--student-answer", "On the Moon the pendulum swings about 3.5 times more slowly.",
     ).stdout  # fmt: skip
-    assert "The sources give 2.5, not 3.5: “On the Moon" in said
-    assert "You left out: “" in said
-    refused = home.run("ask", question, "--task", "feedback", code=2)
-    assert "student_answer: is empty" in refused.stderr
+    assert "The sources give 2.5, not 3.5: “On the Moon" in output
+    assert "You left out: “" in output
+    run = home.run("ask", question, "--task", "feedback", code=2)
+    assert "student_answer: is empty" in run.stderr
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_quiz_and_feedback_come_from_the_sources(home: Home) -> None:
         "Who won the football world cup in 1998 and where was it played?",
         "What does the term the skaxkliflioic law mean?",
         "Why is it that refraction is the greatest displacement from equilibrium?",
-        "Was bestimmt die Periode eines Pendels?",  # the books are not in this language
+        "Was bestimmt die Periode eines Pendels?",  # the corpus is in English
     ],
 )
 def test_ask_refuses_without_evidence(home: Home, question: str) -> None:
@@ -193,7 +193,9 @@ def test_ask_refuses_without_evidence(home: Home, question: str) -> None:
     assert "No evidence" in home.run("ask", question).stdout
 
 
-def test_empty_home_finds_nothing_and_says_so(home: Home, tmp_path: Path) -> None:
+def test_an_empty_workspace_has_no_hits_and_names_the_command_to_list_corpora(
+    home: Home, tmp_path: Path
+) -> None:
     empty = Home(tmp_path / "empty", home.models)
     assert empty.json("search", "anything") | {"timings_ms": 0} == {
         "query": "anything", "hits": [], "no_good_match": True, "timings_ms": 0,
@@ -205,7 +207,7 @@ def test_empty_home_finds_nothing_and_says_so(home: Home, tmp_path: Path) -> Non
     assert (answer["sentences"], answer["hits"]) == ([], [])
 
 
-def test_remove_takes_items_and_pictures(home: Home, tmp_path: Path) -> None:
+def test_removing_a_corpus_removes_its_items_and_pictures(home: Home, tmp_path: Path) -> None:
     copy = Home(tmp_path / "copy", home.models)
     card = tmp_path / "card"
     (card / "figures").mkdir(parents=True)

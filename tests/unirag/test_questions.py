@@ -57,7 +57,7 @@ def test_questions_are_drawn_evenly_and_depend_on_the_seed() -> None:
     )
 
 
-def test_questions_without_an_answer() -> None:
+def test_unanswerable_questions_name_other_subjects_or_have_false_premises() -> None:
     other = [
         item("x", "term", "mitosis", "mitosis: division of one nucleus into two", "Cells"),
         item("y", "term", "light reaction", "light reaction: first step of plants", "Cells"),

@@ -24,7 +24,7 @@ from tests.fakes import (
     WordCountRetriever,
     fake_app,
 )
-from tests.unirag.books import same, write_book
+from tests.unirag.books import same_points, write_book
 from unirag.app import App
 from unirag.app.corpora import Corpora
 from unirag.indexing import reembed as reembedding
@@ -109,7 +109,7 @@ def test_reembedding_stores_what_indexing_would_store(workspace: ReembedWorkspac
         report = app.corpora.reembed(lambda *counts: progress.append(counts))
         assert (report.items, report.missing_pictures) == (11, [])
         assert progress == [(4, 11), (8, 11), (11, 11)]
-        assert same(stored_points(app), workspace.expected)
+        assert same_points(stored_points(app), workspace.expected)
         assert app.search(Query(images=[QueryImage.from_file(workspace.books / "1.png")])).hits
         entries = app.components.catalog.entries("optics").values()
         assert [entry.state for entry in entries] == ["stored"] * 6
@@ -147,11 +147,11 @@ def test_reembedding_can_be_reversed(workspace: ReembedWorkspace) -> None:
     for _ in range(2):
         with workspace.open() as app:
             app.corpora.reembed()
-            assert same(stored_points(app), workspace.expected)
+            assert same_points(stored_points(app), workspace.expected)
         with workspace.open(ThumbnailEncoder) as app:
             app.corpora.reembed()
             assert app.components.encoder.encoded == 0
-            assert same(stored_points(app), workspace.before)
+            assert same_points(stored_points(app), workspace.before)
 
 
 @pytest.mark.parametrize("step", ["encoding", "first upsert", "last upsert", "flush", "promote"])
@@ -198,12 +198,12 @@ def test_after_a_kill_the_old_collection_serves_and_the_next_run_continues(
         encoded = app.components.encoder.encoded
         assert encoded > 0
     with workspace.open(ThumbnailEncoder) as app:
-        assert same(stored_points(app), workspace.before)
+        assert same_points(stored_points(app), workspace.before)
         assert app.search("light").hits
     with workspace.open() as app:
         assert app.corpora.reembed().items == 11
         assert app.components.encoder.encoded + encoded == 5  # each picture once
-        assert same(stored_points(app), workspace.expected)
+        assert same_points(stored_points(app), workspace.expected)
 
 
 def test_items_deleted_between_two_runs_stay_deleted(
@@ -218,7 +218,7 @@ def test_items_deleted_between_two_runs_stay_deleted(
         app.components.store.delete([deleted.id])
     with workspace.open() as app:
         app.corpora.reembed()
-        assert same(
+        assert same_points(
             stored_points(app),
             [p for p in workspace.expected if p.item.id != deleted.id],
         )
@@ -262,7 +262,7 @@ def test_lost_pictures_are_listed_and_their_documents_read_again(
             assert stored[lost.id].text is not None
         again = workspace.index(app)
         assert (again.changed, again.unchanged) == (2, 4)
-        assert same(stored_points(app), workspace.expected)
+        assert same_points(stored_points(app), workspace.expected)
 
 
 def test_on_a_server_the_old_collection_serves_until_it_is_deleted(
@@ -275,7 +275,7 @@ def test_on_a_server_the_old_collection_serves_until_it_is_deleted(
         answers: list[bool] = []
 
         def search_meanwhile(*_: int) -> None:
-            assert same(stored_points(service), workspace.before)
+            assert same_points(stored_points(service), workspace.before)
             answers.append(bool(service.search("light").hits))
             with pytest.raises(Busy, match="is being indexed"):
                 App.open(service.settings).index([workspace.books])
@@ -284,7 +284,7 @@ def test_on_a_server_the_old_collection_serves_until_it_is_deleted(
         assert answers == [True]
         # the alias points to the new collection; the service keeps the one of its own encoder
         assert service.search(Query(images=[QueryImage.from_file(workspace.books / "1.png")])).hits
-        assert same(stored_points(service), workspace.before)
+        assert same_points(stored_points(service), workspace.before)
         with pytest.raises(Mismatch, match=r"was re-embedded while this process ran"):
             service.index([workspace.books], corpus="more")
         with pytest.raises(Mismatch, match="re-embedded"):
@@ -295,10 +295,10 @@ def test_on_a_server_the_old_collection_serves_until_it_is_deleted(
         admin.corpora.reembed()
         names = {c.name for c in client.get_collections().collections}
         assert names == {f"unirag-{admin.components.stamp.digest}"}
-        assert same(stored_points(admin), workspace.expected)
+        assert same_points(stored_points(admin), workspace.expected)
 
 
-def test_an_embedded_home_keeps_one_shard(tmp_path: Path, embedded: ReembedWorkspace) -> None:
+def test_an_embedded_workspace_keeps_one_shard(tmp_path: Path, embedded: ReembedWorkspace) -> None:
     with embedded.open() as app:
         app.corpora.reembed()
         name = f"shard-{app.components.stamp.digest}"
@@ -335,7 +335,9 @@ with fake_app(Path(sys.argv[1]), Slow) as app:
 """
 
 
-def test_sigkill_while_encoding(tmp_path: Path, embedded: ReembedWorkspace) -> None:
+def test_a_process_killed_while_encoding_leaves_the_old_collection_intact(
+    tmp_path: Path, embedded: ReembedWorkspace
+) -> None:
     workspace = embedded
     for wait in ("2", "6"):
         process = subprocess.Popen(
@@ -353,14 +355,14 @@ def test_sigkill_while_encoding(tmp_path: Path, embedded: ReembedWorkspace) -> N
         process.wait()
         process.stdout.close()
         with workspace.open(ThumbnailEncoder) as app:
-            assert same(stored_points(app), workspace.before)
+            assert same_points(stored_points(app), workspace.before)
     with workspace.open() as app:
         app.corpora.reembed()
         assert app.components.encoder.encoded < 5
-        assert same(stored_points(app), workspace.expected)
+        assert same_points(stored_points(app), workspace.expected)
 
 
-def test_the_command_line(
+def test_the_command_line_reembeds_and_reports_lost_pictures(
     unirag: Any,
     tmp_path: Path,
     embedded: ReembedWorkspace,

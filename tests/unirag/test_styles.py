@@ -11,7 +11,7 @@ from PIL import Image
 
 from data.errors import BadInput, Mismatch
 from retrieval.enrolment import Enrolment
-from retrieval.serving import UniEncoder
+from retrieval.uni_encoder import UniEncoder
 from tests.retrieval.tiny import tiny_encoder
 from unirag.training.styles import EnrolledStyles, learn_style, read_examples
 

@@ -13,7 +13,7 @@ from data.errors import BadInput, Mismatch
 from data.pictures import open_picture
 from data.records import Query, QueryImage
 from data.styles import restyle
-from tests.retrieval.test_openclip import save as save_clip
+from tests.retrieval.test_openclip_tower import save as save_clip
 from unirag.app import App
 from unirag.models.profiles import PROFILES, profile_of
 from unirag.settings import load_settings
@@ -23,7 +23,7 @@ FIGURES = Path(__file__).resolve().parent.parent.parent / "data" / "sample" / "f
 
 
 def corpus(folder: Path, count: int = 10) -> Path:
-    """Drawings that differ in where their lines run, each described."""
+    """Write a corpus of drawings, each with a line of its own and a description."""
     folder.mkdir(parents=True)
     rng = np.random.default_rng(len(folder.name))
     lines = ["# Lines", ""]
@@ -51,7 +51,7 @@ def settings(folder: Path, **changes: object) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"name": "Not A Name"}, "name: String should match"),
         ({"books": []}, "books: .*at least 1"),
@@ -65,12 +65,12 @@ def settings(folder: Path, **changes: object) -> Path:
         ({"train": {"lr": -1}}, "train.lr: "),
     ],
 )
-def test_wrong_settings_are_named(tmp_path, changes, said):
-    with pytest.raises(BadInput, match=f"run.yaml: .*{said}"):
+def test_wrong_settings_are_refused_by_name(tmp_path, changes, message):
+    with pytest.raises(BadInput, match=f"run.yaml: .*{message}"):
         read_config(settings(tmp_path, **changes))
 
 
-def test_a_file_that_is_no_settings_is_refused(tmp_path):
+def test_an_unreadable_settings_file_is_refused(tmp_path):
     with pytest.raises(BadInput, match="cannot be read"):
         read_config(tmp_path / "nowhere.yaml")
     (tmp_path / "run.yaml").write_text("a: [")
@@ -86,24 +86,24 @@ def test_paths_are_relative_to_the_file(tmp_path):
 
 
 @pytest.mark.models
-def test_an_encoder_is_trained_used_and_taught(place, unirag, tmp_path, monkeypatch):
+def test_an_encoder_is_trained_extended_and_evaluated(workspace, unirag, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    place.load_models("encoder")
+    workspace.load_models("encoder")
     corpus(tmp_path / "book", 12)
     corpus(tmp_path / "test", 9)
-    run = settings(tmp_path, held_out=["test"])
-    said = unirag(f"train {run} --out {tmp_path / 'tower'} --json")
-    assert said.code == 0, said
-    assert said.json["encoder"] == "tiny"
+    run_file = settings(tmp_path, held_out=["test"])
+    run = unirag(f"train {run_file} --out {tmp_path / 'tower'} --json")
+    assert run.code == 0, run
+    assert run.json["encoder"] == "tiny"
 
     method = {"method": "depth", "steps": 2, "figures": 4, "warmup": 1}
-    run = settings(tmp_path, name="tiny-2", start="tower", train=method)
-    said = unirag(f"train {run} --out {tmp_path / 'ours'} --json")
-    assert said.json["styles"][:2] == ["original", "sketch"]
-    run = settings(tmp_path, name="tiny-2", start="tower", train={**method, "lr": 0.5})
-    said = unirag(f"train {run} --out {tmp_path / 'ours'}")
-    assert said.code == 2
-    assert "holds a run with other settings (lr 0.001, now 0.5)" in said.err
+    run_file = settings(tmp_path, name="tiny-2", start="tower", train=method)
+    run = unirag(f"train {run_file} --out {tmp_path / 'ours'} --json")
+    assert run.json["styles"][:2] == ["original", "sketch"]
+    run_file = settings(tmp_path, name="tiny-2", start="tower", train={**method, "lr": 0.5})
+    run = unirag(f"train {run_file} --out {tmp_path / 'ours'}")
+    assert run.code == 2
+    assert "holds a run with other settings (lr 0.001, now 0.5)" in run.err
 
     monkeypatch.setenv("UNIRAG_ENCODER", str(tmp_path / "ours"))
     command = f"eval retrieval {tmp_path / 'test'} --style sketch --queries 5 --json"
@@ -112,17 +112,17 @@ def test_an_encoder_is_trained_used_and_taught(place, unirag, tmp_path, monkeypa
     assert set(scores["scores"]) == {"sketch", "text", "text+sketch"}
     assert scores["scores"]["sketch"]["queries"] == 5
 
-    said = unirag("search --image cards/ray.png")
-    assert said.code == 2
-    monkeypatch.chdir(place.cards)
-    said = unirag("search --image ray.png")
-    assert "was indexed with encoder 'unirag-mini-2'" in said.err
-    assert place.stored() == place.before
+    run = unirag("search --image cards/ray.png")
+    assert run.code == 2
+    monkeypatch.chdir(workspace.cards)
+    run = unirag("search --image ray.png")
+    assert "was indexed with encoder 'unirag-mini-2'" in run.err
+    assert workspace.contents() == workspace.initial_contents
 
 
 @pytest.mark.models
-def test_a_style_is_taught_listed_used_and_forgotten(place, unirag, tmp_path):
-    place.load_models("encoder")
+def test_a_style_is_enrolled_listed_used_and_removed(workspace, unirag, tmp_path):
+    workspace.load_models("encoder")
     examples, originals = tmp_path / "examples", tmp_path / "originals"
     for folder in (examples, originals):
         folder.mkdir()
@@ -133,32 +133,35 @@ def test_a_style_is_taught_listed_used_and_forgotten(place, unirag, tmp_path):
     query = sorted(FIGURES.glob("*.png"))[20]
     restyle(open_picture(query), "stainedglass", query.name, 2).save(tmp_path / "query.png")
 
-    before = unirag(f"search --image {tmp_path / 'query.png'} --json").json
-    said = unirag(f"adapt glass --examples {examples} --originals {originals} --json")
-    assert said.json == {"name": "glass", "version": 1, "examples": 9}
+    result_before = unirag(f"search --image {tmp_path / 'query.png'} --json").json
+    run = unirag(f"adapt glass --examples {examples} --originals {originals} --json")
+    assert run.json == {"name": "glass", "version": 1, "examples": 9}
     rows = unirag("styles list --json").json["styles"]
     assert rows[-1] == {"name": "glass", "version": 1, "examples": 9, "in_use": True}
     assert {"name": "sketch", "version": None, "examples": None, "in_use": True} in rows
 
-    after = unirag(f"search --image {tmp_path / 'query.png'} --json").json
-    assert max(after["styles"], key=after["styles"].get) == "glass"
-    assert "glass" not in before["styles"]
-    assert sum(after["styles"].values()) == pytest.approx(1, abs=0.01)
-    assert sum(after["experts"]) == pytest.approx(1, abs=0.01)
-    shown = unirag(f"search --image {tmp_path / 'query.png'} --style sketch")
-    assert "The picture looks like: sketch 100%" in shown.out
+    result = unirag(f"search --image {tmp_path / 'query.png'} --json").json
+    assert max(result["styles"], key=result["styles"].get) == "glass"
+    assert "glass" not in result_before["styles"]
+    assert sum(result["styles"].values()) == pytest.approx(1, abs=0.01)
+    assert sum(result["experts"]) == pytest.approx(1, abs=0.01)
+    run = unirag(f"search --image {tmp_path / 'query.png'} --style sketch")
+    assert "The picture looks like: sketch 100%" in run.out
 
     assert unirag("styles remove glass").code == 0
-    assert unirag(f"search --image {tmp_path / 'query.png'} --json").json["hits"] == before["hits"]
-    said = unirag("styles remove glass")
-    assert said.code == 2
-    assert "style 'glass' is not enrolled here; enrolled: none" in said.err
-    assert place.stored() == place.before
+    assert (
+        unirag(f"search --image {tmp_path / 'query.png'} --json").json["hits"]
+        == result_before["hits"]
+    )
+    run = unirag("styles remove glass")
+    assert run.code == 2
+    assert "style 'glass' is not enrolled here; enrolled: none" in run.err
+    assert workspace.contents() == workspace.initial_contents
 
 
 @pytest.mark.models
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "message"),
     [
         ("search --image ray.png --style fresco", "style 'fresco' is not known; expected auto or"),
         ("eval retrieval . --style fresco", "style 'fresco' is unknown; expected one of sketch"),
@@ -170,12 +173,12 @@ def test_a_style_is_taught_listed_used_and_forgotten(place, unirag, tmp_path):
         ("train nowhere.yaml --out there", "nowhere.yaml: cannot be read"),
     ],
 )
-def test_bad_commands_are_refused(place, unirag, monkeypatch, command, said):
-    monkeypatch.chdir(place.cards)
-    done = unirag(command)
-    assert (done.code, done.out) == (2, "")
-    assert said in done.err
-    assert place.stored() == place.before
+def test_bad_commands_are_refused(workspace, unirag, monkeypatch, command, message):
+    monkeypatch.chdir(workspace.cards)
+    run = unirag(command)
+    assert (run.code, run.out) == (2, "")
+    assert message in run.err
+    assert workspace.contents() == workspace.initial_contents
 
 
 @pytest.mark.models
@@ -184,7 +187,7 @@ def test_a_bank_is_trained_around_an_openclip_model_and_serves(models, tmp_path,
     clip = save_clip(tmp_path / "clip")
     mini = PROFILES["mini"]
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    given = {
+    options = {
         "home": tmp_path / "home",
         "models": models,
         "profile": "paper",
@@ -197,38 +200,38 @@ def test_a_bank_is_trained_around_an_openclip_model_and_serves(models, tmp_path,
     query = tmp_path / "query.png"
     restyle(open_picture(book / "line-3.png"), "sketch", "line-3", 1).save(query)
 
-    with App.open(load_settings(**given)) as plain:
-        plain.index([book])
-        assert plain.search(Query(images=[QueryImage.from_file(query)])).styles == {}
-        untrained = plain.components.encoder.encode_image([open_picture(query)])
+    with App.open(load_settings(**options)) as plain_app:
+        plain_app.index([book])
+        assert plain_app.search(Query(images=[QueryImage.from_file(query)])).styles == {}
+        untrained = plain_app.components.encoder.encode_image([open_picture(query)])
 
     train = {
         "method": "depth", "steps": 3, "figures": 4, "warmup": 1, "gradient_checkpointing": True,
     }  # fmt: skip
     run = read_config(settings(tmp_path, train=train))
-    card = run_training(run, load_settings(**given), tmp_path / "trained")
-    assert card.tower == profile_of(load_settings(**given)).image.name
+    card = run_training(run, load_settings(**options), tmp_path / "trained")
+    assert card.tower == profile_of(load_settings(**options)).image.name
     assert (tmp_path / "trained" / "model.safetensors").stat().st_size < 3_000_000
 
-    given |= {"encoder": tmp_path / "trained", "home": tmp_path / "second-home"}
-    with App.open(load_settings(**given)) as ours:
-        ours.index([book])
-        found = ours.search(Query(images=[QueryImage.from_file(query)]))
-        assert found.hits
-        assert sum(found.styles.values()) == pytest.approx(1, abs=1e-3)
-        assert sum(found.experts) == pytest.approx(1, abs=1e-3)
-        trained = ours.components.encoder.encode_image([open_picture(query)])
+    options |= {"encoder": tmp_path / "trained", "home": tmp_path / "second-home"}
+    with App.open(load_settings(**options)) as trained_app:
+        trained_app.index([book])
+        result = trained_app.search(Query(images=[QueryImage.from_file(query)]))
+        assert result.hits
+        assert sum(result.styles.values()) == pytest.approx(1, abs=1e-3)
+        assert sum(result.experts) == pytest.approx(1, abs=1e-3)
+        trained = trained_app.components.encoder.encode_image([open_picture(query)])
         assert not np.allclose(trained, untrained, atol=1e-4)
-        again = ours.components.encoder.encode_image([open_picture(query)])
-        np.testing.assert_allclose(trained, again, atol=1e-6)
+        encoded_again = trained_app.components.encoder.encode_image([open_picture(query)])
+        np.testing.assert_allclose(trained, encoded_again, atol=1e-6)
 
-    given["home"] = tmp_path / "home"
+    options["home"] = tmp_path / "home"
     with (
-        App.open(load_settings(**given)) as mixed,
+        App.open(load_settings(**options)) as trained_app,
         pytest.raises(Mismatch, match="was indexed with"),
     ):
-        mixed.search("a line")
+        trained_app.search("a line")
 
-    whole = read_config(settings(tmp_path, train={"method": "tower", "steps": 1}))
+    tower_run = read_config(settings(tmp_path, train={"method": "tower", "steps": 1}))
     with pytest.raises(BadInput, match="brings its own weights"):
-        run_training(whole, load_settings(**given), tmp_path / "whole")
+        run_training(tower_run, load_settings(**options), tmp_path / "whole")

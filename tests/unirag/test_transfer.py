@@ -24,7 +24,7 @@ from tests.fakes import (
     WordCountRetriever,
     fake_app,
 )
-from tests.unirag.books import same, write_book
+from tests.unirag.books import same_points, write_book
 from unirag.app import App
 from unirag.app.components import Components
 from unirag.app.corpora import Corpora
@@ -53,7 +53,7 @@ def file(exported: tuple[Path, Path], tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Iterator[App]:
+def target_app(tmp_path: Path) -> Iterator[App]:
     with fake_app(tmp_path / "here") as app:
         yield app
 
@@ -66,31 +66,31 @@ def nothing_stored(app: App) -> bool:
     return (app.components.store.count(), app.corpora.list()) == (0, [])
 
 
-def test_a_corpus_is_the_same_after_a_server_and_back(
+def test_a_corpus_is_unchanged_after_import_to_a_server_and_export_from_it(
     tmp_path: Path, exported: tuple[Path, Path]
 ) -> None:
     file, book = exported
     client = MemoryQdrant()
-    with fake_app(tmp_path / "served", client=client) as served:
-        header = served.corpora.import_file(file)
+    with fake_app(tmp_path / "served", client=client) as server_app:
+        header = server_app.corpora.import_file(file)
         assert (header.documents, header.items, header.pictures) == (5, 7, 3)
-        back = served.corpora.export("optics", tmp_path / "back.unirag")
-        assert back.header == header
-        at_server = points(served)
-        catalog = served.components.catalog.documents("optics")
+        export_result = server_app.corpora.export("optics", tmp_path / "back.unirag")
+        assert export_result.header == header
+        points_on_server = points(server_app)
+        catalog = server_app.components.catalog.documents("optics")
     with (
         fake_app(tmp_path / "back") as app,
-        CorpusArchive(file) as first,
-        CorpusArchive(tmp_path / "back.unirag") as second,
+        CorpusArchive(file) as archive,
+        CorpusArchive(tmp_path / "back.unirag") as archive_from_server,
     ):
         app.corpora.import_file(tmp_path / "back.unirag")
-        assert same(list(first.points()), at_server)
-        assert same(at_server, list(second.points()))
-        assert same(at_server, points(app))
+        assert same_points(list(archive.points()), points_on_server)
+        assert same_points(points_on_server, list(archive_from_server.points()))
+        assert same_points(points_on_server, points(app))
         assert app.components.catalog.corpus("optics") == Corpus(
             "optics", str(book), "CC-BY-4.0", "Ada"
         )
-        assert app.components.catalog.documents("optics") == catalog == first.documents()
+        assert app.components.catalog.documents("optics") == catalog == archive.documents()
         assert [t.source for t in app.components.catalog.problems("optics")] == ["broken.pdf"]
         figures = [p for p in points(app) if p.item.kind == "figure"]
         assert len(figures) == 3
@@ -103,47 +103,53 @@ def test_a_corpus_is_the_same_after_a_server_and_back(
 
 
 def test_an_imported_corpus_is_unchanged_for_indexing(
-    here: App, file: Path, exported: tuple[Path, Path], tmp_path: Path
+    target_app: App, file: Path, exported: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    here.corpora.import_file(file)
+    target_app.corpora.import_file(file)
     moved = Path(shutil.copytree(exported[1], tmp_path / "moved"))
     with pytest.raises(BadInput, match="corpora add optics"):
-        here.index([moved], corpus="optics")
-    here.corpora.add("optics", moved)
-    (report,) = here.index([moved], corpus="optics")
+        target_app.index([moved], corpus="optics")
+    target_app.corpora.add("optics", moved)
+    (report,) = target_app.index([moved], corpus="optics")
     assert (report.unchanged, report.new, report.changed) == (4, 0, 0)
-    assert here.components.encoder.encoded == here.components.text.encoded == 0
-    corpus = here.components.catalog.corpus("optics")
+    assert target_app.components.encoder.encoded == target_app.components.text.encoded == 0
+    corpus = target_app.components.catalog.corpus("optics")
     assert corpus is not None
     assert (corpus.licence, corpus.attribution) == ("CC-BY-4.0", "Ada")
     (moved / "waves.md").write_text("# Waves\n\nSound needs matter.\n")
-    assert here.index([moved], corpus="optics")[0].changed == 1
+    assert target_app.index([moved], corpus="optics")[0].changed == 1
 
 
 def test_an_existing_corpus_is_replaced_only_with_replace(
-    here: App, file: Path, tmp_path: Path
+    target_app: App, file: Path, tmp_path: Path
 ) -> None:
     old = write_book(tmp_path / "old", 5)
     (old / "old.md").write_text("# Old\n\nAether.\n")
-    here.index([old], corpus="optics")
-    here.index([write_book(tmp_path / "kept", 1)], corpus="kept")
-    before = points(here, "kept")
+    target_app.index([old], corpus="optics")
+    target_app.index([write_book(tmp_path / "kept", 1)], corpus="kept")
+    before = points(target_app, "kept")
     with pytest.raises(BadInput, match="corpus 'optics' is here already; pass --replace"):
-        here.corpora.import_file(file)
-    old_pictures = {p.item.image for p in points(here)} - {""}
+        target_app.corpora.import_file(file)
+    old_pictures = {p.item.image for p in points(target_app)} - {""}
     progress_calls: list[tuple[int, int]] = []
     for _ in range(2):
-        here.corpora.import_file(file, replace=True, progress=lambda *at: progress_calls.append(at))
-        with CorpusArchive(file) as whole:
-            assert same(points(here), list(whole.points()))
+        target_app.corpora.import_file(
+            file, replace=True, progress=lambda *at: progress_calls.append(at)
+        )
+        with CorpusArchive(file) as archive:
+            assert same_points(points(target_app), list(archive.points()))
     assert progress_calls == [(7, 7)] * 2
-    assert same(before, points(here, "kept"))
-    shown = {p.item.image for p in points(here) + before}
-    assert old_pictures - shown
-    assert not [digest for digest in old_pictures - shown if here.components.assets.path(digest)]
-    assert all(here.components.assets.path(digest) for digest in shown - {""})
+    assert same_points(before, points(target_app, "kept"))
+    current_pictures = {p.item.image for p in points(target_app) + before}
+    assert old_pictures - current_pictures
+    assert not [
+        digest
+        for digest in old_pictures - current_pictures
+        if target_app.components.assets.path(digest)
+    ]
+    assert all(target_app.components.assets.path(digest) for digest in current_pictures - {""})
     # the folder that is registered here stays
-    assert here.components.catalog.corpus("optics").root == str(old)  # type: ignore[union-attr]
+    assert target_app.components.catalog.corpus("optics").root == str(old)  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("step", ["picture", "upsert", "second upsert", "flush", "catalog"])
@@ -162,23 +168,23 @@ def test_a_killed_import_can_be_repeated(
             "flush": (app.components.store, "flush", 1),
             "catalog": (app.components.catalog, "restore", 2),
         }[step]
-        calls, whole = [0], getattr(target, name)
+        calls, original = [0], getattr(target, name)
 
-        def killed(*given: Any) -> Any:
+        def call_and_kill(*arguments: Any) -> Any:
             calls[0] += 1
             if calls[0] == at:
                 raise Killed
-            return whole(*given)
+            return original(*arguments)
 
-        patched.setattr(target, name, killed)
+        patched.setattr(target, name, call_and_kill)
         with pytest.raises(Killed):
             app.corpora.import_file(file)
         assert sum(c["documents"] for c in app.corpora.list()) == 0
     with fake_app(tmp_path / "home") as app:
         app.corpora.import_file(file)
-        with CorpusArchive(file) as sent:
-            assert same(points(app), list(sent.points()))
-            assert app.components.catalog.documents("optics") == sent.documents()
+        with CorpusArchive(file) as archive:
+            assert same_points(points(app), list(archive.points()))
+            assert app.components.catalog.documents("optics") == archive.documents()
 
 
 def test_indexing_completes_a_killed_import(
@@ -191,8 +197,8 @@ def test_indexing_completes_a_killed_import(
     with fake_app(tmp_path / "home") as app:
         (report,) = app.index([exported[1]], corpus="optics")
         assert (report.new, len(report.dead_letters)) == (4, 1)
-        with CorpusArchive(file) as sent:
-            assert same(points(app), list(sent.points()))
+        with CorpusArchive(file) as archive:
+            assert same_points(points(app), list(archive.points()))
 
 
 def test_a_corpus_of_another_encoder_is_refused_with_the_remedy(file: Path, tmp_path: Path) -> None:
@@ -221,37 +227,39 @@ def test_an_export_needs_no_model_and_reports_a_lost_picture(
 
 
 def test_a_failed_export_leaves_the_old_file(
-    here: App, file: Path, monkeypatch: pytest.MonkeyPatch
+    target_app: App, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here.corpora.import_file(file)
+    target_app.corpora.import_file(file)
     before = file.read_bytes()
     monkeypatch.setattr("unirag.transfer.archive.ArchiveHeader", lambda **_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        here.corpora.export("optics", file)
+        target_app.corpora.export("optics", file)
     assert file.read_bytes() == before
     assert not list(file.parent.glob("*.part"))
     with pytest.raises(BadInput, match="corpus 'optic' is not here; known corpora: optics"):
-        here.corpora.export("optic", file)
+        target_app.corpora.export("optic", file)
     with pytest.raises(BadInput, match="expected the name of a file"):
-        here.corpora.export("optics", file.parent)
+        target_app.corpora.export("optics", file.parent)
 
 
-def test_many_row_groups(here: App, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here.corpora.import_file(file)
+def test_a_corpus_of_many_row_groups_is_exported_completely(
+    target_app: App, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target_app.corpora.import_file(file)
     monkeypatch.setattr("unirag.transfer.parquet._GROUP_ROWS", 2)
     monkeypatch.setattr("unirag.transfer.parquet._BATCH_ROWS", 3)
-    here.corpora.export("optics", file)
-    with CorpusArchive(file) as sent:
-        assert same(points(here), list(sent.points()))
+    target_app.corpora.export("optics", file)
+    with CorpusArchive(file) as archive:
+        assert same_points(points(target_app), list(archive.points()))
 
 
-def test_an_empty_corpus_can_be_exported(here: App, tmp_path: Path) -> None:
+def test_an_empty_corpus_can_be_exported(target_app: App, tmp_path: Path) -> None:
     with fake_app(tmp_path / "home") as app:
         app.index([write_book(tmp_path / "book", 1)], corpus="optics")
         app.corpora.add("empty", tmp_path)
         assert app.corpora.export("empty", tmp_path / "empty.unirag").header.items == 0
-    here.corpora.import_file(tmp_path / "empty.unirag")
-    assert [c["name"] for c in here.corpora.list()] == ["empty"]
+    target_app.corpora.import_file(tmp_path / "empty.unirag")
+    assert [c["name"] for c in target_app.corpora.list()] == ["empty"]
 
 
 def test_every_field_of_an_item_has_a_column(file: Path, tmp_path: Path) -> None:
@@ -340,38 +348,38 @@ REFUSED: dict[str, tuple[Change, str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_bad_file_is_refused_and_nothing_is_stored(
-    here: App, file: Path, case: str, tmp_path: Path
+    target_app: App, file: Path, case: str, tmp_path: Path
 ) -> None:
-    change, says = REFUSED[case]
+    change, message = REFUSED[case]
     rewrite(file, change)
-    with pytest.raises(BadInput, match=says):
-        here.corpora.import_file(file)
-    assert nothing_stored(here)
+    with pytest.raises(BadInput, match=message):
+        target_app.corpora.import_file(file)
+    assert nothing_stored(target_app)
     assert not (tmp_path.parent / "x").exists()
 
 
-def test_compressed_and_repeated_members_are_refused(here: App, file: Path) -> None:
-    twice = file.with_name("twice.unirag")
-    shutil.copy(file, twice)
-    with zipfile.ZipFile(twice, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+def test_compressed_and_repeated_members_are_refused(target_app: App, file: Path) -> None:
+    duplicate = file.with_name("twice.unirag")
+    shutil.copy(file, duplicate)
+    with zipfile.ZipFile(duplicate, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
         archive.writestr("header.json", b"{}")
     with pytest.raises(BadInput, match="a member is there twice"):
-        here.corpora.import_file(twice)
+        target_app.corpora.import_file(duplicate)
     rewrite(file, lambda members: None, zipfile.ZIP_DEFLATED)
     with pytest.raises(BadInput, match="is compressed"):
-        here.corpora.import_file(file)
+        target_app.corpora.import_file(file)
 
 
-def test_members_that_claim_too_many_bytes_are_refused(here: App, file: Path) -> None:
+def test_members_that_claim_too_many_bytes_are_refused(target_app: App, file: Path) -> None:
     data = bytearray(file.read_bytes())
     at = data.rfind(b"PK\x01\x02")  # the last member's entry in the directory
     data[at + 20 : at + 28] = (2**31).to_bytes(4, "little") * 2
     file.write_bytes(data)
     with pytest.raises(BadInput, match="claim"):
-        here.corpora.import_file(file)
+        target_app.corpora.import_file(file)
 
 
-def test_damaged_bytes_give_one_clear_error(here: App, file: Path) -> None:
+def test_damaged_bytes_give_one_clear_error(target_app: App, file: Path) -> None:
     original, rng = file.read_bytes(), random.Random(5)
     for length in [
         0,
@@ -383,36 +391,39 @@ def test_damaged_bytes_give_one_clear_error(here: App, file: Path) -> None:
     ]:
         file.write_bytes(original[:length])
         with pytest.raises(BadInput, match=r"optics\.unirag"):
-            here.corpora.import_file(file)
+            target_app.corpora.import_file(file)
     for _ in range(150):
         data = bytearray(original)
         for at in rng.sample(range(len(data)), 3):
             data[at] ^= 1 << rng.randrange(8)
         file.write_bytes(data)
         try:
-            here.corpora.import_file(file, replace=True)
+            target_app.corpora.import_file(file, replace=True)
         except (BadInput, Mismatch):
             continue
         # only metadata of the zip has no checksum, such as the time of a member
         file.write_bytes(original)
-        with CorpusArchive(file) as sent:
-            assert same(points(here), list(sent.points()))
+        with CorpusArchive(file) as archive:
+            assert same_points(points(target_app), list(archive.points()))
 
 
-def test_another_file_or_none_is_refused(here: App, tmp_path: Path) -> None:
+def test_a_missing_or_unrelated_file_is_refused(target_app: App, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no such file"):
-        here.corpora.import_file(tmp_path / "none.unirag")
+        target_app.corpora.import_file(tmp_path / "none.unirag")
     (tmp_path / "words.unirag").write_text("words")
     with pytest.raises(BadInput, match="not an exported corpus"):
-        here.corpora.import_file(tmp_path / "words.unirag")
+        target_app.corpora.import_file(tmp_path / "words.unirag")
 
 
-def test_without_pyarrow_the_extra_is_named(
-    here: App, file: Path, monkeypatch: pytest.MonkeyPatch
+def test_without_pyarrow_the_error_names_the_extra(
+    target_app: App, file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here.corpora.import_file(file)
+    target_app.corpora.import_file(file)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    for action in (here.corpora.import_file, lambda path: here.corpora.export("optics", path)):
+    for action in (
+        target_app.corpora.import_file,
+        lambda path: target_app.corpora.export("optics", path),
+    ):
         with pytest.raises(Missing, match=r"pip install 'unirag\[parquet\]'"):
             action(file)  # type: ignore[operator]
 
@@ -433,7 +444,7 @@ def test_problems_of_documents_are_exported(tmp_path: Path) -> None:
     catalog.close()
 
 
-def test_the_command_line(
+def test_the_command_line_exports_and_imports(
     unirag: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, injected: dict[str, Any]
 ) -> None:
     book = write_book(tmp_path / "book", 1)
@@ -462,8 +473,8 @@ def test_the_command_line(
 
 
 def read_header(file: Path) -> Any:
-    with CorpusArchive(file) as sent:
-        return sent.header
+    with CorpusArchive(file) as archive:
+        return archive.header
 
 
 def app_item(home: Path, like: App) -> Item:

@@ -1,4 +1,4 @@
-"""The service over a real, indexed home."""
+"""The service of an indexed workspace."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from unirag.api.app_factory import create_api
 
 
 @pytest.fixture
-def serve(place: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Starts the service with these settings; several times in a test if need be."""
+def serve(workspace: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a context manager that starts the service with some settings."""
 
     @contextmanager
     def start(**settings: Any) -> Iterator[TestClient]:
         with (
-            place.open(**settings) as app,
+            workspace.open(**settings) as app,
             TestClient(create_api(app), raise_server_exceptions=False) as client,
         ):
             yield client
@@ -40,12 +40,12 @@ def client(serve: Callable[..., Any]) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def live(place: Any, chat: Any) -> Any:
-    """Starts the service on a port of this machine and gives its address."""
+def live_server(workspace: Any, chat: Any) -> Any:
+    """Return a context manager that serves on a free port; it yields the address."""
 
     @contextmanager
     def start(**settings: Any) -> Iterator[str]:
-        with place.open(**settings) as app:
+        with workspace.open(**settings) as app:
             server = uvicorn.Server(uvicorn.Config(create_api(app), port=0, log_level="error"))
             thread = threading.Thread(target=server.run)
             thread.start()
@@ -62,8 +62,8 @@ def live(place: Any, chat: Any) -> Any:
 
 
 @pytest.fixture
-def ray() -> str:
-    """A picture in base64: the figure of the optics card, as a student might draw it."""
+def ray_picture() -> str:
+    """Return the figure of the optics card as a PNG in base64."""
     from PIL import ImageDraw
 
     picture = Image.new("RGB", (96, 64), "white")

@@ -1,4 +1,4 @@
-"""A document that gives orders to the language model is read as a document."""
+"""A document that contains instructions for the language model is treated as evidence only."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+
 from unirag.schemas import AnswerTurnOut
 
 QUESTION = {"text": "Why does a compass needle point north?", "corpora": ["magnets"]}
@@ -45,8 +46,8 @@ LINKED = (
 
 
 @pytest.fixture
-def planted(client: TestClient) -> TestClient:
-    """The service with the document in it, twice: plain text keeps what Markdown's reader drops."""
+def poisoned_client(client: TestClient) -> TestClient:
+    """Index the document as Markdown and as plain text, which keeps the markup."""
     for name in ("magnetism.md", "magnetism.txt"):
         files = {"file": (name, PLANTED.encode())}
         job = client.post("/v1/index-jobs", data={"corpus": "magnets"}, files=files).json()
@@ -57,27 +58,27 @@ def planted(client: TestClient) -> TestClient:
     return client
 
 
-def ask(client: TestClient, **more: Any) -> dict[str, Any]:
-    """The answer, whose form is checked: its fields, and citations that are hits."""
-    reply = client.post("/v1/ask", json={**QUESTION, **more})
+def ask(client: TestClient, **fields: Any) -> dict[str, Any]:
+    """Return the answer, after a check of its fields and that its citations are hits."""
+    reply = client.post("/v1/ask", json={**QUESTION, **fields})
     assert reply.status_code == 200, reply.text
-    made: dict[str, Any] = reply.json()
-    AnswerTurnOut.model_validate(made)
-    assert set(made) <= set(AnswerTurnOut.model_fields)
-    hits = {hit["id"] for hit in made["hits"]}
-    assert made["sentences"]
-    for sentence in made["sentences"]:
+    answer: dict[str, Any] = reply.json()
+    AnswerTurnOut.model_validate(answer)
+    assert set(answer) <= set(AnswerTurnOut.model_fields)
+    hits = {hit["id"] for hit in answer["hits"]}
+    assert answer["sentences"]
+    for sentence in answer["sentences"]:
         assert sentence["citations"]
         assert set(sentence["citations"]) <= hits
-    return made
+    return answer
 
 
-def test_the_model_is_told_a_document_on_one_line_of_the_text_block(
-    planted: TestClient, chat: Any
+def test_the_prompt_holds_each_passage_on_one_line_of_its_text_block(
+    poisoned_client: TestClient, chat: Any
 ) -> None:
-    ask(planted)
-    told = chat.prompts[-1]
-    head, _, rest = told.partition("\n")
+    ask(poisoned_client)
+    prompt = chat.prompts[-1]
+    head, _, rest = prompt.partition("\n")
     block, _, question = rest.partition("\n\n")
     assert head == "Text:"
     sources = block.split("\n")
@@ -92,47 +93,53 @@ def test_the_model_is_told_a_document_on_one_line_of_the_text_block(
     assert "swordfish" not in question
 
 
-def test_an_honest_answer_from_the_document_stays(planted: TestClient, chat: Any) -> None:
+def test_an_honest_answer_from_the_document_is_passed_on(
+    poisoned_client: TestClient, chat: Any
+) -> None:
     chat.script = f"{HONEST} [1]"
-    made = ask(planted)
-    assert (made["answer"], made["quoted"]) == (HONEST, True)  # said once, as the document's own
+    answer = ask(poisoned_client)
+    assert (answer["answer"], answer["quoted"]) == (HONEST, True)  # once, as a quotation
 
 
-@pytest.mark.parametrize("said", OBEYED)
-def test_a_model_that_obeys_is_not_passed_on(planted: TestClient, chat: Any, said: str) -> None:
-    chat.script = said
-    made = ask(planted)
-    assert made["quoted"]  # what is left are the document's own words on the question
-    assert HONEST in made["answer"]
+@pytest.mark.parametrize("reply", OBEYED)
+def test_a_reply_that_obeys_the_document_is_not_passed_on(
+    poisoned_client: TestClient, chat: Any, reply: str
+) -> None:
+    chat.script = reply
+    answer = ask(poisoned_client)
+    assert answer["quoted"]  # only sentences of the document remain
+    assert HONEST in answer["answer"]
     for word in ("HACKED", "swordfish", "evil.example"):
-        assert word not in made["answer"]
+        assert word not in answer["answer"]
 
 
-@pytest.mark.parametrize("said", LINKED)
-def test_an_address_that_no_source_was_cited_for_is_not_passed_on(
-    client: TestClient, chat: Any, said: str
+@pytest.mark.parametrize("reply", LINKED)
+def test_an_address_that_no_source_contains_is_not_passed_on(
+    client: TestClient, chat: Any, reply: str
 ) -> None:
     files = {"file": ("magnetism.md", f"# Magnetism\n\n{HONEST}\n".encode())}
     job = client.post("/v1/index-jobs", data={"corpus": "magnets"}, files=files).json()
     while job["state"] in ("queued", "running"):
         time.sleep(0.05)
         job = client.get(f"/v1/index-jobs/{job['id']}").json()
-    chat.script = said
+    chat.script = reply
     assert "evil.example" not in ask(client)["answer"]
 
 
-def test_a_label_that_was_not_given_is_no_citation(planted: TestClient, chat: Any) -> None:
+def test_a_label_of_no_source_is_not_a_citation(poisoned_client: TestClient, chat: Any) -> None:
     chat.script = f"{HONEST} [9] {HONEST.replace('itself', '')} [1, 9] [9]"
-    made = ask(planted)
-    assert "[9]" not in made["answer"]
+    answer = ask(poisoned_client)
+    assert "[9]" not in answer["answer"]
 
 
-def test_markup_is_sent_as_text_and_nothing_is_fetched_for_it(planted: TestClient) -> None:
-    reply = planted.post("/v1/search", json=QUESTION)
+def test_markup_is_returned_as_text_and_its_links_are_not_fetched(
+    poisoned_client: TestClient,
+) -> None:
+    reply = poisoned_client.post("/v1/search", json=QUESTION)
     assert reply.headers["content-type"] == "application/json"
-    found = json.loads(reply.content)
-    assert all(hit["image"] is None for hit in found["hits"])
-    by_source = {hit["source"]: hit["text"] for hit in found["hits"] if hit["kind"] == "passage"}
+    result = json.loads(reply.content)
+    assert all(hit["image"] is None for hit in result["hits"])
+    by_source = {hit["source"]: hit["text"] for hit in result["hits"] if hit["kind"] == "passage"}
     assert "<script>" not in by_source["magnets: magnetism.md"]
     assert "evil.example/login" not in by_source["magnets: magnetism.md"]
-    assert "<script>" in by_source["magnets: magnetism.txt"]  # as it stands in the file
+    assert "<script>" in by_source["magnets: magnetism.txt"]  # unchanged from the file

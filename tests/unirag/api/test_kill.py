@@ -1,4 +1,4 @@
-"""A service that is killed while it writes loses nothing that it has acknowledged."""
+"""A killed service loses no write that it has acknowledged."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def serving(port: int) -> Iterator[subprocess.Popen[bytes]]:
         process.wait()
 
 
-def test_nothing_acknowledged_is_lost(place: Any) -> None:
+def test_no_acknowledged_question_or_upload_is_lost(workspace: Any) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    asked: dict[str, str] = {}
+    questions: dict[str, str] = {}
     uploaded: dict[str, int] = {}
-    enough = threading.Event()
+    wrote_enough = threading.Event()
 
     def ask(client: httpx.Client, i: int) -> None:
-        # without evidence there is no generation to wait for
+        # a question without evidence is refused at once
         question = f"Who won football cup number {i}?"
         reply = client.post("/v1/ask", json={"text": question})
-        asked[reply.json()["conversation"]] = question
+        questions[reply.json()["conversation"]] = question
 
     def upload(client: httpx.Client, i: int) -> None:
         card = f"# Card {i}\n\nThe quantity called zorb{i} is a flow.\n".encode()
@@ -56,26 +56,26 @@ def test_nothing_acknowledged_is_lost(place: Any) -> None:
         reply = client.post("/v1/index-jobs", data=form, files={"file": ("card.md", card)})
         uploaded[reply.json()["id"]] = i
 
-    def write(write: Callable[[httpx.Client, int], None]) -> None:
+    def repeat(write: Callable[[httpx.Client, int], None]) -> None:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
             for i in range(WRITES):
                 try:
                     write(client, i)
-                except httpx.TransportError:  # killed
+                except httpx.TransportError:  # the service was killed
                     return
-                if len(asked) >= WRITES // 4 and len(uploaded) >= WRITES // 4:
-                    enough.set()
+                if len(questions) >= WRITES // 4 and len(uploaded) >= WRITES // 4:
+                    wrote_enough.set()
 
     with serving(port) as process:
-        threads = [threading.Thread(target=write, args=(w,)) for w in (ask, upload)]
+        threads = [threading.Thread(target=repeat, args=(write,)) for write in (ask, upload)]
         for thread in threads:
             thread.start()
-        assert enough.wait(120)
+        assert wrote_enough.wait(120)
         process.send_signal(signal.SIGKILL)
         for thread in threads:
             thread.join()
     with serving(port), httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-        for name, question in asked.items():
+        for name, question in questions.items():
             (turn,) = client.get(f"/v1/conversations/{name}").json()["turns"]
             assert turn["question"] == question
             assert turn["answer"]["refused"]
@@ -86,6 +86,6 @@ def test_nothing_acknowledged_is_lost(place: Any) -> None:
             ):
                 time.sleep(0.1)
             assert job["state"] == "done", job
-            wanted = {"text": f"What is zorb{i}?", "corpora": [f"cards-{i}"]}
-            (hit,) = client.post("/v1/search", json=wanted).json()["hits"]
+            query = {"text": f"What is zorb{i}?", "corpora": [f"cards-{i}"]}
+            (hit,) = client.post("/v1/search", json=query).json()["hits"]
             assert f"zorb{i} " in hit["text"]

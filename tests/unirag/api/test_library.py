@@ -1,4 +1,4 @@
-"""Material comes in through the service, and styles are taught to it."""
+"""Uploads, index jobs and new styles over HTTP."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ def upload(client: TestClient, name: str, data: bytes, corpus: str = "waves") ->
     return client.post("/v1/index-jobs", data={"corpus": corpus}, files=files)
 
 
-def ended(client: TestClient, job: dict[str, Any]) -> dict[str, Any]:
+def wait_until_ended(client: TestClient, job: dict[str, Any]) -> dict[str, Any]:
     for _ in range(600):
-        found: dict[str, Any] = client.get(f"/v1/index-jobs/{job['id']}").json()
-        if found["state"] not in ("queued", "running"):
-            return found
+        current: dict[str, Any] = client.get(f"/v1/index-jobs/{job['id']}").json()
+        if current["state"] not in ("queued", "running"):
+            return current
         time.sleep(0.1)
-    raise AssertionError(found)
+    raise AssertionError(current)
 
 
-def test_an_upload_is_indexed_and_found(client: TestClient, place: Any) -> None:
+def test_an_upload_is_indexed_and_searchable(client: TestClient, workspace: Any) -> None:
     reply = upload(client, "../../Sound & light.md", SOUND.encode())
     assert reply.status_code == 202, reply.text
-    job = ended(client, reply.json())
+    job = wait_until_ended(client, reply.json())
     assert (job["state"], job["report"]["passages"]) == ("done", 1)
     (hit,) = client.post("/v1/search", json=QUESTION).json()["hits"]
     assert hit["source"] == "waves: sound-light.md"
-    assert (place.home / "sources/waves/sound-light.md").read_text() == SOUND
+    assert (workspace.home / "sources/waves/sound-light.md").read_text() == SOUND
     assert [c["name"] for c in client.get("/v1/corpora").json()["corpora"]] == ["cards", "waves"]
-    # the same name again takes its place, another adds to it
+    # an upload of the same name replaces the document; another name adds one
     upload(client, "sound light.md", SOUND.replace("pitch", "loudness").encode())
-    job = ended(
+    job = wait_until_ended(
         client, upload(client, "more.md", b"# Echo\n\nAn echo is a sound that comes back.").json()
     )
     assert job["report"]["documents"]["unchanged"] == 1
@@ -51,18 +51,18 @@ def test_an_upload_is_indexed_and_found(client: TestClient, place: Any) -> None:
     assert [j["state"] for j in client.get("/v1/index-jobs").json()["jobs"]] == ["done"] * 3
 
 
-def test_an_archive_is_indexed_and_its_broken_parts_are_named(client: TestClient) -> None:
+def test_an_archive_is_indexed_and_its_broken_members_are_reported(client: TestClient) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("sound.md", SOUND)
         archive.writestr("broken.pdf", b"%PDF-1.7 nothing")
-    job = ended(client, upload(client, "waves.zip", buffer.getvalue()).json())
+    job = wait_until_ended(client, upload(client, "waves.zip", buffer.getvalue()).json())
     assert job["state"] == "partly"
     assert "broken.pdf" in str(job["report"]["dead_letters"])
     assert client.post("/v1/search", json=QUESTION).json()["hits"]
 
 
-def test_a_path_below_the_index_root(serve: Any, tmp_path: Path) -> None:
+def test_only_paths_below_the_index_root_can_be_indexed(serve: Any, tmp_path: Path) -> None:
     (tmp_path / "shelf" / "waves").mkdir(parents=True)
     (tmp_path / "shelf" / "waves" / "sound.md").write_text(SOUND)
     (tmp_path / "secret").mkdir()
@@ -71,13 +71,13 @@ def test_a_path_below_the_index_root(serve: Any, tmp_path: Path) -> None:
         def post(path: str, corpus: str = "waves") -> Any:
             return client.post("/v1/index-jobs", json={"corpus": corpus, "path": path})
 
-        assert ended(client, post("waves").json())["state"] == "done"
+        assert wait_until_ended(client, post("waves").json())["state"] == "done"
         assert client.post("/v1/search", json=QUESTION).json()["hits"]
         for path in ("../secret", str(tmp_path / "secret"), "absent", "a\0b"):
             reply = post(path, "other")
             assert reply.status_code == 400, path
             assert str(tmp_path) not in reply.text
-        reply = post("waves", "cards")  # made from another place
+        reply = post("waves", "cards")  # the corpus of another folder
         assert reply.status_code == 400
         assert "choose another name" in reply.json()["error"]["message"]
     with serve() as client:
@@ -92,16 +92,16 @@ def test_a_path_below_the_index_root(serve: Any, tmp_path: Path) -> None:
         ({"corpus": "waves"}, False, 400),
     ],
 )
-def test_uploads_that_cannot_be_used(
+def test_bad_uploads_are_refused(
     client: TestClient, data: dict[str, str], files: bool, status: int
 ) -> None:
-    given = {"file": ("a.md", b"x")} if files else {"other": ("a.md", b"x")}
-    assert client.post("/v1/index-jobs", data=data, files=given).status_code == status
+    parts = {"file": ("a.md", b"x")} if files else {"other": ("a.md", b"x")}
+    assert client.post("/v1/index-jobs", data=data, files=parts).status_code == status
     assert client.get("/v1/index-jobs").json() == {"jobs": []}
     assert client.delete("/v1/index-jobs/none").status_code == 404
 
 
-def test_a_style_is_taught(client: TestClient) -> None:
+def test_a_style_is_enrolled_from_examples(client: TestClient) -> None:
     def picture(i: int, dark: bool) -> bytes:
         image = Image.new("RGB", (96, 64), "black" if dark else "white")
         ink = "yellow" if dark else "black"
@@ -116,8 +116,8 @@ def test_a_style_is_taught(client: TestClient) -> None:
     assert reply.status_code == 201, reply.text
     assert reply.json() == {"name": "neon", "version": 1, "examples": 8, "in_use": True}
     assert "neon" in [s["name"] for s in client.get("/v1/styles").json()["styles"]]
-    few = client.post("/v1/styles", data={"name": "neon"}, files=examples[:2])
-    assert few.status_code == 400
-    assert "/tmp" not in few.text
-    odd = client.post("/v1/styles", data={"name": "neon"}, files=[*examples, *originals[:3]])
-    assert "3 pictures for 8 examples" in odd.json()["error"]["message"]
+    too_few = client.post("/v1/styles", data={"name": "neon"}, files=examples[:2])
+    assert too_few.status_code == 400
+    assert "/tmp" not in too_few.text
+    unpaired = client.post("/v1/styles", data={"name": "neon"}, files=[*examples, *originals[:3]])
+    assert "3 pictures for 8 examples" in unpaired.json()["error"]["message"]

@@ -1,4 +1,4 @@
-"""schemathesis reads the OpenAPI document and tries what it allows, and what it does not."""
+"""schemathesis reads the OpenAPI document and sends requests that it allows or forbids."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 
 KEY = "teacher-key-0123456789"
 EXAMPLES = 20  # of each operation
-# Whether a question can be asked (none that is empty, no base64 of noise) is beyond a schema.
+# A schema cannot say which queries are valid, such as that one must not be empty.
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -30,17 +30,19 @@ CHECKS = [
 
 
 @pytest.mark.parametrize("keys", [[], [{"key": KEY, "name": "staff", "teacher": True}]])
-def test_every_operation_keeps_its_word(live: Any, keys: list[Any]) -> None:
-    """No 5xx, and no answer that the document does not describe."""
-    with live(api_keys=keys, service={"jobs": 5}) as address:
+def test_every_operation_replies_as_the_document_describes(
+    live_server: Any, keys: list[Any]
+) -> None:
+    """No 5xx, and no reply that the document does not describe."""
+    with live_server(api_keys=keys, service={"jobs": 5}) as address:
         schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
-        operations = [found.ok() for found in schema.get_all_operations()]
+        operations = [result.ok() for result in schema.get_all_operations()]
         assert len(operations) > 20
         for operation in operations:
-            _try(operation, {"Authorization": f"Bearer {KEY}"} if keys else {})
+            _check_operation(operation, {"Authorization": f"Bearer {KEY}"} if keys else {})
 
 
-def _try(operation: Any, headers: dict[str, str]) -> None:
+def _check_operation(operation: Any, headers: dict[str, str]) -> None:
     @seed(0)
     @settings(
         max_examples=EXAMPLES,

@@ -1,4 +1,4 @@
-"""Search, ask and what is indexed, over HTTP."""
+"""Search, answers, conversations and pictures over HTTP."""
 
 from __future__ import annotations
 
@@ -13,38 +13,42 @@ from fastapi.testclient import TestClient
 QUESTION = "Why does light bend when it enters glass?"
 
 
-def events(text: str) -> list[tuple[str, Any]]:
-    parts = [dict(line.split(": ", 1) for line in e.splitlines()) for e in text.split("\n\n") if e]
-    return [(p.get("event", ""), json.loads(p["data"])) for p in parts if p["data"] != "[DONE]"]
+def read_events(text: str) -> list[tuple[str, Any]]:
+    """Return the names and the data of server-sent events."""
+    fields = [dict(line.split(": ", 1) for line in e.splitlines()) for e in text.split("\n\n") if e]
+    return [(p.get("event", ""), json.loads(p["data"])) for p in fields if p["data"] != "[DONE]"]
 
 
-def test_search_gives_hits_with_addresses_and_no_path(client: TestClient, place: Any) -> None:
+def test_hits_have_web_addresses_and_no_local_paths(client: TestClient, workspace: Any) -> None:
     reply = client.post("/v1/search", json={"text": QUESTION, "limit": 3})
-    found = reply.json()
+    result = reply.json()
     assert reply.status_code == 200
-    assert {h["source"] for h in found["hits"][:2]} == {"cards: optics.md"}
-    assert not found["no_good_match"]
-    assert str(place.root) not in reply.text
-    figure = next(h for h in found["hits"] if h["kind"] == "figure")
+    assert {h["source"] for h in result["hits"][:2]} == {"cards: optics.md"}
+    assert not result["no_good_match"]
+    assert str(workspace.root) not in reply.text
+    figure = next(h for h in result["hits"] if h["kind"] == "figure")
     picture = client.get(figure["image"])
     assert picture.headers["content-type"] == "image/png"
-    assert picture.content == (place.cards / "ray.png").read_bytes()
-    part = client.get(figure["image"], headers={"Range": "bytes=0-3"})
-    assert (part.status_code, part.content) == (206, b"\x89PNG")
-    small = client.get(figure["image"] + "/thumbnail")
-    assert small.headers["content-type"] == "image/jpeg"
+    assert picture.content == (workspace.cards / "ray.png").read_bytes()
+    first_bytes = client.get(figure["image"], headers={"Range": "bytes=0-3"})
+    assert (first_bytes.status_code, first_bytes.content) == (206, b"\x89PNG")
+    thumbnail = client.get(figure["image"] + "/thumbnail")
+    assert thumbnail.headers["content-type"] == "image/jpeg"
     item = client.get(f"/v1/items/{figure['id']}").json()
     assert item["text"].startswith("A ray bends")
     assert item["image"] == figure["image"]
 
 
-def test_a_picture_is_the_same_in_json_and_in_a_form(client: TestClient, ray: str) -> None:
-    asked = {"images": [{"data": ray, "weight": 2.0, "style": "sketch"}], "kinds": ["figure"]}
-    by_json = client.post("/v1/search", json=asked).json()
+def test_a_picture_is_the_same_in_json_and_in_a_form(client: TestClient, ray_picture: str) -> None:
+    query = {
+        "images": [{"data": ray_picture, "weight": 2.0, "style": "sketch"}],
+        "kinds": ["figure"],
+    }
+    by_json = client.post("/v1/search", json=query).json()
     by_form = client.post(
         "/v1/search",
         data={"image_weight": "2.0", "image_style": "sketch", "kinds": ["figure"]},
-        files={"image": ("../../etc/passwd.png", base64.b64decode(ray), "image/png")},
+        files={"image": ("../../etc/passwd.png", base64.b64decode(ray_picture), "image/png")},
     ).json()
     assert by_json["hits"] == by_form["hits"]
     assert by_json["hits"][0]["channels"]["image"] > 0.9
@@ -52,22 +56,26 @@ def test_a_picture_is_the_same_in_json_and_in_a_form(client: TestClient, ray: st
     assert sum(by_json["experts"]) == pytest.approx(1, abs=1e-3)
 
 
-def test_ask_gives_the_same_as_json_as_events_and_after_a_reload(client: TestClient) -> None:
-    whole = client.post("/v1/ask", json={"text": QUESTION}).json()
-    assert whole["answer"] == "Light bends when it enters glass because it slows down there."
-    (sentence,) = whole["sentences"]
-    (cited,) = sentence["citations"]
-    assert next(h["source"] for h in whole["hits"] if h["id"] == cited) == "cards: optics.md"
+def test_an_answer_is_the_same_in_json_in_events_and_after_a_reload(client: TestClient) -> None:
+    answer = client.post("/v1/ask", json={"text": QUESTION}).json()
+    assert answer["answer"] == "Light bends when it enters glass because it slows down there."
+    (sentence,) = answer["sentences"]
+    (citation,) = sentence["citations"]
+    assert next(h["source"] for h in answer["hits"] if h["id"] == citation) == "cards: optics.md"
     reply = client.post("/v1/ask", json={"text": QUESTION, "stream": True})
     assert reply.headers["content-type"].startswith("text/event-stream")
-    (found_name, found), (sentence_name, streamed), (answer_name, answer) = events(reply.text)
-    assert (found_name, sentence_name, answer_name) == ("found", "sentence", "answer")
-    assert found["hits"] == whole["hits"]
-    assert streamed == sentence
+    (
+        (first_event, search_result),
+        (second_event, streamed_sentence),
+        (third_event, streamed_answer),
+    ) = read_events(reply.text)
+    assert (first_event, second_event, third_event) == ("found", "sentence", "answer")
+    assert search_result["hits"] == answer["hits"]
+    assert streamed_sentence == sentence
     for name in ("answer", "sentences", "hits"):
-        assert answer[name] == whole[name]
-    kept = client.get(f"/v1/conversations/{answer['conversation']}").json()
-    assert kept["turns"][0]["answer"] == answer
+        assert streamed_answer[name] == answer[name]
+    conversation = client.get(f"/v1/conversations/{streamed_answer['conversation']}").json()
+    assert conversation["turns"][0]["answer"] == streamed_answer
     assert [c["title"] for c in client.get("/v1/conversations").json()["conversations"]] == [
         QUESTION,
         QUESTION,
@@ -75,33 +83,35 @@ def test_ask_gives_the_same_as_json_as_events_and_after_a_reload(client: TestCli
 
 
 def test_a_quiz_is_the_same_in_a_form_and_after_a_reload(client: TestClient, chat: Any) -> None:
-    asked = {"text": QUESTION, "task": "quiz", "level": "college"}
-    made = client.post("/v1/ask", json=asked).json()
-    assert (made["task"], made["level"], made["quoted"]) == ("quiz", "college", False)
-    assert made["sentences"][0]["text"].startswith("Complete: ")
-    assert made["sentences"][1]["text"].startswith("Key: ")
+    request = {"text": QUESTION, "task": "quiz", "level": "college"}
+    answer = client.post("/v1/ask", json=request).json()
+    assert (answer["task"], answer["level"], answer["quoted"]) == ("quiz", "college", False)
+    assert answer["sentences"][0]["text"].startswith("Complete: ")
+    assert answer["sentences"][1]["text"].startswith("Key: ")
     assert chat.prompts == []
-    by_form = client.post("/v1/ask", data=asked).json()
-    assert by_form["sentences"] == made["sentences"]
-    kept = client.get(f"/v1/conversations/{made['conversation']}").json()
-    assert kept["turns"][0]["answer"] == made
-    page = client.get(f"/v1/conversations/{made['conversation']}/markdown").text
+    by_form = client.post("/v1/ask", data=request).json()
+    assert by_form["sentences"] == answer["sentences"]
+    conversation = client.get(f"/v1/conversations/{answer['conversation']}").json()
+    assert conversation["turns"][0]["answer"] == answer
+    page = client.get(f"/v1/conversations/{answer['conversation']}/markdown").text
     assert "[1]\n\nKey: " in page
 
 
-def test_feedback_streams_a_sentence_for_each_of_the_students(client: TestClient) -> None:
-    asked = {
+def test_feedback_streams_a_sentence_for_each_sentence_of_the_student(client: TestClient) -> None:
+    request = {
         "text": QUESTION,
         "task": "feedback",
         "student_answer": "Light bends when it enters glass. The moon is made of green cheese.",
     }
-    reply = client.post("/v1/ask", json={**asked, "stream": True})
-    said = [data["text"] for kind, data in events(reply.text) if kind == "sentence"]
-    assert said[0] == "Right so far: “Light bends when it enters glass.”"
-    assert said[1].startswith("The sources do not say this: “The moon is made of green cheese.”")
+    reply = client.post("/v1/ask", json={**request, "stream": True})
+    sentences = [data["text"] for kind, data in read_events(reply.text) if kind == "sentence"]
+    assert sentences[0] == "Right so far: “Light bends when it enters glass.”"
+    assert sentences[1].startswith(
+        "The sources do not say this: “The moon is made of green cheese.”"
+    )
 
 
-def test_a_conversation_keeps_the_answer_as_it_was_given(client: TestClient) -> None:
+def test_a_conversation_stores_its_answer_unchanged(client: TestClient) -> None:
     answer = client.post("/v1/ask", json={"text": QUESTION}).json()
     assert [s["numbers"] for s in answer["sentences"]] == [[1]]
     assert answer["references"] == answer["sentences"][0]["citations"]
@@ -109,13 +119,15 @@ def test_a_conversation_keeps_the_answer_as_it_was_given(client: TestClient) -> 
     assert turns[0]["answer"] == answer
 
 
-def test_a_follow_up_is_searched_for_with_what_it_leans_on(client: TestClient, chat: Any) -> None:
+def test_a_follow_up_is_searched_with_the_question_it_refers_to(
+    client: TestClient, chat: Any
+) -> None:
     first = client.post("/v1/ask", json={"text": QUESTION}).json()
-    again = client.post(
+    follow_up = client.post(
         "/v1/ask", json={"text": "And why is that?", "conversation": first["conversation"]}
     ).json()
-    assert again["query"] == f"{QUESTION} And why is that?"
-    assert again["turn"] == 2
+    assert follow_up["query"] == f"{QUESTION} And why is that?"
+    assert follow_up["turn"] == 2
     assert QUESTION in chat.prompts[-1]
     page = client.get(f"/v1/conversations/{first['conversation']}/markdown").text
     assert page.startswith(f"# {QUESTION}")
@@ -123,28 +135,30 @@ def test_a_follow_up_is_searched_for_with_what_it_leans_on(client: TestClient, c
     assert "cards: optics.md" in page
 
 
-def test_a_conversation_shows_the_pictures_that_were_asked_with(
-    client: TestClient, ray: str
+def test_a_conversation_serves_its_query_pictures_until_it_is_deleted(
+    client: TestClient, ray_picture: str
 ) -> None:
-    made = client.post("/v1/ask", json={"text": QUESTION, "images": [{"data": ray}]}).json()
-    name = made["conversation"]
+    answer = client.post(
+        "/v1/ask", json={"text": QUESTION, "images": [{"data": ray_picture}]}
+    ).json()
+    name = answer["conversation"]
     (picture,) = client.get(f"/v1/conversations/{name}").json()["turns"][0]["pictures"]
-    assert client.get(picture).content == base64.b64decode(ray)
+    assert client.get(picture).content == base64.b64decode(ray_picture)
     assert client.delete(f"/v1/conversations/{name}").status_code == 204
     assert client.get(picture).status_code == 404
     assert client.get(f"/v1/conversations/{name}").status_code == 404
 
 
-def test_no_evidence_is_said_and_kept(client: TestClient) -> None:
-    made = client.post("/v1/ask", json={"text": "Who won the football cup of 1974?"}).json()
-    assert made["refused"]
-    assert made["sentences"] == []
-    page = client.get(f"/v1/conversations/{made['conversation']}/markdown").text
+def test_a_refusal_is_reported_and_stored(client: TestClient) -> None:
+    answer = client.post("/v1/ask", json={"text": "Who won the football cup of 1974?"}).json()
+    assert answer["refused"]
+    assert answer["sentences"] == []
+    page = client.get(f"/v1/conversations/{answer['conversation']}/markdown").text
     assert "There is no evidence for this in what is indexed. The nearest material:" in page
 
 
 @pytest.mark.parametrize(
-    ("path", "body", "status", "says"),
+    ("path", "body", "status", "message"),
     [
         ("search", {}, 400, "the query is empty"),
         ("search", {"text": "x", "limit": 0}, 422, "limit: Input should be greater"),
@@ -160,17 +174,17 @@ def test_no_evidence_is_said_and_kept(client: TestClient) -> None:
         ("ask", {"text": "x", "task": "sing"}, 422, "task: Input should be 'explain'"),
     ],
 )
-def test_bad_questions(
-    client: TestClient, place: Any, path: str, body: dict[str, Any], status: int, says: str
+def test_bad_questions_are_refused_without_local_paths(
+    client: TestClient, workspace: Any, path: str, body: dict[str, Any], status: int, message: str
 ) -> None:
     reply = client.post(f"/v1/{path}", json=body)
     assert reply.status_code == status, reply.text
-    assert says in reply.json()["error"]["message"]
-    assert str(place.root) not in reply.text
+    assert message in reply.json()["error"]["message"]
+    assert str(workspace.root) not in reply.text
     assert "/tmp" not in reply.text
 
 
-def test_bodies_that_cannot_be_read(client: TestClient) -> None:
+def test_unreadable_bodies_are_refused(client: TestClient) -> None:
     assert client.post("/v1/search", content=b"{").status_code == 400
     assert client.post("/v1/search", content=b"[" * 100_000).status_code == 400
     reply = client.post("/v1/search", content=b"x", headers={"content-type": "text/xml"})
@@ -178,13 +192,13 @@ def test_bodies_that_cannot_be_read(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, "..%2f..%2fetc%2fpasswd", "short"])
-def test_assets_that_are_not_kept(client: TestClient, digest: str) -> None:
+def test_unknown_assets_and_items_are_not_found(client: TestClient, digest: str) -> None:
     for tail in ("", "/thumbnail"):
         assert client.get(f"/v1/assets/{digest}{tail}").status_code == 404
     assert client.get(f"/v1/items/{digest}").status_code == 404
 
 
-def test_health_readiness_and_counts(client: TestClient) -> None:
+def test_health_readiness_and_metrics_are_served(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     for _ in range(600):
         if client.get("/readyz").status_code == 200:
