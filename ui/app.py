@@ -26,7 +26,7 @@ _CONTENT_SECURITY_POLICY = (
     "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; form-action 'self'"
 )
-_CACHE_CHECK_SECONDS, _CACHE_SECONDS = 600, 3600  # of uploaded pictures and recordings
+_CACHE_CHECK_SECONDS, _CACHE_SECONDS = 600, 3600  # for uploaded pictures and recordings
 
 
 def mount(api: FastAPI) -> None:

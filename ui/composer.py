@@ -1,4 +1,4 @@
-"""The composer: the components in which a student puts a question together."""
+"""The composer: the components in which a student writes a question."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ aria-label="A sheet to draw on. If you cannot draw, show a picture instead."></c
 
 @dataclass(frozen=True, slots=True)
 class Composer:
-    """The components of the composer. Those named like a field of `Draft` hold its value."""
+    """The components of the composer. Inputs have the names of the fields of `Draft`."""
 
     text: gr.Textbox
     text_weight: gr.Slider
@@ -62,7 +62,7 @@ class Composer:
         }
 
     def buttons(self, *, answering: bool) -> dict[Block, Any]:
-        """Return the updates that show the button to stop while answering, else the one to ask."""
+        """Return the updates that show the stop button while answering, else the ask button."""
         return {self.ask: gr.Button(visible=not answering), self.stop: gr.Button(visible=answering)}
 
 

@@ -1,4 +1,4 @@
-"""A question before it is sent: the values of the composer, and the request that they make."""
+"""A question before it is sent: the values of the composer, and their conversion to a request."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Draft:
     corpora: Sequence[str] | None
 
     def to_request(self, conversation_id: str) -> AskIn:
-        """Return the request that a program would send. Raise `BadInput` if a value is unusable."""
+        """Return the question as a REST request. Raise `BadInput` if a value is unusable."""
         try:
             return AskIn(
                 text=self.text.strip(),
@@ -50,7 +50,7 @@ class Draft:
                 conversation=conversation_id or None,
                 task=self.task,
                 level=self.level,
-                # the box keeps its text while it is hidden
+                # for other tasks the box is hidden, but keeps its text
                 student_answer=self.student_answer.strip() if self.task == "feedback" else "",
             )
         except ValidationError as error:

@@ -19,13 +19,13 @@ from unirag.app import App
 __all__ = ["ExampleCards"]
 
 _QUESTION_CARDS, _SKETCH_CARDS = 4, 4
-_MAX_ITEMS = 2000  # items to choose from
-_SKETCH_PIXELS = 360  # on the longer side
+_MAX_ITEMS = 2000  # number of items to choose from
+_SKETCH_PIXELS = 360  # length of the longer side
 _SEED = 7
 
 
 class ExampleCards:
-    """Makes the cards, and makes them again when the number of indexed items has changed."""
+    """Makes the cards. Caches them until the number of indexed items changes."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -33,7 +33,7 @@ class ExampleCards:
         self._html = ""
 
     def html(self, corpora: Sequence[str]) -> str:
-        """Return cards from these corpora; from every corpus if there are none."""
+        """Return cards from these corpora, or from every corpus if `corpora` is empty."""
         if corpora:
             return self._cards(corpora)
         item_count = self._app.components.store.count()

@@ -46,14 +46,14 @@ def _escape_braces(html: str) -> str:
     return html.replace("{", "&#123;").replace("}", "&#125;")
 
 
-@lru_cache(maxsize=2048)  # a streamed sentence is drawn again with each sentence after it
+@lru_cache(maxsize=2048)  # each new sentence of a stream renders all earlier ones again
 def _mathml(latex: str, is_display: bool) -> str:
     try:
         math = convert_to_element(latex, display="block" if is_display else "inline")
     except Exception:  # noqa: BLE001 - the library's errors share no base class
         return f"<code>{_escape(latex)}</code>"
     # The library copies text unescaped and makes links from \href. Documents are not trusted, so
-    # no tag and no address of theirs may reach the page.
+    # remove their tags and links from the page.
     for element in math.iter():
         element.text = unescape(element.text) if element.text else element.text
         for name in set(element.attrib) & _UNSAFE_ATTRIBUTES:

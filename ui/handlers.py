@@ -32,8 +32,8 @@ from unirag.serialization import conversation_out
 __all__ = ["PageHandlers"]
 
 _LOG = logging.getLogger(__name__)
-_SIDEBAR_MIN_WIDTH = 1000  # CSS pixels of the browser from which the sidebar starts open
-_MAX_JOBS = 20  # in the library
+_SIDEBAR_MIN_WIDTH = 1000  # CSS pixels; the sidebar starts open in wider browsers
+_MAX_JOBS = 20  # listed in the library
 
 # New values or properties of components
 Updates = dict[Block, Any]
@@ -53,7 +53,7 @@ class PageHandlers:
         caller, layout = self._caller(request), self._layout
         corpora = [corpus.name for corpus in self._corpora(caller)]
         styles = dict.fromkeys(style.name for style in await self._styles())
-        styles.pop("text", None)  # a picture is in one of the others
+        styles.pop("text", None)  # `text` is the style of words, not of pictures
         return {
             **await self._conversation(caller, conversation_id),
             layout.header: header_html(can_sign_out=not self._service.access.open),
@@ -127,7 +127,7 @@ class PageHandlers:
         }
 
     async def _read_stored_question(self, caller: Caller, turn: LiveTurn) -> None:
-        """Read the words of a transcribed recording, and the addresses of the pictures."""
+        """Set the question to its stored form: with transcripts and picture addresses."""
         service, conversation_id = self._service, turn.conversation_id
         conversation = await service.run(lambda: service.conversation(caller, conversation_id))
         stored = conversation_out(conversation).turns[-1]
@@ -177,7 +177,7 @@ class PageHandlers:
         return service
 
     def _caller(self, request: gr.Request) -> Caller:
-        assert request.request is not None  # every event of a browser has one
+        assert request.request is not None  # only calls without a browser lack a request
         return self._service.access.caller(request.request)
 
     def _corpora(self, caller: Caller) -> list[CorpusOut]:
@@ -189,7 +189,7 @@ class PageHandlers:
         return list(map(StyleOut.model_validate, await service.run(service.app.styles.list)))
 
     async def _conversation(self, caller: Caller, conversation_id: str) -> Updates:
-        """Show a conversation; the first screen if the caller has none of this id."""
+        """Show a conversation, or the first screen if the caller has none with this id."""
         layout = self._layout
         past_turns = await self._past_turns(caller, conversation_id)
         return {
@@ -202,7 +202,7 @@ class PageHandlers:
         }
 
     async def _past_turns(self, caller: Caller, conversation_id: str) -> str:
-        """Return the stored turns; "" if the caller has no conversation of this id."""
+        """Return the stored turns; "" if the caller has no conversation with this id."""
         if not conversation_id:
             return ""
         service = self._service

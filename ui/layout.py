@@ -19,7 +19,7 @@ WELCOME = (
     "sentence. If the books have no answer, the app says so.</p></div>"
 )
 NOTHING_INDEXED = "Nothing is indexed yet. A teacher can add material under Library."
-# Gradio's event `select` of an HTML component: the data attributes of the clicked button
+# Triggers Gradio's event `select` with the data attributes of the clicked button.
 _SELECT_ON_CLICK = """element.addEventListener('click', (event) => {
   const button = event.target.closest(
     '[data-ask], [data-sketch], [data-conversation], [data-delete]');
@@ -74,7 +74,7 @@ class AppLayout:
 
 def build_layout() -> AppLayout:
     """Add every component to the page."""
-    # the secret is no secret: it only keeps the value readable after a restart of the service
+    # not confidential: with a fixed value, the id is readable after a restart of the service
     conversation_id = gr.BrowserState("", storage_key="unirag-conversation", secret="unirag")  # noqa: S106
     header = _html()
     browser_width = gr.Number(visible=False)

@@ -81,7 +81,7 @@ def jobs_table(jobs: Sequence[Job]) -> str:
 
 
 def styles_table(styles: Sequence[StyleOut]) -> str:
-    """Return the query styles: those that the encoder was trained on, and the learnt ones."""
+    """Return the query styles, trained and enrolled."""
     rows = [
         (
             style.name.replace("_", " "),

@@ -21,8 +21,8 @@ __all__ = ["LiveTurn", "answer_events"]
 class LiveTurn:
     """A question with the part of its answer that has arrived.
 
-    `pictures` are addresses. First there is neither `search` nor `answer`, then the search result
-    with a growing list of sentences, at last the whole answer.
+    `pictures` are addresses. `search` and `answer` are None until they arrive: first the search
+    result, then one sentence after the other, then the whole answer.
     """
 
     conversation_id: str
@@ -42,7 +42,7 @@ class LiveTurn:
             self.search, self.conversation_id = event, event.conversation
 
     def html(self, *, status: str = "", failure: str = "") -> str:
-        """Return the turn, with a line below it that says what happens now or what failed."""
+        """Return the turn with the status or the error message below it."""
         body = ""
         if self.answer:
             body = render.complete_answer(self.answer)

@@ -42,8 +42,8 @@ TASK_LABELS = {
 _SUGGESTED_TASKS = ("steps", "quiz")
 _MAX_SUGGESTIONS = 4
 _MAX_RELATED_FIGURES = 6
-_MIN_RELATIVE_SIMILARITY = 0.7  # of a related figure, relative to the figure most like the picture
-_MIN_CERTAIN_SHARE = 0.5  # of a style; below it the picture only "may be" of that style
+_MIN_RELATIVE_SIMILARITY = 0.7  # of a related figure, relative to the most similar figure
+_MIN_CERTAIN_SHARE = 0.5  # below this share of a style the page says "may be"
 _STYLE_NAMES = {"lowres": "low resolution", "art": "painting"}
 
 
@@ -167,7 +167,7 @@ def _sentence_text(sentence: SentenceOut) -> str:
     text = text_to_html(sentence.text)
     if not sentence.quoted:
         return text
-    # a closing quotation mark after a display formula would stand on a line of its own
+    # After a display formula the closing quotation mark would get a line of its own.
     ends_with_formula = sentence.text.endswith(("\\]", "$$"))
     return f'<q class="open">{text}</q>' if ends_with_formula else f"<q>{text}</q>"
 

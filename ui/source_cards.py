@@ -1,4 +1,4 @@
-"""Cards of the figures and passages that an answer rests on, and the viewer that a click opens."""
+"""Cards of the figures and passages behind an answer, and the viewer that a click opens."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def picture_thumbnail(hit: HitOut) -> str:
 
 
 def _card(hit: HitOut, number: int | None) -> str:
-    """Return a card. Its <template> holds the content of the viewer, so opening it asks nobody."""
+    """Return a card. Its <template> holds the viewer's content, so a click needs no request."""
     title = text_to_html(_title(hit))
     badge = f'<span class="number" aria-hidden="true">{number}</span>' if number else ""
     picture = f'<span class="thumbnail">{picture_thumbnail(hit)}</span>' if hit.image else ""
     excerpt = ""
-    if hit.kind == "passage":  # the title of a figure is the start of its text already
+    if hit.kind == "passage":  # a figure's title repeats the start of its text
         excerpt = f'<span class="quote">{text_to_html(_excerpt(hit.text))}</span>'
     return (
         f'<li class="card" data-item="{hit.id}"><button type="button" data-open="{hit.id}">'

@@ -1,7 +1,7 @@
 """Check an installation: `unirag doctor` shows what works, what does not, and how to fix it.
 
-Each check returns data, which the command line prints. A check does not raise for the problem that
-it looks for.
+Each check returns data, which the command line prints. A check reports the problem that it looks
+for, and does not raise it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from unirag.settings import Dtype
 __all__ = ["Check", "CheckState", "run_checks", "worst_state"]
 
 CheckState = Literal["ok", "warn", "fail"]
-_WORKSPACE_BYTES = 1_000_000_000  # an index of a few dozen textbooks with their pictures
+_WORKSPACE_BYTES = 1_000_000_000  # enough for a few dozen textbooks with their pictures
 _QDRANT_SECONDS = 3.0
 _EXTRAS = {
     "reading words in pictures": (("rapidocr", "onnxruntime"), "pip install 'unirag'"),

@@ -45,12 +45,12 @@ _FLOAT_BYTES = 4  # also the size of a link and of a token id
 # 2018, 4.1) and m in each layer above. Those layers hold 1 / (m - 1) times as many vectors.
 _HNSW_M = 16
 _LINKS_PER_VECTOR = 2 * _HNSW_M + _HNSW_M / (_HNSW_M - 1)
-# Qdrant's capacity planning guide: half as much again for versions and rebuilt segments.
+# Qdrant's capacity planning guide adds 50 % for old versions and rebuilt segments.
 _SPARE_FACTOR = 1.5
 _COMPRESSION: dict[Quantization, int] = {"none": 1, "scalar": 4, "binary": 32}
-_RAM_SHARE = 0.8  # of a machine's memory that the store may use
+_RAM_SHARE = 0.8  # share of a machine's memory that the store may use
 _SAMPLE_ITEMS = 1000
-_MEASURE_SECONDS = 3.0  # per rate, after a first batch that does not count
+_MEASURE_SECONDS = 3.0  # per rate, after one batch to warm up
 _PICTURE_BATCH = 16
 _TEXT_BATCH = 64
 
@@ -104,8 +104,8 @@ class StoreMachine:
 class IndexSize:
     """The size of an index and the hours to make it.
 
-    `ram_bytes` and `disk_bytes` are those of all replicas together; `workspace_bytes` are needed
-    once. `encode_hours` are on one measured device, `labels_hours` on the CPU of this machine.
+    `ram_bytes` and `disk_bytes` are sums over all replicas. `workspace_bytes` has no replicas.
+    `encode_hours` are for the measured device, `labels_hours` for the CPU of this machine.
     """
 
     vectors: int
@@ -199,14 +199,14 @@ def sample_items(
 
 
 def sample_workspace(app: App) -> ItemSample:
-    """Return the means of the items of a workspace, or of the sample corpus if there are none."""
+    """Return the means of the items of a workspace, or of the sample corpus if it has none."""
     components = app.components
 
     def asset_bytes(digest: str) -> int:
         paths = (components.assets.path(digest), components.assets.thumbnail(digest))
         return sum(path.stat().st_size for path in paths if path and path.exists())
 
-    if components.catalog.corpora():  # without a corpus there may be no store to open
+    if components.catalog.corpora():  # without a corpus the store may not exist
         items = components.store.scan()
         sample = sample_items(items, "this home", asset_bytes, components.bm25)
         if sample:
@@ -273,7 +273,7 @@ def _rate(
     batch_size: int,
     clock: Callable[[], float],
 ) -> float:
-    """Return the inputs per second. Start over at the end of `inputs` until the time is up."""
+    """Return the inputs per second. Repeat `inputs` for `_MEASURE_SECONDS`."""
     work(inputs[:batch_size])
     done, start, started_at = 0, 0, clock()
     while True:

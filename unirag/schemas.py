@@ -57,7 +57,7 @@ class ErrorOut(BaseModel):
 class EvidenceOut(BaseModel):
     """A figure or passage as a reader sees it.
 
-    `image` is where the picture is: an address under the service, or a path on the command line.
+    `image` locates the picture: an address under the service, or a path on the command line.
     `section` is the path of titles. `source` names the document and page.
     """
 
@@ -74,7 +74,7 @@ class EvidenceOut(BaseModel):
 
 
 class HitOut(EvidenceOut):
-    """A search hit. `channels` holds the item's own similarity in each channel that was asked."""
+    """A search hit. `channels` holds the item's similarity in each channel of the search."""
 
     score: float
     channels: dict[str, float | None]
@@ -104,7 +104,7 @@ class SearchOut(BaseModel):
 
 
 class SentenceOut(BaseModel):
-    """A sentence of an answer. `citations` are ids of hits, `numbers` the same as readers see them.
+    """A sentence of an answer. `citations` are ids of hits, `numbers` their printed numbers.
 
     `support` in [0, 1] says how well the cited hits support the sentence. `quoted` marks a sentence
     copied from the cited hit.
@@ -120,8 +120,8 @@ class SentenceOut(BaseModel):
 class AnswerOut(SearchOut):
     """A cited answer. `references` are the ids of the cited hits: number 1 first.
 
-    `quoted`: every sentence is a quotation. `refused`: the corpus does not answer the question;
-    `answer` then says so, and `references` are the nearest material.
+    `quoted` is true if every sentence is a quotation. `refused` is true if the corpus does not
+    answer the question: `answer` says so, and `references` are the nearest material.
     """
 
     task: Task
@@ -241,7 +241,8 @@ class PartOut(BaseModel):
 class CoveredOut(BaseModel):
     """What was indexed from a document.
 
-    `figures` and `passages` are stored; they are of an earlier version unless `state` is `stored`.
+    `figures` and `passages` count stored items. They belong to an earlier version of the document
+    unless `state` is `stored`.
     """
 
     source: str
@@ -257,8 +258,8 @@ class CoverageOut(BaseModel):
     """What was indexed from a corpus.
 
     Of `total` documents, `documents` were indexed, `failed` are dead letters and `unfinished` were
-    not read to their end. `with_problems` documents lack some of their parts. `covered` is one
-    page of the documents.
+    not read to their end. `with_problems` counts documents without some of their parts. `covered`
+    is one page of the documents.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Makes the wire models of `unirag/schemas.py` from records, and the texts that faces share."""
+"""Makes the wire models of `unirag/schemas.py` from records, and texts that all interfaces show."""
 
 from __future__ import annotations
 

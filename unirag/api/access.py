@@ -21,7 +21,7 @@ from unirag.settings.service import ApiKey
 __all__ = ["COOKIE", "SESSION_SECONDS", "Access", "Caller", "caller", "teacher"]
 
 COOKIE = "unirag-session"
-SESSION_SECONDS = 12 * 3600  # a day at school
+SESSION_SECONDS = 12 * 3600  # one school day
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class Caller:
     corpora: tuple[str, ...]
 
     def within(self, corpora: Sequence[str]) -> tuple[str, ...]:
-        """Return the corpora to search: those of the request, or all of the caller's.
+        """Return the corpora to search: the requested ones, or all that the caller may use.
 
-        Raise `Forbidden` if the request names one that is not the caller's.
+        Raise `Forbidden` if the caller may not use a requested corpus.
         """
         if not self.corpora:
             return tuple(corpora)
@@ -52,7 +52,7 @@ class Caller:
 
 
 class Access:
-    """Checks keys. Without keys everybody may do everything: the service binds to loopback."""
+    """Checks keys. Without keys everybody may do everything, so `serve` binds to loopback only."""
 
     def __init__(self, keys: Sequence[ApiKey]) -> None:
         self._keys = [(key.key.get_secret_value().encode(), key) for key in keys]
@@ -89,7 +89,7 @@ class Access:
         return self._find(signature.encode(), lambda secret: _sign(secret, expiry))
 
     def _find(self, token: bytes, expected: Callable[[bytes], bytes]) -> ApiKey | None:
-        """Return the key of a token. Compare all keys, so that the time reveals nothing."""
+        """Return the key of a token. Compare with every key, so that the time tells nothing."""
         match = None
         for secret, key in self._keys:
             if hmac.compare_digest(expected(secret), token):
@@ -103,7 +103,7 @@ def _sign(secret: bytes, expiry: str) -> bytes:
 
 
 def caller(request: Request) -> Caller:
-    """Dependency: who sent the request. Raises `Unauthorized`."""
+    """FastAPI dependency: return the caller. Raise `Unauthorized` without a valid key."""
     access: Access = request.app.state.service.access
     return access.caller(request)
 

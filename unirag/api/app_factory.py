@@ -40,10 +40,10 @@ from unirag.workspace.conversations import Conversations
 __all__ = ["create_api"]
 
 _LOG = logging.getLogger(__name__)
-_UPLOAD_PATHS = ("/v1/index-jobs", "/v1/styles")  # they take material, the others queries
-_WAIT_SHARE = 0.75  # of a request's time that it may wait for its turn
-_SEARCH_SECONDS, _ANSWER_SECONDS = 0.3, 5.0  # first guesses at the time of a turn
-_SPARE_THREADS = 4  # beside those that search and answer
+_UPLOAD_PATHS = ("/v1/index-jobs", "/v1/styles")  # bodies with documents
+_WAIT_SHARE = 0.75  # longest wait in the queue, as a share of the request's time limit
+_SEARCH_SECONDS, _ANSWER_SECONDS = 0.3, 5.0  # assumed turn times until some are measured
+_SPARE_THREADS = 4  # for work outside the gates
 _ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     code: {"model": ErrorOut, "description": description}
     for code, description in {
@@ -83,7 +83,7 @@ def create_api(app: App) -> FastAPI:
             service.threads.shutdown(wait=True, cancel_futures=True)
             service.jobs.close()
             service.conversations.close()
-            loading.join()  # the models that it loads must not outlive the interpreter
+            loading.join()  # its models must be freed before the interpreter exits
 
     api = FastAPI(
         title="unirag",
@@ -129,7 +129,7 @@ def _load(service: Service) -> None:
 
 
 def _hidden_paths(app: App) -> dict[str, str]:
-    """Return the server's folders, each with the name that stands for it in messages."""
+    """Return the server's folders, each with the words that replace it in error messages."""
     folders = {
         app.components.workspace.root: "the home folder",
         app.settings.models: "the models folder",
@@ -172,7 +172,7 @@ def _internal_error_response(request: Request, error: Exception) -> JSONResponse
 
 
 def _complete_openapi(api: FastAPI) -> None:
-    """Add to the OpenAPI document what the routes read by hand: request bodies and the key."""
+    """Add the request bodies and the key to the OpenAPI document: FastAPI does not see them."""
     generate = api.openapi
 
     def openapi() -> dict[str, Any]:

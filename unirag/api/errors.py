@@ -43,11 +43,11 @@ __all__ = [
 
 
 class Unauthorized(UniragError):
-    """The request carries no key, or one that the service does not know."""
+    """The request has no key, or an unknown one."""
 
 
 class Forbidden(UniragError):
-    """The key does not open this."""
+    """The key is valid, but does not allow this request."""
 
 
 class NotFound(UniragError):
@@ -67,7 +67,7 @@ class TooBusy(UniragError):
 
 
 class TooSlow(UniragError):
-    """The request ran out of its time."""
+    """The request exceeded its time limit."""
 
 
 class ClientGone(UniragError):

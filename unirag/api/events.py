@@ -1,4 +1,7 @@
-"""Server-sent events. The response starts with the first event: an early error has its status."""
+"""Server-sent events.
+
+The response starts with the first event, so that an earlier error can still set the HTTP status.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ __all__ = ["EventStream", "encode_event"]
 
 
 def encode_event(data: Mapping[str, Any], name: str = "") -> bytes:
-    """Encode one event; JSON holds no line break of its own."""
+    """Encode one event. JSON escapes line breaks, so the data fits in one line."""
     head = f"event: {name}\n" if name else ""
     return f"{head}data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 

@@ -18,7 +18,7 @@ from unirag.api.errors import ClientGone, Forbidden, TooBusy, TooLarge, TooSlow,
 __all__ = ["BodyLimit", "Gate", "SameOrigin", "run_within"]
 
 T = TypeVar("T")
-_MEAN_WEIGHT = 0.2  # of the last turn in the running mean of turn times
+_MEAN_WEIGHT = 0.2  # weight of the latest turn in the running mean of turn times
 
 
 class Gate:
@@ -61,9 +61,9 @@ class Gate:
 
 
 async def run_within(request: Request, seconds: float, work: Awaitable[T]) -> T:
-    """Return the result of `work`. Cancel it after `seconds` or when the client has gone.
+    """Return the result of `work`, which is cancelled if this function raises.
 
-    Raise `TooSlow` or `ClientGone` then.
+    Raise `TooSlow` after `seconds`, and `ClientGone` when the client disconnects.
     """
     task = asyncio.ensure_future(work)
     disconnected = asyncio.ensure_future(_wait_for_disconnect(request))
@@ -118,10 +118,10 @@ class BodyLimit:
 
 
 class SameOrigin:
-    """Middleware: refuse a change that a page of another site asks the browser to make.
+    """Middleware: refuse requests that change something and come from a page of another site.
 
-    A service without keys trusts everybody who reaches it, and any page in a user's browser does.
-    Pages of `origins` are trusted, as for CORS.
+    A service without keys trusts every request that reaches it. Any page that a user opens could
+    send one. Pages of `origins` are trusted, as for CORS.
     """
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:

@@ -64,7 +64,10 @@ class Metrics:
 
 
 class TimedRequests:
-    """Middleware: time every request under its route, so that ids do not make new series."""
+    """Middleware: record the time of every request.
+
+    The label is the route (`/v1/items/{id}`): with the address each id would be a new series.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics

@@ -89,7 +89,7 @@ async def _files(form: FormData, name: str) -> list[dict[str, Any]]:
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """Give a temporary folder for one request. Errors do not name it."""
+    """Provide a temporary folder for one request. Error messages do not contain its path."""
     with TemporaryDirectory(prefix="unirag-") as folder:
         try:
             yield Path(folder)

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 MAX_IMAGES, MAX_RECORDINGS = 4, 2
-MAX_TEXT_CHARACTERS = 4000  # a long exercise
+MAX_TEXT_CHARACTERS = 4000  # enough for a long exercise
 CorpusName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)]
 _ONE_PIXEL_PNG = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5E"
@@ -91,8 +91,8 @@ class SearchIn(RequestModel):
 class AskIn(SearchIn):
     """A question to be answered.
 
-    `conversation` continues one; `stream` answers with server-sent events. `student_answer` goes
-    with the task `feedback` only.
+    `conversation` is the id of the conversation to continue. `stream` asks for server-sent events.
+    `student_answer` is allowed with the task `feedback` only.
     """
 
     conversation: str | None = Field(None, max_length=100, examples=[None])

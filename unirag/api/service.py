@@ -1,4 +1,4 @@
-"""What the routes and the web app share: the application, its callers, its queues, its counts."""
+"""The state that the routes and the web app share: application, keys, queues, jobs, metrics."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TurnEvent = SearchTurnOut | SentenceOut | AnswerTurnOut
 
 @dataclass
 class Service:
-    """Serves one application. Blocking work runs in `threads`, one for each turn of the gates."""
+    """Serves one application. Blocking work runs in `threads`: at least one for each turn."""
 
     app: App
     settings: ServiceSettings
@@ -54,7 +54,8 @@ class Service:
     async def run(self, work: Callable[[], T], stop: Callable[[], object] = lambda: None) -> T:
         """Run blocking work in a thread.
 
-        When the caller is cancelled, call `stop` and wait for the thread: a gate counts what runs.
+        If this call is cancelled, call `stop` and wait for the thread to end: the caller holds a
+        turn of a gate, which must count everything that runs.
         """
         running = asyncio.get_running_loop().run_in_executor(self.threads, work)
         try:
@@ -65,7 +66,7 @@ class Service:
             raise
 
     async def search(self, request: Request, caller: Caller, body: SearchIn) -> SearchResult:
-        """Search, when it is this request's turn and within its time."""
+        """Wait for a turn, then search. Raise `TooSlow` after the time limit."""
         where = _filter(caller, body)
         query = await self.run(body.to_query)
 
@@ -80,7 +81,7 @@ class Service:
     async def stream(
         self, caller: Caller, body: AskIn, history: Sequence[str]
     ) -> AsyncGenerator[SearchResult | Sentence | Answer]:
-        """Yield what `App.stream` yields. Holds its turn from the first event to the last.
+        """Yield the events of `App.stream`. Hold a turn from the first event to the last.
 
         Closing the generator stops the language model.
         """
@@ -151,7 +152,7 @@ class Service:
                 self.uploads.remove(digest)
 
     def address(self, digest: str) -> str | None:
-        """Return the address of a picture under this service; no path of the server goes out."""
+        """Return the address of a picture under this service, None if the picture is lost."""
         return f"/v1/assets/{digest}" if self.app.components.assets.path(digest) else None
 
     def _store_question(self, caller: Caller, body: AskIn, result: SearchResult) -> tuple[str, int]:

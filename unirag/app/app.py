@@ -29,7 +29,7 @@ from unirag.settings import Settings
 
 __all__ = ["App"]
 
-_PICTURE_QUESTION = "Explain what the figure shows."  # asked for a picture without words
+_PICTURE_QUESTION = "Explain what the figure shows."  # for a query without words
 
 
 class App:
@@ -166,7 +166,7 @@ class App:
         return next(iter(self.components.store.get([item_id])), None)
 
     def check(self) -> None:
-        """Load the models of a search, so that a missing or damaged one shows now."""
+        """Load the models of a search, so that a missing or damaged one raises an error now."""
         encoder = self.components.searcher().encoder
         encoder.encode_image([Image.new("RGB", (8, 8))], ORIGINAL)
         self.components.store.count()

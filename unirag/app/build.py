@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from generation.openai_chat import OpenAIChat
 from retrieval.model_card import SHIPPED_ENCODER
 
-if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
+if TYPE_CHECKING:  # they import torch, which would slow `unirag --help` down
     from generation.chat import ChatModel
     from retrieval.encoder import TextRetriever
     from retrieval.store import Stamp, VectorStore
@@ -41,7 +41,7 @@ def build_image_encoder(
     models: ModelStore,
     load_text: Callable[[], TextRetriever],
 ) -> UniEncoder:
-    """Load the image encoder of a profile; the text retriever gives it the prototypes of words."""
+    """Load the image encoder of a profile. The text retriever makes its prototypes of words."""
     from retrieval.efficientnet import EfficientNetLite0
     from unirag.models.devices import choose_device, choose_dtype
     from unirag.models.encoders import load_mini_encoder, load_openclip_encoder

@@ -1,4 +1,4 @@
-"""What an application is made of: models, store, catalog and caches, each built once."""
+"""The components of an application: models, store, catalog and caches, each built once."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from unirag.workspace.catalog import Catalog
 from unirag.workspace.embedding_cache import CachedEncoders, EmbeddingCache, EmbeddingStore
 from unirag.workspace.paths import Workspace
 
-if TYPE_CHECKING:  # these load torch, which `unirag --help` need not wait for
+if TYPE_CHECKING:  # they import torch, which would slow `unirag --help` down
     from generation.chat import ChatModel
     from retrieval.encoder import ImageEncoder, TextRetriever
     from retrieval.uni_encoder import UniEncoder
@@ -59,7 +59,7 @@ class OpenStore(Protocol):
 
 
 class _Lazy(Generic[T]):
-    """A value that is built when it is first needed, once, by whichever thread comes first."""
+    """A value that is built once, when a thread first needs it."""
 
     def __init__(self, lock: threading.RLock, build: Callable[[], T], value: T | None) -> None:
         self._lock, self._build = lock, build
@@ -103,7 +103,7 @@ class Components:
         self.settings = settings
         self._open_store = open_store
         self._lock = threading.RLock()
-        self._encoder_styles: tuple[object, ...] | None = None  # the enrolled styles it knows
+        self._encoder_styles: tuple[object, ...] | None = None  # the last `shelf.listing()`
 
         def lazy(build: Callable[[], T], value: T | None = None) -> _Lazy[T]:
             return _Lazy(self._lock, build, value)
@@ -153,11 +153,11 @@ class Components:
 
     @property
     def encoder(self) -> UniEncoder:
-        """The image encoder. It knows the styles that any process has enrolled by now."""
+        """The image encoder, with the styles that any process has enrolled so far."""
         if self._given_encoder is not None:
             return self._given_encoder
         encoder = self._encoder.get()
-        if encoder.encoder.styles:  # a plain tower has no styles
+        if encoder.encoder.styles:  # an encoder without a style bank has nothing to refresh
             self._refresh_styles(encoder)
         return encoder
 
@@ -200,7 +200,7 @@ class Components:
         """Makes BM25 vectors."""
         return self._bm25.get()
 
-    # What the workspace keeps
+    # Stores and caches in the workspace
 
     @property
     def shelf(self) -> EnrolledStyles:
@@ -219,7 +219,7 @@ class Components:
 
     @property
     def cached_encoders(self) -> CachedEncoders:
-        """The encoders behind the embedding cache, as indexing uses them."""
+        """The encoders behind the embedding cache, for indexing."""
 
         def models() -> tuple[ImageEncoder, TextRetriever]:
             self.check_widths()
@@ -229,7 +229,7 @@ class Components:
 
     @property
     def store(self) -> VectorStore:
-        """The collection of this run's encoders. Raises `Mismatch` if others wrote it."""
+        """The collection. Raises `Mismatch` if other encoders than this run's wrote it."""
         return self._store.get()
 
     def open_store(self, stamp: Stamp | None, *, replacement: bool = False) -> VectorStore:
@@ -238,7 +238,7 @@ class Components:
 
     @contextmanager
     def any_store(self) -> Iterator[VectorStore]:
-        """Give the collection, whichever encoder wrote it, without loading a model."""
+        """Open the collection, whichever encoder wrote it. Loads no model."""
         if store := self._store.value:  # the embedded store cannot be opened twice
             yield store
             return
@@ -300,7 +300,7 @@ class Components:
         if stored := self._matching_stamp.get():
             self.loaded_stamp.check(stored.to_json(), f"the collection of {self.workspace.root}")
 
-    # What is put together from the others
+    # Objects made from several components
 
     def searcher(self) -> Searcher:
         """Return a searcher over the store, with the styles that are enrolled now."""
@@ -360,7 +360,7 @@ class Components:
 def _worker_models(
     settings: Settings,
 ) -> Callable[[EmbeddingStore, LabelCache], tuple[CachedEncoders, LabelSource | None]]:
-    """Return a function that loads the models on a Ray worker. It carries no secret there."""
+    """Return a function that loads the models on a Ray worker. It contains no secret."""
     public = {"qdrant_url": None, "qdrant_api_key": None, "api_keys": (), "chat": ChatSettings()}
     return partial(_load_worker_models, settings.model_copy(update=public))
 

@@ -16,7 +16,7 @@ from unirag.indexing.progress import IndexProgress, IndexReport
 from unirag.workspace.catalog import Corpus
 from unirag.workspace.embedding_cache import CachedEncoders
 
-if TYPE_CHECKING:  # these load torch or pyarrow, which `unirag --help` need not wait for
+if TYPE_CHECKING:  # they import torch or pyarrow, which would slow `unirag --help` down
     from unirag.indexing.reembed import ReembedReport
     from unirag.transfer.archive import ArchiveHeader, ExportResult
 
@@ -24,7 +24,10 @@ __all__ = ["Corpora"]
 
 
 class Corpora:
-    """Every method that changes a corpus raises `Busy` while another process changes one."""
+    """Indexes, lists and changes the corpora of a workspace.
+
+    Every method that changes a corpus raises `Busy` while another process changes one.
+    """
 
     def __init__(self, components: Components) -> None:
         self._components = components
@@ -135,7 +138,7 @@ class Corpora:
         replace: bool = False,
         progress: Callable[[int, int], None] = lambda *_: None,
     ) -> ArchiveHeader:
-        """Store a corpus that `export` wrote. `replace` is needed if a corpus has its name already.
+        """Store a corpus that `export` wrote. `replace` overwrites a corpus of its name.
 
         Change nothing if the file is damaged or another encoder wrote it. `progress` receives the
         number of stored items and of all items.
@@ -170,9 +173,9 @@ class Corpora:
     def reembed(self, progress: Callable[[int, int], None] = lambda *_: None) -> ReembedReport:
         """Encode every stored item with this run's encoders, then switch to the new collection.
 
-        The old collection serves until then. If nothing has to be encoded, delete the collections
-        that an earlier run replaced. Documents whose pictures are lost are read again by the next
-        `index`.
+        Searches use the old collection until then. If nothing has to be encoded, delete the
+        collections that an earlier run replaced. The next `index` reads documents with lost
+        pictures again.
         """
         from unirag.indexing.reembed import ReembedReport, reembed
 

@@ -1,4 +1,4 @@
-"""The query styles of a workspace: those of the encoder, and those learnt from examples."""
+"""The query styles of a workspace: the encoder's trained styles and the enrolled ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from data.pictures import open_picture
 from retrieval.store import Where
 from unirag.app.components import Components
 
-if TYPE_CHECKING:  # it loads torch, which `unirag --help` need not wait for
+if TYPE_CHECKING:  # it imports torch, which would slow `unirag --help` down
     from retrieval.enrolment import Enrolment
 
 __all__ = ["Styles"]
 
-_CONTRAST_FIGURES = 256  # indexed figures that a new style is contrasted with
+_CONTRAST_FIGURES = 256  # indexed figures to compare the examples of a new style with
 
 
 class Styles:
@@ -45,8 +45,8 @@ class Styles:
     def adapt(self, name: str, examples: Path, originals: Path | None = None) -> Enrolment:
         """Learn a style from a folder of pictures; stored vectors stay as they are.
 
-        `originals` is a folder with the figures that the examples show, under the same names. With
-        it the encoder learns more.
+        `originals` is a folder with the figures that the examples show, under the same names. The
+        encoder learns more from such pairs than from the examples alone.
         """
         from unirag.training.styles import learn_style, read_examples
 

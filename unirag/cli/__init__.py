@@ -1,7 +1,7 @@
 """The command line: results on stdout, progress and errors on stderr, `--json` everywhere.
 
 Exit codes: 0 done, 1 failed (damaged storage, a full disk), 2 bad input, 3 something is missing
-(the message has the command that mends it), 4 partly done.
+(the message names the command that fixes it), 4 partly done.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ __all__ = ["main"]
 
 
 def main(open_app: Callable[[Settings], App] | None = None) -> None:
-    """Run the command in `sys.argv` and exit. Print an error of ours as one line.
+    """Run the command in `sys.argv` and exit. Print a `UniragError` as one line.
 
     `open_app` opens the application in place of `App.open`.
     """
-    # other libraries' progress bars and telemetry
+    # switch off the progress bars and the telemetry of other libraries
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # OpenMP threads that wait would spin: beside another process that makes a forward pass tens of
-    # times slower (benchmarks/README.md)
+    # By default waiting OpenMP threads spin. If another process uses the same cores, a forward pass
+    # becomes tens of times slower (benchmarks/README.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import typer
 
@@ -41,7 +41,7 @@ def main(open_app: Callable[[Settings], App] | None = None) -> None:
         sys.exit(app(prog_name="unirag", standalone_mode=False, obj=session))
     except UniragError as error:
         sys.exit(print_error(error))
-    except typer.TyperException as error:  # an unknown option, a value of the wrong type
+    except typer.TyperException as error:  # such as an unknown option
         message = error.format_message().rstrip(".")
         if not message:  # a group without a command: its help is printed already
             sys.exit(error.exit_code)
@@ -49,7 +49,7 @@ def main(open_app: Callable[[Settings], App] | None = None) -> None:
         command = context.command_path if context else "unirag"
         sys.exit(print_error(BadInput(f"{message}; `{command} --help` shows what is expected")))
     except BrokenPipeError:
-        # the reader (`head`, a pager) has gone; Python would complain again when it closes stdout
+        # The reader (`head`, a pager) has ended. Without this Python fails again closing stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:

@@ -169,7 +169,7 @@ def import_corpus(
 
 
 def reembed(session: Session) -> None:
-    """Encode everything again that another encoder indexed, without reading it again."""
+    """Encode the indexed items again after a change of the encoder, without reading documents."""
     with (
         session.open() as app,
         _show_items("encoding", "the same command continues from there") as progress,

@@ -82,7 +82,7 @@ def eval_generation(
         typer.Option(help="OpenAI-compatible endpoint that marks the answers, URL#MODEL."),
     ] = None,
 ) -> None:
-    """Answer questions made from the corpus, beside plain RAG and the model alone."""
+    """Answer questions made from the corpus; compare with plain RAG and the model alone."""
     from unirag.evaluation.answers import SYSTEMS, evaluate_answers, score_table, scores_to_json
 
     _check_names("system", system, SYSTEMS)

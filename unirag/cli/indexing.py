@@ -17,9 +17,9 @@ from unirag.workspace.catalog import DocumentProblem
 
 __all__ = ["PARTLY_DONE", "index", "run_index"]
 
-PARTLY_DONE = 4  # exit code: there are dead letters
+PARTLY_DONE = 4  # exit code if there are dead letters
 _INTERRUPTED = 130  # exit code after Ctrl+C
-_MAX_PROBLEMS = 10  # left-out parts that are printed
+_MAX_PROBLEMS = 10  # printed parts that were left out
 
 
 def index(
@@ -103,6 +103,6 @@ def print_report(report: IndexReport) -> None:
 
 
 def _problem_line(problem: DocumentProblem) -> str:
-    """Return the document and the message, which may name the document already."""
+    """Return `document: message`. Do not repeat the document if the message names it."""
     message = problem.message.removeprefix(f"{problem.source}: ")
     return plain(f"{problem.source}: {message}")

@@ -1,4 +1,4 @@
-"""The options of `search` and `ask`, and what their values mean."""
+"""The options of `search` and `ask`, and the parsing of their values."""
 
 from __future__ import annotations
 

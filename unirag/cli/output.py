@@ -1,4 +1,4 @@
-"""What the commands print: results on stdout, errors on stderr."""
+"""Prints results on stdout and errors on stderr."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["err", "out", "plain", "print_error", "print_hits", "print_json"]
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
-_MAX_TEXT_CHARACTERS = 280  # of a hit's text
+_MAX_TEXT_CHARACTERS = 280  # printed of a hit's text
 
 
 def print_json(value: Any) -> None:
@@ -53,13 +53,13 @@ def print_hits(hits: Sequence[HitOut]) -> None:
 
 
 def _print_parts(*parts: tuple[str, str], indent: int = 3) -> None:
-    """Print one line of texts, each in its style. Texts are not markup: that eats backslashes."""
+    """Print texts in one line, each in its style. Not as markup: rich drops backslashes."""
     styled = [Text(_printable(text), style) for text, style in parts]
     out.print(" " * indent, Text("  ").join(styled), sep="", soft_wrap=True)
 
 
 def plain(text: str) -> str:
-    """Return foreign text as one line without rich's markup or terminal commands."""
+    """Return untrusted text as one line, without rich's markup or terminal commands."""
     return escape(_printable(text))
 
 

@@ -97,7 +97,7 @@ def _measure(app: App) -> tuple[VectorWidths, EncodingRates]:
 
     components = app.components
     device = choose_device(app.settings.device)
-    # without a cache: it would make OCR look faster than it is
+    # no OCR cache: cached labels would make OCR look faster than it is
     ocr = LabelReader(OcrSettings.for_many(count_cores())) if app.settings.ocr else None
     rates = measure_rates(
         describe_device(device),

@@ -42,7 +42,7 @@ class ProgressDisplay:
 
 
 class _Bar(ProgressDisplay):
-    """A bar that is drawn over itself."""
+    """A bar that is redrawn in place."""
 
     def __init__(self, bar: Progress, task: TaskID) -> None:
         self._bar, self._task = bar, task
@@ -65,7 +65,7 @@ class _Bar(ProgressDisplay):
 
 @dataclass
 class _Lines(ProgressDisplay):
-    """A line every `LINE_SECONDS`, whether or not the task moved."""
+    """A line every `LINE_SECONDS`, even if there was no progress."""
 
     description: str
     started: float = field(default_factory=time.monotonic)

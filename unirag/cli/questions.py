@@ -32,7 +32,7 @@ from unirag.serialization import answer_out, search_out
 
 __all__ = ["ask", "print_answer", "search"]
 
-_MAX_STYLES = 2  # styles of a query picture that are printed
+_MAX_STYLES = 2  # printed styles of a query picture
 
 
 def search(

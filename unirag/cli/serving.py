@@ -66,7 +66,7 @@ def demo(
     sample = Path(data.sample.__file__).parent
     with session.open(home=home) as app:
         err.rule("Indexing the sample corpus")
-        app.corpora.add("sample", sample)  # another clone may have indexed it before
+        app.corpora.add("sample", sample)  # the corpus may point at the folder of another clone
         for report in run_index(app, [sample], corpus="sample", prune=True):
             print_report(report)
         err.rule("Asking one question")
@@ -89,7 +89,7 @@ def _run_server(app: App, bound: socket.socket) -> None:
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            # announced only now: the port refuses whoever comes earlier
+            # before this line the port refuses connections
             host, port = bound.getsockname()[:2]
             address = f"[{host}]" if bound.family == socket.AF_INET6 else host
             err.print(f"Open [bold]http://{escape(address)}:{port}{page}[/] (Ctrl+C stops it)")
@@ -101,7 +101,8 @@ def _run_server(app: App, bound: socket.socket) -> None:
 def _mount_page(api: FastAPI) -> str:
     """Mount the web app if it is installed. Return the path of the page to open.
 
-    The web app imports this package, not the other way round, so it is found as a plug-in.
+    The web app imports this package, so this package must not import the web app. It is found
+    through the entry point `unirag.page` instead.
     """
     if importlib.util.find_spec("gradio") is None:
         err.print("No web app: its packages are not installed; run: pip install 'unirag[ui]'")

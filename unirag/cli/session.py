@@ -1,4 +1,4 @@
-"""The options that every command understands, before the command and behind it."""
+"""The options that every command accepts, before or after its name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @dataclass(frozen=True)
 class Session:
-    """What one run of the command line works with. `open_app` opens the application."""
+    """The common options of one run of the command line. `open_app` opens the application."""
 
     open_app: Callable[[Settings], App] = App.open
     home: Path | None = None
@@ -33,7 +33,7 @@ class Session:
     json: bool = False
 
     def settings(self, **overrides: Any) -> Settings:
-        """Load the settings of the common options; `overrides` that are None are left out."""
+        """Load the settings with the common options. An override of None changes nothing."""
         options = {"home": self.home, "profile": self.profile, **overrides}
         return load_settings(self.config, **options)
 
@@ -56,8 +56,8 @@ def _common_options(
 def with_session(function: Callable[..., None], *, json: bool = True) -> Callable[..., None]:
     """Add the common options to a command and pass their values as a `Session`.
 
-    An option behind the command wins over the same option before it. Without `json` the command
-    does not offer `--json`.
+    An option after the command overrides the same option before it. If `json` is false, the
+    command has no option `--json`.
     """
     common = dict(inspect.signature(_common_options, eval_str=True).parameters)
     if not json:
@@ -96,6 +96,6 @@ def command_group(help_text: str, **settings: Any) -> typer.Typer:
 
 
 def _current(ctx: typer.Context) -> Session:
-    """Return the session of the options so far."""
+    """Return the session with the options before the command."""
     session: Session = ctx.obj or Session()
     return session

@@ -1,4 +1,4 @@
-"""Measure answers: are sentences supported, citations right, and refusals where they should be?
+"""Measure answers: are sentences supported, citations right, and refusals justified?
 
 Used by `unirag eval generation`. Three systems answer the same questions in one run: `ours`;
 `plain`, the same language model with the passages nearest to the question, unchecked; and
@@ -36,7 +36,7 @@ __all__ = ["SYSTEMS", "ScoredAnswer", "System", "evaluate_answers", "score_table
 
 System = Literal["ours", "plain", "closed book"]
 SYSTEMS: tuple[System, ...] = get_args(System)
-_HITS = 5  # per question
+_HITS = 5  # passages per question
 _CITATION = re.compile(r"\[(\d+(?:\s*,\s*\d+)*)\]")
 _PLAIN_PROMPT = (
     "Answer the question from the passages. Cite the passages like this: [1]. If they do not hold "
@@ -52,12 +52,12 @@ _REFUSAL = re.compile(
 class ScoredAnswer:
     """An answer of one system with its scores.
 
-    `sentences` are pairs of a text and the locators it cites. `supported` is the coverage of each
-    sentence by the evidence, in [0, 1]. `numbers_missing` of `numbers` are in no evidence.
-    `citations_right` of `citations` cite the section of the question. `rouge_l` and `correct` are
-    None without a reference. `first_s` is the time to the first sentence or token, `seconds` that
-    of the whole answer. `evidence` holds the locators of the evidence. `marks` are those of the
-    judge, if there is one.
+    `sentences` are pairs of a text and its cited locators. `supported` is the coverage of each
+    sentence by the evidence, in [0, 1]. `numbers` counts the numbers of the answer,
+    `numbers_missing` the ones that the evidence lacks. `citations` counts citations,
+    `citations_right` the ones that cite the section of the question. `rouge_l` and `correct` are
+    None without a reference. `first_s` is the time to the first sentence or token, `seconds` the
+    time to the end. `evidence` holds locators. `marks` come from the judge, None without one.
     """
 
     system: System
@@ -107,10 +107,10 @@ def evaluate_answers(
 ) -> list[ScoredAnswer]:
     """Ask each system about `answerable` and `refusable` questions about a corpus.
 
-    Some of the unanswerable questions ask for terms of the other corpora in the workspace. Systems
-    after the first, which take longest, get each `every`-th question only. `judge` marks answers
-    that are no refusals. `progress` receives the number of finished questions and of all. Raise
-    `BadInput` if there is no such corpus.
+    Some of the unanswerable questions ask for terms of the workspace's other corpora. The first
+    system gets every question. The others take longer and get one question of `every`. `judge`
+    marks all answers except refusals. `progress` receives the number of finished questions and of
+    all. Raise `BadInput` if there is no such corpus.
     """
     store = app.components.store
     items = list(store.scan(Where(corpora=(corpus,))))
@@ -280,7 +280,7 @@ def _generate(app: App, messages: Sequence[Message], started_at: float) -> tuple
 
 
 def _complete_sentences(text: str) -> list[str]:
-    """Return the complete sentences. One that the token limit cut off claims nothing yet."""
+    """Return the complete sentences, without one that the token limit cut off."""
     sentences = [s for line in text.splitlines() for s in split_sentences(line)]
     return [s for s in sentences if s[-1] in '.!?])"”' and len(s.split()) > 1]
 
@@ -289,7 +289,7 @@ def _score(reply: _Reply, question: EvaluationQuestion, key_of: SectionKeyOf) ->
     evidence = [f"{item.title}\n{item.text}\n{item.labels}" for item in reply.evidence]
     sentences = [text for text, _ in reply.cited_sentences]
     answer = " ".join(sentences)
-    # the numbers of a numbered list are no claims
+    # the number in front of a list item is no claim
     claims = " ".join(split_list_number(sentence)[1] or sentence for sentence in sentences)
     missing, numbers = numbers_missing(claims, [*evidence, question.text])
     citations = [item for _, items in reply.cited_sentences for item in items]

@@ -7,10 +7,10 @@ finds glossary and figures. Objectives and exercises are no evidence, but they h
 section that a question is about (`unirag/search/context_selection.py`), and a student may ask an
 exercise of the corpus.
 
-Unanswerable questions ask for terms of another subject that the corpus never uses, for invented
-terms, or take for granted something that the corpus does not say: a term with the definition of
-another, or a statement with another term or number in it. Unchanged statements are asked in the
-same forms, so that the form of a question does not give it away.
+Unanswerable questions are of three kinds. Some ask for terms of another subject that the corpus
+never uses. Some ask for invented terms. Some have a false premise: a term with the definition of
+another term, or a statement with a changed term or number. Answerable questions about unchanged
+statements use the same forms, so that the form of a question does not give its kind away.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _DEFINITION_FORMS = (
     "Explain {} in simple words.",
 )
 _PREMISE_FORMS = ("How do we know that {}?", "Why is it that {}?", "{} Can you explain that?")
-# sentences that open with a clause, address the reader or hold a formula make no question
+# Sentences that start with a clause, address the reader or contain a formula are skipped.
 _UNUSABLE_STATEMENT = re.compile(
     rf"^(?:If|When|Since|Because|As|Although|While|To|For|In)\b|\b(?:you|your|let|example)\b"
     rf"|{FORMULA.pattern}",
@@ -68,8 +68,8 @@ _MIN_DEFINITION_WORDS = 4
 _MIN_STATEMENT_STEMS = 5
 _MAX_EXERCISE_WORDS = 80
 _MAX_FALSE_DEFINITION = 120  # characters
-_SWAP_CANDIDATES = 20  # terms that are tried as a replacement
-_NUMBER_FACTOR = 3  # by which a number is made wrong
+_SWAP_CANDIDATES = 20  # terms tried in place of a term
+_NUMBER_FACTOR = 3  # multiplies a right number to make a wrong one
 _ONSETS = "br cl dr fl gr kl pl pr sk sp st tr th v z m n l r".split()
 _VOWELS = "a e i o u ae io".split()
 _CODAS = "n r l x m th nd rk st".split()
@@ -80,8 +80,8 @@ _CONCEPTS = "effect law constant reaction principle coefficient equation process
 class EvaluationQuestion:
     """A question with its reference answer.
 
-    `section` is empty if the corpus has no answer. `reference` is empty if no text is the answer: a
-    statement would only have to be repeated. `locator` names the item behind the question.
+    `section` is empty if the corpus has no answer. `reference` is empty for questions about a
+    statement, which already contain it. `locator` names the item behind the question.
     """
 
     text: str
@@ -99,10 +99,10 @@ class EvaluationQuestion:
 def section_keys(items: Iterable[Item]) -> SectionKeyOf:
     """Return a function that maps an item to the key of its section.
 
-    A citation is right if it has the section key of the question. A document that is one section
-    has its title without a number as key, so that two editions of a book share it. If a book has
-    the title more than once ("Introduction"), the titles above it belong to the key. For any other
-    document the key is the document with the first three levels of the item's section.
+    A citation is right if it has the section key of the question. If a document is one section of
+    a book, the key is the section's title without its number, so that two editions share the key.
+    If several sections of a book have this title ("Introduction"), the key starts with the titles
+    above it. For any other document the key is the document and three levels of section titles.
     """
     common_paths: dict[str, tuple[str, ...]] = {}
     for item in items:
@@ -210,12 +210,12 @@ def _definition_question(term: str) -> str:
 
 
 def _premise_question(statement: str) -> str:
-    """Take a statement for granted in one of the forms. At the start it keeps its full stop."""
+    """Return a question that takes the statement for granted."""
     form = _form_for(statement, _PREMISE_FORMS)
     if form.startswith("{}"):
         return form.format(statement)
     first, rest = statement[0], statement[1:].rstrip(".")
-    is_plain_word = rest[:1].islower() or statement[1:2] == " "  # no abbreviation such as DNA
+    is_plain_word = rest[:1].islower() or statement[1:2] == " "  # not an abbreviation such as DNA
     return form.format((first.lower() if is_plain_word else first) + rest)
 
 
@@ -224,7 +224,7 @@ def _form_for(text: str, forms: Sequence[str]) -> str:
 
 
 def _statements(items: Sequence[Item]) -> list[tuple[Item, str]]:
-    """Return the richest sentence of each passage that can be understood alone."""
+    """Return the stand-alone sentence of each passage that has the most content words."""
     statements = []
     for item in items:
         if item.role not in ("text", "summary") or item.kind != "passage":
@@ -300,7 +300,7 @@ def _figure_questions(items: Sequence[Item], key_of: SectionKeyOf) -> list[Evalu
 def _other_subject_questions(
     other_items: Sequence[Item], corpus_stems: frozenset[str]
 ) -> list[EvaluationQuestion]:
-    """Ask for terms of another subject without any word of the corpus."""
+    """Ask for terms of another subject whose words never occur in the corpus."""
     return [
         EvaluationQuestion(_definition_question(term), "other subject", locator=item.locator)
         for term, (item, _) in _glossary(other_items).items()
@@ -322,7 +322,7 @@ def _made_up_question(rng: random.Random, corpus_stems: frozenset[str]) -> Evalu
 
 
 def _wrong_definitions(items: Sequence[Item], rng: random.Random) -> list[EvaluationQuestion]:
-    """Give terms the definition of a term from another chapter that has none of their words."""
+    """Combine each term with the definition of an unrelated term from another chapter."""
     glossary = _glossary(items)
     questions = []
     for term, (item, _) in glossary.items():
@@ -359,7 +359,7 @@ def _wrong_terms(items: Sequence[Item], rng: random.Random) -> list[EvaluationQu
 
 
 def _wrong_numbers(items: Sequence[Item]) -> list[EvaluationQuestion]:
-    """Multiply the only quantity of a statement, unless its passage has the result too."""
+    """Multiply the only quantity of a statement; skip it if its passage contains the result."""
     questions = []
     for item, statement in _statements(items):
         amounts = quantities(statement)

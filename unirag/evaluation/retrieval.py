@@ -139,6 +139,6 @@ def speak(text: str) -> bytes:
 
 
 def _standardized(similarity_QF: Vectors) -> Vectors:
-    """Scale the similarities of each query to mean 0 and deviation 1, to add two kinds of them."""
+    """Scale the similarities of each query to mean 0 and deviation 1, so that they can be added."""
     centred = similarity_QF - similarity_QF.mean(1, keepdims=True)
     return np.asarray(centred / np.maximum(similarity_QF.std(1, keepdims=True), 1e-6))

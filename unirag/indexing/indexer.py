@@ -43,7 +43,7 @@ from unirag.workspace.embedding_cache import CachedEncoders
 
 __all__ = ["Indexer", "default_corpus_name"]
 
-_MAX_WAIT_SECONDS = 5.0  # that a complete document waits for its batch to fill
+_MAX_WAIT_SECONDS = 5.0  # longest wait of a complete document for a full batch
 _ITEMS_PER_REPORT = 16  # items between two calls of the progress listener
 
 
@@ -116,8 +116,8 @@ class Indexer:
 class _IndexRun:
     """One run over one folder. Handles the events of the readers in their order.
 
-    `sources` are the documents that were met, `shown_pictures` the picture files that they show,
-    and `failed_units` the files, folders and archives that could not be opened.
+    `sources` are the documents found, `shown_pictures` the picture files that they show, and
+    `failed_units` the files, folders and archives that could not be opened.
     """
 
     indexer: Indexer
@@ -172,7 +172,7 @@ class _IndexRun:
                 self._flush()
 
     def _failed_before(self, unit: Unit) -> bool:
-        """Report a unit that ended its reader in an earlier run and has not changed since."""
+        """Report a unit that killed its reader in an earlier run, unless it has changed since."""
         entry = self.entries.get(unit.source)
         if self.retry_failed or entry is None or entry.state != "failed":
             return False
@@ -231,7 +231,7 @@ class _IndexRun:
         if entry.stored_fingerprint != fingerprint:
             self._report_dead_letter(source, entry.reason)
             return
-        if entry.state != "stored":  # it was changed, and then changed back
+        if entry.state != "stored":  # the file was changed, then changed back
             self._set_state("stored", [(source, fingerprint)])
         self.report.unchanged += 1
         self.state.unchanged += 1
@@ -275,7 +275,7 @@ class _IndexRun:
         self.indexer.catalog.set_state(self.corpus.name, state, fingerprints)
 
     def _count_stored(self, document: StoredDocument) -> None:
-        """Count a stored document. Called in the writer's thread, which alone changes these."""
+        """Count a stored document. Only the writer's thread calls this, so no lock is needed."""
         entry = self.entries.get(document.source)
         if entry and entry.stored_fingerprint:
             self.report.changed += 1

@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     is_cancelled INTEGER NOT NULL DEFAULT 0, retry_failed INTEGER NOT NULL
 );
 """
-_POLL_SECONDS = 1.0  # between two looks for jobs of other processes
+_POLL_SECONDS = 1.0  # between checks for jobs that other processes queued
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,10 @@ class Job:
     """An index job and its progress.
 
     A job in state `partly` is done, except for the dead letters in `report`. `message` says why a
-    job failed. `documents` of `total` are finished, `failed` of them as dead letters. `items`,
-    `figures` among them, and `pages` have been read. `seconds_left` is None while there is too
-    little to judge by. `created` and `ended` are in seconds since 1970. With `retry_failed` dead
-    letters are read again. `path` lies on the server and must not leave it.
+    job failed. `documents` of `total` are finished; `failed` of them became dead letters. `items`,
+    `figures` and `pages` count what was read; `items` includes the figures. `seconds_left` is None
+    until it can be estimated. `created` and `ended` are in seconds since 1970. `retry_failed` reads
+    dead letters again. `path` is a path of the server; do not show it to clients.
     """
 
     id: str
@@ -175,13 +175,13 @@ class JobQueue:
                         self._run_all()
                     finally:
                         self._lock.release()
-            except (UniragError, OSError):  # a full disk may have room again later
+            except (UniragError, OSError):  # try again later: a full disk may have room then
                 _LOG.exception("index jobs")
             self._wake.wait(self._poll_seconds)
             self._wake.clear()
 
     def _run_all(self) -> None:
-        """Run all queued jobs, under the lock. A job left as `running` is of a dead process."""
+        """Run all queued jobs, under the lock. A job still `running` belongs to a dead process."""
         self._requeue_running()
         while not self._closing and (job := self._take_next()):
             self._run(job)

@@ -75,7 +75,7 @@ class EncodingBuffer:
         self._encoders, self._ocr = encoders, ocr
         self._documents: deque[PendingDocument] = deque()
         self._items: list[tuple[PendingDocument, Item]] = []
-        self._digests: list[tuple[PendingDocument, str]] = []  # pictures to encode, or cached ones
+        self._digests: list[tuple[PendingDocument, str]] = []  # new and cached pictures
         self._pictures: dict[str, Image.Image] = {}
 
     @property
@@ -85,7 +85,7 @@ class EncodingBuffer:
 
     @property
     def has_read_document(self) -> bool:
-        """Whether the first document only waits to be encoded."""
+        """Whether the first document is completely read and only needs to be encoded."""
         return bool(self._documents) and self._documents[0].is_read
 
     @property

@@ -10,7 +10,7 @@ from unirag.workspace.catalog import DocumentProblem
 
 __all__ = ["IndexProgress", "IndexReport"]
 
-_MIN_SECONDS = 5.0  # before that a rate says nothing about the rest
+_MIN_SECONDS = 5.0  # a rate over less time predicts nothing
 
 
 @dataclass

@@ -45,9 +45,9 @@ from unirag.workspace.embedding_cache import EmbeddingCache
 
 __all__ = ["RayPool", "WorkspaceFiles"]
 
-_MAX_DEATHS = 16  # of workers in a row without one completed task: no document is the cause
+_MAX_DEATHS = 16  # in a row without a completed task: more than a bad document can cause
 _POLL_SECONDS = 1.0
-_CONNECT_SECONDS = 10.0  # for a cluster to answer
+_CONNECT_SECONDS = 10.0  # time limit for the cluster to answer
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class WorkspaceKeeper:
     def begin(self, key: str) -> int:
         """Record that a worker begins `key`. Return how often it was begun and never ended.
 
-        Raise `UniragError` if workers die whatever they do.
+        Raise `UniragError` if many workers die in a row, whatever their task.
         """
         earlier = self._unfinished[key]
         self._unfinished[key] += 1
@@ -221,7 +221,7 @@ class RayPool:
         self._started_ray = False
 
     def __enter__(self) -> RayPool:
-        # otherwise the thread that waits for rows would restart Ray after an interrupted run
+        # After an interrupted run the thread that waits for rows must not start Ray again.
         os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")
         try:
             import ray
@@ -276,7 +276,7 @@ class RayPool:
         assert isinstance(select, ReadingPlan)
         if not units:
             return
-        outcomes: queue.Queue[Any] = queue.Queue(1)  # makes Ray Data and its workers wait for us
+        outcomes: queue.Queue[Any] = queue.Queue(1)  # a full queue makes Ray Data wait
         reading = threading.Thread(
             target=self._collect,
             args=(outcomes, units, corpus, select),
@@ -299,7 +299,7 @@ class RayPool:
     def _collect(
         self, outcomes: queue.Queue[Any], units: Sequence[Unit], corpus: str, plan: ReadingPlan
     ) -> None:
-        """Put the events of each task into the queue, then None or the error that ended it all."""
+        """Put the events of each task into the queue. At the end put None, or the error."""
         import ray
 
         def put(outcome: Any) -> None:
@@ -328,7 +328,7 @@ class RayPool:
         context.enable_progress_bars = False
         context.print_on_execution_start = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        context.target_max_block_size = None  # the outcome of a task is one block, however large
+        context.target_max_block_size = None  # never split the outcome of a task
         workers = self._settings.workers or self._max_workers()
         tasks = split_into_tasks(units, workers)
         rows = [{"number": n, "task": pickle.dumps(task)} for n, task in enumerate(tasks)]

@@ -35,10 +35,10 @@ from unirag.workspace.embedding_cache import CachedEncoders, EmbeddingStore
 
 __all__ = ["ClusterWorker", "ModelLoader", "ReadingTask", "WorkspaceLink", "split_into_tasks"]
 
-_MAX_UNITS = 64  # in a task: enough to fill an encoding batch
-_TASKS_PER_WORKER = 4  # at least, if there are enough units
-_TASK_BYTES = 16_000_000  # of files in a task; a larger file is a task of its own
-_MAX_RETRIES = 2  # readings of a unit on its own after a worker died with it
+_MAX_UNITS = 64  # per task: enough to fill an encoding batch
+_TASKS_PER_WORKER = 4  # at least, if there are as many units
+_TASK_BYTES = 16_000_000  # file size per task; a larger file is a task of its own
+_MAX_RETRIES = 2  # attempts to read a unit alone after a worker died with it
 
 ModelLoader = Callable[[EmbeddingStore, LabelCache], tuple[CachedEncoders, LabelSource | None]]
 
@@ -127,10 +127,10 @@ class ClusterWorker:
         self._corpus, self._plan = corpus, plan
 
     def do(self, number: int, task: ReadingTask) -> list[Event]:
-        """Return the events of a task. Errors that end a local run are raised here too.
+        """Return the events of a task. Raise the errors that would end a local run too.
 
-        After a worker died with this task, its units are read one by one, so that the next death
-        shows which unit causes it. That unit fails in the end.
+        If a worker died with this task before, read its units one by one: the next death then shows
+        which unit is the cause. After `_MAX_RETRIES` more deaths that unit fails.
         """
         root = task.units[0].root
         if not root.exists():
@@ -149,7 +149,7 @@ class ClusterWorker:
                     for event in self._read_alone(key, unit, task.share)
                 ]
         except BaseException:
-            self.close()  # its reader processes may be in the middle of something
+            self.close()  # its reader processes may still be reading
             raise
         self._workspace.end(key)
         for folder in self._pictures_folder.iterdir():

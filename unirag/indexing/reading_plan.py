@@ -50,7 +50,7 @@ class DocumentReaders(Protocol):
 class ReadingPlan:
     """Decides which documents are read. Called in other threads and, pickled, on other machines.
 
-    `entries` are those of the catalog, by source.
+    `entries` holds the catalog's entries by source.
     """
 
     entries: Mapping[str, CatalogEntry]
@@ -58,7 +58,7 @@ class ReadingPlan:
     ocr: bool
 
     def fingerprint(self, start: DocumentStart) -> str:
-        """Return the fingerprint of a document. It differs with OCR, which adds labels to items."""
+        """Return the fingerprint of a document. With OCR it differs, because items get labels."""
         return f"{start.fingerprint}:{'ocr' if self.ocr else 'plain'}"
 
     def __call__(self, start: DocumentStart) -> bool:

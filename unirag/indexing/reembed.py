@@ -60,9 +60,9 @@ def reembed(
 ) -> ReembedReport:
     """Encode the items of `old` again and store them in `new`; `old` does not change.
 
-    `progress` is called with the number of finished items and of all items. A figure whose picture
-    is missing or broken keeps its words and is reported: an error would keep all other items from
-    the new encoder.
+    `progress` is called with the number of finished items and of all items. If a picture is missing
+    or broken, report it and encode only the words of its figure: one lost picture must not stop
+    the change of the encoder.
     """
     report, total = ReembedReport(), old.count()
     started_at = time.monotonic()

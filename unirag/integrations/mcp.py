@@ -24,7 +24,7 @@ T = TypeVar("T")
 Kinds = list[Literal["figure", "passage"]]
 Question = Annotated[str, Field(max_length=4000, description="A question, in plain words.")]
 Limit = Annotated[int, Field(ge=1, le=20)]
-_MAX_PICTURES = 3  # per reply: a picture costs an agent as much as a page
+_MAX_PICTURES = 3  # per reply; a picture costs an agent as many tokens as a page
 
 
 def create_server(app: App) -> MCPServer:
@@ -79,7 +79,7 @@ def _pictures(app: App, digests: Sequence[str | None]) -> list[Image]:
 
 
 def _call(function: Callable[[], T]) -> T:
-    """Call a function; report an error of ours to the agent in our words."""
+    """Call a function. Raise `UniragError` as `ToolError`: the agent then reads its message."""
     try:
         return function()
     except UniragError as error:

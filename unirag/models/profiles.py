@@ -23,8 +23,8 @@ _TASKS: tuple[ModelTask, ...] = ("image", "text", "chat", "speech")
 class Profile:
     """A choice of models, and how the image and the text model are loaded.
 
-    The early feature maps of the frozen `cnn` tell query styles apart. In the profile `mini` it is
-    the `image` model too, with our own towers on top.
+    The frozen `cnn` detects query styles from its early feature maps. The profile `mini` uses the
+    same network as its `image` model, with our own towers on top.
     """
 
     name: str
@@ -45,14 +45,14 @@ class Profile:
 
     @property
     def download_bytes(self) -> int:
-        """The size of a first pull, roughly. Models with a source of the user count as 0."""
+        """The approximate size of a first pull. A model from a source of the user counts as 0."""
         return sum(model.download_bytes for model in self.models)
 
     def replace(self, **sources: str | None) -> Profile:
         """Return the profile with other models: `replace(chat="hub:org/name")`.
 
-        None keeps a model. Another image model must be an OpenCLIP model. Raise `BadSetting` for an
-        unknown task and `BadInput` for a source that cannot be parsed.
+        A source of None keeps the model. Another image model must be an OpenCLIP model. Raise
+        `BadSetting` for an unknown task and `BadInput` for a source that cannot be parsed.
         """
         changes: dict[str, Any] = {}
         for task, source in sources.items():

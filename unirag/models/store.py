@@ -242,7 +242,7 @@ class ModelStore:
         try:
             record = json.loads((self._folder(model) / _RECORD).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return None  # missing or incomplete: the same as not pulled
+            return None  # a missing or incomplete model.json means not pulled
         return record if isinstance(record, dict) and "files" in record else None
 
     def _folder(self, model: ModelSpec) -> Path:

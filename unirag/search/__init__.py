@@ -1,1 +1,1 @@
-"""Questions through: embed, search, decide whether anything answers, choose the evidence."""
+"""Search: embed a question, find hits, decide whether they answer it, choose the evidence."""

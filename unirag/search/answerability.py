@@ -1,9 +1,9 @@
 """Decides whether the corpus answers a question, from the hits of its search.
 
 A logistic regression over features of the hits: cosine, covered words, margin, agreement of the
-channels, unknown words. `python -m benchmarks.answerability` fits its weights on books that it does
-not report on. A false premise (the question says of one thing what a source says of another, or
-changes a number) is detected from the sentences of the hits and always refused.
+channels, unknown words. `python -m benchmarks.answerability` fits its weights on some books and
+reports results on others. A question with a false premise is always refused: it repeats a sentence
+of a hit with another subject or another number.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
-_CHOICE = re.compile(r"\s*(?:\([a-h]\)|[a-h][.)])\s", re.IGNORECASE)  # multiple choice
+_CHOICE = re.compile(r"\s*(?:\([a-h]\)|[a-h][.)])\s", re.IGNORECASE)  # such as `(a) `
 
 
 def question_words(question: str, limit: int) -> list[str]:
@@ -50,8 +50,8 @@ def confidence(
 ) -> float:
     """Return the probability, in [0, 1], that the best hit answers the question.
 
-    Words and pictures are judged apart; the surer judgement counts. `rarity` maps each of
-    `question_words` to the best BM25 score that it gets on its own, 0 if no item holds it.
+    Words and pictures are judged separately; the higher probability counts. `rarity` maps each of
+    `question_words` to the best BM25 score of a search for this word alone, 0 if no item has it.
     """
     judgements = [0.0]
     if hits and question and not has_false_premise(question, hits, rarity, settings):
@@ -66,9 +66,11 @@ def word_features(
 ) -> tuple[float, float, float, float, float]:
     """Return five features of a question in words.
 
-    The best cosine; the share of the question's words, by rarity, that one of the best hits holds;
-    the margin of the best cosine over the lower half; 1.0 if the channels agree on the first hit;
-    the share of words that no item holds.
+    1. the best cosine
+    2. the largest share of the question's words in one of the best hits, rare words counting more
+    3. the margin of the best cosine over the mean of the lower half
+    4. 1.0 if the channels agree on the first hit, else 0.0
+    5. the share of words that no item contains
     """
     cosines = _channel_scores("text", hits)
     weights = {stem(word): score for word, score in rarity.items()}
@@ -101,15 +103,15 @@ def has_false_premise(
 ) -> bool:
     """Return whether the question repeats a sentence of a hit, but changes a word or a number.
 
-    A changed word is one that other items hold and this hit does not. A changed number is a
-    quantity that the hit does not hold where the sentence has another. The hit that the question
-    repeats best decides. Multiple-choice options are ignored.
+    A word is changed if the hit does not contain it but other items do. A number is changed if the
+    sentence has a quantity, but the hit does not contain the quantity of the question. If several
+    hits are repeated, the best repeated one decides. Multiple-choice options are ignored.
     """
     statement = "\n".join(line for line in question.splitlines() if not _CHOICE.match(line))
     topic = topic_words(statement)
     numbers = [(q.value, q.unit) for q in quantities(statement)]
     indexed_words = {stem(word) for word, score in rarity.items() if score}
-    repeated: list[tuple[float, bool]] = []  # share of the question, and whether it differs
+    repeated: list[tuple[float, bool]] = []  # overlap, is changed
     for hit, sentence in _hit_sentences(hits):
         words = stems(sentence)
         overlap = len(words & topic)
@@ -124,7 +126,7 @@ def has_false_premise(
 
 
 def _holds(hit: Hit, numbers: Sequence[tuple[float, str]]) -> bool:
-    """Return whether a hit holds all of these quantities, each a value with its unit."""
+    """Return whether a hit contains all of these quantities, each a value with its unit."""
     of_hit = {(q.value, q.unit) for q in quantities(hit.item.text)}
     return all(number in of_hit for number in numbers)
 

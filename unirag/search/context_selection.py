@@ -1,7 +1,7 @@
-"""Chooses the evidence of an answer: the best hits, and what belongs with them.
+"""Chooses the evidence of an answer: the best hits, and the passages about their figures.
 
 A section that several of the nearest items belong to is more likely the topic of the question than
-any single item. Objectives and exercises vote for their section too, though neither explains.
+any single item. Objectives and exercises vote for their section too, although they are no evidence.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from unirag.settings.search import ContextSettings
 
 __all__ = ["Context", "select_context"]
 
-_SOLVING_TASKS: tuple[Task, ...] = ("steps", "feedback")  # they need an exercise solved
+_SOLVING_TASKS: tuple[Task, ...] = ("steps", "feedback")  # they need the solution
 
 Section = tuple[str, ...]  # corpus, source and titles
 
@@ -29,8 +29,8 @@ Section = tuple[str, ...]  # corpus, source and titles
 class Context:
     """The hits that an answer is made from, best first.
 
-    `section_shares`, by item id, are in [0, 1]: the votes of the item's section, relative to the
-    section with the most.
+    `section_shares` maps item ids to the votes of the item's section, divided by the votes of the
+    first section: in [0, 1].
     """
 
     hits: tuple[Hit, ...]
@@ -48,9 +48,9 @@ def select_context(
 ) -> Context:
     """Return about `limit` hits, of which an answer reads the first `evidence_items`.
 
-    Hold back the solution of the exercise that the question repeats, unless the task needs it.
-    Answer an exercise of the corpus from its own section first. Add the passages that refer to a
-    figure. Rank hits by their section only for a question in words: a picture is about itself.
+    If the question repeats an exercise, leave out its solution, unless the task needs it, and put
+    hits from the section of the exercise first. Add the passages that refer to a figure. Rank hits
+    by section only if the query has no picture: a picture does not name a topic.
     """
     selection = _Selection(searcher, result, where, evidence_items)
     hits: Sequence[Hit] = result.hits
@@ -80,7 +80,7 @@ class _Selection:
         return self.result.question
 
     def by_section(self, hits: Sequence[Hit]) -> tuple[list[Hit], dict[str, float]]:
-        """Move hits of much-voted sections up; return them with the shares of their sections."""
+        """Move hits up whose sections have many votes. Return hits and `section_shares`."""
         candidates = self.nearest(self.settings.candidates, replace(self.where, roles=(), kinds=()))
         votes = self.votes(hit.item for hit in candidates)
         exercise = next((h.item for h in candidates if self.is_same_exercise(h.item)), None)
@@ -100,7 +100,7 @@ class _Selection:
         return [hits[rank] for rank in order], shares
 
     def explanations_of(self, exercise: Item) -> list[Hit]:
-        """Return the hits that explain in the section of an exercise, without its solution."""
+        """Return explaining hits from the section of an exercise, without its solution."""
         where = replace(
             self.where,
             roles=self.where.roles or EXPLAINING_ROLES,
@@ -117,7 +117,7 @@ class _Selection:
         return [Hit(s.item, s.score, s.channels) for s in scored]
 
     def is_same_exercise(self, item: Item) -> bool:
-        """Return whether the question is this exercise of the corpus, word for word or nearly."""
+        """Return whether the question is this exercise, word for word or nearly."""
         overlap = self.settings.same_exercise_overlap
         return (
             item.role == "exercise"
@@ -164,5 +164,5 @@ class _Selection:
         return votes
 
     def section(self, item: Item) -> Section:
-        """Return the section of an item; a document with fewer levels of titles is one section."""
+        """Return the section of an item: its corpus, document and first levels of titles."""
         return (item.corpus, item.source, *item.section[: self.settings.section_depth])

@@ -1,6 +1,6 @@
-"""Ranks figures by their likeness to the query pictures where a query also has words.
+"""Ranks figures by their likeness to the query pictures, for queries of pictures and words.
 
-Reciprocal rank fusion knows that a figure leads its list, but not by how much.
+Reciprocal rank fusion uses ranks only, so it ignores how much more similar the first figure is.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def rank_by_likeness(
 ) -> list[ScoredItem]:
     """Return `fused` with its figures sorted by their likeness to the query pictures.
 
-    Passages keep their ranks. A figure that leads every other one by `settings.picture_lead` comes
-    first of all. The fused scores stay with the ranks.
+    Passages keep their ranks. A figure whose cosine leads all others by `settings.picture_lead`
+    becomes the first hit. The n-th hit keeps the n-th fused score.
     """
     figures = replace(where, kinds=("figure",))
     candidates = settings.picture_candidates
@@ -46,7 +46,7 @@ def rank_by_likeness(
 
 
 def normalised(queries: Sequence[ChannelQuery]) -> list[ChannelQuery]:
-    """Scale the weights so that the largest is 1: the engine's fusion flattens ranks above it."""
+    """Scale the weights so that the largest is 1: larger ones blur ranks in Qdrant's fusion."""
     largest = max(query.weight for query in queries)
     return [replace(query, weight=query.weight / largest) for query in queries]
 
@@ -56,9 +56,9 @@ def _likeness(
     nearest: Sequence[Sequence[ScoredItem]],
     picture_queries: Sequence[ChannelQuery],
 ) -> dict[str, float]:
-    """Return each figure's mean cosine to the query pictures, weighted, by item id.
+    """Return each figure's weighted mean cosine to the query pictures, by item id.
 
-    A figure that is not among the nearest of a picture gets the cosine of the last one.
+    A figure that is not in the result for a picture gets the lowest cosine of that result.
     """
     every = [fused, *nearest]
     ids = {s.item.id for scored in every for s in scored if s.item.kind == "figure"}
@@ -84,7 +84,7 @@ def _clear_winner(nearest: Sequence[Sequence[ScoredItem]], lead: float) -> str:
 
 
 def _order(fused: Sequence[ScoredItem], likeness: Mapping[str, float], winner: str) -> list[str]:
-    """Return item ids: figures by likeness in the ranks of figures, the winner before all."""
+    """Return item ids. Sort the figures by likeness within their ranks; put the winner first."""
     by_likeness = iter(sorted(likeness, key=lambda item_id: -likeness[item_id]))
     ids = [next(by_likeness) if s.item.kind == "figure" else s.item.id for s in fused]
     if winner:

@@ -1,8 +1,8 @@
-"""Hybrid search: embed a query once, ask every channel in one call, decide whether hits answer it.
+"""Hybrid search: embed a query once, search all channels, decide whether hits answer it.
 
-Words ask the channels `text`, `bm25` and `image`. A picture asks `image`; the labels that OCR reads
-in it ask `bm25`, and a photographed page asks like typed words. Speech is transcribed, then asks
-like typed words.
+Words are searched for in the channels `text`, `bm25` and `image`, a picture in `image`. Labels that
+OCR reads in a picture are searched for in `bm25`. The text of a photographed page and the
+transcript of a recording are searched for like typed words.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from unirag.settings.search import SearchSettings
 
 __all__ = ["EXPLAINING_ROLES", "Searcher", "check_query"]
 
-# Items of these roles explain. Exercises and objectives would win every search with their own
-# wording and explain nothing; a search finds them if it asks for their role.
+# Roles of the items that a search returns by default. Exercises and objectives repeat the wording
+# of questions but explain nothing, so a search has to ask for them.
 EXPLAINING_ROLES: tuple[Role, ...] = (
     "text", "term", "example", "solution", "summary", "table", "note",
 )  # fmt: skip
@@ -52,7 +52,7 @@ class PictureText(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _WeightedText:
-    """Words of a query. `semantic` words ask every channel, others ask BM25 alone."""
+    """Words of a query: for every channel if `semantic`, else for BM25 only."""
 
     text: str
     weight: float
@@ -60,7 +60,7 @@ class _WeightedText:
 
 
 def check_query(query: Query, limit: int) -> None:
-    """Refuse a query that cannot be searched for, before any model is loaded for it."""
+    """Raise `BadInput` for an unusable query, before any model is loaded for it."""
     if not query:
         raise BadInput("the query is empty; expected words, a picture or a sound file")
     if not 1 <= limit <= _MAX_LIMIT:
@@ -73,9 +73,9 @@ def check_query(query: Query, limit: int) -> None:
 
 @dataclass
 class Searcher:
-    """Searches one store. `ocr` and `transcribe` are None where they are switched off.
+    """Searches one store. `ocr` and `transcribe` are None if they are switched off.
 
-    `decode` opens the bytes of a query picture, which may come from a stranger.
+    `decode` opens the bytes of a query picture, which are not trusted.
     """
 
     store: VectorStore
@@ -131,7 +131,7 @@ class Searcher:
     def nearest(
         self, text: str, embedder: QuestionEmbedder, limit: int, where: Where
     ) -> list[ScoredItem]:
-        """Return the items nearest to words alone, of any role that `where` lets through."""
+        """Return the items nearest to words, of any role that `where` allows."""
         where = replace(where, audiences=where.audiences or ("student",))
         queries = [*self._bm25_query(text, 1.0), _text_query(embedder, text, 1.0)]
         return self.store.search(normalised(queries), limit, where)
@@ -145,7 +145,7 @@ class Searcher:
         ]
 
     def _transcript(self, audio: QueryAudio, embedder: QuestionEmbedder, where: Where) -> str:
-        """Transcribe twice: the hits of the first transcript give the second its terms."""
+        """Transcribe twice, the second time with terms from the hits of the first transcript."""
         if self.transcribe is None:
             raise BadInput(f"{audio.name}: speech is switched off; type the question instead")
         first = self.transcribe(audio.data, name=audio.name)
@@ -154,7 +154,7 @@ class Searcher:
         return transcribe_again(self.transcribe, audio, first, [s.item for s in found])
 
     def _picture_texts(self, query: Query, pictures: Sequence[Image.Image]) -> list[_WeightedText]:
-        """Return the words in each picture that holds any; a page of text asks like typed words."""
+        """Return the words in the pictures. The text of a page counts as typed words."""
         if self.ocr is None:
             return []
         texts = []
@@ -201,7 +201,7 @@ class Searcher:
         limit: int,
         where: Where,
     ) -> list[ScoredItem]:
-        """Fuse the channels in the store; figures beside query pictures go by likeness."""
+        """Fuse the channels. If there are words and pictures, rank figures by likeness."""
         fused = self.store.search(normalised([*word_queries, *picture_queries]), limit, where)
         if not (word_queries and picture_queries):
             return fused
@@ -210,7 +210,7 @@ class Searcher:
         )
 
     def _rarity(self, question: str, where: Where) -> dict[str, float]:
-        """Return the best BM25 score that each content word gets on its own, in one store call."""
+        """Return the best BM25 score of a search for each content word alone."""
         words = question_words(question, self.settings.answerability.question_words)
         if not words:
             return {}
@@ -219,7 +219,7 @@ class Searcher:
 
 
 def _default_filter(where: Where, *, has_pictures: bool) -> Where:
-    """Fill in what `where` leaves open. The photo of a worksheet may well show an exercise."""
+    """Set the default audience and roles. A photo may show an exercise, so allow exercises then."""
     roles = (*EXPLAINING_ROLES, "exercise") if has_pictures else EXPLAINING_ROLES
     return replace(where, audiences=where.audiences or ("student",), roles=where.roles or roles)
 
@@ -227,7 +227,7 @@ def _default_filter(where: Where, *, has_pictures: bool) -> Where:
 def _cross_modal(where: Where, settings: SearchSettings) -> float:
     """Return the weight of words in the `image` channel.
 
-    It counts in full among figures. Passages have no picture vector, so beside them it counts less.
+    Passages have no picture vector, so the weight is lower if the search covers them too.
     """
     return 1.0 if where.kinds == ("figure",) else settings.cross_modal
 
@@ -254,7 +254,7 @@ def _mean_shares(
 
 @contextmanager
 def _timed(timings: dict[str, float], step: str, happens: bool = True) -> Iterator[None]:
-    """Record the milliseconds of a step, if the query has it."""
+    """Record the milliseconds of a step, if it happens for this query."""
     began = time.perf_counter()
     yield
     if happens:

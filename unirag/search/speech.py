@@ -1,4 +1,4 @@
-"""Spoken questions: a second transcription that knows the terms of the corpus."""
+"""Spoken questions: a second transcription that is given terms of the corpus."""
 
 from __future__ import annotations
 

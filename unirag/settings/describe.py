@@ -1,4 +1,4 @@
-"""Describes every setting: `unirag settings` and docs/settings.md come from here."""
+"""Describes every setting, for `unirag settings` and docs/settings.md."""
 
 from __future__ import annotations
 

@@ -35,11 +35,11 @@ from unirag.settings.service import ApiKeys, ServiceSettings
 __all__ = ["ChatSettings", "Dtype", "Settings", "load_settings"]
 
 _PREFIX = "UNIRAG_"
-_TEST_PREFIX = "UNIRAG_TEST_"  # read by the tests only
+_TEST_PREFIX = "UNIRAG_TEST_"  # for the tests; not a setting
 
 
 class ChatSettings(BaseModel):
-    """The language model: that of the profile, or one behind an OpenAI-compatible endpoint."""
+    """The language model: the profile's, or one behind an OpenAI-compatible endpoint."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -140,7 +140,7 @@ class Settings(BaseSettings):
         return tuple(sources)
 
 
-# The file's path: pydantic-settings builds its sources in a class method, which takes no argument.
+# A global: pydantic-settings builds its sources in a class method, which takes no file path.
 _file: Path | None = None
 
 
@@ -155,7 +155,7 @@ def _settings_file(path: Path | None) -> Iterator[None]:
 
 
 def load_settings(config: Path | None = None, **arguments: Any) -> Settings:
-    """Load the settings from all sources; an argument of None is left to the other sources.
+    """Load the settings from all sources. Ignore arguments that are None.
 
     `config` defaults to `unirag.yaml` in the working folder, if there is one. Raise `BadSetting`
     with the key, its value and what was expected.

@@ -13,7 +13,7 @@ __all__ = ["ApiKey", "ApiKeys", "ServiceSettings"]
 
 
 class ApiKey(BaseModel):
-    """A key of the service. Without `corpora` it opens every corpus."""
+    """A key of the service. Without `corpora` it gives access to every corpus."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

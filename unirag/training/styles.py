@@ -34,7 +34,7 @@ class EnrolledStyles:
             try:
                 enrolments.append(Enrolment.load(path))
             except BadInput:
-                if path.exists():  # otherwise another process has just removed it
+                if path.exists():  # if it is gone, another process has removed it
                     raise
         return sorted(enrolments, key=lambda e: (e.name, e.version))
 
@@ -48,7 +48,7 @@ class EnrolledStyles:
     def in_use(self, encoder: str) -> list[Enrolment]:
         """Return the newest version of each style.
 
-        Raise `Mismatch` if one was learned with another encoder than the one named `encoder`.
+        Raise `Mismatch` if one was learned with an encoder whose name is not `encoder`.
         """
         newest = {enrolment.name: enrolment for enrolment in self.all()}
         for enrolment in newest.values():
@@ -97,7 +97,7 @@ class EnrolledStyles:
 
 @dataclass(frozen=True)
 class StyleExamples:
-    """Pictures in a style. `originals` are the figures that they show, in order, if available."""
+    """Pictures in a style. `originals` are the figures they show, in the same order, or none."""
 
     pictures: list[Image.Image]
     originals: list[Image.Image] | None

@@ -45,7 +45,7 @@ from unirag.settings import Settings
 
 __all__ = ["TRAINING_VIEWS", "RunConfig", "Trainer", "read_config", "run_training"]
 
-ProgressCallback = Callable[[int, int], None]  # receives the finished and the total number
+ProgressCallback = Callable[[int, int], None]  # called with the finished and the total count
 TRAINING_VIEWS: tuple[View, ...] = (
     (ORIGINAL, 0),
     ("sketch", 0),
@@ -58,9 +58,9 @@ TRAINING_VIEWS: tuple[View, ...] = (
     ("photocopy", 0),
 )
 _ORIGINAL_VIEW: tuple[View, ...] = ((ORIGINAL, 0),)
-_COPY_COSINE = 0.97  # of pooled features, above which two figures count as copies
-_SAMPLE_VIEWS = 1000  # to measure means and deviations of the features
-_SAMPLE_PICTURES = 200  # the same if each picture must be decoded and restyled for it
+_COPY_COSINE = 0.97  # above it the pooled features of two figures count as copies
+_SAMPLE_VIEWS = 1000  # sample for the means and deviations of the features
+_SAMPLE_PICTURES = 200  # fewer, if each must be decoded and restyled first
 
 
 class TrainingBook(BaseModel):
@@ -265,7 +265,7 @@ def run_training(
 
 
 def _without_copies(views: Views, held_out_FC: Vectors) -> NDArray[np.bool_]:
-    """Return which figures have no copy among the held-out ones."""
+    """Return a mask of the figures that have no copy among the held-out figures."""
     if not len(held_out_FC):
         return np.ones(len(views), bool)
     return np.asarray((pooled_features(views) @ held_out_FC.T).max(1) <= _COPY_COSINE)

@@ -37,8 +37,8 @@ _REQUIRED = frozenset({_HEADER, _DOCUMENTS, _ITEMS})
 _PICTURE = re.compile(r"pictures/([0-9a-f]{64})")
 _VERSION = 1
 _MAX_PICTURES = 1_000_000
-_MAX_DIRECTORY_BYTES = _MAX_PICTURES * 200  # checked before the members are read
-_MAX_MEMBER_BYTES = 256 * 1024**2  # of a member that is read into memory at once
+_MAX_DIRECTORY_BYTES = _MAX_PICTURES * 200  # size limit of the list of members
+_MAX_MEMBER_BYTES = 256 * 1024**2  # size limit of a member that is read into memory
 _DOCUMENT = TypeAdapter(CatalogDocument)
 
 
@@ -114,7 +114,7 @@ def _replacing(path: Path) -> Iterator[zipfile.ZipFile]:
     """Write a temporary file that replaces `path` if the body succeeds."""
     part = path.with_name(f"{path.name}.part")
     try:
-        # a picture file dated before 1980, which zip cannot express, must not stop the export
+        # Zip has no dates before 1980. Such a date of a picture file must not stop the export.
         with zipfile.ZipFile(part, "w", strict_timestamps=False) as archive:
             yield archive
         part.replace(path)
@@ -235,7 +235,7 @@ class CorpusArchive:
         """Check the Parquet member and open it in place, without a copy."""
         member = self._zip.getinfo(_ITEMS)
         with self._zip.open(member) as handle:
-            while handle.read(1024**2):  # zipfile compares the checksum at the end
+            while handle.read(1024**2):  # at the end zipfile checks the checksum
                 pass
         with self.path.open("rb") as handle:
             handle.seek(member.header_offset + 26)  # the lengths of the name and the extra field

@@ -62,14 +62,14 @@ def import_corpus(
     """
     header = archive.header
     documents = archive.documents()
-    for _ in archive.points():  # find a damaged item before anything is changed
+    for _ in archive.points():  # check every item before anything is changed
         pass
     for digest, read_picture in archive.pictures():
         picture = read_picture()
         if assets.path(digest) is None or not assets.thumbnail(digest).exists():
             assets.put(picture, decode(picture, f"{archive.path}: picture {digest}"))
     existing = catalog.corpus(header.corpus.name)
-    # the folder that is registered here is right for this machine
+    # keep the folder registered here: the one in the file is a path of another machine
     corpus = replace(header.corpus, root=existing.root) if existing else header.corpus
     catalog.restore(corpus, [replace(d, stored_fingerprint="", state="queued") for d in documents])
     stored_ids: set[str] = set()

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ItemTable", "require_pyarrow", "write_items"]
 
-_GROUP_ROWS = 1000  # rows of a row group, which is written from memory: about 5 MB
+_GROUP_ROWS = 1000  # rows of a row group: about 5 MB of memory
 _MAX_GROUP_BYTES = 256 * 1024**2
-_BATCH_ROWS = 250  # rows read at a time
+_BATCH_ROWS = 250  # rows that are read at a time
 _NULLABLE = ("page", "bbox", "image_vector", "text_vector")
 _VECTOR_COLUMNS = ("image_vector", "text_vector", "bm25_indices", "bm25_values")
 _ITEMS = TypeAdapter(list[Item])

@@ -50,7 +50,7 @@ ON CONFLICT DO UPDATE SET state = excluded.state, latest_fingerprint = excluded.
 _SAVE_CORPUS = "INSERT OR REPLACE INTO corpora VALUES (?, ?, ?, ?)"
 _SAVE_DOCUMENT = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SAVE_PROBLEM = "INSERT INTO problems VALUES (?, ?, ?, ?)"
-_NO_CONTENT = "to be read again"  # a fingerprint that no document has
+_NO_CONTENT = "to be read again"  # differs from every fingerprint
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from retrieval.store import Stamp, Vector
 
 __all__ = ["CachedEncoders", "EmbeddingCache", "EmbeddingStore", "text_digest"]
 
-_DIGESTS_PER_QUERY = 500  # SQLite accepts at least 999 values in a statement
+_DIGESTS_PER_QUERY = 500  # old SQLite versions allow 999 values per statement
 _VECTORS_PER_ITEM = 4  # an item has at most two; the rest is room for changed documents
 _SPARE_VECTORS = 10_000
 _SCHEMA = """

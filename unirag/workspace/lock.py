@@ -39,7 +39,7 @@ class Lock:
             "command": " ".join(sys.argv[:3]),
             "since": time.time(),
         }
-        with suppress(OSError):  # a full disk must not keep anyone from reading the workspace
+        with suppress(OSError):  # the lock must work on a full disk too
             self._note.write_text(json.dumps(holder))
         return True
 

@@ -16,13 +16,13 @@ router = APIRouter(tags=["health"])
 
 @router.get("/healthz")
 async def health() -> HealthOut:
-    """The process answers."""
+    """Report that the process is alive."""
     return HealthOut(status="ok")
 
 
 @router.get("/readyz")
 def ready(service: CurrentService) -> HealthOut:
-    """The models are loaded and the store answers; 503 until then."""
+    """Report that the models are loaded and the store answers; 503 until then."""
     if not service.ready:
         raise Missing("the models are still loading; try again in a moment")
     service.app.components.store.count()

@@ -42,7 +42,7 @@ _PICTURE_RESPONSE: dict[int | str, dict[str, Any]] = {
 }
 _IMMUTABLE = {
     "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "private, max-age=31536000, immutable",  # the bytes of a digest never change
+    "Cache-Control": "private, max-age=31536000, immutable",  # a digest always names the same bytes
 }
 _JOB_BODY: dict[str, Any] = {
     "requestBody": {
@@ -62,8 +62,8 @@ _JOB_BODY: dict[str, Any] = {
         },
     }
 }
-_RETRY_SECONDS = 60  # when too many index jobs are waiting
-_MAX_STEM_CHARACTERS = 80  # of an uploaded file's name
+_RETRY_SECONDS = 60  # `Retry-After` when too many index jobs are waiting
+_MAX_STEM_CHARACTERS = 80  # of a stored upload's name, without its suffix
 
 
 @router.get("/items/{item_id}")
@@ -153,7 +153,7 @@ def get_job(job_id: str, caller: CurrentTeacher, service: CurrentService) -> Job
 
 @router.delete("/index-jobs/{job_id}")
 def cancel_job(job_id: str, caller: CurrentTeacher, service: CurrentService) -> JobOut:
-    """Stop an index job within seconds. What it has stored stays."""
+    """Stop an index job within seconds. Documents that it has stored stay."""
     service.jobs.cancel(_find_job(service, caller, job_id).id)
     return _job_out(_find_job(service, caller, job_id))
 
@@ -197,9 +197,9 @@ async def enrol_style(
 
 
 def _picture_path(service: Service, caller: Caller, digest: str) -> Path:
-    """Return the file of a picture. Raise `NotFound` unless the caller's corpora show it."""
+    """Return the file of a picture. Raise `NotFound` if no corpus of the caller shows it."""
     path = service.app.components.assets.path(digest)
-    if path and caller.corpora:  # the caller may know the digest from elsewhere
+    if path and caller.corpora:  # a caller may know the digest of another corpus's picture
         where = Where(corpora=caller.corpora, images=(digest,))
         path = path if service.app.components.store.count(where) else None
     if path is None:
@@ -208,7 +208,7 @@ def _picture_path(service: Service, caller: Caller, digest: str) -> Path:
 
 
 class CorpusField(BaseModel):
-    """The corpus of an upload."""
+    """The form field `corpus` of an upload."""
 
     corpus: CorpusName
 
@@ -253,7 +253,7 @@ def _index_server_path(service: Service, caller: Caller, corpus: str, body: JobI
     try:
         path = (root / body.path).resolve(strict=True)
         inside = path.is_relative_to(root.resolve())
-    except (OSError, ValueError):  # it does not exist, or no file can have this name
+    except (OSError, ValueError):  # the path does not exist or is not a valid name
         inside = False
     if not inside:
         raise BadInput("path: not found; expected a file or folder below the index root")

@@ -84,7 +84,7 @@ class ChatMessageIn(BaseModel):
 
     @property
     def parts(self) -> list[TextPart | ImagePart | AudioPart]:
-        """The parts of a message that is made of parts."""
+        """The parts of the message; empty if `content` is plain text."""
         return self.content if isinstance(self.content, list) else []
 
     @property
@@ -198,7 +198,7 @@ Pieces = AsyncGenerator[Piece]
 
 
 async def _pieces(service: Service, caller: Caller, body: AskIn, history: list[str]) -> Pieces:
-    """Yield the reply piece by piece, then the answer that it stands for."""
+    """Yield the reply piece by piece, then the whole answer."""
     written = False
     async with aclosing(service.stream(caller, body, history)) as events:
         async for event in events:
