@@ -140,7 +140,7 @@ class Service:
         """Return a conversation of the caller. Raise `NotFound` if there is none of this id."""
         conversation = self.conversations.get(conversation_id, caller.name)
         if conversation is None:
-            raise NotFound("you have no conversation of this id")
+            raise NotFound("you have no conversation with this id")
         return conversation
 
     def delete_conversation(self, caller: Caller, conversation_id: str) -> None:

@@ -236,7 +236,7 @@ def _check_root(path: Path) -> None:
     try:
         str(path.resolve()).encode()
     except UnicodeEncodeError:
-        raise BadInput(f"{path}: its path is not UTF-8, expected one that is; rename it") from None
+        raise BadInput(f"{path}: its path is not UTF-8; rename it") from None
 
 
 def _check_name(name: str) -> None:

