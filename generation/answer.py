@@ -164,7 +164,7 @@ def _checked(
     step, unsupported, previous_kept = 0, 0, bool(texts)
     for text in reply_sentences(pieces):
         number, plain = split_list_number(text)
-        understandable = previous_kept or not depends_on_previous(plain, settings.statements)
+        understandable = previous_kept or not depends_on_previous(plain)
         sentence = grounder.check(plain) if understandable else None
         previous_kept = sentence is not None
         unsupported = 0 if previous_kept else unsupported + 1

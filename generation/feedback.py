@@ -17,26 +17,14 @@ from data.records import Sentence
 from generation.embedding import Embed, Vector
 from generation.evidence import Evidence
 from generation.grounding import Grounder
+from generation.language import WORDS
 from generation.quantities import Quantity, quantities
 from generation.reply import split, split_list_number
 from generation.settings import FeedbackSettings
-from generation.statements import BOOK_REFERENCE, Statement
-from generation.words import stemmed_words, word_count
+from generation.statements import Statement, book_reference
+from generation.words import stemmed_list, stemmed_words, word_count
 
 __all__ = ["feedback"]
-
-_NEGATIONS = frozenset(stemmed_words("not no never nor neither none cannot without"))
-# A source with one of these claims less than a student who leaves it out.
-_QUALIFIERS = frozenset(
-    stemmed_words(
-        "some only may might can could sometimes often usually mostly most unless except almost "
-        "hardly rarely few if partly about nearly"
-    )
-)
-# A student's sentence may have these in addition to the words of the source.
-_FUNCTION_WORDS = frozenset(
-    stemmed_words("a an the is are was were be been being so then also and of it its")
-)
 
 
 def feedback(
@@ -117,7 +105,7 @@ def _comment(
 def _wrong_numbers(text: str, sources: Sequence[Evidence]) -> list[Quantity]:
     """Return the numbers of `text` that none of the sources has."""
     passages = [p for source in sources for p in (source.item.title, *source.sentences)]
-    known = [q for passage in passages for q in quantities(BOOK_REFERENCE.sub("", passage))]
+    known = [q for passage in passages for q in quantities(book_reference().sub("", passage))]
     return [q for q in quantities(text) if not any(q.equals(k) for k in known)]
 
 
@@ -156,28 +144,41 @@ def _right_number(
     return candidates[0] if len(candidates) == 1 else None
 
 
-def _says(statement: Statement, text: str) -> bool:
+def _says(statement: Statement, text: str, language: str = "en") -> bool:
     """Return whether one clause of `statement` has the words and numbers of `text`, in order."""
     source = statement.text
     if statement.source.item.role == "term":
         source = source.replace(":", " ", 1)  # `Term: its definition` is one clause
-    words, source_words = set(stemmed_words(text)), set(stemmed_words(source))
-    source_quantities = quantities(source)
-    if (
-        bool(_NEGATIONS & words) != bool(_NEGATIONS & source_words)
-        or _QUALIFIERS & source_words - words
-        or not all(any(q.equals(s) for s in source_quantities) for q in quantities(text))
-    ):
+    if not _claims_the_same(text, source, language):
         return False
-    expected = [word for word in stemmed_words(text) if word not in _FUNCTION_WORDS]
-    clauses = [stemmed_words(clause) for clause in re.split("[,;:]", source)]
-    if _contains_verbatim(source, text):
-        clauses.append(stemmed_words(source))
-    return any(_contains_in_order(clause, expected) for clause in clauses)
+    function_words = stemmed_list(WORDS[language].function_words, language)
+    expected = [word for word in stemmed_words(text, language) if word not in function_words]
+    clauses = re.split("[,;:]", source)
+    if _contains_verbatim(source, text, language):
+        clauses.append(source)
+    return any(_contains_in_order(stemmed_words(c, language), expected) for c in clauses)
 
 
-def _contains_verbatim(source: str, text: str) -> bool:
-    return f" {' '.join(stemmed_words(text))} " in f" {' '.join(stemmed_words(source))} "
+def _claims_the_same(text: str, source: str, language: str) -> bool:
+    """Return whether `text` has the negation and all qualifiers of `source`, and no other number.
+
+    A source with a qualifier claims less than a student who leaves it out.
+    """
+    lists = WORDS[language]
+    negations = stemmed_list(lists.negations, language)
+    qualifiers = stemmed_list(lists.qualifiers, language)
+    words, source_words = (set(stemmed_words(t, language)) for t in (text, source))
+    source_quantities = quantities(source, language)
+    return (
+        bool(negations & words) == bool(negations & source_words)
+        and qualifiers & source_words <= words
+        and all(any(q.equals(s) for s in source_quantities) for q in quantities(text, language))
+    )
+
+
+def _contains_verbatim(source: str, text: str, language: str) -> bool:
+    words, source_words = (" ".join(stemmed_words(t, language)) for t in (text, source))
+    return f" {words} " in f" {source_words} "
 
 
 def _contains_in_order(words: Sequence[str], expected: Sequence[str]) -> bool:

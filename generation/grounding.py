@@ -17,10 +17,11 @@ import numpy as np
 from data.records import Sentence
 from generation.embedding import Embed, Vector
 from generation.evidence import Evidence
+from generation.language import WORDS
 from generation.quantities import quantities
 from generation.settings import GroundingSettings
 from generation.statements import FORMULA, Statement
-from generation.words import repeats, stemmed_words, stems, word_count
+from generation.words import repeats, stemmed_list, stemmed_words, stems, word_count
 
 __all__ = ["Grounder"]
 
@@ -29,18 +30,6 @@ _ADDRESS = re.compile(r"(?:https?:)?//[^\s)\]>\"']+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # LaTeX, or a typed equation: `F = ma`.
 _FORMULA = re.compile(rf"{FORMULA.pattern}|\S+(?:\s*[=≈∝]\s*[^\s,;]+)+", re.DOTALL)
-_NEGATIONS = frozenset(stemmed_words("not no never nor neither none cannot without unlike"))
-# A sentence that adds one of these says something else, however similar it is to the source.
-_DECISIVE_WORDS = frozenset(
-    stemmed_words(
-        "more less greater fewer larger smaller higher lower faster slower longer shorter stronger "
-        "weaker increase decrease rise fall grow shrink above below before after over under inside "
-        "outside up down left right north south east west toward away attract repel absorb emit "
-        "release gain lose positive negative expand contract directly inversely maximum minimum "
-        "always never often sometimes all some only most same different opposite equal hot cold "
-        "heavy light solid liquid gas series parallel cause"
-    )
-)
 
 
 class Grounder:
@@ -147,11 +136,14 @@ def _labels(text: str) -> set[int]:
     return {int(n) for group in _LABEL.findall(text) for n in re.findall(r"\d+", group)}
 
 
-def _has_same_sense(text: str, place: str) -> bool:
+def _has_same_sense(text: str, place: str, language: str = "en") -> bool:
     """Return whether `place` has the decisive words of `text`, and a negation only if it has."""
-    words, place_words = set(stemmed_words(text)), set(stemmed_words(place))
-    negated, place_negated = bool(words & _NEGATIONS), bool(place_words & _NEGATIONS)
-    return words & _DECISIVE_WORDS <= place_words and negated == place_negated
+    lists = WORDS[language]
+    decisive = stemmed_list(lists.decisive_words, language)
+    negations = stemmed_list(lists.negations, language)
+    words, place_words = (set(stemmed_words(t, language)) for t in (text, place))
+    same_negation = bool(words & negations) == bool(place_words & negations)
+    return same_negation and words & decisive <= place_words
 
 
 def _notation_is_in(text: str, sources: str) -> bool:

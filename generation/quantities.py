@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import isclose
+
+from generation.language import WORDS
+from generation.words import any_of
 
 __all__ = ["Quantity", "quantities"]
 
-_UNIT_SYMBOLS = {
-    "kilometre": "km", "kilometer": "km", "centimetre": "cm", "centimeter": "cm",
-    "millimetre": "mm", "millimeter": "mm", "metre": "m", "meter": "m", "millisecond": "ms",
-    "second": "s", "minute": "min", "hour": "h", "kilogram": "kg", "gram": "g", "newton": "N",
-    "kilojoule": "kJ", "joule": "J", "kilowatt": "kW", "watt": "W", "volt": "V", "ampere": "A",
-    "amp": "A", "ohm": "Ω", "hertz": "Hz", "pascal": "Pa", "kelvin": "K", "litre": "L",
-    "liter": "L", "mole": "mol", "percent": "%", "per cent": "%", "degrees celsius": "°C",
-    "degree celsius": "°C", "degree": "°",
-}  # fmt: skip
-_SPELLED_UNIT = re.compile(
-    rf"\b({'|'.join(sorted(_UNIT_SYMBOLS, key=len, reverse=True))})s?\b", re.IGNORECASE
-)
 _BASE_UNIT = (
     r"(?:[pnµμmckMGhd]?(?:mol|Hz|Pa|eV|bar|cal|m|s|g|N|J|W|V|A|K|C|T|F|L|l|Ω)|min|h|°C|°F|°|%|rad)"
     r"(?:\^?-?\d)?"
@@ -51,9 +43,9 @@ class Quantity:
         return same_unit and isclose(self.value, other.value, rel_tol=relative_tolerance)
 
 
-def quantities(text: str) -> list[Quantity]:
+def quantities(text: str, language: str = "en") -> list[Quantity]:
     """Return the numbers of `text` in order, without indices, exponents and the 2 of CO2."""
-    plain = _plain(text)
+    plain = _plain(text, language)
     return [
         Quantity(
             _value("1" if match[2] else match[1], match[2] or match[3] or "0"),
@@ -76,8 +68,14 @@ def _value(number: str, power: str) -> float:
     return float(f"{whole}.{''.join(decimals)}e{power}")
 
 
-def _plain(text: str) -> str:
+@lru_cache(maxsize=8)
+def _spelled_unit(language: str) -> re.Pattern[str]:
+    return re.compile(rf"\b({any_of(WORDS[language].unit_symbols)})s?\b", re.IGNORECASE)
+
+
+def _plain(text: str, language: str) -> str:
     """Replace LaTeX by plain signs, and spelled units by their symbols."""
+    symbols = WORDS[language].unit_symbols
     text = re.sub(r"\\(?:text|mathrm|mathit|rm)\s*\{([^{}]*)\}", r"\1", text)
     text = re.sub(r"\^\s*\{?\s*\\circ\s*\}?", "°", text)
     text = re.sub(r"[\^_]\{([^{}]*)\}", lambda m: m[0][0] + m[1], text)
@@ -85,6 +83,6 @@ def _plain(text: str) -> str:
     text = re.sub(r"\\Omega\b", "Ω", text).replace("\\mu ", "µ")
     text = re.sub(r"\\[ ,;:!()\[\]]|~", " ", text).replace("−", "-")
     text = re.sub("[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+", lambda m: "^" + m[0].translate(_SUPERSCRIPTS), text)
-    text = _SPELLED_UNIT.sub(lambda m: _UNIT_SYMBOLS[m[1].lower()], text)
+    text = _spelled_unit(language).sub(lambda m: symbols[m[1].lower()], text)
     text = re.sub(r"\s+per\s+", "/", text)
     return re.sub(r"\s+", " ", re.sub(r"\s+squared\b", "^2", text))

@@ -11,33 +11,15 @@ from collections.abc import Iterator, Sequence
 from data.records import Sentence
 from generation.embedding import Embed
 from generation.evidence import Evidence
+from generation.language import WORDS
 from generation.settings import QuizSettings
 from generation.statements import FORMULA, Statement
-from generation.words import STOP, stem, stems
+from generation.words import stem, stems
 
 __all__ = ["BLANK", "quiz"]
 
 BLANK = "____"
 _TERM = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
-# A blank for one of these words could be filled in many ways.
-_COMMON = frozenset(
-    "about above across after against along always another appear around away back become becomes "
-    "been before behind below beside best better beyond bring called came cannot cause causes "
-    "change changes close come comes common complete contain contains depend depends different "
-    "does doing done down during each either else equal even every exactly example few find first "
-    "follow follows form forms found four full gets give given gives goes gone good great greater "
-    "greatest half hand happen happens hard harder have having held help here high higher hold "
-    "holds however important increase increases just keep keeps kind know known large larger "
-    "largest last late later least leave leaves left less less letter like likely little long "
-    "longer look looks made main make makes many matter mean means measured more most move moves "
-    "much must near nearly need needs never next often once ones only open other others part parts "
-    "pass passes place point points put reach reaches rather right said same second seen several "
-    "show shows side similar simple since single slow small smaller smallest some sometimes soon "
-    "start starts still such take taken takes tell tells than their themselves there therefore "
-    "these they thing things third those three through thus times together told too took turn "
-    "turns twice under until upon usually value values various very want ways well went where "
-    "whether which whole whose will within without work works year years".split()
-)
 
 
 def quiz(
@@ -117,25 +99,28 @@ def _best_term(
     )
 
 
-def _candidate_terms(text: str, question: str, settings: QuizSettings) -> list[str]:
+def _candidate_terms(
+    text: str, question: str, settings: QuizSettings, language: str = "en"
+) -> list[str]:
     """Return the words of a sentence that may be left blank.
 
     A word that the question contains, or that the sentence has twice, would give itself away.
     """
+    words = WORDS[language]
     question_words = stems(question)
     sentence_words = [stem(word) for word in _TERM.findall(text)]  # of formulas too
     return [
         word
         for word in dict.fromkeys(_TERM.findall(FORMULA.sub(" ", text)))
         if (len(word) >= settings.min_letters or (len(word) > 1 and word.isupper()))
-        and word.lower() not in STOP | _COMMON
+        and word.lower() not in words.stop_words | words.common_words
         and not word.endswith("ly")
         and stem(word) not in question_words
         and sentence_words.count(stem(word)) == 1
     ]
 
 
-def _looks_like_verb(word: str, text: str) -> bool:
+def _looks_like_verb(word: str, text: str, language: str = "en") -> bool:
     """Return whether a word looks like a verb, as in `the pendulum swings`.
 
     A blank for a verb could be filled in many ways.
@@ -146,7 +131,7 @@ def _looks_like_verb(word: str, text: str) -> bool:
         and word.endswith("s")
         and not word.endswith("ss")
         and not previous[1].endswith("s")
-        and previous[1].lower() not in STOP
+        and previous[1].lower() not in WORDS[language].stop_words
     )
 
 

@@ -5,37 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from data.records import Item, Sentence
 from generation.embedding import Vector
 from generation.evidence import LABELS_PREFIX, Evidence
+from generation.language import WORDS
 from generation.reply import split_list_number
 from generation.settings import AnswerSettings, QuotationSettings
 from generation.statements import Statement, depends_on_previous, stands_alone
-from generation.words import content_words, repeats, stems, topic_words, word_count
+from generation.words import any_of, content_words, repeats, stems, topic_words, word_count
 
 __all__ = ["quote"]
 
-# The key to a multiple-choice question says nothing without the choices.
-_CHOICE_KEY = re.compile(r"\b(?:correct|right) answer is\b|^\W*\(?[a-e]\)?[.:]?\W*$", re.IGNORECASE)
-# Sentences that tell the reader to do something, or that announce the text to come.
-_INSTRUCTION = re.compile(
-    r"(?:\([a-z]\) )?(?:now |then |first,? |next,? |finally,? |please )?"
-    r"(?:answer|ask|calculate|check|choose|compare|consider|describe|determine|discuss|disregard|do"
-    r"|draw|estimate|explain|find|forget|give|identify|ignore|imagine|label|let|list|look|make"
-    r"|measure|note|notice|observe|place|predict|recall|record|refer|remember|repeat|reply|respond"
-    r"|rewrite|say|see|show|sketch|solve|state|suppose|take|think|try|use|watch|write)"
-    r"(?:[’']s)?\b(?!\s+of\b)|\bin this (?:section|chapter|module|activity)\b"
-    r"|\b(?:this|these|the following) (?:video|simulation|animation|applet|lecture|website)s?\b",
-    re.IGNORECASE,
-)
 _SENTENCE_ENDS = (".", "!", ".”", '."', ".)", "\\)", "\\]", "$")
-_REASON = re.compile(
-    r"\b(?:because|since|due to|causes?d?|so that|therefore|thus|as a result|result(?:s|ing) in"
-    r"|by means of|in order to|when|depends? on)\b",
-    re.IGNORECASE,
-)
-_ASKS_FOR_REASON = re.compile(r"\b(?:why|how|explain)\b", re.IGNORECASE)
 
 
 def quote(
@@ -47,7 +30,7 @@ def quote(
     """Return the sentences with the highest scores, best source first, each source in its order.
 
     A sentence that only echoes the question is quoted in addition: it answers nothing, but its
-    neighbours may. Instructions, questions, figure labels and keys to choices are never quoted.
+    neighbours may. Instructions, questions and figure labels are never quoted.
     """
     limits = settings.quotation
     candidates = [
@@ -87,7 +70,7 @@ def _score(
 ) -> float:
     """Return the cosine of a sentence with the question, plus its bonuses, minus its penalties."""
     weights = settings.quotation
-    source, item, text = statement.source, statement.source.item, _plain_text(statement)
+    source, item = statement.source, statement.source.item
     score = statement.similarity
     score += weights.item_weight * source.similarity + weights.section_weight * source.section_share
     if item.role == "term":
@@ -95,8 +78,6 @@ def _score(
         score += weights.definition_bonus * (share if share >= weights.min_term_share else 0.0)
     if item.role == "note":
         score -= weights.note_penalty
-    if _ASKS_FOR_REASON.search(question) and _REASON.search(text):
-        score += weights.reason_bonus
     if item.role in ("solution", "example"):
         score -= weights.worked_problem_penalty
     distances = {statement.index - c.index for c in chosen if c.source.label == source.label}
@@ -113,7 +94,7 @@ def _needs_context(statement: Statement, settings: AnswerSettings) -> bool:
     """Return whether a sentence needs the previous one; captions and definitions are complete."""
     item, text = statement.source.item, _plain_text(statement)
     if item.kind == "figure" or item.role == "term":
-        return depends_on_previous(text, settings.statements)
+        return depends_on_previous(text)
     return not stands_alone(text, settings.statements)
 
 
@@ -153,6 +134,18 @@ def _can_be_quoted(statement: Statement, settings: QuotationSettings) -> bool:
         and word_count(text) >= settings.min_words
         and not text.endswith(("?", ":"))
         and not text.startswith(LABELS_PREFIX)
-        and not _CHOICE_KEY.search(text)
-        and not _INSTRUCTION.match(text)
+        and not _instruction().match(text)
+    )
+
+
+@lru_cache(maxsize=8)
+def _instruction(language: str = "en") -> re.Pattern[str]:
+    """Return a pattern for the beginning of an instruction or announcement.
+
+    It matches "Use a lever" and "(a) Use a lever", but not "Use of levers".
+    """
+    verbs = any_of(WORDS[language].instruction_verbs)
+    announcements = any_of(WORDS[language].announcements)
+    return re.compile(
+        rf"(?:\([a-z]\) )?(?:{verbs})(?:[’']s)?\b(?!\s+of\b)|(?:{announcements})\b", re.IGNORECASE
     )

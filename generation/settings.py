@@ -28,12 +28,6 @@ class StatementSettings(BaseModel):
     max_words: int = Field(
         35, ge=1, description="Words of the longest sentence that stands alone (chosen by hand)."
     )
-    pronoun_words: int = Field(
-        6,
-        ge=0,
-        description="First words of a sentence in which a pronoun points to the previous sentence "
-        "(chosen by hand).",
-    )
 
 
 class QuotationSettings(BaseModel):
@@ -66,12 +60,13 @@ class QuotationSettings(BaseModel):
     item_weight: float = Field(
         0.2,
         ge=0,
-        description="Score per cosine of the item with the query (benchmarks/answers_choices.md).",
+        description="Score for each unit of the item's cosine with the query "
+        "(benchmarks/answers_choices.md).",
     )
     section_weight: float = Field(
         0.2,
         ge=0,
-        description="Score per share of the hits in the item's section "
+        description="Score of a sentence if all hits are in its section, else that share of it "
         "(benchmarks/answers_choices.md).",
     )
     definition_bonus: float = Field(
@@ -92,12 +87,6 @@ class QuotationSettings(BaseModel):
         ge=0,
         description="Score of a sentence next to a quoted one (benchmarks/answers_choices.md).",
     )
-    reason_bonus: float = Field(
-        0.05,
-        ge=0,
-        description="Score of a sentence with a reason if the question asks why or how "
-        "(chosen by hand).",
-    )
     dependent_penalty: float = Field(
         0.1,
         ge=0,
@@ -107,7 +96,7 @@ class QuotationSettings(BaseModel):
     other_section_penalty: float = Field(
         0.1,
         ge=0,
-        description="Score taken outside the section of the first quotation "
+        description="Score taken from a sentence outside the section of the first quotation "
         "(benchmarks/answers_choices.md).",
     )
     worked_problem_penalty: float = Field(
@@ -125,8 +114,8 @@ class QuotationSettings(BaseModel):
         0.9,
         gt=0,
         le=1,
-        description="Share of a sentence's content words in the question from which it only echoes "
-        "the question (chosen by hand).",
+        description="Share of a sentence's content words that the question has if the sentence is "
+        "an echo of it (chosen by hand).",
     )
     min_score_after_echo: float = Field(
         0.65,
@@ -141,17 +130,23 @@ class GroundingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     support: float = Field(
-        0.7, ge=0, le=1, description="Support by a source, at least (chosen by hand)."
+        0.7,
+        ge=0,
+        le=1,
+        description="Support of a sentence by a source, in [0, 1], at least (chosen by hand).",
     )
     claim: float = Field(
         0.75,
         ge=0,
         le=1,
-        description="Share of the content words that one place of a source has in the same order, "
-        "at least (chosen by hand).",
+        description="Share of a sentence's content words that one place of a source has in the "
+        "same order, at least (chosen by hand).",
     )
     topic: float = Field(
-        0.2, ge=-1, le=1, description="Cosine with the question, at least (chosen by hand)."
+        0.2,
+        ge=-1,
+        le=1,
+        description="Cosine of a sentence with the question, at least (chosen by hand).",
     )
     cosine_weight: float = Field(
         0.5,
@@ -248,7 +243,7 @@ class AnswerSettings(BaseModel):
         0.7,
         gt=0,
         le=1,
-        description="Share of a sentence's content words in an earlier one that makes it a "
+        description="Share of a sentence's content words that an earlier sentence has if it is a "
         "repetition (chosen by hand).",
     )
     statements: StatementSettings = StatementSettings()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,41 +13,24 @@ from data.records import Item, Role, Sentence
 from data.sentences import split_sentences
 from generation.embedding import Vector
 from generation.evidence import Evidence
+from generation.language import WORDS
 from generation.settings import StatementSettings
+from generation.words import any_of
 
 __all__ = [
-    "BOOK_REFERENCE",
     "FORMULA",
     "Statement",
+    "book_reference",
     "depends_on_previous",
     "find_statements",
     "stands_alone",
 ]
 
 FORMULA = re.compile(r"\\\(.*?\\\)|\\\[.*?\\\]|\$[^$]+\$", re.DOTALL)
-# `Figure 3`, `Table 2.1`: a place in a book.
-BOOK_REFERENCE = re.compile(
-    r"\b(?:fig(?:ure|s?\.)?|table|eq(?:uation|\.)?|example|section|chapter|exercise|problem|step)s?"
-    r"\s*\(?\d[\d.]*",
-    re.IGNORECASE,
-)
-
 _DEFAULTS = StatementSettings()
 # Exercises and worked examples are about their own numbers, and objectives about the reader.
 _ROLES: tuple[Role, ...] = ("text", "term", "summary", "note")
 _SENTENCE_ENDS = (".", ".”", '."')
-_FIRST_WORDS_OF_DEPENDENT = frozenset(
-    "this that these those it its they their he she his her him such here there both neither nor "
-    "then so also however but and or thus therefore hence another other others each either same "
-    "former latter once now again instead moreover furthermore similarly likewise".split()
-)
-_REFERENCE = re.compile(
-    r"\b(?:this|these|those|following|previous|earlier|we|us|our|shown|figure|diagram|picture"
-    r"|graph)\b",
-    re.IGNORECASE,
-)
-_PRONOUN = re.compile(r"\b(?:it|they|them)\b", re.IGNORECASE)
-_CONJUNCTIONS = frozenset("when if because as since while although after before".split())
 
 
 @dataclass(frozen=True)
@@ -99,27 +83,35 @@ def _sentence_count(item: Item) -> int:
     return sum(len(split_sentences(line)) for line in lines)
 
 
-def stands_alone(text: str, settings: StatementSettings = _DEFAULTS) -> bool:
+def stands_alone(text: str, settings: StatementSettings = _DEFAULTS, language: str = "en") -> bool:
     """Return whether a sentence makes sense without the previous one and without its book."""
     words = _words(text)
     return (
         settings.min_words <= len(words) <= settings.max_words
         and text.endswith(_SENTENCE_ENDS)
         and text[0].isupper()
-        and not BOOK_REFERENCE.search(text)
-        and not _REFERENCE.search(text)
-        and not depends_on_previous(text, settings)
+        and not book_reference(language).search(text)
+        and not _reference(language).search(text)
+        and not depends_on_previous(text, language)
     )
 
 
-def depends_on_previous(text: str, settings: StatementSettings) -> bool:
+def depends_on_previous(text: str, language: str = "en") -> bool:
     """Return whether a sentence begins with a word that refers to the previous sentence."""
     words = _words(text)
-    first = words[0].strip(",;:").lower() if words else ""
-    beginning = " ".join(words[: settings.pronoun_words])
-    return first in _FIRST_WORDS_OF_DEPENDENT or (
-        first not in _CONJUNCTIONS and bool(_PRONOUN.search(beginning))
-    )
+    return bool(words) and words[0].strip(",;:").lower() in WORDS[language].dependent_openers
+
+
+@lru_cache(maxsize=8)
+def book_reference(language: str = "en") -> re.Pattern[str]:
+    """Return a pattern for a numbered place in a book, such as `Figure 3` or `Table 2.1`."""
+    parts = any_of(WORDS[language].book_parts)
+    return re.compile(rf"\b(?:{parts})s?\s*\(?\d[\d.]*", re.IGNORECASE)
+
+
+@lru_cache(maxsize=8)
+def _reference(language: str) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{any_of(WORDS[language].references)})\b", re.IGNORECASE)
 
 
 def _words(text: str) -> list[str]:

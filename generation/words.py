@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 import snowballstemmer
 
+from generation.language import WORDS
+
 __all__ = [
-    "STOP",
+    "any_of",
     "content_words",
     "longest_common_subsequence",
     "repeats",
     "stem",
+    "stemmed_list",
     "stemmed_words",
     "stems",
     "topic_words",
@@ -21,28 +24,22 @@ __all__ = [
 ]
 
 _WORD = re.compile(r"[^\W\d_]{3,}")
-STOP = frozenset(
-    "the and for that this with from are was were has have had not but its his her their they "
-    "them then than which what when where who how why can could will would should may might "
-    "does did been being also into onto over under only such more most some any all each other "
-    "these those there here because while about between using used use one two".split()
-)
 
 
-@lru_cache(maxsize=1)
-def _stemmer() -> snowballstemmer.stemmer:
-    return snowballstemmer.stemmer("english")
+@lru_cache(maxsize=8)
+def _stemmer(language: str) -> snowballstemmer.stemmer:
+    return snowballstemmer.stemmer(WORDS[language].stemmer)
 
 
-def stem(word: str) -> str:
+def stem(word: str, language: str = "en") -> str:
     """Return the stem of a word, in lower case."""
-    return str(_stemmer().stemWord(word.lower()))
+    return str(_stemmer(language).stemWord(word.lower()))
 
 
-def stems(text: str) -> frozenset[str]:
+def stems(text: str, language: str = "en") -> frozenset[str]:
     """Return the stems of the content words of `text`."""
-    words = [w for w in _WORD.findall(text.lower()) if w not in STOP]
-    return frozenset(_stemmer().stemWords(words))
+    words = [w for w in _WORD.findall(text.lower()) if w not in WORDS[language].stop_words]
+    return frozenset(_stemmer(language).stemWords(words))
 
 
 def word_count(text: str) -> int:
@@ -50,49 +47,42 @@ def word_count(text: str) -> int:
     return len(_WORD.findall(text))
 
 
-# Words of a question that do not name its topic.
-_QUESTION_WORDS = frozenset(
-    stem(word)
-    for word in """
-    explain describe define show find tell know mean meant meaning means term word words simple
-    difference figure picture diagram give please help understand work works call called true
-    believe example examples question answer what why how distinguish differentiate interpret
-    compare contrast discuss identify list outline summarize relate calculate determine
-    """.split()
-)
-
-
-def topic_words(question: str) -> frozenset[str]:
+def topic_words(question: str, language: str = "en") -> frozenset[str]:
     """Return the stems of the words that name the topic of a question.
 
     In "What is work?" that is `work`, which in other questions is no topic word.
     """
-    words = stems(question)
-    return words - _QUESTION_WORDS or words
+    words = stems(question, language)
+    return words - _question_stems(language) or words
 
 
-def stemmed_words(text: str) -> list[str]:
+@lru_cache(maxsize=8)
+def _question_stems(language: str) -> frozenset[str]:
+    return frozenset(stem(word, language) for word in WORDS[language].question_words)
+
+
+def stemmed_words(text: str, language: str = "en") -> list[str]:
     """Return the stems of all words of `text` in order, small words too.
 
     `slower`, `slowest` and `slowly` have one stem; `n't` counts as `not`.
     """
     plain = re.sub(r"n['’]t\b", " not", text.lower())
-    words = _stemmer().stemWords(re.findall(r"[^\W\d_]+", plain))
+    words = _stemmer(language).stemWords(re.findall(r"[^\W\d_]+", plain))
     return [re.sub(r"(?<=...)(?:er|est|li)$", "", word) for word in words]
 
 
-_SMALL = STOP | frozenset("a an of to in is it on by as at or be if so no we he up do".split())
-
-
-@lru_cache(maxsize=1)
-def _small_stems() -> frozenset[str]:
-    return frozenset(stemmed_words(" ".join(_SMALL)))
+@lru_cache(maxsize=64)
+def stemmed_list(words: frozenset[str], language: str = "en") -> frozenset[str]:
+    """Return the stems of a word list, as `stemmed_words` has them."""
+    return frozenset(stemmed_words(" ".join(words), language))
 
 
 @lru_cache(maxsize=4096)
-def content_words(text: str) -> tuple[str, ...]:
+def content_words(text: str, language: str = "en") -> tuple[str, ...]:
     """Return the stems of the content words of `text` in order."""
-    return tuple(w for w in stemmed_words(text) if w not in _small_stems() and len(w) > 1)
+    words = WORDS[language]
+    stop_stems = stemmed_list(words.stop_words | words.short_stop_words, language)
+    return tuple(w for w in stemmed_words(text, language) if w not in stop_stems and len(w) > 1)
 
 
 def longest_common_subsequence(a: Sequence[str], b: Sequence[str]) -> int:
@@ -109,3 +99,8 @@ def repeats(text: str, other: str, overlap: float) -> bool:
     """Return whether `other` has the share `overlap` of the content words of `text`, in order."""
     words = content_words(text)
     return longest_common_subsequence(words, content_words(other)) >= overlap * len(words)
+
+
+def any_of(phrases: Iterable[str]) -> str:
+    """Return a regular expression that matches any of `phrases`, the longest first."""
+    return "|".join(re.escape(phrase) for phrase in sorted(phrases, key=lambda p: (-len(p), p)))

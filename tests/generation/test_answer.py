@@ -205,6 +205,12 @@ def test_an_echo_of_the_question_is_quoted_with_its_neighbour() -> None:
     ]  # fmt: skip
 
 
+def test_an_announcement_is_not_quoted() -> None:
+    announcement = "In this section you will see where steam comes from."
+    answer = answer_to(QUESTION, [hit("intro", f"{announcement} Water gives off steam.")])
+    assert [s.text for s in answer.sentences] == ["Water gives off steam."]
+
+
 def test_an_unfinished_sentence_is_left_out() -> None:
     sentences, _ = ask(
         "Net force equals mass times acceleration [1]. Kinetic energy grows with the"

@@ -135,6 +135,8 @@ def test_a_quiz_asks_for_the_term_of_a_glossary() -> None:
         "It depends on the length of the string.",
         "\\[ T = 2\\pi\\sqrt{L/g} \\]",
         "Figure 2 shows the period of a pendulum and its string.",
+        "The diagram shows the period of a pendulum and its string.",
+        "The period of a pendulum is different after each change.",
         "What sets the period of a pendulum on the Moon?",
         "The period of a pendulum sets the period.",
     ],
@@ -182,6 +184,14 @@ def test_feedback_calls_only_statements_of_the_source_right(text: str) -> None:
     first = feedback(text)[0].text
     assert not first.startswith("Right")
     assert text in first
+
+
+def test_feedback_does_not_drop_a_qualifier_of_the_source() -> None:
+    hits = [hit("Swing", "The period of a pendulum often grows with its swing.")]
+    (careless,) = feedback("The period of a pendulum grows with its swing.", hits)
+    assert careless.text.startswith("Compare: ")
+    (careful,) = feedback("The period of a pendulum often grows with its swing.", hits)
+    assert careful.text.startswith("Right so far: ")
 
 
 @pytest.mark.parametrize(
