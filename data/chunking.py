@@ -1,8 +1,8 @@
 """Turn the blocks of a document into items: by structure first, by size second.
 
-A passage never crosses a heading, a change of role or of audience. Text longer than `MAX_CHARS` is
-split between sentences, and neighbouring pieces share one sentence. Figures, terms, examples,
-exercises and solutions are items of their own.
+A passage never crosses a heading, and all of it has one role and one audience. Text longer than
+`MAX_CHARS` is split between sentences, and neighbouring pieces share one sentence. Figures, terms,
+examples, exercises and solutions are separate items.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["MAX_CHARS", "ItemDraft", "chunk", "link_neighbours", "split_text"]
 
 # About 180 words, which fit into a text retriever's window of 256 word pieces.
 MAX_CHARS = 1_100
-_MERGED_TAIL_FACTOR = 1.25  # a last piece that is merged may exceed the limit by this factor
+_MERGED_TAIL_FACTOR = 1.25  # how far a merged last piece may exceed the limit
 _TITLE_CHARS = 90
 # Neighbouring blocks of these roles are continuous text and join into one passage.
 _CONTINUOUS: frozenset[Role] = frozenset({"text", "summary", "objective", "note", "table"})
@@ -27,9 +27,9 @@ _CONTINUOUS: frozenset[Role] = frozenset({"text", "summary", "objective", "note"
 
 @dataclass(frozen=True, slots=True)
 class ItemDraft:
-    """An item whose picture is not stored yet, so that it has no digest.
+    """An item whose picture is not stored yet, so its `image` digest is still empty.
 
-    The item's `neighbours` are the ids that its text refers to; `link_neighbours` adds the rest.
+    `item.neighbours` holds only the ids that the text refers to; `link_neighbours` adds the rest.
     """
 
     item: Item
@@ -59,7 +59,7 @@ class _Run:
 
 
 def chunk(document: Document, corpus: str) -> Iterator[ItemDraft | Problem]:
-    """Yield the items of a document in reading order. Memory holds the text of one section."""
+    """Yield the items of a document in reading order, with one section in memory at a time."""
     drafts = _DraftFactory(document, corpus)
     run: _Run | None = None
     for event in document.read():
@@ -72,7 +72,7 @@ def chunk(document: Document, corpus: str) -> Iterator[ItemDraft | Problem]:
             run = run or _Run(event)
             run.add(event)
         elif isinstance(event, Figure):
-            # A figure does not interrupt the text around it, but it comes after its exercise.
+            # Running text continues after a figure. An exercise or example ends before its figure.
             if run and run.first.role not in _CONTINUOUS:
                 yield from drafts.passages(run)
                 run = None
@@ -84,7 +84,7 @@ def chunk(document: Document, corpus: str) -> Iterator[ItemDraft | Problem]:
 
 
 class _DraftFactory:
-    """Make the items of a document: count them and give each a locator of its own."""
+    """Make the items of a document: number them and give each a unique locator."""
 
     def __init__(self, document: Document, corpus: str) -> None:
         self._document = document
@@ -150,7 +150,7 @@ class _DraftFactory:
         )
 
     def _unique(self, anchor: str) -> str:
-        """Return the anchor, with a number if an earlier item of the document has it."""
+        """Return the anchor, with a number appended if an earlier item already uses it."""
         unique, count = anchor, 1
         while unique in self._anchors:
             count += 1
@@ -167,8 +167,8 @@ def split_text(lines: Iterable[str], language: str = "en", limit: int = MAX_CHAR
     """Split lines into pieces of at most `limit` characters, between sentences.
 
     Neighbouring pieces share one sentence, unless it is longer than a quarter of the limit. A
-    sentence longer than `limit` is a piece of its own. A short last piece is merged into the one
-    before it if both together exceed the limit by at most a quarter.
+    sentence longer than `limit` becomes a piece by itself. A short last piece is merged into the
+    piece before it if the merged piece exceeds the limit by at most a quarter.
     """
     sentences = [
         _Sentence(text, "\n" if n == 0 else " ")
@@ -221,7 +221,7 @@ def link_neighbours(items: Iterable[Item]) -> list[Item]:
 @dataclass(frozen=True, slots=True)
 class _Sentence:
     text: str
-    separator: str  # a line break before the first sentence of a line, else a space
+    separator: str  # before the sentence: a line break at the start of a line, else a space
 
 
 def _length(piece: list[_Sentence]) -> int:

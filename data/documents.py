@@ -1,7 +1,7 @@
 """The output of readers: documents, and the stream of blocks and figures in each.
 
 A reader turns a file format into this stream; `data/chunking.py` decides which items it becomes.
-So a new format is one file in `data/readers/`.
+A new format therefore needs only one new file in `data/readers/`.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ __all__ = ["Block", "Document", "Figure", "Problem", "Reader"]
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A unit of text by its author: a paragraph, a term, an exercise.
+    """A unit of text as the author divided it: a paragraph, a term or an exercise.
 
     `section` is the path of headings above the block, book first. `anchor` is unique in the
     document, or empty if the format has no anchors. `refs` are the anchors of the figures that the
-    text refers to (`other-source#anchor` for a figure of another document). `partner` is the anchor
-    of the block that belongs to this one: the exercise of a solution.
+    text refers to (`other-source#anchor` for a figure of another document). `partner` is set on
+    solutions: it is the anchor of the exercise.
     """
 
     text: str
@@ -59,7 +59,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A part of a document that cannot be read; the rest of the document is read on."""
+    """A part of a document that cannot be read. The reader continues with the rest."""
 
     anchor: str
     message: str
@@ -67,7 +67,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Document:
-    """A document of a corpus. It is read again as a whole if its `fingerprint` changes.
+    """A document of a corpus. If its `fingerprint` changes, the whole document is read again.
 
     `source` is the path below the corpus root, with forward slashes, the same on every machine.
     `fingerprint` is a SHA-256 of every byte that the items depend on. `read` streams the blocks in

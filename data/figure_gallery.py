@@ -51,8 +51,9 @@ class GalleryFigure:
 def read_gallery(path: Path) -> list[GalleryFigure]:
     """Return every distinct figure of the corpus at `path`, in reading order.
 
-    A picture that is used several times is one figure, with the first words that the corpus has for
-    it. Documents that cannot be read are left out. Raises `BadInput` if there is no figure.
+    A picture that is used several times becomes one figure, with the first caption or alt text
+    found for it. Documents that cannot be read are left out. Raises `BadInput` if there is no
+    figure.
     """
     figures: dict[str, GalleryFigure] = {}
     for document in scan(path):
@@ -64,7 +65,7 @@ def read_gallery(path: Path) -> list[GalleryFigure]:
                     earlier = figures.get(figure.name)
                     if earlier is None or (figure.words and not earlier.words):
                         figures[figure.name] = figure
-        except BadInput:  # `unirag index` reports it
+        except BadInput:  # skip it; `unirag index` reports unreadable documents
             continue
     if not figures:
         raise BadInput(f"{path}: no figures found; expected a corpus with pictures")
@@ -72,7 +73,7 @@ def read_gallery(path: Path) -> list[GalleryFigure]:
 
 
 def sample_figures(figures: Sequence[GalleryFigure], count: int, seed: int) -> list[GalleryFigure]:
-    """Return at most `count` of the figures, in their order; the seed determines which."""
+    """Return at most `count` figures in their original order; `seed` determines the choice."""
     if len(figures) <= count:
         return list(figures)
     return [figures[i] for i in sorted(random.Random(seed).sample(range(len(figures)), count))]

@@ -36,7 +36,7 @@ __all__ = ["LabelCache", "LabelReader", "OcrCache", "OcrSettings", "scale"]
 
 _POSTPROCESSING_VERSION = 1  # raise it when the same recognised lines give another text
 _MIN_SIDE = 8  # pixels; smaller pictures hold no letter
-_MAX_ENGINES = 8  # the second engine took 100 MB (benchmarks/index.md)
+_MAX_ENGINES = 8  # a second engine took 100 MB more (benchmarks/index.md)
 # The engine pads a picture that is wider than this ratio with black bars above and below, up to a
 # height of a quarter of its width.
 _MAX_WIDTH_TO_HEIGHT = 8
@@ -51,18 +51,18 @@ _SCHEMA = """CREATE TABLE IF NOT EXISTS labels (
 class OcrSettings:
     """How pictures are read. `benchmarks/ocr.md` chose the defaults.
 
-    `figure_pixels` and `page_pixels` are the least and the most pixels that the detector gets.
-    Smaller pictures are scaled up, by `max_scale` at most; larger ones are scaled down. Unlike
-    rapidocr's bound on one side, this bounds the time for any shape. The upper bound keeps small
-    print in large scans legible.
+    `figure_pixels` and `page_pixels` are the smallest and largest area that the detector gets, in
+    pixels. Smaller pictures are scaled up, by `max_scale` at most; larger ones are scaled down.
+    A limit on the area bounds the time for pictures of any shape, unlike rapidocr's limit on one
+    side. The upper limit is high enough to keep small print in large scans legible.
 
     Regions that the detector scores below `box_threshold` are not text. Lines whose characters have
     a mean probability below `min_score` are dropped. `min_width` is the least width in pixels to
-    which the recogniser pads a line, at a height of 48; with rapidocr's 320 most of the time goes
-    into padding. `batch` lines are recognised together.
+    which the recogniser pads a line, at a height of 48. At rapidocr's own value of 320, most of
+    the time goes into padding. `batch` lines are recognised together.
 
-    `concurrent_pictures` pictures are read at the same time, each with `threads` threads. Neither
-    changes the text.
+    `concurrent_pictures` pictures are read at the same time, each with `threads` threads. These
+    two settings do not change the text.
     """
 
     figure_pixels: tuple[int, int] = (200_000, 600_000)
@@ -77,15 +77,15 @@ class OcrSettings:
 
     @classmethod
     def for_many(cls, cores: int) -> OcrSettings:
-        """Return settings for many pictures: one core for each of up to eight at a time."""
+        """Return settings for many pictures: up to eight at a time, each on one core."""
         return cls(threads=1, concurrent_pictures=min(cores, _MAX_ENGINES))
 
     def engine_params(self) -> dict[str, Any]:
-        """Return the parameters of `OcrEngine`. It must not scale: `LabelReader` does."""
+        """Return the parameters of `OcrEngine`. They turn its scaling off: `LabelReader` scales."""
         return {
             "Global.log_level": "error",
             "Global.text_score": self.min_score,
-            "Global.use_preprocess_img": False,  # it would scale
+            "Global.use_preprocess_img": False,  # this step scales pictures
             "Global.width_height_ratio": _MAX_WIDTH_TO_HEIGHT,
             "EngineConfig.onnxruntime.intra_op_num_threads": self.threads,
             "Det.limit_type": "max",
@@ -105,13 +105,13 @@ class OcrSettings:
             self.box_threshold,
             self.min_score,
             self.min_width,
-            self.batch,  # it changes the padding and so, rarely, a letter
+            self.batch,  # the batch size changes the padding, which rarely changes a letter
         )
         return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
 
 class LabelCache(Protocol):
-    """Labels that were read, by picture digest and settings stamp."""
+    """A cache of figure labels, keyed by picture digest and settings stamp."""
 
     def get(self, digest: str, stamp: str) -> str | None: ...
 
@@ -119,7 +119,7 @@ class LabelCache(Protocol):
 
 
 class OcrCache:
-    """Labels that were read, by picture digest and settings stamp, in a SQLite file.
+    """A cache of figure labels in a SQLite file, keyed by picture digest and settings stamp.
 
     Safe to call from several threads and processes. Raises `UniragError` if the file is unusable.
     """
@@ -145,8 +145,8 @@ class OcrCache:
 class LabelReader:
     """Read the text in pictures. Safe to call from several threads.
 
-    `settings.concurrent_pictures` threads each load an engine of their own with their first
-    picture.
+    There are `settings.concurrent_pictures` threads. Each loads its own engine when it reads its
+    first picture.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class LabelReader:
         self._thread_local = threading.local()
 
     def read(self, picture: Image.Image) -> str:
-        """Return the labels of a figure in reading order, one a line, or an empty text.
+        """Return the labels of a figure in reading order, one per line; '' if it has none.
 
         Labels without a letter or digit and repeated labels are left out. A word that is hyphenated
         over two lines is joined.
@@ -174,7 +174,7 @@ class LabelReader:
         return self._threads.submit(self._read_page, picture).result()
 
     def read_all(self, pictures: Mapping[str, Image.Image]) -> dict[str, str]:
-        """Return the labels of figures by the digests of their bytes; use and fill the cache."""
+        """Return the labels of figures, keyed by picture digest. Uses and fills the cache."""
         labels = {d: text for d in pictures if (text := self.cached(d)) is not None}
         new = [digest for digest in pictures if digest not in labels]
         texts = self._threads.map(self._read_figure, [pictures[digest] for digest in new])
@@ -212,9 +212,10 @@ class LabelReader:
 
 
 def scale(picture: Image.Image, pixels: tuple[int, int], max_scale: float) -> Image.Image:
-    """Return the picture as RGB, scaled to at least and at most `pixels` pixels.
+    """Return the picture as RGB, scaled so that its area lies between the two `pixels` limits.
 
-    The shape is kept. The area of a wide strip includes the bars that the engine adds.
+    The aspect ratio is kept, and the picture is enlarged by `max_scale` at most. The area of a
+    wide strip includes the bars that the engine adds.
     """
     width, height = picture.size
     area = width * (width / 4 if width > _MAX_WIDTH_TO_HEIGHT * height else height)

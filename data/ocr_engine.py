@@ -1,4 +1,4 @@
-"""The OCR engine: rapidocr with local models. `data/ocr.py` imports it with the first picture."""
+"""The OCR engine: rapidocr with local models. `data/ocr.py` imports it when it first needs it."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _TALL_RATIO = 1.5  # height to width from which rapidocr rotates a line by a qua
 class OcrEngine(RapidOCR):
     """Recognise text in pictures, including vertical lines such as the name of a y axis.
 
-    rapidocr rotates every tall line by the same quarter turn, so that lines that read upwards end
-    up upside down, and then has a classifier turn all lines. Here the classifier sees the tall
-    lines only: the pictures are upright, so the other lines are too.
+    rapidocr gives every tall line the same quarter turn, which leaves lines that read upwards
+    upside down. It then lets a classifier correct all lines. Here the classifier corrects only the
+    tall lines: in an upright picture, all other lines are upright already.
 
-    `params` are rapidocr's. Raises `Missing` if the wheel lacks a model.
+    `params` are the parameters of rapidocr. Raises `Missing` if the wheel lacks a model.
     """
 
     def __init__(self, params: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ class OcrEngine(RapidOCR):
 
 
 def _is_tall(corners: NDArray[np.float32]) -> bool:
-    """Decide as rapidocr does; `corners` (4, 2) clockwise from the top left."""
+    """Return whether rapidocr would rotate a line; `corners` (4, 2) clockwise from top left."""
     top_left, top_right, bottom_right, bottom_left = corners
     width = max(np.linalg.norm(top_left - top_right), np.linalg.norm(bottom_right - bottom_left))
     height = max(np.linalg.norm(top_left - bottom_left), np.linalg.norm(top_right - bottom_right))

@@ -1,6 +1,6 @@
 """Decode pictures in a worker process that is killed if a picture takes too long.
 
-A picture within the pixel limit can still burn minutes: a progressive JPEG of 70 kB may hold
+A picture within the pixel limit can still take minutes: a progressive JPEG of 70 kB may hold
 hundreds of scans over all of its pixels. A request is the picture's name and the bytes of its
 file; the answer is the size and the pixels, or an error message.
 """
@@ -28,7 +28,7 @@ from data.worker_process import (
 __all__ = ["Decoder"]
 
 _COMMAND = (sys.executable, "-m", "data.picture_decoder")
-_SECONDS = 20.0  # the slowest honest picture of MAX_PIXELS took 7 s on a busy machine
+_SECONDS = 20.0  # the slowest normal picture of MAX_PIXELS took 7 s on a busy machine
 _MEMORY_BYTES = 2_000_000_000  # a transparent picture of MAX_PIXELS takes 1.5 GB
 
 
@@ -45,10 +45,10 @@ class Decoder:
         self._worker: WorkerProcess | None = None
 
     def decode(self, source: bytes | Path, name: str = "") -> Image.Image:
-        """Decode the bytes of a picture file, or a file, as `open_picture` does.
+        """Decode a picture file, given as its bytes or its path, as `open_picture` does.
 
-        `name` stands for the picture in error messages. Raises `BadInput` if `open_picture` does,
-        and if decoding takes too long or ends the worker.
+        `name` stands for the picture in error messages. Raises `BadInput` as `open_picture`
+        does, and also if decoding takes too long or ends the worker.
         """
         name = name or (str(source) if isinstance(source, Path) else "picture")
         try:

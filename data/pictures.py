@@ -36,7 +36,7 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 _THUMBNAIL_PIXELS = 320  # on the longer side
 _EXIF_DESCRIPTION = 0x010E
 _IPTC_CAPTION = (2, 120)
-# Cameras write these texts into every picture.
+# Cameras and programs write these texts into every picture.
 _CAMERA_NOISE = re.compile(r"\W*|.*digital (still )?camera.*|created with .*|untitled", re.I)
 
 
@@ -62,7 +62,7 @@ def read_description(source: Path, name: str = "") -> str:
     `BadInput` as `open_picture` does, except for broken pixels.
     """
     with _opened(source, name) as picture:
-        exif = Image.Image.getexif(picture)  # the PNG plugin's own method decodes the pixels
+        exif = Image.Image.getexif(picture)  # picture.getexif() of a PNG would decode the pixels
         descriptions: list[Any] = [
             (IptcImagePlugin.getiptcinfo(picture) or {}).get(_IPTC_CAPTION),
             exif.get(_EXIF_DESCRIPTION),
@@ -84,7 +84,7 @@ def _opened(source: Path | bytes, name: str) -> Iterator[ImageFile.ImageFile]:
     try:
         handle = io.BytesIO(source) if isinstance(source, bytes) else source
         with warnings.catch_warnings():
-            # The size is checked below, and warnings about odd metadata help nobody.
+            # The size is checked below, and warnings about odd metadata do not help the user.
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(handle, formats=_FORMATS) as picture:
@@ -156,7 +156,7 @@ class Assets:
         return path.read_bytes(), self.thumbnail(digest).read_bytes()
 
     def put_with_thumbnail(self, data: bytes, thumbnail: bytes) -> None:
-        """Store the bytes of a picture and of its thumbnail, as another folder's `read` gave."""
+        """Store the bytes of a picture and its thumbnail, as `read` of another folder returns."""
         digest = digest_of(data)
         for path, content in (
             (self._file(digest, data), data),

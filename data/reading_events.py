@@ -1,4 +1,4 @@
-"""The events of reading, in order: documents, their pages and items, and their ends."""
+"""The events of reading a corpus: documents that start and end, their pages and their items."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class DocumentStart:
-    """A document was found. If it is `selected`, its items follow, up to its `DocumentEnd`.
+    """A document was found. If it is `selected`, its items and a `DocumentEnd` follow.
 
     `pictures` are the picture files that the document shows.
     """
@@ -55,7 +55,7 @@ class PageRead:
 class ItemRead:
     """An item of the current document.
 
-    `picture` is None if the item has no picture, or one that need not be decoded again.
+    `picture` is None if the item has no picture, or if its picture need not be decoded again.
     """
 
     item: Item
@@ -64,7 +64,7 @@ class ItemRead:
 
 @dataclass(frozen=True, slots=True)
 class DocumentEnd:
-    """The current document ends; `reason` says why it could not be read, or is None."""
+    """The current document ends. `reason` says why it could not be read; None if it was read."""
 
     reason: str | None
 

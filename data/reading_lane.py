@@ -37,7 +37,7 @@ from data.worker_process import WorkerGone, WorkerProcess, WorkerTimeout
 __all__ = ["READER_COMMAND", "ReadingJob", "ReadingLane", "UnitDone"]
 
 READER_COMMAND = (sys.executable, "-W", "ignore", "-m", "data.reading_worker")
-_MAX_AHEAD_BYTES = 32_000_000  # events read ahead by a lane: a few pictures, much text
+_MAX_AHEAD_BYTES = 32_000_000  # of events that a lane may queue: a few pictures or much text
 _EVENT_BYTES = 2_000  # an event without its pixels, roughly
 _IDLE_SECONDS = 1.0
 _CLOSE_CHECK_SECONDS = 0.5
@@ -93,7 +93,7 @@ class ReadingLane:
     def next_event(self) -> Event | UnitDone:
         """Return the next event, or `Idle` if none comes within a second.
 
-        Raises what the lane's thread raised.
+        Raises the error that ended the lane's thread.
         """
         try:
             event, size = self._events.get(timeout=_IDLE_SECONDS)
@@ -145,7 +145,7 @@ class ReadingLane:
             self._close_worker()
 
     def _read_unit(self, job: ReadingJob, unit: Unit, lane: int) -> None:
-        """Read this lane's share of a unit. A document that kills the process is passed over."""
+        """Read this lane's share of a unit, and skip documents that kill the process."""
         first = 0
         while not self._closed.is_set():
             exchange = _Exchange(self._running_worker(), job, self._put, first)
@@ -160,7 +160,7 @@ class ReadingLane:
                 reason = _failure(gone, self._settings)
             if exchange.source is not None:
                 self._put(DocumentEnd(f"{exchange.source}: {reason}"))
-            elif exchange.number < first:  # no document was reached
+            elif exchange.number < first:  # it died before any document
                 self._put(UnitFailed(unit, reason))
                 self._put(UnitDone())
                 return
@@ -187,7 +187,7 @@ class ReadingLane:
 class _Exchange:
     """One request to a worker and its answers, turned into events.
 
-    `source` is the document in work; `number` is the last document that was reached.
+    `source` is the document being read, if any; `number` is that of the last document reached.
     """
 
     def __init__(
@@ -247,7 +247,7 @@ class _Closed(Exception):
 
 
 def _request(job: ReadingJob, unit: Unit, lane: int, first: int) -> dict[str, Any]:
-    """Ask for a lane's share of a unit, from document number `first` on."""
+    """Return the request for a lane's share of a unit, starting at document `first`."""
     share, shares = job.share
     return {
         "path": str(unit.path.absolute()),
@@ -261,7 +261,7 @@ def _request(job: ReadingJob, unit: Unit, lane: int, first: int) -> dict[str, An
 
 
 def _failure(gone: WorkerGone, settings: ReadingSettings) -> str:
-    """Say why a worker is gone and which setting may help."""
+    """Return the reason why a worker is gone and the setting that may help."""
     if not isinstance(gone, WorkerTimeout):
         setting = "file_megabytes"
         reason = f"its reader ended suddenly ({gone}), perhaps for lack of memory"

@@ -1,8 +1,8 @@
 """Read documents in several processes at once, each file within limits of time and memory.
 
-A file that hangs its reader, crashes it or takes too much memory costs that file only: a new
-process reads the next one. Events come in the order of the units, whichever process was quicker,
-so that results do not depend on timing. A process reads a few events ahead and then waits.
+If a file hangs or crashes its reader, or takes too much memory, only this file is lost: a new
+process reads the next one. Events come in the order of the units, even if a later unit is finished
+first, so results do not depend on timing. A process reads a few events ahead and then waits.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class ReaderPool:
         """Yield the events of the units, in their order.
 
         `select` decides whether to read a document. `decode_again` decides whether to decode the
-        picture of a digest that the assets hold already. Both are called in other threads. With
-        `share` (number, count) read only every `count`-th document of a unit with many documents,
-        starting at `number`: other machines read the others.
+        picture of a digest that the assets hold already. Both are called in other threads.
+        `share` (number, count) divides the documents of a container among machines: this one reads
+        every `count`-th document, starting at `number`.
         """
         workers = self._settings.workers or _useful_workers(units)
         while len(self._lanes) < workers:
@@ -70,7 +70,7 @@ class ReaderPool:
             yield from _merged(lanes if unit.is_container else [lanes[number % workers]])
 
     def close(self) -> None:
-        """End every process, in the middle of its work too."""
+        """Kill every process, even while it is reading."""
         self._closed.set()
         for lane in self._lanes:
             lane.close()
@@ -94,16 +94,19 @@ class ReaderPool:
 
 
 def _useful_workers(units: Sequence[Unit]) -> int:
-    """Return a process for each megabyte or folder, at most one a core."""
+    """Return the number of processes: one per megabyte, at most one per core.
+
+    A folder counts as enough work for every core.
+    """
     cores, size = count_cores(), 0
     for unit in units:
-        with suppress(OSError):  # its reader reports the error
+        with suppress(OSError):  # the reader reports it
             size += cores * _BYTES_PER_PROCESS if unit.path.is_dir() else unit.path.stat().st_size
     return max(1, min(cores, size // _BYTES_PER_PROCESS))
 
 
 def _merged(lanes: Sequence[ReadingLane]) -> Iterator[Event]:
-    """Yield the events of a unit, one document of each lane in turn: so the lanes share it."""
+    """Yield the events of a unit, one document from each lane in turn, as the lanes share it."""
     waiting = deque(lanes)
     while waiting:
         lane = waiting.popleft()

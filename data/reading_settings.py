@@ -18,7 +18,7 @@ class ReadingSettings(BaseModel):
         le=256,
         description="Reader processes; empty for one a core, fewer for little to read.",
     )
-    # The slowest honest picture takes 7 s on a busy machine.
+    # The slowest normal picture takes 7 s on a busy machine.
     stall_seconds: float = Field(
         120, gt=0, description="Give a file up after this time without progress (seconds)."
     )

@@ -2,16 +2,16 @@
 
 A request names a unit. The answers are JSON messages; pixels follow the item that shows them:
 
-    {"count": documents}                        in a folder or archive
+    {"count": documents}                        the unit holds this many documents
     {"rejected": source, "reason": ..., "number": n}
     {"document": {...}, "number": n}            asks whether to read the document
     {"digest": sha256}                          asks whether to decode a picture that is stored
     {"item": {...}, "size": [w, h] or null}
     {"problem": message, "anchor": ...}
-    {"page": n or null}                         a sign of life: the next page, or a second passed
-    {"end": reason or null}                     of the document
+    {"page": n or null}                         a sign of life: page n, or null once a second
+    {"end": reason or null}                     the document ends; why it could not be read
     {"storage_error": [errno, message, path]}   a picture cannot be stored; the worker ends
-    {"done": true}                              with the unit
+    {"done": true}                              the unit ends
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from data.worker_process import ParentConnection, ParentGone, die_with_parent, l
 
 __all__ = ["MAX_SIDE", "main"]
 
-MAX_SIDE = 1600  # pixels of a picture to be encoded: no encoder and no OCR uses more
+MAX_SIDE = 1600  # pixels: no encoder and no OCR uses larger pictures
 _SIGN_OF_LIFE_SECONDS = 1.0
 _NICENESS = 15
 
@@ -49,7 +49,7 @@ def main() -> None:
     parent_pid, megabytes, assets = int(sys.argv[1]), int(sys.argv[2]), Assets(Path(sys.argv[3]))
     parent = ParentConnection()
     die_with_parent(parent_pid)
-    # Encoding runs on all cores in step: a reader that takes one of them slows all of them down.
+    # The encoder uses all cores in step, so a reader that takes one core slows down all of them.
     if hasattr(os, "nice"):  # not on Windows
         os.nice(_NICENESS)
     limit_memory(megabytes * 1_000_000)
@@ -75,7 +75,7 @@ class _UnitReader:
         self._parent, self._assets, self._megabytes = parent, assets, megabytes
 
     def read(self, request: dict[str, Any]) -> None:
-        """Read this worker's share of the documents of a unit, from number `first` on."""
+        """Read this worker's share of the documents of a unit, starting at number `first`."""
         unit = Unit(
             Path(request["path"]), Path(request["root"]), request["source"], request["is_container"]
         )
@@ -93,7 +93,7 @@ class _UnitReader:
                     self._read_document(entry, number, request["corpus"])
 
     def _documents(self, unit: Unit) -> list[Document | Rejected]:
-        """Return the documents of a unit up to the first fault."""
+        """Return the documents of a unit. An error ends the list with a `Rejected`."""
         entries: list[Document | Rejected] = []
         try:
             entries += find_documents(unit)
@@ -133,7 +133,7 @@ class _UnitReader:
                 self._send_problem(event.anchor, event.message)
 
     def _with_signs_of_life(self, document: Document) -> Iterator[Block | Figure | Problem]:
-        """Read a document and report progress: its first item may come at its very end."""
+        """Read a document and report progress, because `chunk` may yield its first item late."""
         page, last_sign = None, time.monotonic()
         for event in document.read():
             now = time.monotonic()
@@ -150,8 +150,8 @@ class _UnitReader:
     def _send_item(self, draft: ItemDraft, is_document: bool) -> None:
         """Send an item with its picture.
 
-        If the picture is broken, report it and send the text alone; raise `BadInput` if the
-        picture is the document.
+        If the picture is broken, report it and send the text alone. If the picture is the document
+        itself, raise `BadInput`.
         """
         item, picture = draft.item, None
         if (source := draft.picture) is not None:
@@ -169,7 +169,7 @@ class _UnitReader:
         self._parent.send({"item": item.to_json(), "size": picture and picture.size}, pixels)
 
     def _picture(self, source: Path | bytes, name: str) -> tuple[str, Image.Image | None]:
-        """Store a picture. Return its digest, and the picture unless it is stored and encoded."""
+        """Store a picture. Return its digest, and the picture if the parent needs its pixels."""
         try:
             digest = sha256_of(source) if isinstance(source, Path) else digest_of(source)
             if self._assets.holds(digest) and not self._parent.confirm({"digest": digest}):
@@ -182,7 +182,7 @@ class _UnitReader:
         return self._store(data, picture), picture
 
     def _store(self, data: bytes, picture: Image.Image) -> str:
-        """Store a picture. A full disk is no fault of the document, so it ends the run."""
+        """Store a picture. A full disk is not the document's fault, so it ends the whole run."""
         try:
             return self._assets.put(data, picture)
         except OSError as error:

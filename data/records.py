@@ -55,11 +55,11 @@ Task = Literal[
     "compare",
     "define",
     "quiz",  # questions with their answers and sources
-    "feedback",  # on a student's answer
+    "feedback",  # feedback on a student's answer
 ]
 Level = Literal["school", "college"]
 
-_LISTED: tuple[Task, ...] = ("steps", "quiz", "feedback")  # one sentence a line
+_LISTED: tuple[Task, ...] = ("steps", "quiz", "feedback")  # shown with one sentence per line
 _NEAREST = 3  # hits shown with a refusal
 
 _NAMESPACE = uuid.UUID("6f0c9a51-8f53-5d3e-9f0a-0d2f6f1d7a10")
@@ -120,8 +120,8 @@ class Item:
 class QueryImage:
     """A query picture: the bytes of an image file, undecoded.
 
-    `weight` (> 0) counts in the fusion. `style` names the query style; `auto` detects it. `name`
-    stands for the picture in error messages.
+    `weight` (> 0) is its weight in the fusion. `style` names the query style; `auto` detects it.
+    `name` stands for the picture in error messages.
     """
 
     data: bytes = field(repr=False)
@@ -139,7 +139,7 @@ class QueryImage:
 class QueryAudio:
     """A spoken query: the bytes of a recording, undecoded.
 
-    `weight` (> 0) counts in the fusion for the words of the transcript. `name` stands for the
+    `weight` (> 0) is the weight of the transcript in the fusion. `name` stands for the
     recording in error messages.
     """
 
@@ -250,7 +250,7 @@ class Answer:
 
     @property
     def references(self) -> tuple[Hit, ...]:
-        """The cited hits in the order of their numbers; the nearest material after a refusal."""
+        """The cited hits in the order of their numbers. After a refusal, the nearest material."""
         if self.refused:
             return self.hits[:_NEAREST]
         hits = {hit.item.id: hit for hit in self.hits}

@@ -1,4 +1,4 @@
-"""The sentence that every face shows when the corpus does not answer a question."""
+"""The sentence that every interface shows when the corpus does not answer a question."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ from data.errors import BadInput, BadSetting, Missing
 
 __all__ = ["STEM_PROMPT", "Transcriber", "Transcript", "decode_audio"]
 
-# Whisper continues in the manner of its prompt. The second sentence is there because students also
-# describe pictures: without it "a photograph" became "a folder ref" (benchmarks/text_to_figure.md).
+# Whisper continues in the style of its prompt. The second sentence covers pictures, which students
+# also describe: without it "a photograph" became "a folder ref" (benchmarks/text_to_figure.md).
 _PROMPT_TEMPLATE = (
     "A student asks a question or describes a picture. A photograph, a diagram or an illustration "
     "shows the view from the side, labeled: {}."
@@ -33,7 +33,7 @@ STEM_PROMPT = _PROMPT_TEMPLATE.format(
     "refraction, viscosity, covalent bonds, stoichiometry, mitosis, ribosomes, eigenvalues, "
     "integrals"
 )
-_MAX_PROMPT_TERMS = 25  # the prompt holds 224 tokens, and a long one drowns the sound
+_MAX_PROMPT_TERMS = 25  # prompts hold 224 tokens, and a long one outweighs the sound
 # faster-whisper downloads tokenizer.json if the folder lacks it.
 _MODEL_FILES = ("config.json", "model.bin", "tokenizer.json")
 _VOCABULARY_FILES = ("vocabulary.txt", "vocabulary.json")
@@ -101,7 +101,7 @@ class Transcriber:
                 beam_size=5,
                 vad_filter=True,
                 initial_prompt=self._prompt(terms) or None,
-                condition_on_previous_text=False,  # a slip in one window does not spread
+                condition_on_previous_text=False,  # so that errors do not spread
             )
             text = " ".join(segment.text.strip() for segment in segments).strip()
         if not text:
@@ -165,7 +165,7 @@ def decode_audio(
         raise BadInput(f"{name}: the file is empty; record the question again")
     limit, count = int(max_seconds * _SAMPLE_RATE), 0
     chunks: list[NDArray[Any]] = []
-    # s16, as in faster-whisper: with float, FFmpeg adds up stereo channels beyond 1.
+    # s16, as in faster-whisper: with float, FFmpeg's mono mix of stereo channels can exceed 1.
     resampler = av.AudioResampler(format="s16", layout="mono", rate=_SAMPLE_RATE)
     try:
         with av.open(

@@ -14,7 +14,7 @@ from data.errors import UniragError
 
 __all__ = ["Database", "connect"]
 
-_WAIT_SECONDS = 30.0  # for the writes of other connections, which take milliseconds
+_WAIT_SECONDS = 30.0  # limit of waiting for other writers, which take milliseconds
 
 
 class Database:

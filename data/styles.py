@@ -1,8 +1,8 @@
 """Query styles: how a figure looks as a pencil sketch, a painting, a small copy, a photo.
 
 A style is a family of operators. An operator takes and returns (H, W, 3) uint8 RGB of the same
-size, at most `MAX_SIDE` pixels on the longer side. It draws its strength from a seeded generator,
-so that the same figure, style, variant and seed always give the same picture. Styles marked
+size, at most `MAX_SIDE` pixels on the longer side. A seeded generator determines its
+strength, so the same figure, style, variant and seed always give the same picture. Styles marked
 `unseen` are for tests only: none of our encoders is trained on them.
 """
 

@@ -24,11 +24,11 @@ __all__ = [
 ]
 
 _PARAGRAPH_GAP = 0.8  # between two lines, in line heights
-_WIDEST_GAP_SHARE = 0.9  # gaps of this share of the widest gap count as equally wide
-_COLUMN_GAP = 1.0  # from top to bottom of a block, in line heights
-_MIN_COLUMN_WIDTH = 0.2  # of the block's width: the numbers of a list are not a column
+_WIDEST_GAP_SHARE = 0.9  # gaps of this share of the widest gap count as widest too
+_COLUMN_GAP = 1.0  # width of the gap between columns, in line heights
+_MIN_COLUMN_WIDTH = 0.2  # of the block's width: list numbers are not a column
 _MAX_TILT_DEGREES = 20.0
-_MIN_WIDTH_FOR_TILT = 3.0  # in heights of the line itself
+_MIN_WIDTH_FOR_TILT = 3.0  # width of a line, in its own heights
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,9 +75,9 @@ def has_letter_or_digit(text: str) -> bool:
 
 
 def straighten(lines: Sequence[TextLine]) -> list[TextLine]:
-    """Rotate all lines by their common tilt: the median tilt of the clearly wide lines.
+    """Rotate all lines to undo their common tilt: the median tilt of the clearly wide lines.
 
-    Lines that tilt by more than 20 degrees stay as they are.
+    A tilt of more than 20 degrees is left as it is.
     """
     angles = []
     for line in lines:
@@ -103,7 +103,7 @@ def group_rows(lines: Sequence[TextLine]) -> list[list[TextLine]]:
 
 
 def _is_in_row(row: Sequence[TextLine], line: TextLine) -> bool:
-    """Compare with the middle of the whole row: a flight of steps is not a row."""
+    """Return whether a line is level with the whole row: rising steps do not form one row."""
     middle = sum(other.middle for other in row) / len(row)
     return abs(line.middle - middle) < 0.5 * min(line.height, row[0].height)
 
@@ -156,7 +156,7 @@ def _blocks(lines: list[TextLine], height: float) -> list[list[TextLine]]:
 
 
 def _columns(lines: list[TextLine], height: float) -> list[list[TextLine]]:
-    """Cut at the first gap from top to bottom; return no columns if there is no gap."""
+    """Cut at the first vertical gap; return no columns if there is no gap."""
     ordered = sorted(lines, key=lambda line: line.left)
     left, right = ordered[0].left, max(line.right for line in lines)
     end = ordered[0].right

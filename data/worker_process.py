@@ -35,7 +35,7 @@ __all__ = [
     "limit_memory",
 ]
 
-_PIPE_BYTES = 1 << 20  # Linux only: most pictures pass in one piece
+_PIPE_BYTES = 1 << 20  # Linux only: most pictures fit in one pipe buffer
 _CHECK_SECONDS = 0.5
 _EXIT_SECONDS = 2.0  # a worker that closed its pipe should end within this time
 _ROOT = Path(__file__).resolve().parent.parent
@@ -86,7 +86,7 @@ class WorkerProcess:
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
                 command,
-                cwd=_ROOT,  # the worker imports this `data`, whatever folder the user is in
+                cwd=_ROOT,  # the worker imports this `data` package from any folder
                 env={**os.environ, **_ONE_THREAD, **(environment or {})},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -116,7 +116,7 @@ class WorkerProcess:
             raise self._start_error(gone) from None
 
     def restart_clock(self) -> None:
-        """Start to count `total_seconds` anew."""
+        """Restart the count of `total_seconds` at 0."""
         self._spent_seconds = 0.0
 
     def send(self, value: Any, data: bytes = b"") -> None:
@@ -150,7 +150,7 @@ class WorkerProcess:
         self._process.kill()
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
-            with suppress(OSError):  # closing flushes bytes that the worker no longer takes
+            with suppress(OSError):  # flushing may fail: the worker is dead
                 pipe.close()
         self._process.wait()
 
@@ -187,7 +187,7 @@ class WorkerProcess:
             return WorkerTimeout(self._exceeded)
         try:
             code = self._process.wait(timeout=_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:  # its pipe is closed, but it lives
+        except subprocess.TimeoutExpired:  # it closed its pipe but still runs
             self._process.kill()
             code = self._process.wait()
         return WorkerGone(f"signal {signal.strsignal(-code)}" if code < 0 else f"exit code {code}")
@@ -199,7 +199,7 @@ class WorkerProcess:
 
 
 class ParentGone(BaseException):
-    """The parent has closed the connection. Not an `Exception`: no fault of the file in work."""
+    """The parent has closed the connection. Not an `Exception`: the file is not to blame."""
 
 
 class ParentConnection:
@@ -238,7 +238,7 @@ class ParentConnection:
 
 
 def limit_memory(additional_bytes: int) -> None:
-    """Limit the address space to its present size and `additional_bytes` (Linux only)."""
+    """Limit the address space to its present size plus `additional_bytes` (Linux only)."""
     if sys.platform != "linux":
         return
     import resource

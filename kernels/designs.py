@@ -1,4 +1,4 @@
-"""Run the layer by any of its designs, forward and backward, on flat and checked tensors.
+"""Run the layer forward and backward, with any of its designs. Tensors are flat and checked.
 
 M rows, G gate rows (each serves M / G rows), K in, N out, E experts, R rank, C = E x R.
 """
@@ -85,7 +85,7 @@ def forward(
 ) -> Tensor:
     """Return the layer's output (M, N) and fill `saved` for backward.
 
-    `None` as the design lets the dispatcher choose. Raises `ValueError` if the design needs a
+    If `design` is None, the dispatcher chooses. Raises `ValueError` if the design needs a
     weight and there is none.
     """
     workload = layer.workload(x_MK, gradient=saved is not None)
@@ -257,7 +257,7 @@ def _norm_gradients(
 ) -> dict[str, Tensor]:
     dtype = torch.promote_types(x_MK.dtype, norm.weight_K.dtype)
     if not x_MK.is_cuda:
-        dtype = torch.float32  # on a CPU, torch wants the statistics in x's dtype
+        dtype = torch.float32  # on a CPU, x must have the dtype of the statistics
     dx_MK, gamma_K, beta_K = torch.ops.aten.native_layer_norm_backward(
         dn_MK.to(dtype),
         x_MK.to(dtype),
@@ -315,8 +315,8 @@ def _grouped_forward(
     return F.gelu(y_MN) if layer.gelu else y_MN
 
 
-# Copies of each frozen weight with room for B behind every row, keyed by the width of that room.
-# They live as long as the weight. Only one stream at a time may fill them.
+# For each frozen weight, copies with room for B at the end of every row, keyed by the width of the
+# room. They live as long as the weight. Only one stream at a time may fill them.
 _weight_copies: Any = WeakTensorKeyDictionary()
 
 

@@ -70,8 +70,8 @@ class Tile(NamedTuple):
     stages: int
 
 
-# The design that a benchmark found fastest for a workload. Keys have their rows rounded by
-# `next_power_of_two` and their ranks by `padded_ranks`.
+# The design that a benchmark found fastest for a workload. The rows of a key are rounded up by
+# `next_power_of_two`, its ranks by `padded_ranks`.
 MEASURED_DESIGNS: dict[Workload, Design] = {}
 
 

@@ -49,7 +49,7 @@ def moe_lora_delta(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor, scale
     experts, rank = a_ERK.shape[:2]
     if gates.ndim < x.ndim:
         gates = gates[:, None]  # one row of gates for all tokens of a sample
-    # Gates act on the rank space, which is narrow. All experts then form one long matrix.
+    # Gates act on the narrow rank space, so all experts can be joined into one long matrix.
     a_CK = a_ERK.flatten(0, 1).to(x.dtype)
     b_NC = b_ENR.transpose(0, 1).flatten(1).to(x.dtype)
     low = linear(x, a_CK).unflatten(-1, (experts, rank))

@@ -73,7 +73,7 @@ def mix_prompts(
         fused = full_precision and _can_fuse(entries, prototype_BD, keys_ND, prompts_NPW)
     valid = keys_ND.shape[1:] == prototype_BD.shape[1:] and len(prompts_NPW) == entries
     valid = valid and temperature > 0 and (top_k is None or 1 <= top_k <= entries)
-    if not fused or not valid:  # the reference raises the error
+    if not fused or not valid:  # the reference raises the errors
         return reference.mix_prompts(prototype_BD, keys_ND, prompts_NPW, temperature, top_k)
     mixed_BJ, weights_BN = _mix(
         prototype_BD, keys_ND, prompts_NPW.flatten(1), temperature, top_k or 0

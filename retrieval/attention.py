@@ -1,4 +1,4 @@
-"""Self-attention that prompts join through a gate, which is closed before training.
+"""Self-attention in which tokens reach prompts through a gate that is closed before training.
 
 B batch, T tokens (prompts among them), H heads, W tower width.
 """
@@ -35,10 +35,10 @@ def apply_layer(
 class PromptedAttention(nn.Module):
     """Multi-head self-attention over tokens, some of which may be prompts.
 
-    Tokens attend to tokens as before. Their attention to the prompts is a separate softmax, added
-    with the tanh of a gate per head that starts at 0 (zero-init attention of LLaMA-Adapter, arXiv
-    2303.16199, section 3.2). Without the gate, even small prompts would change the vectors of a
-    trained tower at once.
+    Tokens attend to tokens as before. Their attention to the prompts is a separate softmax. It is
+    multiplied by the tanh of a gate per head, which starts at 0, and then added (zero-init
+    attention of LLaMA-Adapter, arXiv 2303.16199, section 3.2). Without the gate, even small prompts
+    would change the vectors of a trained tower at once.
     """
 
     def __init__(self, width: int, heads: int) -> None:
@@ -59,7 +59,7 @@ class PromptedAttention(nn.Module):
     ) -> Tensor:
         """Return (B, T, W). Tokens `start` to `start + prompts` are prompts.
 
-        With `causal`, prompts have to come first. `norm` is applied to the tokens before.
+        With `causal`, prompts have to come first. `norm` is applied to `x_BTW` before attention.
         """
         qkv_BTX = apply_layer(self.qkv, x_BTW, norm)
         q, k, v = qkv_BTX.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
@@ -76,7 +76,7 @@ class PromptedAttention(nn.Module):
         y_t = y_t + self.gate_H.tanh()[:, None, None] * F.scaled_dot_product_attention(
             q_t, k_p, v_p
         )
-        # Prompts attend to all tokens; in a causal tower they come first and attend to themselves.
+        # Prompts attend to all tokens. In a causal tower they come first and see only each other.
         y_p = F.scaled_dot_product_attention(q_p, *((k_p, v_p) if causal else (k, v)))
         y_a, y_b = y_t.split((sizes[0], sizes[2]), dim=2)
         return self._project(torch.cat((y_a, y_p, y_b), dim=2))

@@ -19,7 +19,7 @@ _LATEX = re.compile(r"\\(?:[a-zA-Z]+|[()\[\],;:! ])")
 
 
 class Bm25:
-    """Encodes English texts. `avg_len` is the mean length of a passage in tokens, no stop words."""
+    """Encodes English texts. `avg_len` is the mean length of passages in tokens, not stop words."""
 
     def __init__(self, avg_len: float = 90.0) -> None:
         self._model = qdrant_edge.Bm25(
@@ -31,7 +31,7 @@ class Bm25:
         return _convert(self._model.embed_document(strip_latex(text)))
 
     def encode_query(self, text: str) -> SparseVector:
-        """Return the words of a query. Without any content word it has no indices."""
+        """Return the words of a query. A query without content words has no indices."""
         return _convert(self._model.embed_query(strip_latex(text)))
 
 

@@ -27,7 +27,7 @@ class ModelCard(BaseModel):
 
     `name` goes into the stamp of every collection that is encoded with the checkpoint. `tower` is
     either the sizes of the mini towers, or the name of the OpenCLIP model that the checkpoint
-    adapts; then only the parameters added to that model are stored.
+    adapts. For an OpenCLIP model, only the added parameters are stored.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -18,7 +18,7 @@ from retrieval.uni_retrieval import EncodedBatch, UniRetrieval
 
 __all__ = ["CAPTURED_BATCH_SIZES", "GraphedEncoder", "capture"]
 
-# A batch of another size is padded to the next of these.
+# Other batches are padded to the next larger of these sizes.
 CAPTURED_BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 
 log = logging.getLogger(__name__)
@@ -60,9 +60,10 @@ class _CapturedGraph:
 class GraphedEncoder:
     """`UniRetrieval.forward_image` for serving: the same `EncodedBatch`, without router loss.
 
-    The first batch of each size is captured, on CUDA and without gradients. The encoder is called
-    directly on other devices, for larger batches, and after a capture has failed, which is logged
-    once as a warning. The weights must stay where they are in memory. Not safe between threads.
+    On CUDA and without gradients, the first batch of each size is captured. Otherwise, and for
+    larger batches, the encoder is called directly. If a capture fails, a warning is logged and all
+    later batches are encoded directly. The weights must stay where they are in memory. Not safe to
+    share between threads.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class GraphedEncoder:
 
 
 def _fill(buffer: Tensor, rows: Tensor) -> None:
-    """Copy `rows` into the buffer and repeat the first of them in the rest of it."""
+    """Copy `rows` into the buffer and fill the rest of it with the first row."""
     buffer[: len(rows)] = rows
     buffer[len(rows) :] = rows[:1]
 

@@ -34,8 +34,8 @@ SIDE = 224  # pixels of the square input
 GRID = 7  # patches along a side
 PATCHES = GRID * GRID
 # Channels of a patch: the last map of 7 x 7, then the maps of 14 x 14 (112 channels) and 28 x 28
-# (40 channels) with the cells of a patch side by side. Deep channels tell what an object is, fine
-# ones where its lines run, and lines are all that a sketch keeps of a figure.
+# (40 channels) with the cells of a patch side by side. Deep channels show what an object is. Fine
+# channels show where its lines run, and a sketch keeps only the lines of a figure.
 TAPS = (1280, 112 * 2 * 2, 40 * 4 * 4)
 _EARLY_CHANNELS = 24
 GRAM = _EARLY_CHANNELS * (_EARLY_CHANNELS + 1) // 2 + _EARLY_CHANNELS
@@ -138,8 +138,8 @@ class EfficientNetLite0:
 def _gram(map_BCHW: Tensor) -> Tensor:
     """Return the upper triangle of the Gram matrix and the channel means: (B, GRAM).
 
-    Both are means over positions. In Gatys et al. (2016), section 2.2, a style is which filters
-    respond together, at any position.
+    Both are means over positions. Gatys et al. (2016), section 2.2, describe a style by the filters
+    that respond together, at whatever position.
     """
     x_BCP = map_BCHW.flatten(2)
     gram_BCC = x_BCP @ x_BCP.transpose(1, 2) / x_BCP.shape[2]

@@ -1,4 +1,4 @@
-"""Styles learnt from a few examples: each adds a bank entry, and the towers stay as they are.
+"""Styles learnt from a few examples: each style adds a bank entry and leaves the towers unchanged.
 
 B batch, D width of the vectors, K prototype width, F gallery figures, R directions.
 """
@@ -29,7 +29,7 @@ _NUISANCE_DIRECTIONS = 4  # the best of 0, 2, 4 and 8 on the development book
 
 @dataclass(frozen=True, eq=False)
 class Enrolment:
-    """A bank entry of an enrolled style: a key, and how its vectors move towards the gallery.
+    """A bank entry of an enrolled style: its key, and the shift of its vectors to the gallery.
 
     `apply` is for pictures whose prototype is nearest to `key_K`. It moves their vectors from the
     style's mean, `style_mean_D`, to the gallery's mean, `gallery_mean_D`, and removes their
@@ -94,9 +94,9 @@ def enrol(
 ) -> Enrolment:
     """Compute the bank entry of the style of `examples`.
 
-    `gallery_FD` are unit vectors of figures in style `original`. `answers` holds the row of each
-    example's figure in it. The nuisance directions come from these pairs (nuisance attribute
-    projection, Solomonoff et al. 2005); without answers there are none.
+    `gallery_FD` are unit vectors of figures in style `original`. `answers` holds, for each example,
+    the row of its figure in the gallery. The nuisance directions come from these pairs (nuisance
+    attribute projection, Solomonoff et al. 2005). Without `answers` there are none.
     """
     size = len(examples.features_BG)
     if size < MIN_EXAMPLES:

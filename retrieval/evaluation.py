@@ -1,4 +1,4 @@
-"""Scores of how well queries find their figure, ranked in the whole gallery, never in a batch.
+"""Score how well queries find their figure. Ranks are always among the whole gallery.
 
 Q queries, F figures of the gallery.
 """
@@ -38,7 +38,7 @@ class Scores:
 def rank_answers(
     similarity_QF: NDArray[np.floating], answers_Q: Sequence[int]
 ) -> NDArray[np.int64]:
-    """Return the rank of each query's figure, from 1. Equal scores and NaN count against it."""
+    """Return the rank of each query's figure, from 1. Ties and NaN count against the figure."""
     answer_scores_Q1 = similarity_QF[np.arange(len(answers_Q)), list(answers_Q)][:, None]
     return (~(similarity_QF < answer_scores_Q1)).sum(1)
 

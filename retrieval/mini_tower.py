@@ -50,8 +50,8 @@ class MiniTower(nn.Module):
     """Turns pictures and sentences into vectors (B, `out`), not normalised.
 
     The CNN and the sentence model are frozen and not part of the weights. The image vector combines
-    [CLS], the mean of the patches, and a few numbers of every patch in its place: two graphs often
-    differ only in where a line runs.
+    [CLS], the mean of the patches, and a few numbers of each patch in a fixed order. These numbers
+    keep the positions: two graphs often differ only in where a line runs.
     """
 
     def __init__(

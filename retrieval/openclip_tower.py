@@ -98,7 +98,7 @@ class OpenClipTower(nn.Module):
         return TowerInputs(self.tokens(texts), sentence_BS.to(self.cls_W.device))
 
     def forward_image(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
-        """Return image vectors for `pixels`. Prompts get no position; they stand behind [CLS]."""
+        """Return image vectors for `pixels`. Prompts get no position; they come after [CLS]."""
         patches_BTW = self.patch(inputs).flatten(2).transpose(1, 2)
         cls_B1W = self.cls_W.to(patches_BTW.dtype).expand(len(inputs), 1, -1)
         x_BTW = torch.cat((cls_B1W, patches_BTW), dim=1) + self.place_TW.to(patches_BTW.dtype)
@@ -110,7 +110,7 @@ class OpenClipTower(nn.Module):
         return self.image_norm(pooled_BTW).mean(1) @ self.image_out_WD
 
     def forward_text(self, inputs: Tensor, prompts_BPW: Tensor | None = None) -> Tensor:
-        """Return text vectors for `tokens`. Prompts get no position; they stand before words."""
+        """Return text vectors for `tokens`. Prompts get no position; they come before words."""
         # In CLIP's vocabulary the end-of-text token has the highest id.
         end_B = (inputs if self._eot is None else (inputs == self._eot).int()).argmax(1)
         # Attention is causal, so the padding after the longest text can be cut off.

@@ -1,4 +1,4 @@
-"""Style prototypes: vectors of a small space for the style of a picture, or for words.
+"""Style prototypes: short vectors for the style of a picture or for a text.
 
 B batch, G Gram features, S sentence width, D prototype width.
 """
@@ -15,8 +15,8 @@ __all__ = ["Prototypes"]
 class Prototypes(nn.Module):
     """Projects Gram features and sentence vectors to unit vectors (B, D).
 
-    Uni-Retrieval (arXiv 2502.05863), section 4.1: Gram features of a frozen CNN for pictures, a
-    frozen text encoder for words. Speech is transcribed first.
+    As in Uni-Retrieval (arXiv 2502.05863), section 4.1, Gram features come from a frozen CNN, and
+    sentence vectors from a frozen text encoder. Speech is transcribed first.
     """
 
     def __init__(self, gram: int, sentence: int, width: int) -> None:

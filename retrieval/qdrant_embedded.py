@@ -1,7 +1,7 @@
-"""The embedded store, and the default: Qdrant Edge, the Rust engine in this process.
+"""The embedded store, which is the default: Qdrant Edge, the Rust engine in this process.
 
-Only this file, `edge_records.py` and the tokeniser in `bm25.py` import `qdrant_edge`. Pinned
-exactly: its API is pre-1.0.
+Only this file, `qdrant_embedded_records.py` and the tokeniser in `bm25.py` import `qdrant_edge`.
+The package is pinned exactly, because its API is pre-1.0.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ __all__ = ["EdgeStore", "read_stamp"]
 T = TypeVar("T")
 _ITEMS_PER_PAGE = 1000
 _POINTS_PER_PAGE = 200  # with vectors, about 1 MB
-_MAX_VALUES = 100_000  # of a payload field in `count_by`
+_MAX_VALUES = 100_000  # distinct values that `count_by` returns
 _STAMP_FILE = "stamp.json"
 _FIRST_SHARD = "shard"  # the shard folder of a collection that was never replaced
 _SHARD_NAME = re.compile(r"shard(-[0-9a-f]{8})?")
@@ -99,7 +99,7 @@ class EdgeStore:
 
     def _create_first(self, stamp: Stamp) -> None:
         if any(_SHARD_NAME.fullmatch(f.name) for f in self.path.glob(f"{_FIRST_SHARD}-*")):
-            # There was a collection, and nothing says which shard it is.
+            # There is a collection, but nothing says which shard is the current one.
             raise _unusable_stamp(self._stamp_file, "missing")
         if not (self.path / _FIRST_SHARD).exists():
             _create_shard(self.path / _FIRST_SHARD, stamp, self._quantization)
@@ -112,7 +112,7 @@ class EdgeStore:
         config = shard_config(stamp, self._quantization) if self._quantization else None
         folder = str(self.path / shard_name)
         self._shard = _run_engine(self.path, lambda: qe.EdgeShard.load(folder, config))
-        for name in PAYLOAD_INDEXES:  # costs nothing for an index that exists
+        for name in PAYLOAD_INDEXES:  # does nothing if the index exists
             self._update(qe.UpdateOperation.create_field_index(name, qe.PayloadSchemaType.Keyword))
 
     def _write_stamp(self) -> None:
@@ -133,7 +133,7 @@ class EdgeStore:
         points = self._call(lambda: self._shard.query(request))
         if not points:
             return []
-        # Exact, because a hit of one channel can rank below the fusion's depth in another.
+        # Score all hits in all channels: the fusion sees only the top hits of each channel.
         results = self._query_batch(exact_requests(queries, [p.id for p in points]))
         return to_scored_items(points, scores_by_channel(queries, results))
 

@@ -50,7 +50,7 @@ def shard_config(stamp: Stamp, quantization: Quantization | None) -> qe.EdgeConf
     elif quantization == "binary":
         quantized = qe.BinaryQuantizationConfig(
             memory=qe.Memory.Pinned,
-            # Bits of the query as well would lower recall@10 by 0.1.
+            # If the query were reduced to bits too, recall@10 would fall by 0.1.
             query_encoding=qe.BinaryQuantizationQueryEncoding.Scalar8Bits,
         )
     return qe.EdgeConfig(

@@ -1,4 +1,4 @@
-"""Results of the Qdrant engine as ours. Both clients return points with id, score and payload."""
+"""Convert Qdrant's results to ours. Both clients return points with id, score and payload."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def scores_by_channel(
 def best_score_of_each(
     queries: Sequence[ChannelQuery], results: Iterable[Sequence[Any]]
 ) -> list[float]:
-    """Return the first score of each query, or 0.0; `results` leaves out empty queries."""
+    """Return the best score of each query, or 0.0; `results` has no list for empty queries."""
     remaining = iter(results)
     scores = []
     for query in queries:

@@ -51,9 +51,9 @@ __all__ = ["ServerStore"]
 T = TypeVar("T")
 _ITEMS_PER_PAGE = 1000
 _POINTS_PER_REQUEST = 256  # about 3 MB
-_MAX_VALUES = 100_000  # of a payload field in `count_by`
+_MAX_VALUES = 100_000  # distinct values that `count_by` returns
 _NO_INDEXING = 0  # the indexing threshold with which Qdrant builds no vector index
-_POLL_SECONDS = 1.0  # between two questions whether indexing has finished
+_POLL_SECONDS = 1.0  # between checks whether indexing has finished
 _TIMEOUT_SECONDS = 30
 _LOCAL_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -62,8 +62,8 @@ class ServerStore:
     """A `VectorStore` on a Qdrant server; creates the collection if it does not exist.
 
     Its name is `collection`, or, after a re-embedding, the target of the alias
-    `<collection>-current`. A store keeps the collection that it opened, because its encoder belongs
-    to that one. `client` is injected so that the contract suite can pass
+    `<collection>-current`. The store keeps using this collection even if the alias moves, because
+    its encoder fits only this one. `client` is injected so that the contract suite can pass
     `QdrantClient(":memory:")`. Raises `Missing` if no server answers and `Mismatch` if another
     stamp wrote the collection.
     """
@@ -152,7 +152,7 @@ class ServerStore:
                 write_consistency_factor=self._settings.write_consistency_factor,
             )
         except UnexpectedResponse as error:
-            # On a conflict another process was faster, and its collection is used.
+            # A conflict means that another process created the collection first: use that one.
             if error.status_code != httpx.codes.CONFLICT:
                 raise
 
@@ -165,13 +165,13 @@ class ServerStore:
             stamp.check(metadata, location)
         self.stamp = Stamp.from_json(metadata, location)
         for name in PAYLOAD_INDEXES:
-            # A new collection has none. One whose creation was killed may lack some.
+            # A new collection has no index, and one whose creation was interrupted lacks some.
             if name not in info.payload_schema:
                 self._call(lambda n=name: self._create_payload_index(n))  # type: ignore[misc]
         if self._quantization and quantization_of(info.config) != self._quantization:
             self._call(self._change_quantization)
         if info.config.optimizer_config.indexing_threshold == _NO_INDEXING:
-            # A load was killed. If one is running in another process, it only gets slower.
+            # An interrupted load left indexing off. This only slows a load that is still running.
             self._set_indexing_threshold(self._settings.indexing_threshold)
 
     def _change_quantization(self) -> None:
@@ -218,7 +218,7 @@ class ServerStore:
         ).points
         if not points:
             return []
-        # Exact, because a hit of one channel can rank below the fusion's depth in another.
+        # Score all hits in all channels: the fusion sees only the top hits of each channel.
         results = self._query_batch(exact_requests(queries, [p.id for p in points]))
         return to_scored_items(points, scores_by_channel(queries, results))
 
@@ -298,7 +298,7 @@ class ServerStore:
         self._call(lambda: self._client.delete(self._collection, selector, wait=True))
 
     def flush(self) -> None:
-        """Start indexing again after a large load, and wait for it. Writes have been awaited."""
+        """Restart indexing after a large load and wait for it. Writes are already complete."""
         self._points_since_flush = 0
         if not self._indexing_stopped:
             return

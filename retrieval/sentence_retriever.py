@@ -16,13 +16,13 @@ from retrieval.encoder import Vectors, normalize_rows
 
 __all__ = ["SentenceRetriever"]
 
-# On a CPU within a tenth of the fastest size that was tried, in fp32 and in bf16
-# (benchmarks/index.md). On a GPU not measured.
+# The CPU's value is within 10 % of the fastest that was tried, in fp32 and in bf16
+# (benchmarks/index.md). The GPU's value is not measured.
 _TOKENS_PER_BATCH = {"cpu": 2048, "cuda": 65_536}
 
 
 class SentenceRetriever:
-    """A `TextRetriever`. Uses the prompts for queries and passages of the model's configuration.
+    """A `TextRetriever` that uses the query and passage prompts of the model's configuration.
 
     `name` identifies the model in the collection stamp; `folder` has its files, safetensors only.
     """

@@ -41,10 +41,11 @@ Quantization = Literal["none", "scalar", "binary"]
 PAYLOAD_INDEXES = ("kind", "corpus", "section", "source", "role", "audience", "image")
 # Weighted reciprocal rank fusion as the engine computes it, with ranks from 1:
 #     score = sum over channels of 1 / (rank / weight + RRF_K - 1)
-# after Cormack et al. 2009. Their k = 60 would drown the weights, because they divide the rank.
+# after Cormack et al. 2009. Weights divide the rank, so with the paper's k = 60 they would have
+# almost no effect.
 RRF_K = 4
-FUSION_DEPTH = 100  # candidates of each channel, at least
-# Quantised vectors find this many times the limit; whole vectors then rank these candidates.
+FUSION_DEPTH = 100  # least number of candidates per channel
+# Quantised vectors find this many candidates per hit; whole vectors then rank them.
 OVERSAMPLING = 8.0
 _REEMBED = "run `unirag reembed` to encode the stored items again"
 
@@ -59,7 +60,7 @@ class SparseVector:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """An item and its vectors. Dense ones are unit length, float32; passages have no `image`."""
+    """An item and its vectors. Dense vectors are float32, unit length. Passages have no `image`."""
 
     item: Item
     image: Vector | None
@@ -185,9 +186,9 @@ class VectorStore(Protocol):
 
     A store is opened with the stamp that the collection must have, or with None to accept any
     (`Missing` if there is no collection). With `replacement` it is a new, empty collection that
-    takes the place of the current one when `promote` is called. A `Quantization` changes how
-    vectors are kept in memory, and None keeps the current way; a change is complete after the next
-    `flush`. Whole vectors rank the results in either case.
+    takes the place of the current one when `promote` is called. A `Quantization` sets how vectors
+    are kept in memory, and None changes nothing. A change is complete after the next `flush`.
+    Results are always ranked by whole vectors.
     """
 
     @property
@@ -221,7 +222,7 @@ class VectorStore(Protocol):
         ...
 
     def scan_points(self, where: Where = ...) -> Iterator[Point]:
-        """Yield every matching item with its vectors. Indices of sparse ones are not sorted."""
+        """Yield every matching item with its vectors. Indices of sparse vectors are not sorted."""
         ...
 
     def count(self, where: Where = ...) -> int:

@@ -71,7 +71,7 @@ def run_blocks(
 class Tower(Protocol):
     """Image and text towers of one space. Also an `nn.Module`, whose parameters are its weights.
 
-    Prompts are (B, P, W), or None for the plain tower. They stand behind [CLS] in the image tower
+    Prompts are (B, P, W), or None for the plain tower. They come after [CLS] in the image tower
     and before the words in the text tower. Vectors are (B, width) and not normalised. `wrap_block`
     calls every block, for activation checkpointing.
     """

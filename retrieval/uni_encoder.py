@@ -23,8 +23,8 @@ from retrieval.uni_retrieval import EncodedBatch, UniRetrieval
 __all__ = ["UniEncoder"]
 
 _BATCH_SIZE = CAPTURED_BATCH_SIZES[-1]
-_CONFIDENT_SHARE = 0.8  # share of an enrolled style from which a query moves its key
-_STYLE_TEMPERATURE = 0.1  # of the style weights; the loss that trained the prototypes uses the same
+_CONFIDENT_SHARE = 0.8  # above this share of a style, a query moves the style's key
+_STYLE_TEMPERATURE = 0.1  # of the style weights, as in the loss that trained the prototypes
 
 
 class UniEncoder:
@@ -75,7 +75,7 @@ class UniEncoder:
         for start in range(0, len(images), _BATCH_SIZE):
             prepared = self.encoder.tower.prepare_images(images[start : start + _BATCH_SIZE])
             with self._lock, torch.inference_mode():
-                self._check_style(style)  # again: styles can change between two batches
+                self._check_style(style)  # again: the styles may have changed
                 names = self.styles
                 vectors_BD, styles_BS, experts = self.encode_batch(prepared, style)
             batches.append(vectors_BD.cpu().numpy())
@@ -154,7 +154,7 @@ class UniEncoder:
 def _expert_shares(encoded: EncodedBatch, size: int) -> list[list[float]]:
     """Return each expert's share per picture, (B, E), a mean over layers.
 
-    Where layers differ in their number of experts, only those with the most common number count.
+    If layers have different numbers of experts, only layers with the most common number count.
     """
     gates = [g.mean(1) if g.ndim == 3 else g for g in encoded.gates.values()]
     if not gates:

@@ -60,11 +60,11 @@ class UniConfig(BaseModel):
 
 @dataclass(frozen=True)
 class EncodedBatch:
-    """Unit vectors, with what led to them, for the losses and for display."""
+    """Unit vectors, with the prototypes, weights and gates that led to them."""
 
     vectors_BD: Tensor
     prototypes_BK: Tensor
-    entry_weights_BN: Tensor | None = None  # of the bank's entries
+    entry_weights_BN: Tensor | None = None  # weights of the bank's entries
     gates: Mapping[str, Tensor] = field(default_factory=dict)  # by layer, (B, E) or (B, T, E)
     router_loss: Tensor = field(default_factory=lambda: torch.zeros(()))
 
@@ -124,7 +124,7 @@ class UniRetrieval(nn.Module):
     def forward_image(
         self, prepared: TowerInputs, prototypes_BK: Tensor | None = None
     ) -> EncodedBatch:
-        """Encode pictures, in the style of `prototypes_BK` if given, else in their own."""
+        """Encode pictures, in the style of `prototypes_BK` or by default in their own style."""
         if prototypes_BK is None:
             prototypes_BK = self.prototypes.from_gram(prepared.features_BG)
         return self._encode("image", prepared, prototypes_BK)
@@ -154,8 +154,8 @@ class UniRetrieval(nn.Module):
     def _checkpoint_block(self, block: Callable[[Tensor], Tensor], x_BTW: Tensor) -> Tensor:
         """Run a block and recompute its activations in `backward` instead of keeping them.
 
-        By then the route is idle or carries another batch, so it has to carry the prototypes of
-        this batch again.
+        During `backward` the route is idle or carries another batch, so it must carry this batch's
+        prototypes again.
         """
         prototypes_BK = self.route.prototype_BD
 

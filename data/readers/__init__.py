@@ -1,7 +1,7 @@
 """Readers of document formats, one file per format.
 
-`READERS` lists them in the order in which they are offered a file; the first that claims it reads
-it. `scan` yields the documents of a file, a folder or an archive, and the files that it rejects.
+`READERS` lists them in order of precedence: the first reader that claims a file reads it. `scan`
+yields the documents of a file, a folder or an archive, and the files that it rejects.
 """
 
 from __future__ import annotations

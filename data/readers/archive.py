@@ -29,9 +29,9 @@ __all__ = [
 MAX_MEMBERS = 20_000
 MAX_UNPACKED_BYTES = 2 * 1024**3
 MAX_COMPRESSION_RATIO = 200  # unpacked to packed; prose stays below 10, XML below 50
-_RATIO_EXEMPT_BYTES = 1024**2  # a smaller member does no harm at any ratio
-_MAX_DIRECTORY_BYTES = MAX_MEMBERS * 1024  # checked before `ZipFile` reads the directory
-_TAIL_BYTES = 66_000  # a zip's closing records lie in its last bytes
+_RATIO_EXEMPT_BYTES = 1024**2  # a smaller member is harmless at any ratio
+_MAX_DIRECTORY_BYTES = MAX_MEMBERS * 1024  # limits the directory before `ZipFile` reads it
+_TAIL_BYTES = 66_000  # the last bytes of a zip, which hold its closing records
 ARCHIVE_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -144,4 +144,4 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, root: Path) -> No
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     with archive.open(member) as packed, target.open("wb") as handle:
-        shutil.copyfileobj(packed, handle)  # stops at the declared, already checked size
+        shutil.copyfileobj(packed, handle)  # stops at the declared size, which is checked

@@ -144,7 +144,7 @@ class _Repository:
             data = read_xml_bytes(file)
             self._surveys[document] = survey_module(parse_xml(data, str(file)), data)
         except BadInput:
-            pass  # reading the document raises it again
+            pass  # reading the document raises the same error
 
     def _document(self, place: ModulePlace, book: _Book) -> Document:
         problem = self._problems.get(place.document, "")
@@ -257,7 +257,7 @@ def _text(element: etree._Element | None) -> str:
 
 
 def _licence(element: etree._Element | None, path: Path) -> str:
-    """Return name and address, "CC BY 4.0, https://…"; by default from the file LICENSE."""
+    """Return name and address, "CC BY 4.0, https://…", of the book or else of LICENSE."""
     url = element.get("url", "").strip() if element is not None else ""
     cc_url = _CC_URL.search(url)
     if cc_url:
@@ -336,12 +336,12 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def _raise(message: str) -> Iterator[Content]:
-    """Fail, so that the items stored from an earlier version of the module are kept."""
+    """Raise `BadInput`, so that indexing keeps the items of the module's earlier version."""
     raise BadInput(message)
 
 
 def _broken_file(file: Path, root: Path, error: BadInput) -> Document:
-    """Return a document for a broken collection or book list, which raises `error` when read."""
+    """Return a document that raises `error` when read, for a broken collection or book list."""
 
     def read() -> Iterator[Content]:
         raise error

@@ -2,7 +2,7 @@
 
 A paragraph is a block, together with the equation or list that it introduces. An example, note,
 exercise or solution is one block, split between paragraphs if it is longer than
-`MAX_BLOCK_CHARACTERS`. A picture follows the block that contains it; the block refers to it.
+`MAX_BLOCK_CHARACTERS`. A picture comes after its block, and the block refers to it.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def read_module(
 
 
 def _is_for_teachers(element: etree._Element) -> bool:
-    # one book spells a class with U+2010, which looks like a hyphen
+    # one book spells a class with U+2010 in place of the hyphen
     names = (name.replace("\u2010", "-") for name in classes_of(element))
     return any(name.startswith(("os-teacher", "teacher")) for name in names)
 
@@ -189,7 +189,7 @@ class _ModuleReader:
             self.builder.draft.is_open_ended = True
 
     def _read_joined(self, element: etree._Element, name: str, context: BlockContext) -> None:
-        """Add an element of an example, exercise or solution to the text of the whole."""
+        """Add an element of an example, exercise or solution to the block that holds all of it."""
         if name == "solution" and context.role == "example":
             has_title = any(local_name(child) == "title" for child in element)
             self.builder.add_text("" if has_title else "Solution:", "", context)
@@ -317,7 +317,7 @@ class _ModuleReader:
     def _add_key_terms(
         self, terms: list[str], element: etree._Element, context: BlockContext
     ) -> None:
-        # a list of terms explains none of them: it says what the section is about
+        # a bare list of terms defines none of them, so it counts as an objective of the section
         objective = replace(context, role="objective", title="Key terms")
         terms = [term for term in terms if term]
         text = f"Key terms: {'; '.join(terms)}" if terms else ""

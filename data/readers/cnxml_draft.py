@@ -23,8 +23,8 @@ MAX_BLOCK_CHARACTERS = 2_500  # about 600 tokens, which a text retriever still e
 class BlockContext:
     """The surroundings of an element.
 
-    `joins_paragraphs`: the paragraphs inside form one block. `joins_everything`: so does all other
-    content inside.
+    With `joins_paragraphs`, the paragraphs inside the element form one block. With
+    `joins_everything`, all its other content joins that block too.
     """
 
     section: tuple[str, ...]
@@ -38,7 +38,7 @@ class BlockContext:
 
 @dataclass
 class BlockDraft:
-    """A block under construction, in the context of its first text.
+    """A block under construction. `context` is the context of its first text.
 
     `set_aside` holds the pictures and other elements that follow the block. `is_open_ended` is True
     after a list or an equation, where a sentence may go on.
@@ -80,7 +80,7 @@ class BlockBuilder:
     def add_text(
         self, text: str, anchor: str, context: BlockContext, *, is_open_ended: bool = False
     ) -> None:
-        """Add text to the draft, or to a new draft if it does not belong to this one."""
+        """Add text to the draft. If it does not belong there or fit, finish the draft first."""
         refs, self._renderer.refs = self._renderer.refs, []
         set_aside, self._renderer.set_aside = self._renderer.set_aside, []
         draft = self.draft
@@ -120,7 +120,7 @@ class BlockBuilder:
                 figures += self._build_figures(element, context)
             else:
                 other_elements.append(element)
-        if not draft.texts and context.joins_everything:  # the problem or solution is a drawing
+        if not draft.texts and context.joins_everything:  # a drawing only: take its alt text
             alts = (figure.alt for figure in figures if isinstance(figure, Figure))
             draft.texts = [alt for alt in alts if alt]
         if draft.texts:

@@ -19,7 +19,7 @@ __all__ = ["FigureBuilder", "locate_picture"]
 
 
 def locate_picture(name: str, folder: Path, repository: Path) -> Path | str:
-    """Return the file that `name` means in a module's `folder`, or why it cannot be used."""
+    """Return the picture file `name` of a module in `folder`, or an error message."""
     short_name = name if len(name) <= 120 else name[:117] + "..."
     if not name or "://" in name or name.startswith("data:"):
         return f"picture '{short_name}' is not a file of the repository; put it into media/"
@@ -30,7 +30,7 @@ def locate_picture(name: str, folder: Path, repository: Path) -> Path | str:
         if path.is_file():
             return path
     except (OSError, ValueError):
-        pass  # no file system accepts such a name
+        pass  # the file system does not accept the name
     return (
         f"picture '{short_name}' is missing, only its caption and alt text are kept; "
         "add the file to media/"
@@ -54,7 +54,7 @@ class FigureBuilder:
         section: tuple[str, ...],
         audience: Audience,
     ) -> Iterator[Figure | Problem]:
-        """Yield one figure for each picture of a `figure` or `media` element, and its problems."""
+        """Yield a figure for each picture of a `figure` or `media` element, and any problems."""
         element_id = element.get("id", "")
         number = self.labels.number(self.document, element_id)
         caption = self._caption(element, renderer)

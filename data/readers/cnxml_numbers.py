@@ -39,7 +39,7 @@ class NumberingStyle:
     `end_sections` are the classes of the sections that move to the end of the chapter, in order;
     `SOLUTIONS` among them stands for the solutions of exercises in those sections. Elements in
     `unnumbered_sections` get no number. With `restarts_per_module`, counting restarts in every
-    module and every end section, and numbers do not name the chapter.
+    module and every end section, and numbers have no chapter prefix ("2", not "3.2").
     """
 
     end_sections: tuple[str, ...] = ()
@@ -121,7 +121,7 @@ class NumberedElement:
 
 @dataclass(frozen=True, slots=True)
 class ModuleSurvey:
-    """The facts about a module, without its text, that numbering and fingerprints need.
+    """The facts about a module that numbering and fingerprints need. Its text is not among them.
 
     `figure_anchors` maps the id of a figure, or of a picture inside it, to the figure's anchor.
     `link_texts` holds the words for links to other elements. `links` are pairs of a module ('' for
@@ -226,7 +226,7 @@ def _numbered_element(element: etree._Element, name: str, anchor: str) -> Number
 class LinkLabels:
     """The printed numbers and names of all link targets in a repository.
 
-    A module that several books share is numbered as in the first of them.
+    A module that several books share is numbered by the first of these books.
     """
 
     def __init__(self) -> None:

@@ -1,9 +1,10 @@
 """Render CNXML text as plain text: words, formulas, lists, tables and links.
 
-Formulas become LaTeX in `\\(…\\)`, displayed ones in `\\[…\\]`. Scripts are written as people type
-them, so that BM25 finds them: a subscript of digits joins its word (`H2O`, `v0`), any other is
-written `K_eq`; a superscript is written `m^2`, but `14C` before a word and `1st` for an ordinal.
-Only list items, table rows and displayed steps have lines of their own.
+Formulas become LaTeX in `\\(…\\)`, displayed ones in `\\[…\\]`. Subscripts and superscripts are
+written as people type them in a search, so that BM25 finds them. A subscript of digits joins its
+word (`H2O`, `v0`); any other subscript follows `_` (`K_eq`). A superscript follows `^` (`m^2`),
+except before a word (`14C`) and in an ordinal (`1st`). Only list items, table rows and displayed
+steps start on a new line.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class TextRenderer:
 
     `set_aside` collects the pictures, exercises, examples and notes inside the rendered text.
     `refs` collects the anchors of linked figures (`source#anchor` in another module). The caller
-    takes and empties both.
+    takes their contents and empties them.
     """
 
     def __init__(self, document: str, labels: LinkLabels, sources: dict[str, str]) -> None:

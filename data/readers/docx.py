@@ -81,7 +81,7 @@ class _WordWalker:
     contents: list[Content] = field(default_factory=list)
     headings: list[tuple[int, str]] = field(default_factory=list)  # levels and texts
     open_list: list[str] = field(default_factory=list)  # the items so far of the current list
-    pending_caption: str = ""  # a caption that stands above its table or picture
+    pending_caption: str = ""  # a caption whose table or picture follows
     awaits_caption: bool = False  # whether the last content is a picture without a caption
 
     @property

@@ -133,7 +133,7 @@ def read_text_bytes(path: Path, name: str) -> bytes:
 
 
 def decode(data: bytes, name: str) -> str:
-    """Decode a file as UTF-8, as UTF-16 with a byte order mark, else in its likeliest encoding.
+    """Decode a file as UTF-8, as UTF-16 with a byte order mark, or in its likeliest encoding.
 
     Line ends become `\\n`. Raises `BadInput` for binary data and for an unknown encoding.
     """
@@ -201,7 +201,7 @@ def find_picture(href: str, folder: Path, root: Path) -> Path | bytes:
             raise BadInput(
                 f"{short_href}: not a picture in a supported format; save it as PNG or JPEG"
             )
-    except (OSError, ValueError, RuntimeError):  # too long, a NUL inside, a loop of links
+    except (OSError, ValueError, RuntimeError):  # a name too long or with NUL, or a loop of links
         raise BadInput(f"{short_href}: not a valid path; check the link") from None
     return path
 

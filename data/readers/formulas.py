@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 __all__ = ["FormulaMask", "normalise_formulas", "subscript", "superscript"]
 
-# The search takes linear time on any text. No formula contains its own opening sign or a blank
-# line, so every attempt ends at the next opening sign. No two alternatives start alike.
+# Matching takes linear time on any text. No formula contains its own opening sign or a blank line,
+# so every attempt ends at the next opening sign. At any position, only one alternative can match.
 _FORMULA = re.compile(
     r"(?<!\\)\\\((?P<inline>(?:[^\\\n]|\\[^()]|\n(?![ \t]*\n))+?)\\\)"
     r"|(?<!\\)\\\[(?P<display>(?:[^\\\n]|\\[^\[\]]|\n(?![ \t]*\n))+?)\\\]"
@@ -30,7 +30,7 @@ _VERBATIM = (
     r"|\]\([^)\s]+)"
 )
 _MARKDOWN = re.compile(f"{_VERBATIM}|{_FORMULA.pattern}", re.MULTILINE)
-# Private-use characters, which stand for formulas while Markdown is parsed.
+# Private-use characters take the place of formulas while Markdown is parsed.
 _FIRST_PLACEHOLDER, _LAST_PLACEHOLDER = 0xF0000, 0xFFFFD
 
 

@@ -61,7 +61,7 @@ def _parse(path: Path, name: str) -> HtmlPage:
 
 
 def _decode(data: bytes, name: str) -> str:
-    """Decode a page by the encoding that it declares, else by its bytes."""
+    """Decode a page in the encoding that it declares, or else guess from its bytes."""
     declared = _CHARSET.search(data[:4096])
     if (
         declared
@@ -71,7 +71,7 @@ def _decode(data: bytes, name: str) -> str:
         try:
             return data.decode(declared[1].decode("ascii"))
         except (LookupError, UnicodeDecodeError):
-            pass  # wrong declarations are common
+            pass  # wrong declarations are common: guess from the bytes
     return decode(data, name)
 
 

@@ -55,7 +55,7 @@ def _parse(path: Path, name: str) -> HtmlPage:
         formulas.restore(tokens[0].content) if tokens and tokens[0].type == "front_matter" else ""
     )
     body = parser.renderer.render(tokens, parser.options, {})
-    # restored in HTML, where the characters of a formula have no Markdown meaning
+    # restored only now: HTML does not read `_` or `*` in a formula as Markdown
     rendered = formulas.restore(body, html.escape)
     root = parse_html(f"<body>{rendered}</body>", name)
     return HtmlPage(

@@ -2,8 +2,8 @@
 
 The LaTeX is spaced as a person would write it, so that a search splits it into the same words:
 numbers that MathML splits are joined, only infix operators have spaces around them, and
-neighbouring variables stay together (`pV = nRT`). Nothing raises: an unknown element yields its
-contents.
+neighbouring variables stay together (`pV = nRT`). No input raises an error: an unknown element
+is replaced by its contents.
 
 We tried the library `mathml-to-latex` 1.0.0 on 400 formulas from ten books. It splits `2.00` into
 `2 . \\text{00}`, writes every bracket as `\\left(\\right.`, loses spaces in text, leaves functions
@@ -28,7 +28,7 @@ _SKIPPED_ELEMENTS = frozenset({"mphantom", "mprescripts", "none", "annotation", 
 _NO_SPACE = re.compile(r"\s*(?:-|0*\.?0*[a-z]*$)")
 _ATOM = re.compile(r".|[0-9.,]+|\\[A-Za-z]+|\\[A-Za-z]+\{[^{}]*\}", re.DOTALL)
 _ADJACENT_TEXT = re.compile(r"(\\text\{[^{}]*)\}\\text\{")
-# in SO_4^{2-}, MathML writes the charge as a script of an empty base
+# MathML writes the charge in SO_4^{2-} as a superscript of an empty base
 _EMPTY_BASE_AFTER_SUBSCRIPT = re.compile(r"(_(?:\w|\{[^{}]*\}))\{\}\^")
 
 
@@ -208,9 +208,9 @@ def _munderover(children: list[etree._Element], _: etree._Element) -> str:
 
 
 def _stacked(children: list[etree._Element], *, under: int, over: int) -> str:
-    """Return limits, an accent, a labelled arrow, or expressions set above and below a base.
+    """Return a base with limits, an accent, an arrow's labels, or expressions above and below.
 
-    `under` and `over` are the indices of those children, -1 if there is none.
+    `under` and `over` are the indices of the children below and above the base, or -1.
     """
     base = _argument(children, 0)
     below = _argument(children, under) if under > 0 else ""
@@ -257,7 +257,7 @@ def _msqrt(_: list[etree._Element], element: etree._Element) -> str:
 
 def _mroot(children: list[etree._Element], _: etree._Element) -> str:
     index = _argument(children, 1)
-    if "]" in index:  # it would end the optional argument
+    if "]" in index:  # a bare ] would end the optional argument
         index = f"{{{index}}}"
     return rf"\sqrt[{index}]{{{_argument(children, 0)}}}"
 

@@ -32,7 +32,7 @@ def join_fragments(all_fragments: Iterable[Fragment]) -> str:
             continue
         if kind == "infix":
             is_prefix = previous is None or previous.kind in ("infix", "open", "comma")
-            is_last = index + 1 == len(fragments)  # as in the charge of an ion
+            is_last = index + 1 == len(fragments)  # a sign may be last: the charge `2+`
             if latex in _SIGNS and (is_last or is_prefix):
                 needs_space = previous is not None and previous.kind in ("infix", "comma")
                 formula = formula.rstrip() + (" " if needs_space else "") + latex
@@ -43,7 +43,7 @@ def join_fragments(all_fragments: Iterable[Fragment]) -> str:
             if kind == "comma" and not _is_thousands_separator(fragments, index):
                 formula += " "
         else:
-            # after an operator or a function, and before text, there is a space already
+            # no space to add: operators, functions and text bring their own, and `(` needs none
             has_space = (
                 previous is None
                 or previous.kind in ("infix", "comma", "open")

@@ -21,7 +21,7 @@ FragmentKind = Literal["atom", "number", "infix", "open", "close", "comma", "spa
 
 
 class Fragment(NamedTuple):
-    """A piece of LaTeX; `kind` decides about the spaces around it."""
+    """A piece of LaTeX; `kind` determines the spaces around it."""
 
     latex: str
     kind: FragmentKind
@@ -80,7 +80,7 @@ def text_fragments(content: str) -> Iterator[Fragment]:
         if content != content.rstrip():
             yield SPACE
         return
-    # neighbouring words stay in one `\text{}`, with the spaces around them
+    # neighbouring words share one `\text{}`, which includes the spaces around them
     words: list[str] = []
     for run in _TEXT_RUNS.findall(content):
         if run.isspace() or (run[0].isalnum() and run not in SYMBOLS):

@@ -18,7 +18,7 @@ __all__ = ["check_office_file", "clean_text", "picture_or_problem", "read_proper
 _OLE_SIGNATURE = b"\xd0\xcf\x11\xe0"  # OLE2: Office before 2007, or any file with a password
 _CORE_PROPERTIES = "docProps/core.xml"
 _CONTENT_TYPES = "[Content_Types].xml"
-_CHUNK_BYTES = 4096  # fed to the parser at a time
+_CHUNK_BYTES = 4096  # size of the pieces that the parser gets
 
 
 def check_office_file(path: Path, name: str, program: str, main_part: str) -> None:
@@ -88,7 +88,7 @@ def _refuse_doctype(
 
 
 def _has_doctype(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
-    """Return whether a part declares a document type, in any encoding that libxml2 reads."""
+    """Return whether a part declares a document type, in any encoding that libxml2 can read."""
     parser = etree.XMLPullParser(("start",), resolve_entities=False, no_network=True)
     with archive.open(member) as handle:
         try:
@@ -98,7 +98,7 @@ def _has_doctype(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bool:
                     assert isinstance(root, etree._Element)
                     return root.getroottree().docinfo.internalDTD is not None
         except etree.XMLSyntaxError:
-            return b"<!DOCTYPE" in data  # without it, the part is not XML but a picture or a font
+            return b"<!DOCTYPE" in data  # else it is not XML but a picture or a font
     return False
 
 

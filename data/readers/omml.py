@@ -116,7 +116,7 @@ def _nary(element: etree._Element) -> etree._Element:
 
 
 def _delimited(element: etree._Element) -> etree._Element:
-    """Convert a bracketed list. A missing setting means a round bracket, an empty one none."""
+    """Convert a bracketed list. No setting means a round bracket, an empty one no bracket."""
     opening, closing = _setting(element, "begChr"), _setting(element, "endChr")
     separator = _setting(element, "sepChr")
     row = etree.Element("mrow")

@@ -34,8 +34,8 @@ _FORMULA_ONLY = re.compile(r"\\\[[^\n]*\\\]")
 class HtmlPage:
     """A parsed page and its metadata.
 
-    `clean_text` is applied to every text read from the page. With `empty_alt_is_decorative`, a
-    picture with `alt=""` is an ornament, as in HTML; in Markdown the empty text has no meaning.
+    `clean_text` is applied to every text read from the page. Set `empty_alt_is_decorative` for
+    HTML, where `alt=""` marks an ornament. In Markdown, an empty alt text means nothing.
     """
 
     root: HtmlElement
@@ -50,7 +50,7 @@ class HtmlPage:
 
 @dataclass(frozen=True)
 class IllustratedDocument(Document):
-    """A document with the picture files that it links: they are not indexed again on their own."""
+    """A document and the picture files that it links, which are not indexed a second time."""
 
     pictures: frozenset[Path] = frozenset()
 
@@ -58,7 +58,7 @@ class IllustratedDocument(Document):
 def document_of(
     path: Path, root: Path, parse: Callable[[Path, str], HtmlPage]
 ) -> IllustratedDocument:
-    """Return the document of one page; reading it raises the errors of a broken page."""
+    """Return the document of one page. A broken page raises its error when it is read."""
     source = source_of(path, root)
     try:
         page = parse(path, source)
@@ -109,7 +109,7 @@ class _PageWalker:
     headings: list[tuple[int, str]] = field(default_factory=list)  # levels and texts
     pending_figures: list[Content] = field(default_factory=list)  # added after the current text
     refs: list[str] = field(default_factory=list)  # anchors that the current text links
-    aside_depth: int = 0  # number of open boxes beside the running text
+    aside_depth: int = 0  # how many boxes beside the running text are open
 
     @property
     def section(self) -> tuple[str, ...]:
@@ -191,7 +191,7 @@ class _PageWalker:
         role = role or self.role
         previous = self.contents[-1] if self.contents else None
         if isinstance(previous, Figure) and not previous.caption and is_caption(text):
-            self.contents[-1] = replace(previous, caption=text)  # the caption is a paragraph
+            self.contents[-1] = replace(previous, caption=text)  # this paragraph is the caption
         elif (
             isinstance(previous, Block)
             and (previous.section, previous.role) == (self.section, role)
@@ -257,7 +257,7 @@ class _PageWalker:
             (e for e in element.iter("table", "figure", *HEADINGS) if e is not element), None
         )
         if nested is not None or max(map(len, rows), default=0) < 2:
-            self._walk_container(element)  # the table only serves the layout
+            self._walk_container(element)  # a table used for layout
             return
         caption = next((text_of(c) for c in element.iter("caption")), "")
         self._collect_links_and_pictures(element)
@@ -316,7 +316,7 @@ def _items(element: HtmlElement) -> Iterator[tuple[str, HtmlElement]]:
 
 
 def _item_lines(parent: HtmlElement, prefix: str, item: HtmlElement, depth: int) -> list[str]:
-    """Return a list item and the items of its nested lists, one line each, indented by depth."""
+    """Return an item and the items of its nested lists, one per line, indented by depth."""
     text = " ".join(squeeze(raw_text(item, frozenset({"ul", "ol"}))).split("\n"))
     lines = [f"{'  ' * depth}{prefix}{text}"] if text else []
     for nested_list in item.iter("ul", "ol"):
@@ -327,7 +327,7 @@ def _item_lines(parent: HtmlElement, prefix: str, item: HtmlElement, depth: int)
 
 
 def _leading_term(item: HtmlElement) -> str:
-    """Return the bold words that an item starts with: the term that the item explains."""
+    """Return the bold words at the start of an item, which are the term that it explains."""
     bold = next(item.iter("strong", "b", "dfn"), None)
     if bold is None:
         return ""

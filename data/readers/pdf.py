@@ -31,8 +31,8 @@ from data.readers.structure import Content, humanise
 __all__ = ["PdfReader"]
 
 _MAX_SURVEYED_PAGES = 36
-_PAGES_PER_SAMPLE = 3  # surveyed side by side: headers of left and right pages differ
-_PAGES_PER_OPENING = 200  # PDFium keeps every object it has read until the file is closed
+_PAGES_PER_SAMPLE = 3  # neighbours: left and right pages have different headers
+_PAGES_PER_OPENING = 200  # then reopen: PDFium frees its objects only on closing
 _USELESS_TITLE = re.compile(
     r"untitled.*|\(?anonymous\)?|unknown|title|document\d*|slide \d+|powerpoint presentation"
     r"|microsoft (word|powerpoint) - .*|.*\.(docx?|pptx?|tex|dvi|indd|qxd|pdf|rtf|odt|fm)",
@@ -41,7 +41,7 @@ _USELESS_TITLE = re.compile(
 
 
 class PdfReader:
-    """Read `*.pdf`, and files with other names that begin like a PDF."""
+    """Read `*.pdf`, and files with another suffix whose content begins like a PDF."""
 
     name = "pdf"
 
@@ -87,7 +87,7 @@ def _read_page(pdf: pdfium.PdfDocument, index: int, stream: PageStream) -> Itera
         yield Problem(f"p{number}", f"page {number} is left out: {error}")
         return
     try:
-        # all contents at once: a page that fails half-way yields its problem and nothing else
+        # read the whole page first: a page that fails half-way yields only its problem
         contents: list[Content] = list(stream.read_page(page, read_page(page), number))
     except (pdfium.PdfiumError, ValueError, MemoryError) as error:
         contents = [Problem(f"p{number}", f"page {number} is left out: {error}")]

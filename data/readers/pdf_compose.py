@@ -95,7 +95,7 @@ def compose_page(
 def _merge_lines(
     column: Sequence[Line | FigureRegion | RuledTable],
 ) -> Iterator[tuple[PageElement, bool]]:
-    """Yield the paragraphs, figures and tables of a column, and whether each follows a break."""
+    """Yield each paragraph, figure and table of a column, and whether it follows a break."""
     right = max((e.box.right for e in column if isinstance(e, Line)), default=0.0)
     lines: list[Line] = []
     for element in [*column, None]:

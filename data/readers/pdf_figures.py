@@ -25,9 +25,9 @@ __all__ = [
 
 # distances are in points
 DRAWING_GAP = 6.0  # between the graphics of one drawing
-FIGURE_GAP = 20.0  # between the drawings of one figure, with no text between them
+FIGURE_GAP = 20.0  # between the drawings of one figure, if no text separates them
 CAPTION_GAP = 60.0  # between a figure and its caption
-LABEL_SEARCH_MARGIN = 60.0  # around a drawing; text further away is not one of its labels
+LABEL_SEARCH_MARGIN = 60.0  # text further away is not a label of the drawing
 MIN_FIGURE_SIDE = 32 * 72 / 150  # 32 pixels at the resolution of rendered crops
 MIN_FIGURE_SHARE = 0.01  # of the page area
 
@@ -97,7 +97,7 @@ def find_figures(
 
 
 def select_figures(regions: Sequence[FigureRegion], lines: Sequence[Line]) -> list[FigureRegion]:
-    """Return the certain regions, and uncertain ones next to an otherwise unmatched caption."""
+    """Return the certain regions, and uncertain regions next to a caption with no certain one."""
     selected = [region for region in regions if region.certain]
     uncertain = [region for region in regions if not region.certain]
     for line in lines:
@@ -120,7 +120,7 @@ def _is_big_enough(box: Rectangle, page: Rectangle) -> bool:
 
 
 def _remove_duplicates(graphics: Iterable[Graphic]) -> list[Graphic]:
-    """Keep one of the shapes at each place: a scatter plot has ten thousand of them."""
+    """Keep one graphic per place and kind: a scatter plot can have ten thousand."""
     by_place: dict[tuple[object, ...], Graphic] = {}
     for graphic in graphics:
         place = tuple(round(edge / 3) for edge in graphic.box)
@@ -159,7 +159,7 @@ def _is_blocked(a: Rectangle, b: Rectangle, barriers: Sequence[Rectangle]) -> bo
 
 
 def _add_rules(regions: list[FigureRegion], rules: list[Graphic]) -> list[FigureRegion]:
-    """Add axes and arrows to the drawings that they touch, but no rule that doubles a drawing."""
+    """Add rules (axes, arrows) to the drawings that they touch, unless that doubles a drawing."""
     unassigned = rules
     while True:
         still_unassigned = []
@@ -220,7 +220,7 @@ def _add_labels(
 
     for _ in range(3):
         for line in candidates:
-            reach = 8.0 if line.upright else 14.0  # axis titles are further from the tick marks
+            reach = 8.0 if line.upright else 14.0  # rotated axis titles lie further out
             if region.box.expanded(reach).touches(line.box) and is_label(line):
                 region.box = region.box.union(line.box)
 
@@ -228,7 +228,7 @@ def _add_labels(
 def find_tables(
     graphics: Sequence[Graphic], lines: Sequence[Line], figures: Sequence[Rectangle]
 ) -> list[Rectangle]:
-    """Return the boxes of ruled tables: stacked rules of one width, or a grid, around cells."""
+    """Return the boxes of ruled tables: stacks of equally wide rules, or grids, around cells."""
     rules = [
         g.box
         for g in graphics
@@ -261,10 +261,10 @@ def _has_cells(box: Rectangle, lines: Sequence[Line]) -> bool:
 def match_captions(
     boxes: Sequence[Rectangle], texts: Sequence[Paragraph], survey: PdfSurvey
 ) -> dict[int, int]:
-    """Return the index of the caption in `texts` for each index of a box that has one.
+    """Return a map from the index of a box to the index of its caption in `texts`.
 
-    Numbered captions are matched first, nearest pair first. The remaining boxes then get a short
-    text in smaller type close to them.
+    Numbered captions are matched first, nearest pair first. A box without one then gets a short
+    text in smaller type close to it, if there is one.
     """
     pairs = sorted(
         (_caption_distance(box, text.box), box_index, text_index)
@@ -296,9 +296,9 @@ def match_captions(
 
 
 def _caption_distance(figure: Rectangle, text: Rectangle) -> float:
-    """Return the points from a figure to a text below, above or beside it.
+    """Return the distance in points from a figure to a text below, above or beside it.
 
-    A text beside the figure counts double and one above it 1.25 times: captions are usually below.
+    Distances count double to the side and 1.25 times upwards: captions are usually below.
     """
     horizontal_overlap = min(figure.right, text.right) - max(figure.left, text.left)
     vertical_overlap = min(figure.bottom, text.bottom) - max(figure.top, text.top)
@@ -306,7 +306,7 @@ def _caption_distance(figure: Rectangle, text: Rectangle) -> float:
         return 2 * max(-horizontal_overlap, 0.0)
     if horizontal_overlap < -CAPTION_GAP:
         return float("inf")
-    # a caption may start at the left edge of a column whose middle holds the figure
+    # a caption may start at the left edge of a column, with its figure centred in the column
     horizontal_gap = max(-horizontal_overlap, 0.0)
     gap_above = max(figure.top - text.bottom, 0.0)
     gap_below = max(text.top - figure.bottom, 0.0)
@@ -318,7 +318,7 @@ def merge_by_caption(
 ) -> tuple[list[FigureRegion], dict[int, int]]:
     """Match captions, and merge regions that stand side by side over one numbered caption.
 
-    Return the merged regions, and the index of the caption in `texts` for each region that has one.
+    Return the merged regions, and a map from the index of a region to its caption in `texts`.
     """
     matched = match_captions([r.box for r in regions], texts, survey)
     unmatched = [index for index in range(len(regions)) if index not in matched]

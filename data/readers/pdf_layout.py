@@ -120,7 +120,7 @@ class Paragraph:
 
     @cached_property
     def text(self) -> str:
-        """The lines as one text; words that were hyphenated at a line's end are whole again."""
+        """The lines as one text, with words that were hyphenated at line ends joined again."""
         return join_lines(line.text for line in self.lines)
 
     @cached_property
@@ -153,9 +153,9 @@ T = TypeVar("T", bound=_HasBox)
 def order_columns(elements: Sequence[T], font_size: float = 10.0) -> list[list[T]]:
     """Group elements into columns in reading order; each column runs from top to bottom.
 
-    A gutter is a vertical gap with at least three lines of type on both sides. Elements across it
-    (a title, a wide figure) divide the page into bands. In each band the left side comes first, and
-    each side is searched for gutters again. `font_size` is the size of body type in points.
+    A gutter is a vertical gap with at least three lines of type on both sides. Elements that cross
+    it (a title, a wide figure) divide the page into bands. In each band the left side comes first.
+    Each side is then searched for further gutters. `font_size` is the size of body type in points.
     """
     bands = _best_bands(elements, max(6.0, 0.7 * font_size))
     if bands is None:
@@ -168,7 +168,7 @@ def order_columns(elements: Sequence[T], font_size: float = 10.0) -> list[list[T
 
 
 def _order_rows(elements: Sequence[T]) -> list[T]:
-    """Order elements from top to bottom, and those in one row from left to right."""
+    """Order elements in rows from top to bottom, and in each row from left to right."""
     rows: list[list[T]] = []
     for element in sorted(elements, key=lambda e: (e.box.top + e.box.bottom) / 2):
         middle = (element.box.top + element.box.bottom) / 2
@@ -181,7 +181,7 @@ def _order_rows(elements: Sequence[T]) -> list[T]:
 
 
 def _best_bands(elements: Sequence[T], gutter_width: float) -> list[tuple[list[T], list[T]]] | None:
-    """Return the bands (left, right) at the gutter that has most elements beside it.
+    """Return the bands (left, right) at the gutter with the most elements in its columns.
 
     A band without two columns is (all elements, []). Return None if there is no gutter.
     """
@@ -257,11 +257,11 @@ def split_paragraphs(
     ]
     usual_size = median(line.font_size for line in column)
     usual_step = median(steps) if steps else 1.2 * usual_size
-    leading = usual_step / usual_size  # relative, so that it also fits titles
+    leading = usual_step / usual_size  # relative to the type size, so that it also fits titles
     groups: list[list[Line]] = [[column[0]]]
     for previous, line in pairwise(column):
         label = label_pattern.match(line.text) if label_pattern else None
-        # "… as shown in / Figure 2." is one sentence
+        # "… as shown in" and "Figure 2." on the next line are one sentence
         same_type = (line.font_size, line.font) == (previous.font_size, previous.font)
         is_bare_label = label and label.end() + 1 >= len(line.text)
         goes_on = same_type and (not previous.text.endswith(_SENTENCE_ENDS) or is_bare_label)
@@ -277,7 +277,7 @@ def _begins_paragraph(group: Sequence[Line], line: Line, right: float, leading: 
     previous = group[-1]
     step = line.baseline - previous.baseline
     if abs(step) < 0.5 * line.font_size:
-        return False  # another part of the same row
+        return False  # still the same row
     is_other_size = abs(line.font_size - previous.font_size) > 0.08 * previous.font_size
     if is_other_size or line.bold != previous.bold:
         return True
@@ -313,7 +313,7 @@ def join_lines(lines: Iterable[str]) -> str:
 
 
 def is_unfinished(text: str) -> bool:
-    """Return whether a paragraph has no end yet: the next column or page may continue it."""
+    """Return whether a paragraph seems cut off, so that the next column or page may continue it."""
     return bool(text) and not text.endswith(_SENTENCE_ENDS)
 
 

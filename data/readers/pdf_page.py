@@ -20,12 +20,12 @@ from data.readers.pdf_text import PageTransform, page_transform, read_lines
 __all__ = ["PageContent", "PlacedImage", "image_keys", "read_page"]
 
 MAX_OBJECTS = 60_000  # drawn objects read per page; a map may have a million
-MAX_FORM_DEPTH = 8  # of nested form XObjects
+MAX_FORM_DEPTH = 8  # levels of nested form XObjects
 _MAX_RULE_THICKNESS = 2.0  # points
 
 
 class PlacedImage(NamedTuple):
-    """A picture and the matrix that places it on the page, form XObjects included."""
+    """A picture and the matrix that places it on the page, through any form XObjects."""
 
     handle: pdfium.PdfImage
     matrix: pdfium.PdfMatrix
@@ -65,7 +65,7 @@ def read_page(page: pdfium.PdfPage) -> PageContent:
 
 
 def image_keys(page: pdfium.PdfPage) -> set[tuple[int, int, int]]:
-    """Return `PlacedImage.key` of the pictures on the page itself, outside form XObjects."""
+    """Return the `PlacedImage.key` of each picture on the page, except in form XObjects."""
     images = page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=1)
     return {PlacedImage(image, image.get_matrix()).key for image in images}
 
@@ -97,7 +97,7 @@ def _read_graphic(
     content: PageContent,
     page: pdfium.PdfPage,
 ) -> Graphic | None:
-    """Return the graphic of an object, None if it is invisible; add a picture to `content`."""
+    """Return the graphic of an object, or None if invisible. Adds pictures to `content.images`."""
     left, bottom, right, top = (ctypes.c_float() for _ in range(4))
     if not raw.FPDFPageObj_GetBounds(handle, left, bottom, right, top):
         return None
@@ -111,7 +111,7 @@ def _read_graphic(
         case raw.FPDF_PAGEOBJ_IMAGE:
             image = pdfium.PdfImage(handle, page=page)
             if min(image.get_px_size()) < 2:
-                return Graphic(box, "rule")  # a stretched pixel serves as a coloured line
+                return Graphic(box, "rule")  # one pixel wide or high: used as a line
             content.images.append(PlacedImage(image, image.get_matrix().multiply(matrix)))
             return Graphic(box, "image", len(content.images) - 1)
         case raw.FPDF_PAGEOBJ_SHADING:

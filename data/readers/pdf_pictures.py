@@ -14,15 +14,15 @@ from data.readers.pdf_page import PageContent, PlacedImage
 __all__ = ["CROP_DPI", "MAX_SIDE_PIXELS", "extract_picture", "render_crop"]
 
 CROP_DPI = 150
-MAX_SIDE_PIXELS = 4000  # of a rendered crop
+MAX_SIDE_PIXELS = 4000  # longest side of a rendered crop
 _POINTS_PER_INCH = 72
 
 
 def extract_picture(page: pdfium.PdfPage, content: PageContent, region: FigureRegion) -> bytes:
     """Return the picture of a figure.
 
-    This is the stored JPEG if the figure shows only that picture, unchanged. Otherwise it is a PNG
-    of that part of the page, rendered at the resolution of its finest picture.
+    This is the stored JPEG if the figure is a single unchanged JPEG. Otherwise it is a PNG of that
+    part of the page, rendered at the resolution of its finest picture.
     """
     images = [graphic for graphic in region.graphics if graphic.kind == "image"]
     shapes = [graphic for graphic in region.graphics if graphic.kind in ("rect", "shape")]
@@ -41,7 +41,7 @@ def extract_picture(page: pdfium.PdfPage, content: PageContent, region: FigureRe
 
 
 def _stored_jpeg(image: PlacedImage, displayed: Rectangle) -> bytes | None:
-    """Return the stored JPEG; None if it has another format or the page displays it changed."""
+    """Return the stored JPEG, or None if it is no JPEG or the page displays it changed."""
     handle, matrix = image
     if handle.get_filters(skip_simple=True) != ["DCTDecode"] or raw.FPDFPageObj_HasTransparency(
         handle.raw

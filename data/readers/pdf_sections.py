@@ -45,7 +45,7 @@ def read_outline(pdf: pdfium.PdfDocument) -> dict[int, list[Bookmark]]:
 
 
 class _Heading(NamedTuple):
-    """A heading found by its type; a higher `rank` means larger, or as large and bold."""
+    """A heading found by its type. Larger type ranks higher; of equal sizes, bold ranks higher."""
 
     title: str
     rank: float
@@ -63,7 +63,7 @@ class SectionPath:
     def path(self) -> tuple[str, ...]:
         titles = self._bookmark_titles
         if titles and comparison_key(titles[0]) == comparison_key(self._title):
-            titles = titles[1:]  # the book itself may be the root of its outline
+            titles = titles[1:]  # the outline may have the book's title as its root
         return (self._title, *titles, *(h.title for h in self._headings))
 
     def enter_bookmark(self, bookmark: Bookmark) -> None:
@@ -88,7 +88,7 @@ class PageBookmarks:
         self._sections = sections
 
     def enter_unseen(self, texts: Sequence[str]) -> None:
-        """Enter the first bookmarks of the page, as long as no text of the page shows them."""
+        """Enter bookmarks up to the first one whose heading is among the texts of the page."""
         keys = {comparison_key(text) for text in texts if len(text) <= 300}
         while self._waiting and not any(_matches(key, self._waiting[0]) for key in keys):
             self._sections.enter_bookmark(self._waiting.pop(0))
@@ -96,7 +96,7 @@ class PageBookmarks:
     def enter_heading(self, text: str) -> bool:
         """Return whether a text is the heading of a bookmark of this page.
 
-        If so, enter this bookmark and those before it.
+        If it is, enter the bookmark and all bookmarks before it.
         """
         key = comparison_key(text) if len(text) <= 300 else ""
         for index, bookmark in enumerate(self._waiting):
@@ -115,7 +115,7 @@ class PageBookmarks:
 
 
 def _matches(key: str, bookmark: Bookmark) -> bool:
-    """Return whether a text is the title of a bookmark; one of them may lack the section number."""
+    """Return whether a text is a bookmark's title. Either may lack the section number."""
     title = comparison_key(bookmark.title)
     longer, shorter = (key, title) if len(key) >= len(title) else (title, key)
     if not shorter or len(longer) - len(shorter) > 12:

@@ -23,7 +23,7 @@ __all__ = ["PageStream"]
 
 _MIN_PROSE_CHARACTERS = 80  # a paragraph of this length is running text, even on a title page
 _MIN_PAGE_CHARACTERS = 20  # a page with less text may be a scan
-_MIN_SCAN_SHARE = 0.6  # of the page: the size of the picture on a scanned page
+_MIN_SCAN_SHARE = 0.6  # the least share of a scanned page that its picture covers
 
 
 class PageStream:
@@ -40,16 +40,16 @@ class PageStream:
         self._outline = outline
         self._sections = SectionPath(title)
         self._anchors = Anchors()
-        self._picture_digests: set[bytes] = set()  # of the pictures without a number
+        self._picture_digests: set[bytes] = set()  # of pictures without a figure number
         self._unfinished: Block | None = None  # a paragraph that the next page may continue
         self._figure_page = 0  # the page of the last figure
-        self._figure_count = 0  # on that page
+        self._figure_count = 0  # figures so far on that page
         self._is_title_page = True  # no running text yet: large type may be an author or a date
 
     def read_page(
         self, page: pdfium.PdfPage, content: PageContent, number: int
     ) -> Iterator[Block | Figure]:
-        """Yield the blocks of page `number` (from 1), and a block unfinished on the page before."""
+        """Yield the blocks of page `number` (from 1), and any that the previous page left open."""
         bookmarks = PageBookmarks(self._outline.get(number - 1, ()), self._sections)
         scan = _find_scan(content)
         if scan:
@@ -94,7 +94,7 @@ class PageStream:
         text = paragraph.text
         label = parse_caption(text)
         if label and label[0] == "figure" and strip_label(text):
-            # a caption whose picture was not found: keep the words as the target of references
+            # a caption without a picture: keep its words, so that references have a target
             yield Figure(
                 anchor=self._anchors.claim(label_anchor(*label)),
                 picture=None,
@@ -135,7 +135,10 @@ class PageStream:
         )
 
     def _names_author(self, flow: Sequence[PageElement]) -> bool:
-        """Return whether large type on the title page is an author or date: no text follows it."""
+        """Return whether large type on the title page is an author or a date, not a heading.
+
+        Running text follows a heading, but not an author or a date.
+        """
         first, following = flow[0], flow[1] if len(flow) > 1 else None
         return (
             isinstance(first, Paragraph)
@@ -179,7 +182,7 @@ class PageStream:
         content: PageContent,
         number: int,
     ) -> Figure | None:
-        """Return the figure of a region, None for a picture that the document repeats."""
+        """Return the figure of a region, or None if an unnumbered picture appears again."""
         label = parse_caption(caption.text) if caption else None
         picture = extract_picture(page, content, region)
         if not label:

@@ -21,8 +21,8 @@ __all__ = [
     "survey_pages",
 ]
 
-MARGIN_SHARE = 0.12  # of the page height: pictures and page numbers here are not content
-_HEADER_FOOTER_SHARE = 0.2  # of the page height: headers and footers stand in this outer part
+MARGIN_SHARE = 0.12  # of the page height: pictures and numbers in it are no content
+_HEADER_FOOTER_SHARE = 0.2  # of the page height: headers and footers lie within it
 _PAGE_NUMBER = re.compile(r"^\W*(page\s+)?(\d+|[ivxlc]+)(\s*(of|/)\s*\d+)?\W*$", re.IGNORECASE)
 _COUNTER = re.compile(r"\d+|\b[ivxlc]+\b", re.IGNORECASE)
 _DOT_LEADERS = re.compile(r"(\.\s?){6}")
@@ -33,8 +33,8 @@ class PdfSurvey:
     """Properties that the pages of a PDF share.
 
     `body_size` (in points), `body_font` and `body_bold` describe the body type.
-    `header_footer_slots` are the places of running headers and footers: an edge and the distance
-    from it in points. `logos` are the keys of pictures that many pages repeat.
+    `header_footer_slots` are the places of running headers and footers: an edge of the page and
+    the distance from it in points. `logos` are the keys of pictures that many pages repeat.
     """
 
     body_size: float = 10.0
@@ -47,9 +47,10 @@ class PdfSurvey:
 def survey_pages(pages: Mapping[int, tuple[float, Sequence[Line]]]) -> PdfSurvey:
     """Survey some pages, given as a map from page index to (height, lines).
 
-    The pages should include neighbours. A slot (a height near an edge of the page) holds a running
-    header or footer if most of its texts, apart from numbers, repeat on one of the two pages before
-    or after, and if that holds on a fifth of the pages.
+    The pages should include neighbours. A slot is a height near an edge of the page. On a page, the
+    text of a slot repeats if it equals, apart from numbers, the text on one of the two pages before
+    or after. A slot holds a running header or footer if its text repeats on at least half of the
+    pages that have one, and on a fifth of all surveyed pages.
     """
     characters: Counter[tuple[float, str, bool]] = Counter()
     slots: dict[tuple[str, int], dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
@@ -95,7 +96,7 @@ def is_header_or_footer(line: Line, height: float, survey: PdfSurvey) -> bool:
         return False
     edge, distance = slot
     if any((edge, distance + step) in survey.header_footer_slots for step in (-1, 0, 1)):
-        return line.font_size <= 1.1 * survey.body_size  # larger type is a heading that repeats
+        return line.font_size <= 1.1 * survey.body_size  # larger type is a repeated heading
     is_in_margin = (
         line.box.bottom <= MARGIN_SHARE * height or line.box.top >= (1 - MARGIN_SHARE) * height
     )
@@ -108,9 +109,9 @@ def is_contents_entry(paragraph: Paragraph) -> bool:
 
 
 def is_heading(paragraph: Paragraph, survey: PdfSurvey) -> bool:
-    """Return whether a short paragraph is a heading by its type.
+    """Return whether a short paragraph is a heading, judging by its type.
 
-    Headings are larger than the body, or bold in a document whose body is not.
+    A heading is larger than body type, or bold in a document whose body type is not bold.
     """
     text = paragraph.text
     if len(paragraph.lines) > 4 or not 2 <= len(text) <= 200 or not any(map(str.isalpha, text)):

@@ -83,7 +83,7 @@ class _TypeStyle(NamedTuple):
 class _Word(NamedTuple):
     """Characters of one text object without a space between them.
 
-    `after_space` and `after_break` tell whether a space or the end of a line precedes the word.
+    `after_space` and `after_break` say whether a space or a line break precedes the word.
     """
 
     text: str
@@ -95,7 +95,7 @@ class _Word(NamedTuple):
 
 
 class _LineDraft:
-    """Words on one baseline, collected until a word does not follow the last one."""
+    """Words on one baseline, collected until a word starts elsewhere."""
 
     def __init__(self, word: _Word) -> None:
         self.texts = [word.text]
@@ -123,7 +123,7 @@ class _LineDraft:
         return True
 
     def line(self) -> Line:
-        """Return the finished line; most of its characters decide its size and font."""
+        """Return the finished line, with the size and font that most of its characters have."""
         main_style = self.characters.most_common(1)[0][0]
         text = "".join(self.texts)
         if any("\ud800" <= c <= "\udfff" for c in text):
@@ -253,7 +253,7 @@ def _read_style(handle: Any, index: int, transform: PageTransform) -> _TypeStyle
 def _join_parts(lines: list[Line]) -> list[Line]:
     """Join the parts of a line that the file draws separately, such as raised and lowered type.
 
-    Parts are taken from left to right; each is added to the line that ends where the part begins.
+    Each part, from left to right, is added to the line that ends where the part begins.
     """
     rotated = [line for line in lines if not line.upright]
     joined: list[Line] = []

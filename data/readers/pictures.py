@@ -25,7 +25,7 @@ from data.readers.structure import Content, assemble, humanise
 __all__ = ["PictureReader", "is_sidecar"]
 
 _TEXT_SIDECARS = (".txt", ".md")
-_MAX_SIDECAR_BYTES = 8 * 1024  # a longer text is a document of its own
+_MAX_SIDECAR_BYTES = 8 * 1024  # a longer text is a document, not a sidecar
 _MARKDOWN_PICTURE = re.compile(rb"!\[|<img\b", re.IGNORECASE)
 
 
@@ -42,7 +42,7 @@ def is_sidecar(path: Path) -> bool:
 
 
 def _has_picture(path: Path) -> bool:
-    stem = str(path.with_suffix(""))  # strings: `Path` objects double the time of a scan
+    stem = str(path.with_suffix(""))  # `Path` objects would double the time of a scan
     names = (stem + form for suffix in PICTURE_SUFFIXES for form in (suffix, suffix.upper()))
     return any(os.path.isfile(name) for name in names)  # noqa: PTH113
 

@@ -32,7 +32,7 @@ from data.records import Audience
 
 __all__ = ["PptxReader"]
 
-_DEFAULT_TITLE = "PowerPoint Presentation"  # written by PowerPoint and python-pptx
+_DEFAULT_TITLE = "PowerPoint Presentation"  # the title that PowerPoint and python-pptx write
 _PPTX_ERRORS = (PythonPptxError, KeyError, ValueError, AttributeError, zipfile.BadZipFile)
 _XML_ERRORS = (etree.LxmlError, OSError)
 _REPEATED_PLACEHOLDERS = frozenset({"DATE", "FOOTER", "SLIDE_NUMBER", "HEADER"})
@@ -211,7 +211,7 @@ def _text(element: etree._Element | None) -> str:
     if name == "br":
         return "\v"
     if name == "Fallback":
-        return ""  # a picture of a formula, for versions that cannot show the formula
+        return ""  # a picture that replaces a formula in old versions
     if name == "oMath":
         return f" \\({latex}\\) " if (latex := latex_of(element)) else ""
     text = "".join(_text(child) for child in element)

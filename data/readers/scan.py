@@ -37,7 +37,7 @@ READERS: tuple[Reader, ...] = (
     PptxReader(),
 )
 
-# Files that are passed over in silence: styles, code, settings, fonts, data, build products.
+# Files that are skipped without a message: styles, code, settings, fonts, data, build products.
 _IGNORED_SUFFIX_LIST = (
     ".css .scss .less .js .mjs .ts .jsx .tsx .map .py .pyc .ipynb_checkpoints .sh .bat .ps1 .rb "
     ".c .h .cpp .java .go .rs .r .m .json .jsonl .yml .yaml .toml .ini .cfg .conf .lock .xml "
@@ -110,7 +110,7 @@ class Walk:
             raise BadInput(f"{path}: no such file or folder; check the path")
         self.root = self.path if self.path.is_dir() else self.path.parent
         self._exclude, self._readers = tuple(exclude), tuple(readers)
-        self._postponed: list[Path] = []  # pictures, which documents may link, and their sidecars
+        self._postponed: list[Path] = []  # pictures that documents may link, and sidecars
 
     def units(self) -> Iterator[Unit | Rejected]:
         """Yield all units except bare pictures, ordered by path."""
@@ -156,7 +156,7 @@ class Walk:
             elif entry.is_dir(follow_symlinks=False):
                 if entry.name not in _IGNORED_FOLDERS:
                     yield from self._walk_folder(path)
-            elif entry.is_file():  # skips links to folders of the corpus, which are walked anyway
+            elif entry.is_file():  # not a link to a folder: the folder is walked anyway
                 yield from self._walk_file(path)
 
     def _walk_file(self, path: Path) -> Iterator[Unit | Rejected]:
@@ -184,7 +184,7 @@ class Walk:
     def _points_inside(self, path: Path) -> bool:
         try:
             return path.resolve(strict=True).is_relative_to(self.root.resolve())
-        except (OSError, RuntimeError):  # the target is missing, or links form a circle
+        except (OSError, RuntimeError):  # a missing target, or a circle of links
             return False
 
     def _reject(self, path: Path, reason: str) -> Rejected:

@@ -72,7 +72,7 @@ def is_caption(text: str) -> bool:
 
 
 class Anchors:
-    """Hand out every anchor of a document once: a second `figure-1` becomes `figure-1-2`."""
+    """Make the anchors of a document unique: a second `figure-1` becomes `figure-1-2`."""
 
     def __init__(self) -> None:
         self._uses: Counter[str] = Counter()
@@ -93,7 +93,7 @@ def assemble(stream: Iterable[Content]) -> list[Content]:
 
     - The paragraphs of a worked example become one block.
     - A figure captioned "Figure 1. …" gets the anchor `figure-1`, unless it has an anchor already.
-      Figures without number and anchor become `picture-1`, `picture-2`, …
+      Figures with neither number nor anchor become `picture-1`, `picture-2`, …
     - A block that mentions "Figure 1" refers to that figure.
     - Solutions are paired with exercises if there are equally many.
     """
@@ -114,7 +114,7 @@ def _label_figures(contents: list[Content], anchors: Anchors) -> dict[str, str]:
     anchor = ""
     for index, content in enumerate(contents):
         if isinstance(content, Problem) and not content.anchor:
-            contents[index] = replace(content, anchor=anchor)  # it concerns the figure before it
+            contents[index] = replace(content, anchor=anchor)  # of the figure before it
         if not isinstance(content, Figure):
             continue
         number, caption = split_label(content.caption)
@@ -145,7 +145,7 @@ def _resolve_references(contents: list[Content], anchor_by_number: dict[str, str
 def _merge_examples(stream: Iterable[Content]) -> list[Content]:
     """Join the paragraphs of each worked example: a problem needs its solution to be useful."""
     contents: list[Content] = []
-    example_index: int | None = None  # of the example that may still grow
+    example_index: int | None = None  # of an example that may get more paragraphs
     for content in stream:
         if isinstance(content, Block):
             example = contents[example_index] if example_index is not None else None

@@ -13,7 +13,7 @@ __all__ = ["MAX_XML_BYTES", "MAX_XML_DEPTH", "local_name", "parse_xml", "read_xm
 MAX_XML_BYTES = 64 * 1024 * 1024  # the largest OpenStax module has 2 MB
 MAX_XML_DEPTH = 150  # readers recurse over the tree; OpenStax modules stay below 40
 
-# One step per level, so that libxml2 stops at the first empty level.
+# The path /*/*/… has one step per level, and libxml2 stops at the first level without elements.
 _IS_TOO_DEEP = etree.XPath("boolean(/" + "/".join(["*"] * (MAX_XML_DEPTH + 1)) + ")")
 
 

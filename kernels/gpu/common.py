@@ -69,7 +69,7 @@ def apply_gates(
 def row_statistics(x, at_M1, inside_M1, K, eps, BLOCK_M: tl.constexpr, BLOCK_K: tl.constexpr):
     """Return the mean and 1 / deviation of each row, in one pass over K.
 
-    Each block is one sample, merged into the sample so far (Chan et al. 1979).
+    The statistics of each block are merged into those of the blocks before (Chan et al. 1979).
     """
     mean_M = tl.full((BLOCK_M,), 0.0, tl.float32)
     squares_M = tl.full((BLOCK_M,), 0.0, tl.float32)

@@ -89,8 +89,8 @@ def matrix_gradient(
     """Return (scale * gates * low)^T right, (C, J) in fp32, multiplied in `dtype`.
 
     `norm` holds gamma and beta (J,), and mean and 1 / deviation (M,), if the right side still needs
-    its norm. The number of rows alone decides how they are split. One program sums each split, and
-    the sums are added in order.
+    its norm. The shape alone decides how rows are split. One program sums each split, and the sums
+    are added in order, so results are reproducible.
     """
     rows, width = right_MJ.shape
     ranks = low_MC.shape[1]

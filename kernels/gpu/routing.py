@@ -22,7 +22,7 @@ TILE = Tile(16, 64, 32, 8, 2)
 
 @triton.jit
 def positions_in_row(value_MF, columns, F, BLOCK_M: tl.constexpr, BLOCK_F: tl.constexpr):
-    """Rank each value within its row, largest first and by column among equals.
+    """Rank the values of each row: largest first, and equal values by column.
 
     Returns the position of each value in that order, and the sum of the values before it.
     """
@@ -135,7 +135,7 @@ def mix_kernel(
     BLOCK_J: tl.constexpr,
     TOP_K: tl.constexpr,
 ):
-    """Write BLOCK_J numbers of the mixed prompts for BLOCK_M rows, and their weights once."""
+    """Write BLOCK_J numbers of the mixed prompts of BLOCK_M rows. Tile 0 also writes weights."""
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     entries = tl.arange(0, BLOCK_N)
     inside_M1, inside_1N = (rows < M)[:, None], (entries < N)[None, :]

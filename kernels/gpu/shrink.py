@@ -1,4 +1,4 @@
-"""Compute LayerNorm, shrink and gates in one kernel, ahead of a GEMM with experts.
+"""Compute LayerNorm, the product with A (shrink) and the gates in one kernel, before a GEMM.
 
 M rows, K in, E experts, R rank, C = E x R.
 """

@@ -39,8 +39,8 @@ class ExpertConfig(BaseModel):
     shared: int = Field(
         1, ge=1, description="Experts that are always on, for parameterisation shared."
     )
-    # Prototypes have unit length: at 1.0 all experts would get nearly the same gate. Hidden states
-    # are longer and want about 1.0.
+    # Prototypes have unit length: at 1.0 all experts would get nearly the same gate. Tokens are
+    # longer vectors, for which about 1.0 is right.
     temperature: float = Field(0.1, gt=0, description="Divisor of the router's logits.")
     balance_weight: float = Field(0.01, ge=0, description="Weight of the load-balance loss.")
     entropy_weight: float = Field(
@@ -52,7 +52,7 @@ class ExpertConfig(BaseModel):
 
     @property
     def scale(self) -> float:
-        """The factor of the experts' output. It keeps its size when `rank` alone changes."""
+        """The factor of the experts' output, which keeps its size if only `rank` changes."""
         return self.alpha / self.rank
 
     @property

@@ -1,4 +1,4 @@
-"""Experts in place: added to a frozen linear layer of a tower, or to the bank's prompts.
+"""Layers with experts: on a frozen linear layer of a tower, or on the bank's prompts.
 
 B batch, T tokens, K in, N out, D prototype width, P prompts per entry, W tower width.
 """
@@ -128,7 +128,7 @@ class MoELoRALinear(_RoutedExperts, FusableLinear):
 
     @torch.no_grad()
     def cast_experts(self) -> None:
-        """Cast A and B to the dtype of W, once, for serving; else every call casts them."""
+        """Cast A and B to the dtype of W for serving, which saves the cast in every call."""
         for matrix in (self.experts.a_ERK, self.experts.b_ENR):
             matrix.data = matrix.to(self.weight.dtype)
 

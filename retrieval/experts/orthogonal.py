@@ -22,8 +22,8 @@ class OrthogonalRule:
 
     Each expert's gradient of A loses its component in the span of the other experts' rows of A. On
     the steps between, gradients stay as they are. Call `before_step` between `backward` and the
-    optimiser's step. Only the gradient becomes orthogonal: AdamW's moments bend the step a little.
-    Nothing is left of the gradient if the others' rows span all K inputs.
+    optimiser's step. Only the gradient becomes orthogonal: AdamW's moments change the step a
+    little. The gradient becomes 0 if the others' rows span all K inputs.
     """
 
     def __init__(self, modules: Iterable[nn.Module], every: int = 2) -> None:
@@ -46,8 +46,8 @@ def _project_out_others(grad_ERK: Tensor, a_ERK: Tensor) -> Tensor:
     dtype = torch.promote_types(a_ERK.dtype, torch.float32)
     others = ~torch.eye(count, dtype=torch.bool, device=a_ERK.device)
     rows_EOK = torch.stack([a_ERK[mask].flatten(0, 1) for mask in others]).to(dtype)
-    # SVD rather than QR: the rows of experts that became alike lack full rank, and QR would fill
-    # the basis with arbitrary directions.
+    # SVD rather than QR: if experts became alike, their rows lack full rank, and QR would fill the
+    # basis with arbitrary directions.
     _, singular_ES, basis_ESK = torch.linalg.svd(rows_EOK, full_matrices=False)
     tolerance = torch.finfo(dtype).eps * max(rows_EOK.shape[1:])
     basis_ESK = basis_ESK * (singular_ES > tolerance * singular_ES[:, :1])[..., None]
@@ -59,8 +59,8 @@ def _project_out_others(grad_ERK: Tensor, a_ERK: Tensor) -> Tensor:
 def expert_cosine(experts: Experts, x_XK: Tensor) -> float:
     """Return the mean cosine of two experts' outputs for one input, over all pairs and inputs.
 
-    A number in [-1, 1], with which OMoE measures how alike experts are. It is 0 while B is zero.
-    Needs two experts or more.
+    OMoE measures with this number, in [-1, 1], how alike experts are. It is 0 while B is zero.
+    At least two experts are needed.
     """
     count = len(experts.a_ERK)
     assert count > 1, "a single expert has no pairs"

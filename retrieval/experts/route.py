@@ -19,9 +19,10 @@ __all__ = ["Route"]
 class Route:
     """Brings the query's prototype to layers that a third-party tower calls with x alone.
 
-    While the route is idle, every layer equals its base layer. Layers leave their losses (`loss` is
-    the sum) and their detached gates, by layer name, with the route; both stay until the next
-    `begin`. It carries one forward pass at a time: towers that serve several threads need a lock.
+    While the route is idle, every layer equals its base layer. During a pass, layers record their
+    losses and their detached gates here. Both stay until the next `begin`; `loss` is the sum of the
+    losses. A route serves one forward pass at a time: towers that serve several threads need a
+    lock.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class Route:
         self.gates: dict[str, list[Tensor]] = {}
 
     def begin(self, prototype_BD: Tensor | None = None) -> None:
-        """Start a forward pass and forget the losses and gates of the one before.
+        """Start a forward pass and forget the losses and gates of the last one.
 
         Layers routed by prototype need `prototype_BD`; layers routed by token do not.
         """
@@ -57,7 +58,7 @@ class Route:
     def recomputing(self, prototype_BD: Tensor | None) -> Iterator[None]:
         """Carry `prototype_BD` for layers that run again in `backward`, without recording.
 
-        Changes nothing within the forward pass itself.
+        Does nothing while a forward pass is running.
         """
         if self.active:
             yield
@@ -81,5 +82,5 @@ class Route:
 
     @property
     def loss(self) -> Tensor:
-        """The sum of the layers' losses, a scalar; 0 without any."""
+        """The sum of the layers' losses, a scalar; 0 if there are none."""
         return torch.stack(self.losses).sum() if self.losses else torch.zeros(())

@@ -15,7 +15,7 @@ __all__ = ["ExpertLoad", "expert_load"]
 
 
 class ExpertLoad(NamedTuple):
-    """Each expert's share of the sum of all gates, float64 of sum 1, with the extremes.
+    """Each expert's share of the sum of all gates (float64, sum 1), and the extreme shares.
 
     All are 0 if every gate is 0, which the null router allows.
     """

@@ -10,7 +10,7 @@ __all__ = ["TrainConfig"]
 
 
 class TrainConfig(BaseModel):
-    """One training run. In every step each figure comes as original, restyled, and in words."""
+    """One training run. Each step uses its figures as originals, restyled, and as words."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

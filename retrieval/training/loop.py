@@ -30,12 +30,12 @@ from retrieval.uni_retrieval import UniRetrieval
 __all__ = ["Evaluator", "StepCallback", "train"]
 
 Evaluator = Callable[[UniRetrieval], Mapping[str, float]]  # returns scores by name
-StepCallback = Callable[[int, Mapping[str, float]], None]  # gets the step and its values by name
+StepCallback = Callable[[int, Mapping[str, float]], None]  # takes the step and its values by name
 _CHECKPOINT, _SETTINGS_FILE = "checkpoint", "settings.json"
 
 
 class _TrainingLoss(nn.Module):
-    """The losses of a batch. A separate module, because only `forward` is spread over GPUs."""
+    """The losses of a batch. It is a module because accelerate spreads only `forward` over GPUs."""
 
     def __init__(self, encoder: UniRetrieval, config: TrainConfig) -> None:
         super().__init__()
@@ -89,7 +89,7 @@ def train(
     """Train the parameters of `encoder` that require a gradient, in place.
 
     A killed run resumes from its last checkpoint in `folder`, where TensorBoard logs are too. The
-    batch of a step depends only on the seed and the step, so a resumed run equals a whole one.
+    batch of a step depends only on the seed and the step, so a resumed run equals an unbroken one.
     Raises `BadInput` if nothing is trained, or if `folder` has a run with other settings.
     """
     accelerator = Accelerator(
@@ -208,7 +208,7 @@ class _StepCounter:
 
 
 def _learning_rate_factor(step: int, config: TrainConfig) -> float:
-    """Rise in the warmup, then fall on a half cosine to a hundredth."""
+    """Return a factor that rises to 1 in the warmup, then falls along a half cosine to 0.01."""
     if step < config.warmup:
         return (step + 1) / config.warmup
     progress = (step - config.warmup) / max(1, config.steps - config.warmup)

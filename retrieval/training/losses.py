@@ -17,10 +17,10 @@ _MAX_SCALE = 100.0  # as in CLIP (arXiv 2103.00020, section 2.5)
 def info_nce(a_BD: Tensor, b_BD: Tensor, scale: Tensor | float, copies_BB: Tensor) -> Tensor:
     """Return the symmetric InfoNCE of unit vectors; row i of `a` matches row i of `b`.
 
-    `copies_BB` is true where two rows are copies, which are no negatives of each other. Its
-    diagonal is ignored.
+    `copies_BB` is true where two rows are copies, which do not count as negatives. Its diagonal is
+    ignored.
     """
-    # Not under autocast: bf16 resolves logits near 100 only to half a unit.
+    # Without autocast: bf16 would round logits near 100 to half a unit.
     with torch.autocast(a_BD.device.type, enabled=False):
         dtype = torch.promote_types(a_BD.dtype, torch.float32)
         logits_BB = scale * a_BD.to(dtype) @ b_BD.to(dtype).T

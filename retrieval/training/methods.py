@@ -1,7 +1,7 @@
 """The training methods: baselines and ours, one line each.
 
 Every method except `tower` and `plain` also trains the tower's LayerNorms, as the papers do, so
-that methods differ in one thing only.
+that methods differ in a single thing.
 """
 
 from __future__ import annotations

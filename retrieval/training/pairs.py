@@ -34,13 +34,13 @@ __all__ = [
 
 TEXT = "text"
 TRAINED_STYLES = (ORIGINAL, *SEEN_STYLES, TEXT)
-_COPY_COSINE = 0.97  # of pooled features; more similar figures are copies, other crops or colours
-_NEIGHBOURS = 8  # of each figure, from which hard negatives are drawn
+_COPY_COSINE = 0.97  # of pooled features; above it, figures are copies, crops or recoloured
+_NEIGHBOURS = 8  # of each figure; hard negatives are drawn from them
 
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """Row i of each part is the same figure."""
+    """A batch of figures. Row i of every field belongs to the same figure."""
 
     queries: TowerInputs
     originals: TowerInputs
@@ -65,7 +65,7 @@ class Pairs(Protocol):
     def __len__(self) -> int: ...
 
     def draw_batch(self, size: int, hard_share: float, rng: np.random.Generator) -> TrainingBatch:
-        """Draw `size` figures; a share of at most a half are near neighbours of the others."""
+        """Draw `size` figures. A share, at most half, are near neighbours of the others."""
         ...
 
     def sample_style(self, style: str, count: int, rng: np.random.Generator) -> TowerInputs:
@@ -73,7 +73,7 @@ class Pairs(Protocol):
         ...
 
     def sample_figures(self, count: int, rng: np.random.Generator) -> TowerInputs:
-        """Draw `count` pictures of all styles, to measure features on."""
+        """Draw `count` pictures of all styles, as a sample for feature statistics."""
         ...
 
 
@@ -81,8 +81,8 @@ class CachedPairs:
     """Pairs from views on disk, for towers that take the frozen CNN's patches.
 
     `words` (F, 2, S) holds sentence vectors of alt text and caption, NaN where there is none.
-    `included` masks out figures, such as copies of those in a test book. Queries are drawn from
-    `styles`, which are styles of `data.styles` or ORIGINAL.
+    `included` is False for figures to leave out, such as copies of figures in a test book. Queries
+    are drawn from `styles`, which are styles of `data.styles` or ORIGINAL.
     """
 
     def __init__(
@@ -248,7 +248,7 @@ def _choose_figures(
     neighbours_FN: NDArray[np.int64] | None,
     rng: np.random.Generator,
 ) -> list[int]:
-    """Choose different figures at random, a share of them among the others' neighbours."""
+    """Choose distinct figures at random, a share of them among the neighbours of the rest."""
     size = min(size, total)
     order = rng.permutation(total).tolist()
     anchors = order[: max(1, size - round(hard_share * size))]

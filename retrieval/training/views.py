@@ -27,8 +27,8 @@ from retrieval.encoder import ORIGINAL
 
 __all__ = ["View", "Views", "compute_views"]
 
-View = tuple[str, int]  # a style of `data.styles` or ORIGINAL, and the number of the take
-_FIGURES_PER_UNIT = 4  # of a worker's unit of work; a kill loses no more
+View = tuple[str, int]  # a style of `data.styles` or ORIGINAL, and the number of the variant
+_FIGURES_PER_UNIT = 4  # a killed run loses at most this many per worker
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def compute_views(
     """Compute the views of `figures`, or read them from `folder` if an earlier call stored them.
 
     A killed call resumes. `cnn` is the folder of EfficientNet-Lite0. A view of a figure takes
-    232 kB on disk. `progress` gets the number of finished figures and of all.
+    232 kB on disk. `progress` gets the numbers of finished figures and of all figures.
     """
     unknown = {style for style, _ in kinds} - {ORIGINAL, *STYLES}
     assert not unknown, unknown
@@ -123,7 +123,7 @@ def _run_workers(
 
 
 class _Worker:
-    """What a worker process keeps between units."""
+    """The state that a worker process keeps between units."""
 
     cnn: EfficientNetLite0
     arrays: Path

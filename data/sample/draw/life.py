@@ -48,7 +48,7 @@ def photosynthesis() -> Figure:
 
 @figure("cellular-respiration")
 def cellular_respiration() -> Figure:
-    """Draw the way of glucose through cytosol and mitochondrion, with the ATP yield."""
+    """Draw the path of glucose through cytosol and mitochondrion, with the ATP yield."""
     fig, ax = canvas()
     round_ends = "round,pad=0,rounding_size=5"
     ax.add_patch(FancyBboxPatch((21, 5.5), 42, 34, round_ends, fc="#f3c9c1", ec=RED, lw=2.4))

@@ -52,7 +52,7 @@ def parabola_features() -> Figure:
 
 @figure("fence-area-parabola")
 def fence_area_parabola() -> Figure:
-    """Draw the area of a rectangle inside 40 m of wire, over its width."""
+    """Draw the area of a rectangle inside 40 m of wire against its width."""
     fig, ax = plt.subplots()
     width = np.linspace(0, 20, 200)
     ax.plot(width, width * (20 - width), color=BLUE)

@@ -280,7 +280,7 @@ def gas_in_a_cylinder() -> Figure:
 
 @figure("gas-isotherms")
 def gas_isotherms() -> Figure:
-    """Draw the pressure of a gas over its volume at three temperatures."""
+    """Draw the pressure of a gas against its volume at three temperatures."""
     fig, ax = plt.subplots()
     litres = np.linspace(0.4, 4, 300)
     for kelvin, colour in ((450, RED), (300, PURPLE), (200, BLUE)):
@@ -352,7 +352,7 @@ def photoelectric_tube() -> Figure:
 
 @figure("photoelectron-energy")
 def photoelectron_energy() -> Figure:
-    """Draw the energy of photoelectrons over the light's frequency, for two metals."""
+    """Draw the energy of photoelectrons against the light's frequency, for two metals."""
     fig, ax = plt.subplots()
     frequency = np.linspace(0, 16, 2)  # 10^14 Hz
     metals = (("sodium", 2.3, ORANGE, (9.1, 2.7)), ("zinc", 4.3, BLUE, (14.4, 0.6)))

@@ -21,7 +21,7 @@ SKY, LEAF, ROSE, SAND = "#dbe9f6", "#dcefe0", "#fae3df", "#fdebc8"
 def cells(
     ax: Axes, left: float, y: float, values: Sequence[object], fill: str = SKY, width: float = 3
 ) -> None:
-    """Draw a row of cells with a value each, from `left` on, centred on `y`."""
+    """Draw a row of cells with one value each, starting at x = `left` and centred on `y`."""
     for i, value in enumerate(values):
         corner = (left + i * width, y - 1.5)
         ax.add_patch(Rectangle(corner, width, 3, fc=fill, ec=INK, lw=1.3, zorder=2))
@@ -29,7 +29,7 @@ def cells(
 
 
 def gate(ax: Axes, kind: str, x: float, y: float) -> None:
-    """Draw the symbol of a gate from `x` on: body 7 wide and 6 high, inputs at y +- 1.6."""
+    """Draw a gate's symbol, 7 wide and 6 high, with its left edge at `x` and inputs at y +- 1.6."""
     move, line, curve, close = Path.MOVETO, Path.LINETO, Path.CURVE3, Path.CLOSEPOLY
     if kind in ("AND", "NAND"):
         points: list[Point] = [(0, -3), (3, -3), (7, -3), (7, 0), (7, 3), (3, 3), (0, 3), (0, -3)]
@@ -182,7 +182,7 @@ def sorting_cost() -> Figure:
 
 @figure("internet-layers")
 def internet_layers() -> Figure:
-    """Draw the way of a message through the internet's layers and a router."""
+    """Draw the path of a message through the internet's layers and a router."""
     fig, ax = canvas()
     layers = [("Application", "HTTP", ROSE), ("Transport", "TCP", SAND)]
     layers += [("Internet", "IP", LEAF), ("Link", "Ethernet, Wi-Fi", SKY)]

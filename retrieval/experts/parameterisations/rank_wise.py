@@ -11,7 +11,7 @@ __all__ = ["RankWiseExperts"]
 
 
 class RankWiseExperts(Experts):
-    """E * R experts of rank 1, with as many weights as E of rank R, and a router over all of them.
+    """E * R experts of rank 1 with a router over all of them: the weights of E experts of rank R.
 
     `top_k` and `null_experts` of the settings are multiplied by R, so that the amount of
     computation stays the same.
@@ -30,6 +30,6 @@ class RankWiseExperts(Experts):
 
     def forward(self, h_XD: Tensor) -> Routing:
         gates_XE, loss = self.router(h_XD)
-        # R times as many gates share the same sum. Scaled by R, equal gates within one former
-        # expert compute what that expert computed.
+        # The gates have the same sum but are R times as many, so each is multiplied by R. Then R
+        # equal gates compute the same as the single gate of an expert of rank R.
         return Routing(gates_XE * self.config.rank, loss)

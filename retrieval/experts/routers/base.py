@@ -70,7 +70,7 @@ def choice_shares(chosen_XE: Tensor) -> Tensor:
 
 
 def balance_loss(probs_XE: Tensor, share_E: Tensor) -> Tensor:
-    """E * sum_e share_e * mean probability_e: 1 at even load, E when one expert has it all.
+    """E * sum_e share_e * mean probability_e: 1 at even load, E if one expert gets everything.
 
     The load-balance loss of GShard (arXiv 2006.16668) and Switch (arXiv 2101.03961, section 2.2).
     """

@@ -1,4 +1,4 @@
-"""Null experts stand for using fewer experts: AdaMoE (arXiv 2406.13233, section 3)."""
+"""Null experts let an input use fewer experts: AdaMoE (arXiv 2406.13233, section 3)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["NullRouter"]
 class NullRouter(Router):
     """Top-k over E experts and some null experts that compute nothing and get no gate.
 
-    Between 0 and k of the gates (X, E) are not 0, and they sum to at most 1. They are normalised
-    over all k chosen, null experts included. AdaMoE divides by the sum of the real ones, because it
-    has to keep a pretrained model's scale. Our experts start at zero, and this way the task itself
-    teaches the router how much of an input to leave alone.
+    At most k of the gates (X, E) are not 0, and their sum is at most 1: gates are normalised over
+    all k chosen experts, null experts included. AdaMoE normalises over the chosen real experts
+    only, because it must keep the scale of a pretrained model. Our experts start at zero, so the
+    router can learn from the task how much the experts should change an input.
     """
 
     def __init__(self, config: ExpertConfig, width: int, experts: int) -> None:
@@ -26,7 +26,7 @@ class NullRouter(Router):
     def choose(self, probs_XF: Tensor) -> Routing:
         gates_XF, chosen_XF = top_k_gates(probs_XF, self.config.top_k)
         share_F = choice_shares(chosen_XF)
-        # It does not matter which null expert is chosen, so all of them get their mean load.
+        # Null experts are interchangeable, so each of them gets their mean load.
         share_F[self.experts :] = share_F[self.experts :].mean()
         loss = self.config.balance_weight * balance_loss(probs_XF, share_F)
         return Routing(gates_XF[..., : self.experts], loss)
