@@ -157,8 +157,8 @@ def _checked(
 ) -> Iterator[Sentence]:
     """Yield the sentences of a reply that the evidence supports and that repeat no earlier one.
 
-    A sentence that depends on the previous one is dropped if that one was. List items are numbered
-    anew. Stop after too many sentences in a row without support.
+    If a sentence is dropped, so is a next sentence that depends on it. List items are numbered
+    again. Stop after too many sentences in a row without support.
     """
     texts = list(earlier)
     step, unsupported, previous_kept = 0, 0, bool(texts)

@@ -15,7 +15,7 @@ _FORMULA = re.compile(
     r"\\\((.*?)\\\)|\\\[(.*?)\\\]|\$([^$]+)\$|([A-Za-z]\w*\s*=[^,;\n]+?)(?=[.,;]?(?:\s[a-z]{2,}|\s*$))",
     re.DOTALL,
 )
-_MAX_CHARACTERS = 80  # of an expression: results are short
+_MAX_CHARACTERS = 80  # longest expression; results are short
 # SymPy's parser evaluates its input, so only characters of formulas may reach it.
 _ALLOWED = re.compile(r"[A-Za-z0-9_+\-*/().\s]+")
 # Dunder names, and powers too large to compute.

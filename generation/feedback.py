@@ -42,7 +42,7 @@ def feedback(
     """
     if not evidence:
         return
-    covered: set[tuple[int, int]] = set()  # positions of the statements that the student made
+    covered: set[tuple[int, int]] = set()  # positions of the statements in the student's answer
     for text in (split_list_number(part)[1] for part in split(student_answer)):
         if not text:
             continue
@@ -91,7 +91,7 @@ def _comment(
         if statements:
             nearest = max(statements, key=support_by)
             if nearest.cosine(vector_D) < settings.related_similarity:
-                nearest = statements[0]  # the student changed the subject: back to the question
+                nearest = statements[0]  # unrelated to the question: show its nearest statement
         return f"The sources do not say this: “{text}” They say: “{nearest.text}”", nearest
     if wrong := _wrong_numbers(text, supporting):
         same_but_for_numbers = support_by(nearest) >= grounder.settings.support
@@ -112,8 +112,8 @@ def _wrong_numbers(text: str, sources: Sequence[Evidence]) -> list[Quantity]:
 def _number_comment(wrong: Sequence[Quantity], text: str, source: Statement | None) -> str:
     """Say which numbers are wrong.
 
-    `source` is the sentence of the evidence that says the same as `text` but for its numbers, or
-    None. It gives the right number.
+    `source` is a sentence of the evidence that says the same as `text` with other numbers, or None.
+    The right number is taken from it.
     """
     numbers = ", ".join(q.written for q in wrong)
     if len(wrong) > 1:
@@ -127,7 +127,7 @@ def _number_comment(wrong: Sequence[Quantity], text: str, source: Statement | No
 def _right_number(
     wrong: Quantity, in_text: Sequence[Quantity], source: Statement
 ) -> Quantity | None:
-    """Return the number of the sentence `source` that `wrong` stands for, None if in doubt.
+    """Return the number in `source` that should replace `wrong`, None if in doubt.
 
     It is the same number in another unit, or the only number of its unit in the whole item, or the
     only number before the same word.
@@ -162,7 +162,7 @@ def _says(statement: Statement, text: str, language: str = "en") -> bool:
 def _claims_the_same(text: str, source: str, language: str) -> bool:
     """Return whether `text` has the negation and all qualifiers of `source`, and no other number.
 
-    A source with a qualifier claims less than a student who leaves it out.
+    A student who leaves out a qualifier such as "usually" claims more than the source.
     """
     lists = WORDS[language]
     negations = stemmed_list(lists.negations, language)

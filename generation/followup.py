@@ -17,15 +17,15 @@ from generation.words import any_of
 __all__ = ["standalone"]
 
 _WORD = re.compile(r"[^\W_]+")
-_SUBJECT_WORDS = 2  # content words that name a subject
-_MIN_WORDS = 3  # of a question that names a subject
+_SUBJECT_WORDS = 2  # number of content words that name a subject
+_MIN_WORDS = 3  # shorter questions name no subject
 
 
 def standalone(question: str, earlier: Sequence[str], language: str = "en") -> str:
     """Return `question`, preceded by the question that names its subject if it is a follow-up.
 
-    `earlier` are the questions before it, oldest first. The subject is in the last of them that is
-    no follow-up itself; if all look like one, in the first.
+    `earlier` are the questions before it, oldest first. The last of them that is not a follow-up
+    names the subject. If all are follow-ups, use the first.
     """
     if not earlier or not _is_follow_up(question, language):
         return question

@@ -105,7 +105,7 @@ class Grounder:
         return topic is not None and bool(vector_D @ topic < self.settings.topic)
 
     def _cited(self, named: Collection[int], support: dict[int, float]) -> list[int]:
-        """Return the labels of the sources to cite: the named ones that support it, or the best."""
+        """Return the labels to cite: the named sources with enough support, else the best one."""
         enough = {label for label, value in support.items() if value >= self.settings.support}
         if cited := sorted(enough.intersection(named)):
             return cited
@@ -137,7 +137,7 @@ def _labels(text: str) -> set[int]:
 
 
 def _has_same_sense(text: str, place: str, language: str = "en") -> bool:
-    """Return whether `place` has the decisive words of `text`, and a negation only if it has."""
+    """Return whether `place` has the decisive words of `text`. A negation is in both or none."""
     lists = WORDS[language]
     decisive = stemmed_list(lists.decisive_words, language)
     negations = stemmed_list(lists.negations, language)

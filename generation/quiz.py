@@ -31,7 +31,7 @@ def quiz(
 ) -> Iterator[Sentence]:
     """Yield the questions, each followed by its key.
 
-    Every question comes from another one of the `statements` and has another term as its key.
+    No two questions share a statement or a key.
     """
     candidates = [s for s in statements if s.similarity >= settings.min_similarity]
     keys: set[str] = set()
@@ -49,7 +49,7 @@ def quiz(
 
 
 def _suitability(statement: Statement, settings: QuizSettings) -> float:
-    """Return the similarity to the question, less for a formula: it reads badly beside a blank."""
+    """Return the similarity to the question. Formulas lower it: they read badly with a blank."""
     return statement.similarity - settings.formula_penalty * bool(FORMULA.search(statement.text))
 
 
@@ -108,7 +108,7 @@ def _candidate_terms(
     """
     words = WORDS[language]
     question_words = stems(question)
-    sentence_words = [stem(word) for word in _TERM.findall(text)]  # of formulas too
+    sentence_words = [stem(word) for word in _TERM.findall(text)]  # including formulas
     return [
         word
         for word in dict.fromkeys(_TERM.findall(FORMULA.sub(" ", text)))

@@ -27,10 +27,10 @@ def quote(
     evidence: Sequence[Evidence],
     settings: AnswerSettings,
 ) -> list[Sentence]:
-    """Return the sentences with the highest scores, best source first, each source in its order.
+    """Return the sentences with the highest scores: best source first, then in reading order.
 
-    A sentence that only echoes the question is quoted in addition: it answers nothing, but its
-    neighbours may. Instructions, questions and figure labels are never quoted.
+    A sentence that only repeats the question is quoted too, but does not count: its neighbours may
+    answer the question. Instructions, questions and figure labels are never quoted.
     """
     limits = settings.quotation
     candidates = [
@@ -99,7 +99,7 @@ def _needs_context(statement: Statement, settings: AnswerSettings) -> bool:
 
 
 def _term_share(term: frozenset[str], topic: frozenset[str]) -> float:
-    """Return the share of the topic words that a term makes up, 0 for a term with other words."""
+    """Return the share of the topic words that are in a term; 0 if the term has other words."""
     return len(term) / len(topic) if topic and term <= topic else 0.0
 
 

@@ -1,8 +1,8 @@
 """Score an answer without a model: compare its sentences with a text.
 
-Answers are made and checked elsewhere (generation/grounding.py). These scores use none of that
-code, so that a score does not repeat the check that let a sentence pass: they look at words in
-their order, within two neighbouring sentences of a source, and at no vectors.
+The scores share no code with the check of sentences in generation/grounding.py, because repeating
+that check would prove nothing. They compare words and their order within two neighbouring sentences
+of a source. They use no vectors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from generation.words import content_words, longest_common_subsequence
 
 __all__ = ["SUPPORTED", "coverage", "numbers_missing", "rouge_l", "short_answer"]
 
-SUPPORTED = 0.6  # coverage from which a source says a sentence
+SUPPORTED = 0.6  # lowest coverage of a supported sentence
 _ROUNDING = 0.02  # relative tolerance of results: textbooks round to three figures
 _EQUALS_SIGN = re.compile(r"[=≈≅∼]")
 
@@ -51,7 +51,7 @@ def rouge_l(text: str, reference: str) -> float:
 
 
 def short_answer(text: str, solution: str) -> bool | None:
-    """Return whether `text` has the result of `solution`, None if that has no single result.
+    """Return whether `text` has the result of `solution`, None if there is no single result.
 
     The result is the right side of the last equation with names in it, compared as mathematics;
     else the number behind the last equals sign, else the only number.

@@ -10,7 +10,7 @@ from data.records import Level, Task
 
 __all__ = ["EXPLAIN", "MAX_STUDENT_ANSWER_CHARACTERS", "TaskRequest"]
 
-MAX_STUDENT_ANSWER_CHARACTERS = 4000  # two pages
+MAX_STUDENT_ANSWER_CHARACTERS = 4000  # about two pages
 
 
 @dataclass(frozen=True, slots=True)

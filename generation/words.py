@@ -50,7 +50,7 @@ def word_count(text: str) -> int:
 def topic_words(question: str, language: str = "en") -> frozenset[str]:
     """Return the stems of the words that name the topic of a question.
 
-    In "What is work?" that is `work`, which in other questions is no topic word.
+    In "What is work?" the topic is `work`. In "How does a lever work?" it is only `lever`.
     """
     words = stems(question, language)
     return words - _question_stems(language) or words
@@ -73,7 +73,7 @@ def stemmed_words(text: str, language: str = "en") -> list[str]:
 
 @lru_cache(maxsize=64)
 def stemmed_list(words: frozenset[str], language: str = "en") -> frozenset[str]:
-    """Return the stems of a word list, as `stemmed_words` has them."""
+    """Return the stems of a word list, made like those of `stemmed_words`."""
     return frozenset(stemmed_words(" ".join(words), language))
 
 
