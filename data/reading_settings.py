@@ -16,15 +16,15 @@ class ReadingSettings(BaseModel):
         None,
         ge=1,
         le=256,
-        description="Reader processes; empty for one a core, fewer for little to read.",
+        description="Processes that read documents; none: one per core, fewer if there is little to read.",
     )
     # The slowest normal picture takes 7 s on a busy machine.
     stall_seconds: float = Field(
-        120, gt=0, description="Give a file up after this time without progress (seconds)."
+        120, gt=0, description="Seconds without progress after which a file becomes a dead letter."
     )
     file_seconds: float = Field(
-        3600, gt=0, description="Give a file up after this much work on it (seconds)."
+        3600, gt=0, description="Seconds of work on a file after which it becomes a dead letter."
     )
     file_megabytes: int = Field(
-        1000, ge=100, description="Memory that reading a file may take (MB, Linux only)."
+        1000, ge=100, description="Memory that reading one file may take, MB (Linux only)."
     )

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 __all__ = ["REFUSAL"]
 
-REFUSAL = "There is no evidence for this in what is indexed."
+REFUSAL = "There is no evidence for this in the indexed material."

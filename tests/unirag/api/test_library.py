@@ -40,7 +40,8 @@ def test_an_upload_is_indexed_and_searchable(client: TestClient, workspace: Any)
     assert (workspace.home / "sources/waves/sound-light.md").read_text() == SOUND
     assert [c["name"] for c in client.get("/v1/corpora").json()["corpora"]] == ["cards", "waves"]
     # an upload of the same name replaces the document; another name adds one
-    upload(client, "sound light.md", SOUND.replace("pitch", "loudness").encode())
+    new_version = SOUND.replace("pitch", "loudness").encode()
+    wait_until_ended(client, upload(client, "sound light.md", new_version).json())
     job = wait_until_ended(
         client, upload(client, "more.md", b"# Echo\n\nAn echo is a sound that comes back.").json()
     )

@@ -154,7 +154,7 @@ def test_a_refusal_is_reported_and_stored(client: TestClient) -> None:
     assert answer["refused"]
     assert answer["sentences"] == []
     page = client.get(f"/v1/conversations/{answer['conversation']}/markdown").text
-    assert "There is no evidence for this in what is indexed. The nearest material:" in page
+    assert "There is no evidence for this in the indexed material. The nearest material:" in page
 
 
 @pytest.mark.parametrize(
