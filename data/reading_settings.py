@@ -16,7 +16,7 @@ class ReadingSettings(BaseModel):
         None,
         ge=1,
         le=256,
-        description="Processes that read documents; none: one per core, fewer if there is little to read.",
+        description="Processes that read documents; none: one per core, or fewer for few files.",
     )
     # The slowest normal picture takes 7 s on a busy machine.
     stall_seconds: float = Field(

@@ -1,6 +1,6 @@
 """Settings of search: channel weights, the answerability model, the choice of context.
 
-Every default was measured; the description names the benchmark that set it.
+A description names the benchmark that set the default, or says that it was chosen by hand.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ class AnswerabilitySettings(BaseModel):
         4,
         ge=1,
         description="Content words of the shortest sentence that a question can repeat "
-        "(benchmarks.answerability).",
+        "(chosen by hand).",
     )
     premise_overlap: float = Field(
         0.75,
         gt=0,
         le=1,
         description="Share of a sentence's content words that a question has to hold to repeat it "
-        "(benchmarks.answerability).",
+        "(chosen by hand).",
     )
     premise_share: float = Field(
         0.5,
         gt=0,
         le=1,
         description="Share of the question that the repeated sentence has to make up "
-        "(benchmarks.answerability).",
+        "(chosen by hand).",
     )
 
 
@@ -63,9 +63,16 @@ class ContextSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    candidates: int = Field(10, ge=1, description="Hits from which the evidence is chosen.")
+    candidates: int = Field(
+        10,
+        ge=1,
+        description="Hits from which the evidence is chosen (benchmarks/answers_choices.md).",
+    )
     passages_per_answer: int = Field(
-        2, ge=0, description="Passages taken along with the figures that they refer to, at most."
+        2,
+        ge=0,
+        description="Passages taken along with the figures that they refer to, at most "
+        "(chosen by hand).",
     )
     section_depth: int = Field(
         3, ge=1, description="Levels of titles that make up a section of a book."
@@ -74,7 +81,8 @@ class ContextSettings(BaseModel):
     section_weight: float = Field(
         0.3,
         ge=0,
-        description="Score of the section with the most votes, where a first place scores 0.5.",
+        description="Score of the section with the most votes, where a first place scores 0.5 "
+        "(benchmarks/answers_choices.md).",
     )
     solved_exercise_overlap: float = Field(
         0.6,
@@ -104,26 +112,22 @@ class SearchSettings(BaseModel):
         1.0,
         gt=0,
         le=1,
-        description="Weight of the sentence vectors (benchmarks/search_physics.md).",
+        description="Weight of the sentence vectors (chosen by hand).",
     )
-    bm25: float = Field(
-        0.7, gt=0, le=1, description="Weight of BM25 (benchmarks/search_physics.md)."
-    )
+    bm25: float = Field(0.7, gt=0, le=1, description="Weight of BM25 (chosen by hand).")
     cross_modal: float = Field(
         0.5,
         gt=0,
         le=1,
         description="Weight of words against picture vectors where passages compete with figures "
-        "(benchmarks/search_physics.md).",
+        "(chosen by hand).",
     )
-    image: float = Field(
-        1.0, gt=0, le=1, description="Weight of a query picture (benchmarks/search_physics.md)."
-    )
+    image: float = Field(1.0, gt=0, le=1, description="Weight of a query picture (chosen by hand).")
     picture_words: float = Field(
         0.5,
         gt=0,
         le=1,
-        description="Weight of the labels read in a query picture (benchmarks/ocr.md).",
+        description="Weight of the labels read in a query picture (chosen by hand).",
     )
     words_beside_picture: float = Field(
         0.05,
@@ -138,15 +142,21 @@ class SearchSettings(BaseModel):
         "(benchmarks/search_physics.md).",
     )
     picture_candidates: int = Field(
-        50, ge=1, description="Figures whose likeness to a query picture is compared."
+        50,
+        ge=1,
+        description="Figures whose likeness to a query picture is compared (chosen by hand).",
     )
     page_words: int = Field(
         25,
         ge=1,
-        description="Words from which a query picture counts as a page of text, not as a figure.",
+        description="Words from which a query picture counts as a page of text, not as a figure "
+        "(chosen by hand).",
     )
     speech_items: int = Field(
-        10, ge=1, description="Hits whose terms are handed to the second transcription."
+        10,
+        ge=1,
+        description="Hits whose terms the second transcription gets "
+        "(benchmarks/text_to_figure.md).",
     )
     answerability: AnswerabilitySettings = AnswerabilitySettings()
     context: ContextSettings = ContextSettings()
