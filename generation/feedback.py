@@ -109,31 +109,31 @@ def _wrong_numbers(text: str, sources: Sequence[Evidence]) -> list[Quantity]:
     return [q for q in quantities(text) if not any(q.equals(k) for k in known)]
 
 
-def _number_comment(wrong: Sequence[Quantity], text: str, source: Statement | None) -> str:
+def _number_comment(wrong: Sequence[Quantity], text: str, statement: Statement | None) -> str:
     """Say which numbers are wrong.
 
-    `source` is a sentence of the evidence that says the same as `text` with other numbers, or None.
+    `statement` is a sentence of the evidence that says the same as `text` with other numbers, or None.
     The right number is taken from it.
     """
     numbers = ", ".join(q.written for q in wrong)
     if len(wrong) > 1:
         return f"The numbers {numbers} are not in the sources"
-    right = _right_number(wrong[0], quantities(text), source) if source else None
+    right = _right_number(wrong[0], quantities(text), statement) if statement else None
     if right:
         return f"The sources give {right.written}, not {numbers}"
     return f"The number {numbers} is not in the sources"
 
 
 def _right_number(
-    wrong: Quantity, in_text: Sequence[Quantity], source: Statement
+    wrong: Quantity, in_text: Sequence[Quantity], statement: Statement
 ) -> Quantity | None:
-    """Return the number in `source` that should replace `wrong`, None if in doubt.
+    """Return the number in `statement` that should replace `wrong`, None if in doubt.
 
     It is the same number in another unit, or the only number of its unit in the whole item, or the
     only number before the same word.
     """
-    in_sentence = quantities(source.text)
-    in_item = [q for sentence in source.source.sentences for q in quantities(sentence)]
+    in_sentence = quantities(statement.text)
+    in_item = [q for sentence in statement.source.sentences for q in quantities(sentence)]
     unused = [q for q in in_sentence if q.unit == wrong.unit and q not in in_text]
     if other_unit := [q for q in in_sentence if q.unit and isclose(q.value, wrong.value)]:
         candidates = other_unit

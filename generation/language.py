@@ -1,6 +1,7 @@
 """The words of a language that the rules of this package look for.
 
-There is only English so far. A new language is a new entry of `WORDS`.
+There is only English so far. A new language is a new entry of `WORDS`. The functions that look a
+word up take its code as `language`; `Answerer` does not choose one yet.
 """
 
 from __future__ import annotations
