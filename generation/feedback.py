@@ -112,7 +112,7 @@ def _wrong_numbers(text: str, sources: Sequence[Evidence]) -> list[Quantity]:
 def _number_comment(wrong: Sequence[Quantity], text: str, statement: Statement | None) -> str:
     """Say which numbers are wrong.
 
-    `statement` is a sentence of the evidence that says the same as `text` with other numbers, or None.
+    `statement` is a sentence of the evidence that says `text` with other numbers, or None.
     The right number is taken from it.
     """
     numbers = ", ".join(q.written for q in wrong)
