@@ -105,8 +105,8 @@ def _comment(
 def _wrong_numbers(text: str, sources: Sequence[Evidence]) -> list[Quantity]:
     """Return the numbers of `text` that none of the sources has."""
     passages = [p for source in sources for p in (source.item.title, *source.sentences)]
-    known = [q for passage in passages for q in quantities(book_reference().sub("", passage))]
-    return [q for q in quantities(text) if not any(q.equals(k) for k in known)]
+    right = [q for passage in passages for q in quantities(book_reference().sub("", passage))]
+    return [q for q in quantities(text) if not any(q.equals(r) for r in right)]
 
 
 def _number_comment(wrong: Sequence[Quantity], text: str, statement: Statement | None) -> str:

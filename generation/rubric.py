@@ -43,5 +43,5 @@ def marks(
         name: re.search(rf'"?{name}"?\s*[:=]\s*"?([1-5])(?![\d.])', reply, re.IGNORECASE)
         for name in MARKS
     }
-    found = {name: int(match[1]) for name, match in matches.items() if match}
-    return found if len(found) == len(MARKS) else None
+    values = {name: int(match[1]) for name, match in matches.items() if match}
+    return values if len(values) == len(MARKS) else None
