@@ -17,11 +17,11 @@ from data.records import Sentence
 from generation.embedding import Embed, Vector
 from generation.evidence import Evidence
 from generation.grounding import Grounder
-from generation.language import WORDS
 from generation.quantities import Quantity, quantities
 from generation.reply import split, split_list_number
 from generation.settings import FeedbackSettings
 from generation.statements import Statement, book_reference
+from generation.word_lists import WORDS
 from generation.words import stemmed_list, stemmed_words, word_count
 
 __all__ = ["feedback"]

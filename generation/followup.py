@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from generation.language import WORDS
+from generation.word_lists import WORDS
 from generation.words import any_of
 
 __all__ = ["standalone"]

@@ -17,10 +17,10 @@ import numpy as np
 from data.records import Sentence
 from generation.embedding import Embed, Vector
 from generation.evidence import Evidence
-from generation.language import WORDS
 from generation.quantities import quantities
 from generation.settings import GroundingSettings
 from generation.statements import FORMULA, Statement
+from generation.word_lists import WORDS
 from generation.words import repeats, stemmed_list, stemmed_words, stems, word_count
 
 __all__ = ["Grounder"]

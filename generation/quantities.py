@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isclose
 
-from generation.language import WORDS
+from generation.word_lists import WORDS
 from generation.words import any_of
 
 __all__ = ["Quantity", "quantities"]

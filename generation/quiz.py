@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from data.records import Sentence
 from generation.embedding import Embed
 from generation.evidence import Evidence
-from generation.language import WORDS
 from generation.settings import QuizSettings
 from generation.statements import FORMULA, Statement
+from generation.word_lists import WORDS
 from generation.words import stem, stems
 
 __all__ = ["BLANK", "quiz"]

@@ -10,10 +10,10 @@ from functools import lru_cache
 from data.records import Item, Sentence
 from generation.embedding import Vector
 from generation.evidence import LABELS_PREFIX, Evidence
-from generation.language import WORDS
 from generation.reply import split_list_number
 from generation.settings import AnswerSettings, QuotationSettings
 from generation.statements import Statement, depends_on_previous, stands_alone
+from generation.word_lists import WORDS
 from generation.words import any_of, content_words, repeats, stems, topic_words, word_count
 
 __all__ = ["quote"]

@@ -13,8 +13,8 @@ from data.records import Item, Role, Sentence
 from data.sentences import split_sentences
 from generation.embedding import Vector
 from generation.evidence import Evidence
-from generation.language import WORDS
 from generation.settings import StatementSettings
+from generation.word_lists import WORDS
 from generation.words import any_of
 
 __all__ = [

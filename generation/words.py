@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import snowballstemmer
 
-from generation.language import WORDS
+from generation.word_lists import WORDS
 
 __all__ = [
     "any_of",
