@@ -2,71 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 import pytest
 
 from data.records import Answer, Hit, Item, Sentence
-from generation.answer import Answerer
-from generation.chat import ChatModel, Message
 from generation.evidence import assemble
 from generation.prompts import prompt
-from generation.settings import AnswerSettings
-
-
-def embed(texts: Sequence[str]) -> np.ndarray:
-    """Return hashed word counts of unit length: texts with common words are similar."""
-    vectors = np.zeros((len(texts), 512), dtype=np.float32)
-    for row, text in zip(vectors, texts, strict=True):
-        for word in text.lower().translate(str.maketrans(".,:?", "    ")).split():
-            row[zlib.crc32(word.encode()) % 512] += 1
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-
-
-class Script:
-    """A chat model that gives a fixed reply in pieces of `size` characters."""
-
-    name = "script"
-
-    def __init__(self, reply: str, size: int = 7) -> None:
-        self.reply, self.size = reply, size
-        self.prompt: Sequence[Message] = ()
-
-    def count(self, text: str) -> int:
-        return len(text.split())
-
-    def stream(self, messages: Sequence[Message], max_tokens: int) -> Iterator[str]:
-        self.prompt = messages
-        for start in range(0, len(self.reply), self.size):
-            yield self.reply[start : start + self.size]
-
-
-def hit(name: str, text: str, **values: object) -> Hit:
-    item = Item(name, "passage", "c", f"s#{name}", name, text, **values)  # type: ignore[arg-type]
-    return Hit(item, 1.0, {"text": 0.9})
-
-
-HITS = [
-    hit("force", "Net force equals mass times acceleration. A 2 kg ball needs 6 N for 3 m/s^2."),
-    hit("energy", "Kinetic energy grows with the square of the speed of a moving body."),
-    hit("steam", "Steam comes from boiling water. Look at the steam. Where does steam come from?"),
-]
-QUESTION = "Where does steam come from?"  # the scripted model says nothing about it
-
-
-def answer_to(
-    question: str, hits: Sequence[Hit], chat: ChatModel | None = None, **options: Any
-) -> Answer:
-    """Return the answer, after checking that its sentences were yielded before it."""
-    answerer = Answerer(chat or Script(""), embed, AnswerSettings())
-    vector = embed([question])[0]
-    *sentences, answer = answerer.stream(question, hits, question_vector=vector, **options)
-    assert isinstance(answer, Answer)
-    assert answer.sentences == tuple(sentences)
-    return answer
+from tests.generation.answering import HITS, QUESTION, Script, answer_to, embed, hit
 
 
 def ask(reply: str, hits: Sequence[Hit] = HITS, size: int = 7) -> tuple[list[Sentence], Answer]:

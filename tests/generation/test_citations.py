@@ -8,7 +8,7 @@ from data.records import Answer, Hit, Item, Sentence
 from data.refusal import REFUSAL
 from generation.citations import CitationNumbers
 from generation.tasks import TaskRequest
-from tests.generation.test_answer import HITS, QUESTION, Script, answer_to
+from tests.generation.answering import HITS, QUESTION, Script, answer_to
 
 
 def hit(name: str) -> Hit:

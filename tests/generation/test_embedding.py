@@ -13,8 +13,7 @@ from generation.answer import Answerer
 from generation.embedding import EmbedOnce
 from generation.settings import AnswerSettings
 from generation.tasks import EXPLAIN, TaskRequest
-from tests.generation.test_answer import HITS, QUESTION, Script, embed, hit
-from tests.generation.test_tasks import PENDULUM
+from tests.generation.answering import HITS, PENDULUM, QUESTION, Script, embed, hit
 
 REPLY = (
     "Net force equals mass times acceleration. [1] Net force equals mass times acceleration. [1] "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from generation.rubric import MARKS, marks
-from tests.generation.test_answer import Script
+from tests.generation.answering import Script
 
 WHOLE = {"faithfulness": 5, "grounding": 4, "usefulness": 3, "pedagogy": 2}
 

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 
 from data.errors import BadInput
-from data.records import Answer, Hit, Item, Level, Sentence, Task
+from data.records import Answer, Hit, Level, Sentence, Task
 from generation.evidence import assemble
 from generation.prompts import prompt
 from generation.quantities import quantities
@@ -18,31 +18,10 @@ from generation.quiz import BLANK
 from generation.reply import reply_sentences, split, split_list_number
 from generation.statements import FORMULA
 from generation.tasks import MAX_STUDENT_ANSWER_CHARACTERS, TaskRequest
-from tests.generation.test_answer import HITS, Script, answer_to, embed
+from tests.generation.answering import HITS, PENDULUM, Script, answer_to, embed, pendulum_hit
 
 QUESTION = "What sets the period of a pendulum?"
 MODEL_TASKS: tuple[Task, ...] = ("explain", "steps", "compare", "define")
-
-
-def hit(name: str, text: str, **values: Any) -> Hit:
-    values = {"section": ("The simple pendulum", name), "source": "pendulum.md"} | values
-    return Hit(Item(name, "passage", "c", f"s#{name}", name, text, **values), 1.0, {"text": 0.9})
-
-
-PENDULUM = [
-    hit(
-        "The period",
-        "For small swings the period of a pendulum is \\[ T = 2\\pi\\sqrt{\\frac{L}{g}} . \\]\n"
-        "The period of a pendulum depends on its length. This is true of a small swing. "
-        "Figure 3 shows the period of a pendulum on the Moon. "
-        "On the Moon the pendulum swings about 2.5 times more slowly. "
-        "The period of a pendulum follows from gravity, \\(g = 9.8\\ \\text{m/s}^2\\), alone. "
-        "The mass of the bob does not change the period of a pendulum.",
-    ),
-    hit("Period", "Period: the time of one complete swing there and back.", role="term"),
-    hit("Problem", "Find the period of a pendulum of 0.80 m.", role="exercise"),
-    hit("Acids", "An acid gives protons to water.", source="acids.md"),
-]
 
 
 def ask(task: TaskRequest, hits: Sequence[Hit] = PENDULUM, reply: str = "") -> Answer:
@@ -124,7 +103,8 @@ def test_a_quiz_blanks_a_term_of_its_source_outside_formulas() -> None:
 
 def test_a_quiz_asks_for_the_term_of_a_glossary() -> None:
     answer = ask(
-        TaskRequest("quiz"), [hit("Pendulum", "Pendulum: what swings about a point.", role="term")]
+        TaskRequest("quiz"),
+        [pendulum_hit("Pendulum", "Pendulum: what swings about a point.", role="term")],
     )
     assert answer.text == f"Complete: {BLANK} means what swings about a point. Key: Pendulum."
 
@@ -142,14 +122,14 @@ def test_a_quiz_asks_for_the_term_of_a_glossary() -> None:
     ],
 )
 def test_evidence_without_a_suitable_sentence_gives_no_quiz(text: str) -> None:
-    answer = ask(TaskRequest("quiz"), [hit("x", text)])
+    answer = ask(TaskRequest("quiz"), [pendulum_hit("x", text)])
     assert answer.sentences == ()
     assert answer.refused
 
 
 def test_a_word_that_the_sentence_has_twice_is_not_blanked() -> None:
     text = "Gravity sets the period of a pendulum where gravity is \\(g\\) and the string is light."
-    answer = ask(TaskRequest("quiz"), [hit("x", text)])
+    answer = ask(TaskRequest("quiz"), [pendulum_hit("x", text)])
     assert answer.sentences[1].text in ("Key: string.", "Key: light.")
 
 
@@ -187,7 +167,7 @@ def test_feedback_calls_only_statements_of_the_source_right(text: str) -> None:
 
 
 def test_feedback_does_not_drop_a_qualifier_of_the_source() -> None:
-    hits = [hit("Swing", "The period of a pendulum often grows with its swing.")]
+    hits = [pendulum_hit("Swing", "The period of a pendulum often grows with its swing.")]
     (careless,) = feedback("The period of a pendulum grows with its swing.", hits)
     assert careless.text.startswith("Compare: ")
     (careful,) = feedback("The period of a pendulum often grows with its swing.", hits)

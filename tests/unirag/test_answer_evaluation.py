@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from data.errors import BadInput
-from tests.generation.test_answer import Script
+from tests.generation.answering import Script
 from unirag.app import App
 from unirag.evaluation.answers import SYSTEMS, evaluate_answers, score_table, scores_to_json
 
