@@ -190,7 +190,7 @@ def test_ask_refuses_without_evidence(home: Home, question: str) -> None:
     assert answer["no_good_match"]
     assert answer["sentences"] == []
     assert answer["hits"]
-    assert "No evidence" in home.run("ask", question).stdout
+    assert "There is no evidence" in home.run("ask", question).stdout
 
 
 def test_an_empty_workspace_has_no_hits_and_names_the_command_to_list_corpora(
