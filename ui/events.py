@@ -15,9 +15,13 @@ _OPTIONS: dict[str, Any] = {
     "api_visibility": "private",
     "show_progress": "hidden",
     "concurrency_limit": None,  # the service has its own limits
+    # Gradio's queue serves all events of a page over one stream. Two events that start together,
+    # as when the page loads, can lose an answer there. Only an answer needs a stream.
+    "queue": False,
 }
 # After a stop, Gradio's default "once" ignores clicks for seconds. app.js drops double clicks.
 _ASK_OPTIONS = {**_OPTIONS, "trigger_mode": "multiple"}
+_STREAM_OPTIONS = {**_ASK_OPTIONS, "queue": True}
 _LOAD_JS = "(id) => { window.uniragTheme(); return [id, window.innerWidth]; }"
 
 
@@ -47,13 +51,13 @@ def _connect_ask_and_stop(layout: AppLayout, handlers: PageHandlers) -> None:
     inputs = [layout.conversation_id, *composer.inputs]
     outputs = [*layout.conversation_components, *composer.cleared(), composer.ask, composer.stop]
     answering: list[dict[str, Any]] = [
-        event(handlers.answer, inputs, outputs, **_ASK_OPTIONS)
+        event(handlers.answer, inputs, outputs, **_STREAM_OPTIONS)
         for event in (composer.ask.click, composer.text.submit)
     ]
     filled = [composer.text, composer.task, composer.picture, composer.picture_panel]
     for cards in (layout.welcome, layout.suggestions):
         filling = cards.select(handlers.fill_composer, None, filled, **_ASK_OPTIONS)
-        answering.append(filling.then(handlers.answer, inputs, outputs, **_ASK_OPTIONS))
+        answering.append(filling.then(handlers.answer, inputs, outputs, **_STREAM_OPTIONS))
     composer.stop.click(
         handlers.stop,
         layout.conversation_id,
