@@ -4,7 +4,7 @@
     python -m benchmarks.ask_cost --before ../before
 
 Both versions index the sample corpus into a workspace of their own. Then processes of the two take
-turns, `--pairs` times each. A process loads the models, answers one question to warm up, then
+turns, `--pairs` times each. A process answers one question, which loads the models, then
 searches and asks `QUESTIONS`, and reports the median search, the median answer and its peak memory.
 A second kind of process runs the whole command `unirag ask` and reports its wall time and its peak
 memory. Every figure is a ratio of this version to the other one, pair by pair; the table gives the
@@ -42,7 +42,6 @@ import json, resource, sys, time
 import unirag
 home, questions = sys.argv[1], json.loads(sys.argv[2])
 with unirag.open(home=home, ocr=False) as app:
-    app.load()
     app.ask(questions[0])
     searches, answers = [], []
     for question in questions:
