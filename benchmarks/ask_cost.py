@@ -113,7 +113,12 @@ def _environment(checkout: Path) -> dict[str, str]:
     inherited = {
         name: value for name, value in os.environ.items() if not name.startswith("UNIRAG_")
     }
-    return {**inherited, "PYTHONPATH": str(checkout), "OMP_WAIT_POLICY": "PASSIVE"}
+    return {
+        **inherited,
+        "PYTHONPATH": str(checkout),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "UNIRAG_DTYPE": "float32",  # vectors in bf16 depend on the batch, and so do answers
+    }
 
 
 def _index(checkout: Path, home: Path) -> None:
