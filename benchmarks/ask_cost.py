@@ -5,10 +5,11 @@
 
 Both versions index the sample corpus into a workspace of their own. Then processes of the two take
 turns, `--pairs` times each. A process answers one question, which loads the models, then
-searches and asks `QUESTIONS`, and reports the median search, the median answer and its peak memory.
+searches and asks `QUESTIONS`, and reports the time of each and its peak memory.
 A second kind of process runs the whole command `unirag ask` and reports its wall time and its peak
-memory. Every figure is a ratio of this version to the other one, pair by pair; the table gives the
-median and the extremes. Both versions run in the same virtual environment.
+memory. Every figure is a ratio of this version to the other one, pair by pair and question by
+question (a question whose evidence differs must not move the others); the table gives the median of
+the pairs and their extremes. Both versions run in the same virtual environment.
 """
 
 from __future__ import annotations
@@ -67,15 +68,15 @@ def main() -> None:
         homes = {name: Path(folder) / name for name in versions}
         for name, checkout in versions.items():
             _index(checkout, homes[name])
-        runs: dict[str, list[dict[str, float]]] = {name: [] for name in versions}
+        runs: dict[str, list[dict[str, list[float]]]] = {name: [] for name in versions}
         for number in range(options.pairs):
             order = list(versions) if number % 2 == 0 else list(versions)[::-1]
             for name in order:
                 run = _measure(versions[name], homes[name])
                 runs[name].append(run)
-                print(name, {key: round(value, 4) for key, value in run.items()}, flush=True)
+                print(name, {key: round(median(v), 4) for key, v in run.items()}, flush=True)
     ratios = {
-        key: _summary([a[key] / b[key] for a, b in zip(*_sides(runs), strict=True)])
+        key: _summary([_ratio(a[key], b[key]) for a, b in zip(*_sides(runs), strict=True)])
         for key in runs["after"][0]
     }
     print(
@@ -88,7 +89,7 @@ def main() -> None:
                 "pairs": options.pairs,
                 "ratios_after_to_before": ratios,
                 "medians": {
-                    name: {key: round(median(r[key] for r in side), 4) for key in side[0]}
+                    name: {key: round(median(median(r[key]) for r in side), 4) for key in side[0]}
                     for name, side in runs.items()
                 },
             },
@@ -96,8 +97,13 @@ def main() -> None:
     )
 
 
-def _sides(runs: Mapping[str, list[dict[str, float]]]) -> tuple[Any, Any]:
+def _sides(runs: Mapping[str, list[dict[str, list[float]]]]) -> tuple[Any, Any]:
     return runs["after"], runs["before"]
+
+
+def _ratio(after: list[float], before: list[float]) -> float:
+    """Return the median over the questions of the ratio of one question."""
+    return median(a / b for a, b in zip(after, before, strict=True))
 
 
 def _summary(ratios: list[float]) -> dict[str, float]:
@@ -133,7 +139,7 @@ def _index(checkout: Path, home: Path) -> None:
     )
 
 
-def _measure(checkout: Path, home: Path) -> dict[str, float]:
+def _measure(checkout: Path, home: Path) -> dict[str, list[float]]:
     """Return the figures of one process with many questions and of one whole command."""
     worker = subprocess.run(
         [sys.executable, "-c", _WORKER, str(home), json.dumps(QUESTIONS)],
@@ -146,11 +152,11 @@ def _measure(checkout: Path, home: Path) -> dict[str, float]:
     inside = json.loads(worker.stdout.splitlines()[-1])
     seconds, peak_mb = _time_command(checkout, home)
     return {
-        "search p50, s": median(inside["search_s"]),
-        "ask p50, s": median(inside["ask_s"]),
-        "peak memory of many questions, MB": inside["peak_mb"],
-        "whole command `unirag ask`, s": seconds,
-        "peak memory of the command, MB": peak_mb,
+        "search p50, s": inside["search_s"],
+        "ask p50, s": inside["ask_s"],
+        "peak memory of many questions, MB": [inside["peak_mb"]],
+        "whole command `unirag ask`, s": [seconds],
+        "peak memory of the command, MB": [peak_mb],
     }
 
 
