@@ -150,8 +150,8 @@ class Searcher:
             raise BadInput(f"{audio.name}: speech is switched off; type the question instead")
         first = self.transcribe(audio.data, name=audio.name)
         queries = self._word_queries([_WeightedText(first, 1.0)], embedder, 1.0)
-        found = self.store.search(normalised(queries), self.settings.speech_items, where)
-        return transcribe_again(self.transcribe, audio, first, [s.item for s in found])
+        hits = self.store.search(normalised(queries), self.settings.speech_items, where)
+        return transcribe_again(self.transcribe, audio, first, [hit.item for hit in hits])
 
     def _picture_texts(self, query: Query, pictures: Sequence[Image.Image]) -> list[_WeightedText]:
         """Return the words in the pictures. The text of a page counts as typed words."""
