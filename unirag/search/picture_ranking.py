@@ -40,8 +40,8 @@ def rank_by_likeness(
     items = {s.item.id: s for s in fused}
     if missing := tuple(item_id for item_id in ids if item_id not in items):
         queries = normalised([*word_queries, *picture_queries])
-        scored = store.search(queries, len(missing), replace(figures, ids=missing))
-        items |= {s.item.id: s for s in scored}
+        added = store.search(queries, len(missing), replace(figures, ids=missing))
+        items |= {s.item.id: s for s in added}
     return [replace(items[i], score=rank.score) for i, rank in zip(ids, fused, strict=True)]
 
 
