@@ -11,8 +11,8 @@ Nothing was trained or chosen on the books of the table. The words of the answer
 because they belong to the books.
 
 `table` writes answers.md from the stored results. `examples` asks the sample corpus, whose texts
-are our own. It writes 40 unedited answers to docs/answers.md and the times of the demo's set-up to
-results/answer_times.json.
+are our own. It writes 40 unedited answers to docs/sample_answers.md and the times of the demo's
+set-up to results/answer_times.json.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ from unirag.evaluation.question_generation import (
 )
 
 ANSWER_RESULTS = RESULTS / "answers"
-EXAMPLES_PAGE = REPOSITORY / "docs" / "answers.md"
+EXAMPLES_PAGE = REPOSITORY / "docs" / "sample_answers.md"
 ANSWERABLE, UNANSWERABLE = 60, 24  # questions of a book and seed
 BASELINE_EVERY = 12  # the baselines answer one question in twelve
 EXAMPLES, UNANSWERABLE_EXAMPLES = 40, 10  # the 40 include the 10
@@ -221,7 +221,7 @@ def main() -> None:
     run_command.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     run_command.add_argument("--home", type=Path, default=HOME, help="indexes the book if missing")
     commands.add_parser("table", help="write answers.md from the results")
-    commands.add_parser("examples", help="write docs/answers.md and the times")
+    commands.add_parser("examples", help="write docs/sample_answers.md and the times")
     options = parser.parse_args()
     if options.command == "run":
         run(options.book, options.seeds, options.home)

@@ -83,7 +83,7 @@ def main() -> None:
         write_results(
             "ask_cost",
             {
-                **describe(("torch", "transformers", "sentence-transformers", "qdrant-edge-py")),
+                **describe(("torch", "transformers", "qdrant-edge-py")),
                 "before_commit": _commit(options.before),
                 "questions": len(QUESTIONS),
                 "pairs": options.pairs,

@@ -14,12 +14,22 @@ from platformdirs import user_cache_path
 
 from unirag.models.devices import choose_device, describe_device
 
-__all__ = ["BENCHMARKS", "CORPORA", "HOME", "REPOSITORY", "RESULTS", "describe", "write_results"]
+__all__ = [
+    "BENCHMARKS",
+    "CORPORA",
+    "HOME",
+    "REPOSITORY",
+    "RESULTS",
+    "SHARED",
+    "describe",
+    "write_results",
+]
 
 BENCHMARKS = Path(__file__).resolve().parent
 REPOSITORY = BENCHMARKS.parent
 RESULTS = BENCHMARKS / "results"
 CORPORA = Path(os.environ.get("UNIRAG_TEST_CORPORA", REPOSITORY.parent / "shared" / "corpora"))
+SHARED = CORPORA.parent
 HOME = user_cache_path("unirag") / "benchmark-home"
 
 

@@ -35,7 +35,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from benchmarks.environment import CORPORA, REPOSITORY, describe, write_results
 
-LIBRARIES = ("torch", "sentence-transformers", "qdrant-edge-py", "pypdfium2", "numpy")
+LIBRARIES = ("torch", "transformers", "qdrant-edge-py", "pypdfium2", "numpy")
 # Largest difference by rounding in a component of a unit vector; bf16 keeps 8 bits.
 TOLERANCE = {"float32": 1e-5, "auto": 2**-8}
 WORDS = (

@@ -191,7 +191,7 @@ def main() -> None:
                 time_in_rounds(picture_arms, options.turns), len(pictures), "encoder alone"
             )
     results = {
-        **describe(("torch", "sentence-transformers", "qdrant-edge-py")),
+        **describe(("torch", "transformers", "qdrant-edge-py")),
         "threads": torch.get_num_threads(),
         "passages": {"of": PASSAGE_BOOK, "count": len(texts), **passage_rates},
         "pictures": {"of": FIGURE_BOOKS, "count": len(pictures), **picture_rates},

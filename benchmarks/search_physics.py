@@ -42,7 +42,7 @@ SEED = 7
 TOP, DEPTH = 5, 20
 MIN_RECALL = 0.85
 LIBRARIES = (
-    "torch", "transformers", "sentence-transformers", "qdrant-edge-py", "onnxruntime",
+    "torch", "transformers", "qdrant-edge-py", "onnxruntime",
     "rapidocr", "numpy", "pillow",
 )  # fmt: skip
 

@@ -189,13 +189,15 @@ class Hit:
 
     `score` is the fused score, comparable within one result list only. `channels` holds the
     similarity of the item in each channel that was searched: a cosine for `image` and `text`, BM25
-    for `bm25`. `styles` are the style weights of the query's picture.
+    for `bm25`. `styles` are the style weights of the query's picture. `relevance` in [0, 1] is the
+    reranker's score of the item for the question, None if it did not read the item.
     """
 
     item: Item
     score: float
     channels: Mapping[Channel, float] = field(default_factory=dict)
     styles: Mapping[str, float] = field(default_factory=dict)
+    relevance: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

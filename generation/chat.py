@@ -6,7 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-__all__ = ["ChatModel", "Message"]
+__all__ = ["ChatModel", "ChatSize", "Message"]
+
+# A small model gets a short prompt and quotations before its own sentences. A large one gets more
+# evidence and full instructions, and quotations only if none of its sentences is supported.
+ChatSize = Literal["small", "large"]
 
 
 @dataclass(frozen=True, slots=True)

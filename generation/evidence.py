@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +23,7 @@ class Evidence:
     """An item that an answer may cite, with its sentences.
 
     `label` is the number of the item in the prompt, from 1. `prompt_text` is the part of the item
-    that the model reads. `vectors_SD` are the unit vectors of the S sentences. `similarity` is the
-    cosine of the item with the query, 0 if text search did not find it. `section_share` in [0, 1]
-    is the share of all hits in the item's section.
+    that the model reads. `vectors_SD` are the unit vectors of the S sentences.
     """
 
     label: int
@@ -34,8 +31,6 @@ class Evidence:
     sentences: tuple[str, ...]
     vectors_SD: NDArray[np.float32]
     prompt_text: str
-    similarity: float = 0.0
-    section_share: float = 0.0
 
 
 def assemble(
@@ -46,13 +41,11 @@ def assemble(
     *,
     items: int,
     tokens: int,
-    section_shares: Mapping[str, float] = MappingProxyType({}),
 ) -> list[Evidence]:
     """Return the evidence of up to `items` hits, labelled from 1 in the order of `hits`.
 
     The prompt texts have about `tokens` tokens in all. They consist of the sentences nearest to the
     question, over all items at once, in reading order. Every item keeps at least its best sentence.
-    `section_shares` maps item ids to the share of all hits in the item's section.
     """
     chosen = _distinct(hits, items)
     if not chosen:
@@ -70,8 +63,6 @@ def assemble(
             tuple(texts[n] for n in sentences),
             vectors_SD[sentences.start : sentences.stop],
             _prompt_text(hit.item.title, [texts[n] for n in sentences if n in selected]),
-            hit.channels.get("text", 0.0),
-            section_shares.get(hit.item.id, 0.0),
         )
         for label, (hit, sentences) in enumerate(zip(chosen, ranges, strict=True), 1)
     ]

@@ -1,16 +1,13 @@
 """Comment on a student's answer: hold each of its sentences against the evidence.
 
-No model writes the feedback. Common words and near vectors do not show that two sentences say the
-same: "from copper to zinc" has every word of "from zinc to copper". So a sentence is called right
-only if the source says it in the same words and order. A sentence that is merely near is shown
-beside the source, for the student to compare.
+A sentence is right if a source entails it, wrong if it is near a source that does not entail it,
+and unknown if it is near none. Every comment cites the source and shows what it says. No model
+writes the feedback.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from math import isclose
 
 from data.records import Sentence
@@ -21,8 +18,7 @@ from generation.quantities import Quantity, quantities
 from generation.reply import split, split_list_number
 from generation.settings import FeedbackSettings
 from generation.statements import Statement, book_reference
-from generation.word_lists import WORDS
-from generation.words import stemmed_list, stemmed_words, word_count
+from generation.words import word_count
 
 __all__ = ["feedback"]
 
@@ -51,55 +47,41 @@ def feedback(
             yield first.cite(f"Too short to check: “{text}” Write it as a whole sentence.", 0.0)
             continue
         vector_D = embed([text])[0]
-        sentence = _StudentSentence(text, vector_D, grounder.support(text, vector_D))
-        comment, nearest = _comment(sentence, statements, evidence, grounder, settings)
+        comment, nearest, support = _comment(
+            text, vector_D, statements, evidence, grounder, settings
+        )
         same = [s for s in statements if s.cosine(vector_D) >= settings.same_similarity]
         covered.update(s.position for s in [nearest, *same])
-        yield nearest.cite(comment, sentence.support[nearest.source.label])
+        yield nearest.cite(comment, support)
     related = (s for s in statements if s.similarity >= settings.related_similarity)
     left_out = next((s for s in related if s.position not in covered), None)
     if left_out:
         yield left_out.cite(f"You left out: “{left_out.text}”")
 
 
-@dataclass(frozen=True)
-class _StudentSentence:
-    """A sentence of the student, its unit vector and its support by each source, by label."""
-
-    text: str
-    vector_D: Vector
-    support: dict[int, float]
-
-
 def _comment(
-    sentence: _StudentSentence,
+    text: str,
+    vector_D: Vector,
     statements: Sequence[Statement],
     evidence: Sequence[Evidence],
     grounder: Grounder,
     settings: FeedbackSettings,
-) -> tuple[str, Statement]:
-    """Return a comment on a student's sentence, and the statement that it cites."""
-    text, vector_D, support = sentence.text, sentence.vector_D, sentence.support
-
-    def support_by(statement: Statement) -> float:
-        return grounder.statement_support(text, vector_D, statement)
-
-    source = max(evidence, key=lambda e: support[e.label])
-    nearest = max((Statement(source, n) for n in range(len(source.sentences))), key=support_by)
-    supporting = [e for e in evidence if support[e.label] >= settings.min_support]
-    if not supporting:
-        if statements:
-            nearest = max(statements, key=support_by)
-            if nearest.cosine(vector_D) < settings.related_similarity:
-                nearest = statements[0]  # unrelated to the question: show its nearest statement
-        return f"The sources do not say this: “{text}” They say: “{nearest.text}”", nearest
-    if wrong := _wrong_numbers(text, supporting):
-        same_but_for_numbers = support_by(nearest) >= grounder.settings.support
-        comment = _number_comment(wrong, text, nearest if same_but_for_numbers else None)
-        return f"{comment}: “{text}”", nearest
-    if support[source.label] >= grounder.settings.support and _says(nearest, text):
-        return f"Right so far: “{text}”", nearest
-    return f"Compare: you write “{text}” The source says: “{nearest.text}”", nearest
+) -> tuple[str, Statement, float]:
+    """Return a comment on a student's sentence, the statement that it cites, and the support."""
+    labels, support = max(grounder.supports(text, vector_D), key=lambda choice: choice[1])
+    nearest = grounder.nearest_statement(vector_D)
+    if wrong := _wrong_numbers(text, evidence):
+        is_near = nearest.cosine(vector_D) >= settings.contradiction_similarity
+        comment = _number_comment(wrong, text, nearest if is_near else None)
+        return f"Wrong. {comment}: “{text}”", nearest, support
+    if support >= grounder.settings.support:
+        statement = grounder.nearest_statement(vector_D, labels)
+        return f"Right: “{text}” The source says: “{statement.text}”", statement, support
+    if nearest.cosine(vector_D) >= settings.contradiction_similarity:
+        return f"Wrong: “{text}” The source says: “{nearest.text}”", nearest, support
+    if statements and nearest.cosine(vector_D) < settings.related_similarity:
+        nearest = statements[0]  # unrelated to the question: show its nearest statement
+    return f"The sources do not say this: “{text}” They say: “{nearest.text}”", nearest, support
 
 
 def _wrong_numbers(text: str, sources: Sequence[Evidence]) -> list[Quantity]:
@@ -142,45 +124,3 @@ def _right_number(
     else:
         candidates = [q for q in unused if wrong.next_word and q.next_word == wrong.next_word]
     return candidates[0] if len(candidates) == 1 else None
-
-
-def _says(statement: Statement, text: str, language: str = "en") -> bool:
-    """Return whether one clause of `statement` has the words and numbers of `text`, in order."""
-    source = statement.text
-    if statement.source.item.role == "term":
-        source = source.replace(":", " ", 1)  # `Term: its definition` is one clause
-    if not _claims_the_same(text, source, language):
-        return False
-    function_words = stemmed_list(WORDS[language].function_words, language)
-    expected = [word for word in stemmed_words(text, language) if word not in function_words]
-    clauses = re.split("[,;:]", source)
-    if _contains_verbatim(source, text, language):
-        clauses.append(source)
-    return any(_contains_in_order(stemmed_words(c, language), expected) for c in clauses)
-
-
-def _claims_the_same(text: str, source: str, language: str) -> bool:
-    """Return whether `text` has the negation and all qualifiers of `source`, and no other number.
-
-    A student who leaves out a qualifier such as "usually" claims more than the source.
-    """
-    lists = WORDS[language]
-    negations = stemmed_list(lists.negations, language)
-    qualifiers = stemmed_list(lists.qualifiers, language)
-    words, source_words = (set(stemmed_words(t, language)) for t in (text, source))
-    source_quantities = quantities(source, language)
-    return (
-        bool(negations & words) == bool(negations & source_words)
-        and qualifiers & source_words <= words
-        and all(any(q.equals(s) for s in source_quantities) for q in quantities(text, language))
-    )
-
-
-def _contains_verbatim(source: str, text: str, language: str) -> bool:
-    words, source_words = (" ".join(stemmed_words(t, language)) for t in (text, source))
-    return f" {words} " in f" {source_words} "
-
-
-def _contains_in_order(words: Sequence[str], expected: Sequence[str]) -> bool:
-    remaining = iter(words)
-    return all(word in remaining for word in expected)

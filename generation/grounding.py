@@ -1,27 +1,28 @@
 """Check the sentences of the language model against the evidence, and cite it.
 
-The model names its sources by the labels of the prompt. Here they become item ids. A label that the
-prompt does not have is dropped. A sentence without a label gets the source that supports it best. A
-sentence that no source supports is dropped.
+A sentence is supported if its sources entail it and contain its numbers, units, formulas and web
+addresses. The model names its sources by the labels of the prompt. Here they become item ids. A
+label that the prompt does not have is dropped. A sentence without a label, or with a wrong one, is
+cited anew: by the source that entails it, or by the two nearest sources together. A sentence that
+no source supports is dropped.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from math import isclose
 
 import numpy as np
 
 from data.records import Sentence
-from generation.embedding import Embed, Vector
+from generation.embedding import Vector
 from generation.evidence import Evidence
 from generation.quantities import quantities
 from generation.settings import GroundingSettings
 from generation.statements import FORMULA, Statement
-from generation.word_lists import WORDS
-from generation.words import repeats, stemmed_list, stemmed_words, stems, word_count
+from generation.text_models import TextModels
+from generation.words import word_count
 
 __all__ = ["Grounder"]
 
@@ -30,6 +31,8 @@ _ADDRESS = re.compile(r"(?:https?:)?//[^\s)\]>\"']+")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 # LaTeX, or a typed equation: `F = ma`.
 _FORMULA = re.compile(rf"{FORMULA.pattern}|\S+(?:\s*[=≈∝]\s*[^\s,;]+)+", re.DOTALL)
+
+Labels = tuple[int, ...]
 
 
 class Grounder:
@@ -41,109 +44,97 @@ class Grounder:
     def __init__(
         self,
         evidence: Sequence[Evidence],
-        embed: Embed,
+        models: TextModels,
         settings: GroundingSettings,
         topic_vector: Vector | None = None,
     ) -> None:
         self.settings = settings
         self._evidence = {source.label: source for source in evidence}
-        self._words = {source.label: stems(_source_text(source)) for source in evidence}
-        self._numbers = {source.label: _numbers(_source_text(source)) for source in evidence}
-        self._embed = embed
+        self._models = models
         self._topic_vector = topic_vector
 
     def check(self, text: str) -> Sentence | None:
         """Return the sentence with its citations, or None if it is not supported.
 
-        It cites the sources that it names, if they support it; otherwise the source that supports
-        it best. One cited source has to say the same in one place. The cited sources together have
-        to contain its numbers, formulas and web addresses.
+        It cites the sources that it names, if they support it; otherwise the nearest source that
+        does, or the nearest two together.
         """
         plain = _LABEL.sub("", text).strip()
-        if word_count(plain) < self.settings.min_words:
+        if not self._evidence or word_count(plain) < self.settings.min_words:
             return None
-        vector_D = self._embed([plain])[0]
+        vector_D = self._models.embed([plain])[0]
         if self._is_off_topic(vector_D):
             return None
-        support = self.support(plain, vector_D)
-        cited = self._cited(_labels(text), support)
-        if not self._facts_are_in(plain, cited) or not any(
-            self._says(plain, self._evidence[label]) for label in cited
-        ):
-            return None
-        return Sentence(
-            plain,
-            tuple(self._evidence[label].item.id for label in cited),
-            round(max(support[label] for label in cited), 3),
+        for labels, support in self.supports(plain, vector_D, _labels(text)):
+            if support >= self.settings.support and self.has_facts(plain, labels):
+                ids = tuple(self._evidence[label].item.id for label in labels)
+                return Sentence(plain, ids, round(support, 3))
+        return None
+
+    def supports(
+        self, text: str, vector_D: Vector, named: Sequence[int] = ()
+    ) -> list[tuple[Labels, float]]:
+        """Return how well the evidence entails `text`, in [0, 1], for each choice of sources.
+
+        The choices are the `named` sources, the nearest sources one by one, and the nearest two
+        together. `vector_D` is the vector of `text`.
+        """
+        choices = self._choices(vector_D, named)
+        pairs = [(self._premise(labels, vector_D), text) for labels in choices]
+        scores = self._models.entailment(pairs)
+        return [
+            (labels, 1.0 if self._repeats(text, labels) else float(score))
+            for labels, score in zip(choices, scores, strict=True)
+        ]
+
+    def nearest_statement(self, vector_D: Vector, labels: Labels | None = None) -> Statement:
+        """Return the sentence of the sources with the highest cosine with `vector_D`."""
+        sources = [e for e in self._evidence.values() if labels is None or e.label in labels]
+        statements = (Statement(e, int(np.argmax(e.vectors_SD @ vector_D))) for e in sources)
+        return max(statements, key=lambda s: s.cosine(vector_D))
+
+    def _choices(self, vector_D: Vector, named: Sequence[int]) -> list[Labels]:
+        cosines = {e.label: float(np.max(e.vectors_SD @ vector_D)) for e in self._evidence.values()}
+        nearest = sorted(cosines, key=lambda label: (-cosines[label], label))
+        known = tuple(label for label in sorted(set(named)) if label in self._evidence)
+        best = nearest[: self.settings.nearest_sources]
+        choices = [known, *((label,) for label in best), tuple(sorted(nearest[:2]))]
+        return [labels for labels in dict.fromkeys(choices) if labels]
+
+    def _repeats(self, text: str, labels: Labels) -> bool:
+        """Return whether a source has `text` word for word, as a whole sentence."""
+        words = _words(text)
+        return any(
+            words == _words(sentence)
+            for label in labels
+            for sentence in self._evidence[label].sentences
         )
 
-    def support(self, text: str, vector_D: Vector) -> dict[int, float]:
-        """Return the support of `text` by each source, in [0, 1], by label.
-
-        It is the weighted mean of the cosine with the nearest sentence of the source and the share
-        of the words of `text` that the source contains. `vector_D` is the vector of `text`.
-        """
-        words = stems(text)
-        return {
-            label: self._weighted(
-                max(0.0, float(np.max(source.vectors_SD @ vector_D))), words, self._words[label]
-            )
-            for label, source in self._evidence.items()
-        }
-
-    def statement_support(self, text: str, vector_D: Vector, statement: Statement) -> float:
-        """Return the support of `text` by a single sentence of the evidence."""
-        return self._weighted(statement.cosine(vector_D), stems(text), stems(statement.text))
-
-    def _weighted(self, cosine: float, words: frozenset[str], source: frozenset[str]) -> float:
-        share = len(words & source) / len(words) if words else 0.0
-        weight = self.settings.cosine_weight
-        return weight * cosine + (1 - weight) * share
+    def _premise(self, labels: Labels, vector_D: Vector) -> str:
+        """Return the sentences of the sources that are nearest to `vector_D`, in reading order."""
+        texts = [s for label in labels for s in self._evidence[label].sentences]
+        vectors_SD = np.concatenate([self._evidence[label].vectors_SD for label in labels])
+        nearest = np.argsort(-(vectors_SD @ vector_D), kind="stable")
+        return " ".join(texts[n] for n in sorted(nearest[: self.settings.premise_sentences]))
 
     def _is_off_topic(self, vector_D: Vector) -> bool:
         topic = self._topic_vector
         return topic is not None and bool(vector_D @ topic < self.settings.topic)
 
-    def _cited(self, named: Collection[int], support: dict[int, float]) -> list[int]:
-        """Return the labels to cite: the named sources with enough support, else the best one."""
-        enough = {label for label, value in support.items() if value >= self.settings.support}
-        if cited := sorted(enough.intersection(named)):
-            return cited
-        return [max(enough, key=lambda label: (support[label], -label))] if enough else []
-
-    def _facts_are_in(self, text: str, labels: Sequence[int]) -> bool:
+    def has_facts(self, text: str, labels: Labels) -> bool:
         """Return whether the sources contain the numbers and the notation of `text`."""
-        numbers = frozenset[str]().union(*(self._numbers[label] for label in labels))
         sources = "\n".join(_source_text(self._evidence[label]) for label in labels)
-        return _numbers(text) <= numbers and _notation_is_in(text, sources)
-
-    def _says(self, text: str, source: Evidence) -> bool:
-        """Return whether one sentence of the source, or two in a row, say the same as `text`.
-
-        They contain most content words of `text` in the same order, all its decisive words, and a
-        negation if and only if `text` has one.
-        """
-        single = [f"{source.item.title} {sentence}" for sentence in source.sentences]
-        places = [*single, *map(" ".join, pairwise(source.sentences))]
-        return any(
-            _has_same_sense(text, place) and repeats(text, place, self.settings.claim)
-            for place in places
-        )
+        return _numbers(text) <= _numbers(sources) and _notation_is_in(text, sources)
 
 
-def _labels(text: str) -> set[int]:
+def _words(text: str) -> list[str]:
+    """Return the words and numbers of a text in order, in lower case."""
+    return re.findall(r"\w+", text.lower())
+
+
+def _labels(text: str) -> list[int]:
     """Return the labels that a sentence names: 1 and 2 in `It falls [1, 2].`"""
-    return {int(n) for group in _LABEL.findall(text) for n in re.findall(r"\d+", group)}
-
-
-def _has_same_sense(text: str, place: str, language: str = "en") -> bool:
-    """Return whether `place` has the decisive words of `text`. A negation is in both or none."""
-    lists = WORDS[language]
-    decisive = stemmed_list(lists.decisive_words, language)
-    negations = stemmed_list(lists.negations, language)
-    words, place_words = (set(stemmed_words(t, language)) for t in (text, place))
-    same_negation = bool(words & negations) == bool(place_words & negations)
-    return same_negation and words & decisive <= place_words
+    return [int(n) for group in _LABEL.findall(text) for n in re.findall(r"\d+", group)]
 
 
 def _notation_is_in(text: str, sources: str) -> bool:

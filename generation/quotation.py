@@ -4,119 +4,141 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from data.records import Item, Sentence
-from generation.embedding import Vector
+import numpy as np
+
+from data.records import Sentence, Task
 from generation.evidence import LABELS_PREFIX, Evidence
 from generation.reply import split_list_number
 from generation.settings import AnswerSettings, QuotationSettings
-from generation.statements import Statement, depends_on_previous, stands_alone
+from generation.statements import Statement, depends_on_previous
+from generation.tasks import EXPLAIN, TaskRequest
+from generation.text_models import ScorePairs, TextModels
 from generation.word_lists import WORDS
-from generation.words import any_of, content_words, repeats, stems, topic_words, word_count
+from generation.words import any_of, repeats, stems, topic_words, word_count
 
-__all__ = ["quote"]
+__all__ = ["CORRECTION", "quote", "with_title"]
+
+CORRECTION = "Not quite: by the source,"
 
 _SENTENCE_ENDS = (".", "!", ".”", '."', ".)", "\\)", "\\]", "$")
 
 
+@dataclass(frozen=True)
+class _Candidate:
+    """A sentence that may be quoted, with its relevance to the question in [0, 1]."""
+
+    statement: Statement
+    text: str
+    relevance: float
+
+
 def quote(
     question: str,
-    question_vector: Vector,
     evidence: Sequence[Evidence],
+    models: TextModels,
     settings: AnswerSettings,
+    task: TaskRequest = EXPLAIN,
 ) -> list[Sentence]:
-    """Return the sentences with the highest scores: best source first, then in reading order.
+    """Return the sentences that help most to answer `question`: best source first, then in order.
 
-    A sentence that only repeats the question is quoted too, but does not count: its neighbours may
-    answer the question. Instructions, questions and figure labels are never quoted.
+    A definition is shorter and an answer for college longer by one sentence. Steps come from one
+    source, a comparison from two at least. Instructions, questions and figure labels are never
+    quoted. A sentence that refers to the previous one is quoted with it. If a sentence contradicts
+    what the question takes for granted, it comes first, as a correction.
     """
     limits = settings.quotation
-    candidates = [
+    count = limits.sentences + (task.level == "college") - (task.task == "define")
+    candidates = _candidates(question, evidence, models.relevance, limits)
+    chosen: list[_Candidate] = []
+    for candidate in sorted(candidates, key=lambda c: (-c.relevance, c.statement.position)):
+        if len(chosen) >= count or candidate.relevance < limits.min_relevance:
+            break
+        if not _fits(candidate, chosen, task.task) or any(
+            repeats(candidate.text, c.text, settings.repeat_overlap) for c in chosen
+        ):
+            continue
+        chosen += [c for c in _with_previous(candidate, candidates) if c not in chosen]
+    labels = [c.statement.source.label for c in chosen]
+    ordered = sorted(
+        chosen, key=lambda c: (labels.index(c.statement.source.label), c.statement.index)
+    )
+    correction = _correction(question, ordered, models, limits)
+    if correction is not None:
+        ordered.remove(correction)
+        first = correction.statement.cite(f"{CORRECTION} {correction.text}", correction.relevance)
+    quotes = [replace(c.statement.cite(c.text, c.relevance), quoted=True) for c in ordered]
+    return quotes if correction is None else [first, *quotes]
+
+
+def _fits(candidate: _Candidate, chosen: Sequence[_Candidate], task: Task) -> bool:
+    """Return whether a candidate comes from a source that the task wants next."""
+    sources = {c.statement.source.label for c in chosen}
+    is_new = candidate.statement.source.label not in sources
+    if task == "steps":
+        return not chosen or not is_new
+    if task == "compare":
+        return len(sources) != 1 or is_new
+    return True
+
+
+def _correction(
+    question: str,
+    chosen: Sequence[_Candidate],
+    models: TextModels,
+    settings: QuotationSettings,
+) -> _Candidate | None:
+    """Return the sentence that contradicts the premise of the question most, if one does."""
+    if models.contradiction is None or not chosen:
+        return None
+    scores = models.contradiction(
+        [(question, with_title(c.statement.source.item.title, c.text)) for c in chosen]
+    )
+    best = int(np.argmax(scores))
+    return chosen[best] if scores[best] >= settings.contradiction else None
+
+
+def with_title(title: str, text: str) -> str:
+    """Return a text as the reranker reads it: after its title, unless it begins with it."""
+    return text if not title or text.startswith(title) else f"{title}: {text}"
+
+
+def _candidates(
+    question: str,
+    evidence: Sequence[Evidence],
+    relevance: ScorePairs,
+    settings: QuotationSettings,
+) -> list[_Candidate]:
+    statements = [
         statement
         for source in evidence
-        for statement in _statements(source, question_vector)
-        if statement.similarity >= limits.min_similarity and _can_be_quoted(statement, limits)
+        for statement in (Statement(source, n) for n in range(len(source.sentences)))
+        if _can_be_quoted(statement, settings)
     ]
-    echoes = [s for s in candidates if _is_echo(_plain_text(s), question, limits)]
-    chosen = [max(echoes, key=lambda s: s.similarity)] if echoes else []
-    count = limits.sentences + len(chosen)
-    min_score = limits.min_score_after_echo if chosen else 0.0
-    while len(chosen) < count:
-        candidates = [c for c in candidates if not _repeats_any(c, chosen, settings)]
-        if not candidates:
-            break
-        scores = {c.position: _score(c, question, chosen, settings) for c in candidates}
-        best = min(candidates, key=lambda c: (-scores[c.position], c.position))
-        score = scores[best.position]
-        if chosen and score < min_score:
-            break
-        min_score = max(min_score, score - limits.max_drop)
-        chosen.append(best)
-    labels = [s.source.label for s in chosen]
-    ordered = sorted(chosen, key=lambda s: (labels.index(s.source.label), s.index))
-    return [replace(s.cite(_plain_text(s)), quoted=True) for s in ordered]
+    scores = relevance(
+        [(question, with_title(s.source.item.title, _plain_text(s))) for s in statements]
+    )
+    return [
+        _Candidate(s, _plain_text(s), 1.0 if _defines_topic(s, question) else float(score))
+        for s, score in zip(statements, scores, strict=True)
+    ]
 
 
-def _statements(source: Evidence, question_vector: Vector) -> list[Statement]:
-    """Return all sentences of a source."""
-    similarity_S = source.vectors_SD @ question_vector
-    return [Statement(source, n, float(similarity)) for n, similarity in enumerate(similarity_S)]
+def _defines_topic(statement: Statement, question: str) -> bool:
+    """Return whether a glossary entry defines the very term that the question is about."""
+    item = statement.source.item
+    return item.role == "term" and stems(item.title) == topic_words(question)
 
 
-def _score(
-    statement: Statement, question: str, chosen: Sequence[Statement], settings: AnswerSettings
-) -> float:
-    """Return the cosine of a sentence with the question, plus its bonuses, minus its penalties."""
-    weights = settings.quotation
-    source, item = statement.source, statement.source.item
-    score = statement.similarity
-    score += weights.item_weight * source.similarity + weights.section_weight * source.section_share
-    if item.role == "term":
-        share = _term_share(stems(item.title), topic_words(question))
-        score += weights.definition_bonus * (share if share >= weights.min_term_share else 0.0)
-    if item.role == "note":
-        score -= weights.note_penalty
-    if item.role in ("solution", "example"):
-        score -= weights.worked_problem_penalty
-    distances = {statement.index - c.index for c in chosen if c.source.label == source.label}
-    if distances & {-1, 1}:
-        score += weights.neighbour_bonus
-    if chosen and _section(item) != _section(chosen[0].source.item):
-        score -= weights.other_section_penalty
-    if 1 not in distances and _needs_context(statement, settings):
-        score -= weights.dependent_penalty
-    return score
-
-
-def _needs_context(statement: Statement, settings: AnswerSettings) -> bool:
-    """Return whether a sentence needs the previous one; captions and definitions are complete."""
-    item, text = statement.source.item, _plain_text(statement)
-    if item.kind == "figure" or item.role == "term":
-        return depends_on_previous(text)
-    return not stands_alone(text, settings.statements)
-
-
-def _term_share(term: frozenset[str], topic: frozenset[str]) -> float:
-    """Return the share of the topic words that are in a term; 0 if the term has other words."""
-    return len(term) / len(topic) if topic and term <= topic else 0.0
-
-
-def _is_echo(text: str, question: str, settings: QuotationSettings) -> bool:
-    enough = len(content_words(text)) >= settings.min_words
-    return enough and repeats(text, question, settings.echo_overlap)
-
-
-def _repeats_any(
-    statement: Statement, others: Sequence[Statement], settings: AnswerSettings
-) -> bool:
-    text = _plain_text(statement)
-    return any(repeats(text, _plain_text(other), settings.repeat_overlap) for other in others)
-
-
-def _section(item: Item) -> tuple[str, ...]:
-    return (item.source, *item.section)
+def _with_previous(candidate: _Candidate, candidates: Sequence[_Candidate]) -> list[_Candidate]:
+    """Return a candidate after the sentence that it refers to, if that can be quoted."""
+    if not depends_on_previous(candidate.text):
+        return [candidate]
+    label, index = candidate.statement.position
+    previous = [c for c in candidates if c.statement.position == (label, index - 1)]
+    return [*previous, candidate]
 
 
 def _plain_text(statement: Statement) -> str:

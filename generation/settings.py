@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from generation.chat import ChatSize
+
 __all__ = [
     "AnswerSettings",
     "FeedbackSettings",
     "GroundingSettings",
+    "LargeWritingSettings",
     "QuizSettings",
     "QuotationSettings",
     "StatementSettings",
+    "WritingSettings",
 ]
 
 
@@ -31,96 +35,31 @@ class StatementSettings(BaseModel):
 
 
 class QuotationSettings(BaseModel):
-    """The sentences that are quoted.
-
-    A sentence scores its cosine with the question. The bonuses are added to it and the penalties
-    taken off.
-    """
+    """The sentences that are quoted, by their relevance to the question."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sentences: int = Field(
-        2, ge=0, description="Sentences quoted, at most (benchmarks/answers_choices.md)."
+        3,
+        ge=0,
+        description="Sentences quoted, at most; one more if the last refers to the one before it "
+        "(benchmarks/eduscopeqa.md).",
     )
     min_words: int = Field(
         3, ge=1, description="Words of the shortest sentence that is quoted (chosen by hand)."
     )
-    min_similarity: float = Field(
-        0.15,
-        ge=-1,
-        le=1,
-        description="Cosine with the question below which no sentence is quoted (chosen by hand).",
-    )
-    max_drop: float = Field(
-        0.15,
-        ge=0,
-        description="Score by which a sentence may lie below the one quoted before it "
-        "(chosen by hand).",
-    )
-    item_weight: float = Field(
+    min_relevance: float = Field(
         0.2,
         ge=0,
-        description="Score for each unit of the item's cosine with the query "
-        "(benchmarks/answers_choices.md).",
+        le=1,
+        description="Relevance below which no sentence is quoted (benchmarks/eduscopeqa.md).",
     )
-    section_weight: float = Field(
-        0.2,
-        ge=0,
-        description="Score of a sentence if all hits are in its section, else that share of it "
-        "(benchmarks/answers_choices.md).",
-    )
-    definition_bonus: float = Field(
-        0.2,
-        ge=0,
-        description="Score of a glossary entry for exactly the term in question "
-        "(benchmarks/answers_choices.md).",
-    )
-    min_term_share: float = Field(
-        0.5,
+    contradiction: float = Field(
+        0.8,
         ge=0,
         le=1,
-        description="Share of the question's words that a glossary term has to make up "
-        "(benchmarks/answers_choices.md).",
-    )
-    neighbour_bonus: float = Field(
-        0.1,
-        ge=0,
-        description="Score of a sentence next to a quoted one (benchmarks/answers_choices.md).",
-    )
-    dependent_penalty: float = Field(
-        0.1,
-        ge=0,
-        description="Score taken from a sentence that needs the previous one "
-        "(benchmarks/answers_choices.md).",
-    )
-    other_section_penalty: float = Field(
-        0.1,
-        ge=0,
-        description="Score taken from a sentence outside the section of the first quotation "
-        "(benchmarks/answers_choices.md).",
-    )
-    worked_problem_penalty: float = Field(
-        0.1,
-        ge=0,
-        description="Score taken from a sentence of a solution or worked example "
-        "(benchmarks/answers_choices.md).",
-    )
-    note_penalty: float = Field(
-        0.1,
-        ge=0,
-        description="Score taken from a sentence of a box beside the text (chosen by hand).",
-    )
-    echo_overlap: float = Field(
-        0.9,
-        gt=0,
-        le=1,
-        description="Share of a sentence's content words that the question has if the sentence is "
-        "an echo of it (chosen by hand).",
-    )
-    min_score_after_echo: float = Field(
-        0.65,
-        description="Score of a sentence quoted beside an echo of the question, at least "
-        "(benchmarks/answers_choices.md).",
+        description="Probability that a quoted sentence contradicts what the question takes for "
+        "granted, from which it is shown as a correction (benchmarks.reranking).",
     )
 
 
@@ -130,30 +69,29 @@ class GroundingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     support: float = Field(
-        0.7,
-        ge=0,
-        le=1,
-        description="Support of a sentence by a source, in [0, 1], at least (chosen by hand).",
-    )
-    claim: float = Field(
         0.75,
         ge=0,
         le=1,
-        description="Share of a sentence's content words that one place of a source has in the "
-        "same order, at least (chosen by hand).",
+        description="Probability that the sources entail a sentence, at least "
+        "(benchmarks/support.md).",
+    )
+    premise_sentences: int = Field(
+        3,
+        ge=1,
+        description="Sentences of the sources that a sentence is held against: the nearest ones "
+        "(benchmarks/support.md).",
+    )
+    nearest_sources: int = Field(
+        2,
+        ge=1,
+        description="Sources that are tried for a sentence that names none, or a wrong one "
+        "(chosen by hand).",
     )
     topic: float = Field(
         0.2,
         ge=-1,
         le=1,
         description="Cosine of a sentence with the question, at least (chosen by hand).",
-    )
-    cosine_weight: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="Weight of the cosine in the support; the share of common words has the rest "
-        "(chosen by hand).",
     )
     min_words: int = Field(
         2, ge=1, description="Words of the shortest sentence that is checked (chosen by hand)."
@@ -193,17 +131,18 @@ class FeedbackSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_support: float = Field(
-        0.5,
-        ge=0,
-        le=1,
-        description="Support below which the sources do not say a sentence (chosen by hand).",
-    )
     same_similarity: float = Field(
         0.7,
         ge=-1,
         le=1,
         description="Cosine from which two sentences say the same (chosen by hand).",
+    )
+    contradiction_similarity: float = Field(
+        0.6,
+        ge=-1,
+        le=1,
+        description="Cosine with a source from which a sentence without support is wrong, and not "
+        "just unknown to the source (chosen by hand).",
     )
     related_similarity: float = Field(
         0.3,
@@ -213,17 +152,11 @@ class FeedbackSettings(BaseModel):
     )
 
 
-class AnswerSettings(BaseModel):
-    """The size of an answer, and the settings of the components that make it."""
+class WritingSettings(BaseModel):
+    """How much a small language model reads and writes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    items: int = Field(
-        5,
-        ge=1,
-        le=20,
-        description="Items shown to the model, at most (benchmarks/answers_choices.md).",
-    )
     evidence_tokens: int = Field(
         300,
         ge=50,
@@ -239,6 +172,44 @@ class AnswerSettings(BaseModel):
         description="Unsupported sentences in a row after which the model is stopped "
         "(chosen by hand).",
     )
+
+
+class LargeWritingSettings(WritingSettings):
+    """How much any larger language model reads and writes."""
+
+    evidence_tokens: int = Field(
+        2000,
+        ge=50,
+        le=100_000,
+        description="Tokens of evidence shown to a larger model, at most (chosen by hand).",
+    )
+    max_tokens: int = Field(
+        500,
+        ge=16,
+        le=4096,
+        description="Tokens that a larger model writes, at most (chosen by hand).",
+    )
+    unsupported_sentences: int = Field(
+        6,
+        ge=1,
+        description="Unsupported sentences in a row after which a larger model is stopped "
+        "(chosen by hand).",
+    )
+
+
+class AnswerSettings(BaseModel):
+    """The size of an answer, and the settings of the components that make it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    items: int = Field(
+        5,
+        ge=1,
+        le=20,
+        description="Items shown to the model, at most (benchmarks/answers_choices.md).",
+    )
+    small: WritingSettings = WritingSettings()
+    large: LargeWritingSettings = LargeWritingSettings()
     repeat_overlap: float = Field(
         0.7,
         gt=0,
@@ -251,3 +222,7 @@ class AnswerSettings(BaseModel):
     grounding: GroundingSettings = GroundingSettings()
     quiz: QuizSettings = QuizSettings()
     feedback: FeedbackSettings = FeedbackSettings()
+
+    def for_size(self, size: ChatSize) -> WritingSettings:
+        """Return the settings for a small or a large language model."""
+        return self.small if size == "small" else self.large

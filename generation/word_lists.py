@@ -37,14 +37,6 @@ class LanguageWords:
     """Words that refer to another place in the book, or to its authors and readers."""
     book_parts: frozenset[str]
     """Parts of a book that have numbers."""
-    negations: frozenset[str]
-    """Words that negate a sentence."""
-    qualifiers: frozenset[str]
-    """Words that limit a claim."""
-    function_words: frozenset[str]
-    """Words that a student may add to the words of the source."""
-    decisive_words: frozenset[str]
-    """Words that change what a sentence says, however similar the rest of it is."""
     pointing_words: frozenset[str]
     """Words of a follow-up question that stand for the subject of an earlier question."""
     pointing_endings: frozenset[str]
@@ -105,24 +97,6 @@ _ENGLISH = LanguageWords(
     book_parts=_words(
         "fig fig. figs. figure table eq eq. equation example section chapter exercise problem "
         "step"
-    ),
-    negations=_words(
-        "not no never nor neither none cannot without"
-    ),
-    qualifiers=_words(
-        "some only may might can could sometimes often usually mostly most unless except almost "
-        "hardly rarely few if partly about nearly"
-    ),
-    function_words=_words(
-        "a an the is are was were be been being so then also and of it its"
-    ),
-    decisive_words=_words(
-        "more less greater fewer larger smaller higher lower faster slower longer shorter stronger "
-        "weaker increase decrease rise fall grow shrink above below before after over under inside "
-        "outside up down left right north south east west toward away attract repel absorb emit "
-        "release gain lose positive negative expand contract directly inversely maximum minimum "
-        "always never often sometimes all some only most same different opposite equal hot cold "
-        "heavy light solid liquid gas series parallel cause"
     ),
     pointing_words=_words(
         "it its itself they them their theirs these those he she his her former latter same"

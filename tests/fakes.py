@@ -21,6 +21,7 @@ from data.ocr import LabelCache
 from data.pictures import Assets
 from data.reading_pool import ReaderPool
 from data.reading_settings import ReadingSettings
+from generation.intent import Intent
 from retrieval.bm25 import Bm25
 from retrieval.encoder import StyleDetection, normalize_rows
 from retrieval.qdrant_embedded import EdgeStore
@@ -37,6 +38,7 @@ from unirag.workspace.catalog import Catalog
 from unirag.workspace.embedding_cache import CachedEncoders, EmbeddingCache, EmbeddingStore
 from unirag.workspace.paths import Workspace
 
+_NO_SIGNS = str.maketrans(".,:;?!", "      ")
 STAMP = Stamp("fake", "thumbnails", "word-counts", image_width=192, text_width=64)
 
 
@@ -98,6 +100,28 @@ class WordCountRetriever:
             for word in text.lower().split():
                 row[zlib.crc32(word.encode()) % self.width] += 1
         return normalize_rows(rows)
+
+
+class WordOverlap:
+    """A reranker or an entailment model: the share of the shorter text's words in the longer."""
+
+    name, outputs = "word-overlap", 1
+
+    def score(self, pairs: Sequence[tuple[str, str]], output: int = 0) -> np.ndarray:
+        return np.array([self._share(*pair) for pair in pairs], np.float32)
+
+    @staticmethod
+    def _share(first: str, second: str) -> float:
+        words = [set(text.lower().translate(_NO_SIGNS).split()) for text in (first, second)]
+        shorter, longer = sorted(words, key=len)
+        return len(shorter & longer) / max(1, len(shorter))
+
+
+class OnlyQuestions:
+    """Takes every message for a question."""
+
+    def intent(self, message: str) -> Intent:
+        return "question"
 
 
 class FixedOcr:
@@ -222,6 +246,9 @@ def fake_components(
     models: dict[str, Any] = {
         "encoder": encoder(),
         "text": WordCountRetriever(),
+        "reranker": WordOverlap(),
+        "entailment": WordOverlap(),
+        "intents": OnlyQuestions(),
         "open_store": open_fake_store,
         **components,
     }
@@ -263,6 +290,7 @@ class IndexingBench:
             ThumbnailEncoder(),
             WordCountRetriever(),
             Bm25(),
+            WordOverlap().score,
             SearchSettings(),
             self.ocr,
             lambda recording, terms=(), name="": "lens",

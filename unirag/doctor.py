@@ -99,7 +99,7 @@ def _check_packages() -> Check:
     problems = [problem for line in requirements if (problem := _requirement_problem(line))]
     if problems:
         return Check("packages", "fail", "; ".join(problems), "pip install --upgrade unirag")
-    packages = ("torch", "transformers", "sentence-transformers", "qdrant-edge-py")
+    packages = ("torch", "transformers", "qdrant-edge-py")
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in packages)
     return Check("packages", "ok", f"unirag {version}; {versions}")
 

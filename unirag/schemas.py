@@ -74,10 +74,15 @@ class EvidenceOut(BaseModel):
 
 
 class HitOut(EvidenceOut):
-    """A search hit. `channels` holds the item's similarity in each channel of the search."""
+    """A search hit. `channels` holds the item's similarity in each channel of the search.
+
+    `relevance` in [0, 1] says how much the item helps to answer the question, None if the reranker
+    did not read it.
+    """
 
     score: float
     channels: dict[str, float | None]
+    relevance: float | None = None
 
 
 class ItemOut(EvidenceOut):

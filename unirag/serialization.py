@@ -74,7 +74,10 @@ def hit_out(hit: Hit, address: PictureAddress) -> HitOut:
     """Return the wire model of a hit."""
     channels = {c: _round(hit.channels.get(c), 4) for c in CHANNELS}
     return HitOut(
-        **_evidence_fields(hit.item, address), score=round(hit.score, 6), channels=channels
+        **_evidence_fields(hit.item, address),
+        score=round(hit.score, 6),
+        channels=channels,
+        relevance=hit.relevance,
     )
 
 

@@ -12,8 +12,20 @@ from data.records import Answer, Hit, Item
 from generation.answer import Answerer
 from generation.chat import ChatModel, Message
 from generation.settings import AnswerSettings
+from generation.text_models import TextModels
+from generation.words import content_words, longest_common_subsequence
 
-__all__ = ["HITS", "PENDULUM", "QUESTION", "Script", "answer_to", "embed", "hit", "pendulum_hit"]
+__all__ = [
+    "HITS",
+    "MODELS",
+    "PENDULUM",
+    "QUESTION",
+    "Script",
+    "answer_to",
+    "embed",
+    "hit",
+    "pendulum_hit",
+]
 
 
 def embed(texts: Sequence[str]) -> np.ndarray:
@@ -43,6 +55,29 @@ class Script:
             yield self.reply[start : start + self.size]
 
 
+def relevance(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+    """Return the share of the question's content words that a text has."""
+    return np.array([_share(words, text) for words, text in pairs], np.float32)
+
+
+def entailment(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+    """Return the share of a sentence's content words that the premise has in the same order."""
+    scores = []
+    for premise, sentence in pairs:
+        words = content_words(sentence)
+        common = longest_common_subsequence(words, content_words(premise))
+        scores.append(common / max(1, len(words)))
+    return np.array(scores, np.float32)
+
+
+def _share(words: str, text: str) -> float:
+    expected = set(content_words(words))
+    return len(expected & set(content_words(text))) / max(1, len(expected))
+
+
+MODELS = TextModels(embed, relevance, entailment)
+
+
 def hit(name: str, text: str, **values: object) -> Hit:
     item = Item(name, "passage", "c", f"s#{name}", name, text, **values)  # type: ignore[arg-type]
     return Hit(item, 1.0, {"text": 0.9})
@@ -60,7 +95,7 @@ def answer_to(
     question: str, hits: Sequence[Hit], chat: ChatModel | None = None, **options: Any
 ) -> Answer:
     """Return the answer, after checking that its sentences were yielded before it."""
-    answerer = Answerer(chat or Script(""), embed, AnswerSettings())
+    answerer = Answerer(chat or Script(""), MODELS, AnswerSettings())
     vector = embed([question])[0]
     *sentences, answer = answerer.stream(question, hits, question_vector=vector, **options)
     assert isinstance(answer, Answer)

@@ -67,19 +67,6 @@ def test_the_model_does_not_repeat_a_quotation() -> None:
     assert len(answer.sentences) == 1
 
 
-@pytest.mark.parametrize(
-    "sentence",
-    [
-        "Kinetic energy does not grow with the square of the speed of a body.",
-        "The square of the speed of a moving body grows with kinetic energy.",
-        "Kinetic energy shrinks with the square of the speed of a moving body.",
-        "Kinetic energy equals mass times acceleration.",
-    ],
-)
-def test_a_sentence_that_turns_the_source_round_is_dropped(sentence: str) -> None:
-    assert ask(sentence)[0] == []
-
-
 MASS = [
     hit("mass", "Energy follows from the mass, \\(E = mc^2\\), of a body. A bar of 2 kg is heavy."),
     HITS[2],
@@ -118,25 +105,6 @@ def test_a_dependent_sentence_is_dropped_with_the_previous_one() -> None:
     lost = "Cats like mice. It grows with the square of the speed of a moving body."
     assert len(ask(kept)[0]) >= 1
     assert ask(lost)[0] == []
-
-
-def test_the_definition_of_the_term_comes_first() -> None:
-    hits = [
-        hit("Uses", "A wrench limits the torque of a motor."),
-        hit("torque", "torque: turning effect of a force about an axis", role="term"),
-    ]
-    assert answer_to("What is torque?", hits).sentences[0].citations == ("torque",)
-
-
-def test_both_of_two_compared_terms_are_defined() -> None:
-    terms = [
-        hit("mass", "mass: the quantity of matter in a body", role="term"),
-        hit("weight", "weight: the force of gravity on a body", role="term"),
-        hit("text", "People speak of weight between meals."),
-    ]
-    question = "What is the difference between mass and weight?"
-    answer = answer_to(question, terms)
-    assert {s.citations for s in answer.sentences} == {("mass",), ("weight",)}
 
 
 def test_an_echo_of_the_question_is_quoted_with_its_neighbour() -> None:

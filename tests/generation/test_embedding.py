@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from generation.answer import Answerer
 from generation.embedding import EmbedOnce
 from generation.settings import AnswerSettings
 from generation.tasks import EXPLAIN, TaskRequest
-from tests.generation.answering import HITS, PENDULUM, QUESTION, Script, embed, hit
+from tests.generation.answering import HITS, MODELS, PENDULUM, QUESTION, Script, embed, hit
 
 REPLY = (
     "Net force equals mass times acceleration. [1] Net force equals mass times acceleration. [1] "
@@ -57,7 +58,7 @@ def test_an_answer_embeds_each_text_once_and_never_the_question(
 ) -> None:
     counting = CountingEmbedder()
     question_vector, topic_vector = embed([question, REPLY])
-    events = Answerer(Script(REPLY), counting, AnswerSettings()).stream(
+    events = Answerer(Script(REPLY), replace(MODELS, embed=counting), AnswerSettings()).stream(
         question, hits, question_vector=question_vector, topic_vector=topic_vector, task=task
     )
     assert len(list(events)) > 2

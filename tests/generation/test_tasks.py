@@ -133,64 +133,10 @@ def test_a_word_that_the_sentence_has_twice_is_not_blanked() -> None:
     assert answer.sentences[1].text in ("Key: string.", "Key: light.")
 
 
-def test_feedback_on_right_wrong_unsupported_and_missing_statements() -> None:
-    right, wrong, unsupported, left_out = feedback(
-        "The period of a pendulum depends on its length. "
-        "On the Moon the pendulum swings about 3.5 times more slowly. "
-        "Napoleon was born in Corsica."
-    )
-    assert right.text == "Right so far: “The period of a pendulum depends on its length.”"
-    assert right.support > 0.9
-    assert wrong.text.startswith("The sources give 2.5, not 3.5: “On the Moon")
-    assert unsupported.text.startswith("The sources do not say this: “Napoleon was born in")
-    assert re.search(r"They say: “(.+)”", unsupported.text)[1] in PENDULUM[0].item.text  # type: ignore[index]
-    assert left_out.text.startswith("You left out: “")
-    assert all(s.citations for s in (right, wrong, unsupported, left_out))
-    assert right.citations == ("The period",)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "The mass of the bob does change the period of a pendulum.",
-        "The mass of the bob changes the period of a pendulum.",
-        "The length of a pendulum depends on its period.",
-        "The period of a pendulum depends on its mass.",
-        "On the Moon the pendulum swings about 2.5 times more quickly.",
-        "The period of a pendulum depends on its length, 0.80.",
-    ],
-)
-def test_feedback_calls_only_statements_of_the_source_right(text: str) -> None:
-    first = feedback(text)[0].text
-    assert not first.startswith("Right")
-    assert text in first
-
-
-def test_feedback_does_not_drop_a_qualifier_of_the_source() -> None:
-    hits = [pendulum_hit("Swing", "The period of a pendulum often grows with its swing.")]
-    (careless,) = feedback("The period of a pendulum grows with its swing.", hits)
-    assert careless.text.startswith("Compare: ")
-    (careful,) = feedback("The period of a pendulum often grows with its swing.", hits)
-    assert careful.text.startswith("Right so far: ")
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "The period depends on the length.",
-        "1. The period of a pendulum depends on its length.",
-        "The mass of the bob doesn't change the period.",
-        "The period is the time of one complete swing.",
-    ],
-)
-def test_feedback_recognises_statements_of_the_source(text: str) -> None:
-    assert feedback(text)[0].text.startswith("Right so far: “The ")
-
-
 @pytest.mark.parametrize(
     ("text", "comment"),
     [
-        ("Gravity, g = 8.9 m/s², sets the period of a pendulum.", "The number 8.9 m/s^2 is not"),
+        ("Napoleon weighed 8.9 kg.", "The number 8.9 kg is not"),
         ("The period of a pendulum follows from gravity, 8.9 m/s², alone.", "give 9.8 m/s^2, not"),
         ("The period of a pendulum follows from gravity, 9.8 m/s, alone.", "not 9.8 m/s:"),
         ("The period of a pendulum has 3 kg and 4 kg.", "The numbers 3 kg, 4 kg are not"),

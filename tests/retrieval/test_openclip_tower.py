@@ -459,6 +459,27 @@ def test_the_text_retriever_uses_the_prompts_of_the_model(sentence_folder: Path)
     np.testing.assert_allclose(queries[0], retriever.encode_passages(["query: lens"])[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_the_vectors_are_those_of_sentence_transformers(
+    sentence_folder: Path, tmp_path: Path, pooling: str
+) -> None:
+    transformer = models.Transformer(str(sentence_folder))
+    library = SentenceTransformer(modules=[transformer, models.Pooling(16, pooling_mode=pooling)])
+    library.save(str(tmp_path / pooling))
+    texts = ["lens", "cell force lens " * 5, "", "force"]
+    expected = library.encode(texts, normalize_embeddings=True)
+    retriever = SentenceRetriever("tiny", tmp_path / pooling)
+    np.testing.assert_allclose(retriever.encode_passages(texts), expected, atol=1e-5)
+
+
+def test_a_pooling_that_is_not_understood_is_refused(sentence_folder: Path) -> None:
+    transformer = models.Transformer(str(sentence_folder))
+    other = SentenceTransformer(modules=[transformer, models.Pooling(16, pooling_mode="max")])
+    other.save(str(sentence_folder))
+    with pytest.raises(BadInput, match="only mean and"):
+        SentenceRetriever("tiny", sentence_folder)
+
+
 def test_a_folder_without_a_text_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="not a sentence-transformers model"):
         SentenceRetriever("none", tmp_path)

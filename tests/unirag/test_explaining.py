@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from data.records import Item
-from generation.tasks import EXPLAIN, TaskRequest
+from generation.tasks import TaskRequest
 from retrieval.store import Point, Where
 from unirag.app import App
-from unirag.search.context_selection import select_context
 
 EXERCISE = "A ray of light meets glass at 45 degrees. How large is its angle inside the glass?"
 
@@ -53,7 +52,7 @@ def test_explain_leaves_out_the_solution_of_the_exercise_in_the_question(app: Ap
 
 
 FIGURES = Where(kinds=("figure",))
-GLASS, WATER = ("Light", "1 Media", "1.1 Glass"), ("Light", "1 Media", "1.2 Water")
+GLASS = ("Light", "1 Media", "1.1 Glass")
 
 
 def test_an_exercise_of_the_corpus_is_answered_from_its_section(app: App) -> None:
@@ -63,30 +62,6 @@ def test_an_exercise_of_the_corpus_is_answered_from_its_section(app: App) -> Non
     assert app.ask(EXERCISE).hits[0].item.id == passage.id
     assert app.search(EXERCISE).hits[0].item.id != passage.id
     assert {h.item.kind for h in app.ask(EXERCISE, where=FIGURES).hits[:1]} == {"figure"}
-
-
-def test_matching_objectives_and_exercises_raise_the_share_of_their_section(app: App) -> None:
-    question = "Why does a spoon look broken in a glass of water?"
-    glass_passage = store_passage(
-        app, "text", "A spoon in a glass of water looks broken.", section=GLASS
-    )
-    water_passage = store_passage(
-        app, "text", "Light changes its direction as it leaves water.", section=WATER
-    )
-
-    def shares() -> tuple[float, float]:
-        result = app.search(question)
-        searcher = app.components.searcher()
-        context = select_context(searcher, result, EXPLAIN, Where(), limit=5, evidence_items=5)
-        assert {h.item.role for h in context.hits}.isdisjoint({"objective", "exercise"})
-        return context.section_shares[glass_passage.id], context.section_shares[water_passage.id]
-
-    assert shares()[0] == 1
-    store_passage(app, "objective", "- Explain why a spoon looks broken in water.", section=WATER)
-    store_passage(
-        app, "exercise", "Why does a spoon in water look broken to the eye?", section=WATER
-    )
-    assert shares()[1] == 1
 
 
 def test_a_figure_brings_the_passages_that_refer_to_it(app: App) -> None:

@@ -14,16 +14,16 @@ from PIL import Image
 
 from data.records import Answer, Item, Query, Sentence
 from generation.answer import Answerer
-from generation.followup import standalone
 from generation.tasks import EXPLAIN, TaskRequest
 from retrieval.encoder import ORIGINAL
 from retrieval.store import Where
 from unirag.app.components import Components
+from unirag.app.conversation import ConversationTurn, understand
 from unirag.app.corpora import Corpora
 from unirag.app.styles import Styles
 from unirag.indexing.progress import IndexProgress, IndexReport
-from unirag.search.context_selection import Context, select_context
-from unirag.search.result import SearchResult
+from unirag.search.context_selection import select_context
+from unirag.search.result import QuestionEmbedder, SearchResult
 from unirag.search.searcher import check_query
 from unirag.settings import Settings
 
@@ -90,7 +90,7 @@ class App:
         *,
         limit: int = 10,
         where: Where = Where(),
-        history: Sequence[str] = (),
+        history: Sequence[str] | None = None,
         task: TaskRequest = EXPLAIN,
     ) -> Answer:
         """Return the cited answer to a query, or a refusal."""
@@ -104,21 +104,26 @@ class App:
         *,
         limit: int = 10,
         where: Where = Where(),
-        history: Sequence[str] = (),
+        history: Sequence[str] | None = None,
         task: TaskRequest = EXPLAIN,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[SearchResult | Sentence | Answer]:
         """Yield the search result, each sentence once it is checked, then the whole answer.
 
-        `history` holds the earlier questions of the conversation, oldest first, so that a follow-up
-        can refer to them. The language model stops writing as soon as `stopped()` is true.
+        `history` holds the earlier messages of the conversation, oldest first, so that the query
+        can refer to them; in a conversation, small talk gets a reply without a search. None means
+        a single question. The language model stops writing as soon as `stopped()` is true.
         """
         query = _as_query(query)
-        if query.text:
-            query = replace(query, text=standalone(query.text, history))
+        if history is not None:
+            turn = understand(query, history, task, self.components.intents)
+            if turn.reply:
+                yield from self._reply(turn)
+                return
+            query, task = turn.query, turn.task
         candidates = self.settings.search.context.candidates
         result = self.search(query, limit=max(limit, candidates), where=where)
-        context = select_context(
+        hits = select_context(
             self.components.searcher(),
             result,
             task,
@@ -126,31 +131,46 @@ class App:
             limit=limit,
             evidence_items=self.settings.answer.items,
         )
-        result = replace(result, hits=context.hits)
+        result = replace(result, hits=hits)
         yield result
         if result.no_good_match:
             yield _refusal(result, task)
         else:
-            yield from self._answer(result, context, task, stopped)
+            yield from self._answer(result, task, stopped)
+
+    def _reply(self, turn: ConversationTurn) -> Iterator[SearchResult | Sentence | Answer]:
+        """Yield a reply that needs no source, after a result without hits."""
+        components = self.components
+        yield SearchResult(
+            query=turn.query,
+            question=turn.query.text,
+            hits=(),
+            confidence=1.0,
+            no_good_match=False,
+            embedder=QuestionEmbedder(components.encoder, components.text),
+        )
+        sentence = Sentence(turn.reply, (), 1.0)
+        yield sentence
+        yield Answer(turn.query.text, (sentence,), (), task=turn.task.task, level=turn.task.level)
 
     def _answer(
         self,
         result: SearchResult,
-        context: Context,
         task: TaskRequest,
         stopped: Callable[[], bool],
     ) -> Iterator[Sentence | Answer]:
         components = self.components
         question = result.question or _PICTURE_QUESTION
         vector = result.embedder.retriever_vector
-        answerer = Answerer(components.chat, components.text.encode_passages, self.settings.answer)
+        answerer = Answerer(
+            components.chat, components.text_models, self.settings.answer, components.chat_size
+        )
         for event in answerer.stream(
             question,
             result.hits,
             question_vector=vector(question),
             topic_vector=vector(result.topic) if result.topic else None,
             task=task,
-            section_shares=context.section_shares,
             stopped=stopped,
         ):
             if isinstance(event, Answer):

@@ -4,30 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from generation.openai_chat import OpenAIChat
 from retrieval.model_card import SHIPPED_ENCODER
 
 if TYPE_CHECKING:  # they import torch, which would slow `unirag --help` down
     from generation.chat import ChatModel
+    from retrieval.cross_encoder import CrossEncoder
     from retrieval.encoder import TextRetriever
     from retrieval.store import Stamp, VectorStore
     from retrieval.uni_encoder import UniEncoder
     from unirag.models.profiles import Profile
-    from unirag.models.store import ModelStore
+    from unirag.models.store import ModelSpec, ModelStore
     from unirag.settings import Settings
     from unirag.workspace.paths import Workspace
 
 __all__ = [
+    "OpenStore",
     "build_chat_model",
+    "build_entailment",
     "build_image_encoder",
+    "build_reranker",
     "build_text_retriever",
     "checkpoint_folder",
     "open_store",
 ]
 
 _COLLECTION = "unirag"
+
+
+class OpenStore(Protocol):
+    """Opens the collection of a workspace (`open_store`)."""
+
+    def __call__(
+        self,
+        settings: Settings,
+        workspace: Workspace,
+        stamp: Stamp | None,
+        *,
+        replacement: bool = ...,
+    ) -> VectorStore: ...
 
 
 def checkpoint_folder(settings: Settings, profile: Profile) -> Path | None:
@@ -67,6 +84,35 @@ def build_text_retriever(settings: Settings, profile: Profile, models: ModelStor
     device = choose_device(settings.device)
     dtype = choose_dtype(device, settings.dtype)
     return SentenceRetriever(profile.text.name, models.locate(profile.text), device, dtype)
+
+
+def build_reranker(settings: Settings, profile: Profile, models: ModelStore) -> CrossEncoder:
+    """Load the reranker of a profile."""
+    from retrieval.cross_encoder import RERANKER_WEIGHTS
+
+    return _build_cross_encoder(settings, profile.reranker, RERANKER_WEIGHTS, models)
+
+
+def build_entailment(settings: Settings, profile: Profile, models: ModelStore) -> CrossEncoder:
+    """Load the entailment model of a profile."""
+    from retrieval.cross_encoder import ENTAILMENT_WEIGHTS
+
+    return _build_cross_encoder(settings, profile.entailment, ENTAILMENT_WEIGHTS, models)
+
+
+def _build_cross_encoder(
+    settings: Settings, model: ModelSpec, shipped_layers: Path, models: ModelStore
+) -> CrossEncoder:
+    """Load a model of the Hub, or the layers that we ship over the sentence model `model`."""
+    from retrieval.cross_encoder import CrossEncoder
+    from unirag.models.devices import choose_device, choose_dtype
+
+    device = choose_device(settings.device)
+    dtype = choose_dtype(device, settings.dtype)
+    folder = models.locate(model)
+    if model.task == "text":
+        return CrossEncoder.over_trunk(shipped_layers, folder, device, dtype)
+    return CrossEncoder.from_hub_folder(model.name, folder, device, dtype)
 
 
 def build_chat_model(settings: Settings, profile: Profile, models: ModelStore) -> ChatModel:

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from data.cpu_cores import count_cores
 from data.errors import Missing, UniragError
@@ -19,14 +19,19 @@ from data.picture_decoder import Decoder
 from data.pictures import Assets
 from data.reading_pool import ReaderPool
 from data.speech import Transcriber
+from generation.chat import ChatSize
+from generation.intent import IntentClassifier
+from generation.text_models import PairScorer, TextModels
 from retrieval.bm25 import Bm25
 from retrieval.model_card import checkpoint_name
 from retrieval.store import Stamp, VectorStore
 from unirag.app import build
+from unirag.app.conversation import Intents
+from unirag.app.lazy import Lazy
 from unirag.indexing.pipeline import LabelSource
 from unirag.indexing.ray_pool import RayPool, WorkspaceFiles
 from unirag.indexing.reading_plan import DocumentReaders
-from unirag.models.profiles import Profile, profile_of
+from unirag.models.profiles import MINI_CHAT, Profile, profile_of
 from unirag.models.store import ModelStore
 from unirag.search.searcher import Searcher
 from unirag.settings import ChatSettings, Settings
@@ -40,42 +45,9 @@ if TYPE_CHECKING:  # they import torch, which would slow `unirag --help` down
     from retrieval.uni_encoder import UniEncoder
     from unirag.training.styles import EnrolledStyles
 
-__all__ = ["Components", "OpenStore"]
+__all__ = ["Components"]
 
 T = TypeVar("T")
-
-
-class OpenStore(Protocol):
-    """Opens the collection of a workspace (`unirag.app.build.open_store`)."""
-
-    def __call__(
-        self,
-        settings: Settings,
-        workspace: Workspace,
-        stamp: Stamp | None,
-        *,
-        replacement: bool = ...,
-    ) -> VectorStore: ...
-
-
-class _Lazy(Generic[T]):
-    """A value that is built once, when a thread first needs it."""
-
-    def __init__(self, lock: threading.RLock, build: Callable[[], T], value: T | None) -> None:
-        self._lock, self._build = lock, build
-        self._built, self._value = value is not None, value
-
-    def get(self) -> T:
-        if not self._built:
-            with self._lock:
-                if not self._built:
-                    self._value, self._built = self._build(), True
-        return self._value  # type: ignore[return-value]
-
-    @property
-    def value(self) -> T | None:
-        """The value if it was built, else None."""
-        return self._value
 
 
 class Components:
@@ -96,17 +68,20 @@ class Components:
         encoder: UniEncoder | None = None,
         text: TextRetriever | None = None,
         chat: ChatModel | None = None,
+        reranker: PairScorer | None = None,
+        entailment: PairScorer | None = None,
+        intents: Intents | None = None,
         ocr: LabelReader | None = None,
         speech: Transcriber | None = None,
-        open_store: OpenStore = build.open_store,
+        open_store: build.OpenStore = build.open_store,
     ) -> None:
         self.settings = settings
         self._open_store = open_store
         self._lock = threading.RLock()
         self._encoder_styles: tuple[object, ...] | None = None  # the last `shelf.listing()`
 
-        def lazy(build: Callable[[], T], value: T | None = None) -> _Lazy[T]:
-            return _Lazy(self._lock, build, value)
+        def lazy(build: Callable[[], T], value: T | None = None) -> Lazy[T]:
+            return Lazy(self._lock, build, value)
 
         self._profile = lazy(lambda: profile_of(settings))
         self._given_encoder = encoder
@@ -117,6 +92,12 @@ class Components:
         )
         self._text = lazy(
             lambda: build.build_text_retriever(settings, self.profile, self.models), text
+        )
+        self._reranker = lazy(
+            lambda: build.build_reranker(settings, self.profile, self.models), reranker
+        )
+        self._entailment = lazy(
+            lambda: build.build_entailment(settings, self.profile, self.models), entailment
         )
         self._chat = lazy(lambda: build.build_chat_model(settings, self.profile, self.models), chat)
         self._speech = lazy(lambda: Transcriber(self.models.locate(self.profile.speech)), speech)
@@ -130,6 +111,7 @@ class Components:
         self._loaded_stamp = lazy(self._load_stamp)
         self._store = lazy(lambda: self.open_store(self.stamp))
         self._embedding_cache = lazy(lambda: EmbeddingCache(self.workspace.embeddings_file))
+        self._intents = lazy(lambda: IntentClassifier(self.text.encode_queries), intents)
         self._bm25 = lazy(Bm25)
         self._shelf = lazy(self._build_shelf)
 
@@ -179,6 +161,38 @@ class Components:
     def chat(self) -> ChatModel:
         """The language model."""
         return self._chat.get()
+
+    @property
+    def chat_size(self) -> ChatSize:
+        """Whether the language model is the small one of profile `mini`."""
+        is_small = self.profile.chat == MINI_CHAT and not self.settings.chat.url
+        return "small" if is_small else "large"
+
+    @property
+    def reranker(self) -> PairScorer:
+        """Scores pairs of a question and a passage."""
+        return self._reranker.get()
+
+    @property
+    def entailment(self) -> PairScorer:
+        """Scores pairs of evidence and a sentence."""
+        return self._entailment.get()
+
+    @property
+    def text_models(self) -> TextModels:
+        """The models that read the texts of an answer."""
+        reranker = self.reranker
+        return TextModels(
+            self.text.encode_passages,
+            reranker.score,
+            self.entailment.score,
+            partial(reranker.score, output=1) if reranker.outputs > 1 else None,
+        )
+
+    @property
+    def intents(self) -> Intents:
+        """Tells what a short message of a conversation wants."""
+        return self._intents.get()
 
     @property
     def speech(self) -> Transcriber:
@@ -310,6 +324,7 @@ class Components:
             encoder=self.encoder,
             text=self.text,
             bm25=self.bm25,
+            relevance=self.reranker.score,
             settings=self.settings.search,
             ocr=self.ocr,
             transcribe=self._transcribe,

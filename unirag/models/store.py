@@ -27,7 +27,7 @@ from unirag.models.source import HubSource, ModelSource, PathSource, PypiSource
 
 __all__ = ["ModelSpec", "ModelStore", "ModelTask", "PullListener", "PullProgress"]
 
-ModelTask = Literal["image", "text", "chat", "speech"]
+ModelTask = Literal["image", "text", "chat", "speech", "reranker", "entailment"]
 _RECORD = "model.json"
 
 

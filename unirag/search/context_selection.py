@@ -1,14 +1,9 @@
-"""Chooses the evidence of an answer: the best hits, and the passages about their figures.
-
-A section that several of the nearest items belong to is more likely the topic of the question than
-any single item. Objectives and exercises vote for their section too, although they are no evidence.
-"""
+"""Chooses the evidence of an answer: the best hits, and the passages about their figures."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from data.records import Hit, Item, Task
 from generation.tasks import TaskRequest
@@ -18,23 +13,11 @@ from unirag.search.result import SearchResult
 from unirag.search.searcher import EXPLAINING_ROLES, Searcher
 from unirag.settings.search import ContextSettings
 
-__all__ = ["Context", "select_context"]
+__all__ = ["select_context"]
 
 _SOLVING_TASKS: tuple[Task, ...] = ("steps", "feedback")  # they need the solution
 
 Section = tuple[str, ...]  # corpus, source and titles
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """The hits that an answer is made from, best first.
-
-    `section_shares` maps item ids to the votes of the item's section, divided by the votes of the
-    first section: in [0, 1].
-    """
-
-    hits: tuple[Hit, ...]
-    section_shares: Mapping[str, float] = field(default_factory=dict)
 
 
 def select_context(
@@ -45,21 +28,19 @@ def select_context(
     *,
     limit: int,
     evidence_items: int,
-) -> Context:
+) -> tuple[Hit, ...]:
     """Return about `limit` hits, of which an answer reads the first `evidence_items`.
 
     If the question repeats an exercise, leave out its solution, unless the task needs it, and put
-    hits from the section of the exercise first. Add the passages that refer to a figure. Rank hits
-    by section only if the query has no picture: a picture does not name a topic.
+    hits from the section of the exercise first. Add the passages that refer to a figure.
     """
     selection = _Selection(searcher, result, where, evidence_items)
     hits: Sequence[Hit] = result.hits
     if task.task not in _SOLVING_TASKS:
         hits = selection.without_solutions(hits)
-    shares: dict[str, float] = {}
     if result.question and not result.query.images:
-        hits, shares = selection.by_section(hits)
-    return Context(tuple(selection.with_passages(hits[:limit])), shares)
+        hits = selection.with_section_of_exercise(hits)
+    return tuple(selection.with_passages(hits[:limit]))
 
 
 @dataclass
@@ -79,25 +60,15 @@ class _Selection:
     def question(self) -> str:
         return self.result.question
 
-    def by_section(self, hits: Sequence[Hit]) -> tuple[list[Hit], dict[str, float]]:
-        """Move hits up whose sections have many votes. Return hits and `section_shares`."""
-        candidates = self.nearest(self.settings.candidates, replace(self.where, roles=(), kinds=()))
-        votes = self.votes(hit.item for hit in candidates)
-        exercise = next((h.item for h in candidates if self.is_same_exercise(h.item)), None)
-        weight = self.settings.section_weight
-        if exercise is not None:
-            votes = {self.section(exercise): 1.0}
-            weight = 1.0  # the section is certain, so its hits come first
-            ids = {hit.item.id for hit in hits}
-            hits = [*hits, *(h for h in self.explanations_of(exercise) if h.item.id not in ids)]
-        most = max(votes.values(), default=1.0)
-        shares = {h.item.id: votes.get(self.section(h.item), 0.0) / most for h in hits}
-        scores = [
-            1 / (rank + self.settings.rank_offset) + weight * shares[hit.item.id]
-            for rank, hit in enumerate(hits)
-        ]
-        order = sorted(range(len(hits)), key=lambda rank: -scores[rank])
-        return [hits[rank] for rank in order], shares
+    def with_section_of_exercise(self, hits: Sequence[Hit]) -> list[Hit]:
+        """Put the section of an exercise first if the question repeats the exercise."""
+        near = self.nearest(self.settings.candidates, replace(self.where, roles=(), kinds=()))
+        exercise = next((h.item for h in near if self.is_same_exercise(h.item)), None)
+        if exercise is None:
+            return list(hits)
+        ids = {hit.item.id for hit in hits}
+        hits = [*hits, *(h for h in self.explanations_of(exercise) if h.item.id not in ids)]
+        return sorted(hits, key=lambda h: self.section(h.item) != self.section(exercise))
 
     def explanations_of(self, exercise: Item) -> list[Hit]:
         """Return explaining hits from the section of an exercise, without its solution."""
@@ -155,13 +126,6 @@ class _Selection:
         ]
         rank = self.evidence_items - len(passages)
         return [*hits[:rank], *passages, *hits[rank:]]
-
-    def votes(self, items: Iterable[Item]) -> dict[Section, float]:
-        """Return the votes of each section: 1 / (rank + `rank_offset`) for each of its items."""
-        votes: defaultdict[Section, float] = defaultdict(float)
-        for rank, item in enumerate(items):
-            votes[self.section(item)] += 1 / (rank + self.settings.rank_offset)
-        return votes
 
     def section(self, item: Item) -> Section:
         """Return the section of an item: its corpus, document and first levels of titles."""

@@ -1,4 +1,4 @@
-"""Hybrid search: embed a query once, search all channels, decide whether hits answer it.
+"""Hybrid search: embed a query once, search all channels, rerank the hits, judge them.
 
 Words are searched for in the channels `text`, `bm25` and `image`, a picture in `image`. Labels that
 OCR reads in a picture are searched for in `bm25`. The text of a photographed page and the
@@ -23,6 +23,7 @@ from retrieval.encoder import ImageEncoder, StyleDetection, TextRetriever
 from retrieval.store import ChannelQuery, ScoredItem, VectorStore, Where
 from unirag.search.answerability import confidence, question_words
 from unirag.search.picture_ranking import normalised, rank_by_likeness
+from unirag.search.reranking import Relevance, rerank
 from unirag.search.result import QuestionEmbedder, SearchResult
 from unirag.search.speech import Transcribe, transcribe_again
 from unirag.settings.search import SearchSettings
@@ -82,6 +83,7 @@ class Searcher:
     encoder: ImageEncoder
     text: TextRetriever
     bm25: Bm25
+    relevance: Relevance
     settings: SearchSettings
     ocr: PictureText | None = None
     transcribe: Transcribe | None = None
@@ -105,10 +107,14 @@ class Searcher:
             word_queries = self._word_queries(texts, embedder, _cross_modal(where, self.settings))
             picture_queries, detections = self._picture_queries(query, pictures)
         with _timed(timings, "search"):
-            scored = self._rank(word_queries, picture_queries, limit, where)
+            candidates = max(limit, self.settings.rerank_candidates)
+            scored = self._rank(word_queries, picture_queries, candidates, where)
         question = " ".join(part.text for part in texts)
         styles, experts = _mean_shares(detections)
-        hits = tuple(Hit(s.item, s.score, s.channels, styles) for s in scored)
+        hits = [Hit(s.item, s.score, s.channels, styles) for s in scored]
+        if question and not pictures:
+            with _timed(timings, "rerank"):
+                hits = rerank(question, hits, self.relevance, self.settings.rerank_candidates)
         with _timed(timings, "answerability"):
             rarity = self._rarity(question, where)
             settings = self.settings.answerability
@@ -117,7 +123,7 @@ class Searcher:
         return SearchResult(
             query=query,
             question=question,
-            hits=hits,
+            hits=tuple(hits[:limit]),
             confidence=sure,
             no_good_match=sure < settings.threshold,
             embedder=embedder,

@@ -94,6 +94,12 @@ class Settings(BaseSettings):
     speech_model: str | None = Field(
         None, description="Whisper model in place of the profile's (hub:org/name, path:/folder)."
     )
+    reranker_model: str | None = Field(
+        None, description="Reranker in place of the profile's (hub:org/name, path:/folder)."
+    )
+    entailment_model: str | None = Field(
+        None, description="Entailment model in place of the profile's (hub:org/name, path:/folder)."
+    )
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="Where models run.")
     dtype: Dtype = Field(
         "auto",

@@ -23,7 +23,7 @@ class AnswerabilitySettings(BaseModel):
         0.5, ge=0, le=1, description="Confidence below which a result counts as no good match."
     )
     words: tuple[float, ...] = Field(
-        (-5.25, 12.29, 2.66, 0.9, 1.91, -6.54),
+        (-1.0, 1.0, 4.0, 2.0, -6.0),
         description="Bias, then the weights of the word features (benchmarks.answerability).",
     )
     picture: tuple[float, ...] = Field(
@@ -35,26 +35,6 @@ class AnswerabilitySettings(BaseModel):
     )
     question_words: int = Field(
         24, ge=1, description="Content words of a question that are looked at, at most."
-    )
-    premise_words: int = Field(
-        4,
-        ge=1,
-        description="Content words of the shortest sentence that a question can repeat "
-        "(chosen by hand).",
-    )
-    premise_overlap: float = Field(
-        0.75,
-        gt=0,
-        le=1,
-        description="Share of a sentence's content words that a question has to hold to repeat it "
-        "(chosen by hand).",
-    )
-    premise_share: float = Field(
-        0.5,
-        gt=0,
-        le=1,
-        description="Share of the question that the repeated sentence has to make up "
-        "(chosen by hand).",
     )
 
 
@@ -76,13 +56,6 @@ class ContextSettings(BaseModel):
     )
     section_depth: int = Field(
         3, ge=1, description="Levels of titles that make up a section of a book."
-    )
-    rank_offset: int = Field(2, ge=1, description="A hit at rank n, from 0, scores 1 / (n + this).")
-    section_weight: float = Field(
-        0.3,
-        ge=0,
-        description="Score of the section with the most votes, where a first place scores 0.5 "
-        "(benchmarks/answers_choices.md).",
     )
     solved_exercise_overlap: float = Field(
         0.6,
@@ -151,6 +124,12 @@ class SearchSettings(BaseModel):
         ge=1,
         description="Words from which a query picture counts as a page of text, not as a figure "
         "(chosen by hand).",
+    )
+    rerank_candidates: int = Field(
+        20,
+        ge=0,
+        description="Hits that the reranker reads, for questions in words "
+        "(benchmarks/eduscopeqa.md).",
     )
     speech_items: int = Field(
         10,

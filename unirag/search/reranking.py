@@ -1,0 +1,35 @@
+"""Puts the hits of a search in the order in which they answer its question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.records import Hit, Item
+
+__all__ = ["Relevance", "rerank"]
+
+# Pairs of a question and a text to scores, (N,) float32 in [0, 1].
+Relevance = Callable[[Sequence[tuple[str, str]]], NDArray[np.float32]]
+
+
+def rerank(question: str, hits: Sequence[Hit], relevance: Relevance, candidates: int) -> list[Hit]:
+    """Return the hits with the first `candidates` of them sorted by their relevance.
+
+    `relevance` reads the title, text and figure labels of a hit beside the question.
+    """
+    first, rest = hits[:candidates], hits[candidates:]
+    scores = relevance([(question, _readable(hit.item)) for hit in first])
+    scored = [
+        replace(hit, relevance=round(float(score), 4))
+        for hit, score in zip(first, scores, strict=True)
+    ]
+    return [*sorted(scored, key=lambda hit: -(hit.relevance or 0.0)), *rest]
+
+
+def _readable(item: Item) -> str:
+    text = " ".join(f"{item.text} {item.labels}".split())
+    return text if not item.title or text.startswith(item.title) else f"{item.title}: {text}"
