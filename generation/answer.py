@@ -141,7 +141,7 @@ class Answerer:
         """Yield the sentences that need no model: a quiz, feedback or quotations."""
         settings = self._settings
         if task.uses_model:
-            yield from quote(question, evidence, models, settings, task)
+            yield from quote(question, evidence, models.relevance, settings, task)
             return
         statements = find_statements(question_vector, evidence, settings.statements)
         if task.task == "quiz":

@@ -7,21 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-import numpy as np
-
 from data.records import Sentence, Task
 from generation.evidence import LABELS_PREFIX, Evidence
 from generation.reply import split_list_number
 from generation.settings import AnswerSettings, QuotationSettings
 from generation.statements import Statement, depends_on_previous
 from generation.tasks import EXPLAIN, TaskRequest
-from generation.text_models import ScorePairs, TextModels
+from generation.text_models import ScorePairs
 from generation.word_lists import WORDS
 from generation.words import any_of, repeats, stems, topic_words, word_count
 
-__all__ = ["CORRECTION", "quote", "with_title"]
-
-CORRECTION = "Not quite: by the source,"
+__all__ = ["quote", "with_title"]
 
 _SENTENCE_ENDS = (".", "!", ".”", '."', ".)", "\\)", "\\]", "$")
 
@@ -38,7 +34,7 @@ class _Candidate:
 def quote(
     question: str,
     evidence: Sequence[Evidence],
-    models: TextModels,
+    relevance: ScorePairs,
     settings: AnswerSettings,
     task: TaskRequest = EXPLAIN,
 ) -> list[Sentence]:
@@ -46,15 +42,15 @@ def quote(
 
     A definition is shorter and an answer for college longer by one sentence. Steps come from one
     source, a comparison from two at least. Instructions, questions and figure labels are never
-    quoted. A sentence that refers to the previous one is quoted with it. If a sentence contradicts
-    what the question takes for granted, it comes first, as a correction.
+    quoted. A sentence that refers to the previous one is quoted with it.
     """
     limits = settings.quotation
     count = limits.sentences + (task.level == "college") - (task.task == "define")
-    candidates = _candidates(question, evidence, models.relevance, limits)
+    candidates = _candidates(question, evidence, relevance, limits)
     chosen: list[_Candidate] = []
     for candidate in sorted(candidates, key=lambda c: (-c.relevance, c.statement.position)):
-        if len(chosen) >= count or candidate.relevance < limits.min_relevance:
+        least = limits.min_next_relevance if chosen else limits.min_relevance
+        if len(chosen) >= count or candidate.relevance < least:
             break
         if not _fits(candidate, chosen, task.task) or any(
             repeats(candidate.text, c.text, settings.repeat_overlap) for c in chosen
@@ -65,12 +61,7 @@ def quote(
     ordered = sorted(
         chosen, key=lambda c: (labels.index(c.statement.source.label), c.statement.index)
     )
-    correction = _correction(question, ordered, models, limits)
-    if correction is not None:
-        ordered.remove(correction)
-        first = correction.statement.cite(f"{CORRECTION} {correction.text}", correction.relevance)
-    quotes = [replace(c.statement.cite(c.text, c.relevance), quoted=True) for c in ordered]
-    return quotes if correction is None else [first, *quotes]
+    return [replace(c.statement.cite(c.text, c.relevance), quoted=True) for c in ordered]
 
 
 def _fits(candidate: _Candidate, chosen: Sequence[_Candidate], task: Task) -> bool:
@@ -82,22 +73,6 @@ def _fits(candidate: _Candidate, chosen: Sequence[_Candidate], task: Task) -> bo
     if task == "compare":
         return len(sources) != 1 or is_new
     return True
-
-
-def _correction(
-    question: str,
-    chosen: Sequence[_Candidate],
-    models: TextModels,
-    settings: QuotationSettings,
-) -> _Candidate | None:
-    """Return the sentence that contradicts the premise of the question most, if one does."""
-    if models.contradiction is None or not chosen:
-        return None
-    scores = models.contradiction(
-        [(question, with_title(c.statement.source.item.title, c.text)) for c in chosen]
-    )
-    best = int(np.argmax(scores))
-    return chosen[best] if scores[best] >= settings.contradiction else None
 
 
 def with_title(title: str, text: str) -> str:
@@ -127,9 +102,13 @@ def _candidates(
 
 
 def _defines_topic(statement: Statement, question: str) -> bool:
-    """Return whether a glossary entry defines the very term that the question is about."""
+    """Return whether a glossary entry defines a term that makes up half of the question's topic.
+
+    The reranker was trained on running text and prefers a mention of the term to its definition.
+    """
     item = statement.source.item
-    return item.role == "term" and stems(item.title) == topic_words(question)
+    term, topic = stems(item.title), topic_words(question)
+    return item.role == "term" and bool(term) and term <= topic and 2 * len(term) >= len(topic)
 
 
 def _with_previous(candidate: _Candidate, candidates: Sequence[_Candidate]) -> list[_Candidate]:

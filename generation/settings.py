@@ -52,14 +52,13 @@ class QuotationSettings(BaseModel):
         0.2,
         ge=0,
         le=1,
-        description="Relevance below which no sentence is quoted (benchmarks/eduscopeqa.md).",
+        description="Relevance of the first quoted sentence, at least (chosen by hand).",
     )
-    contradiction: float = Field(
-        0.8,
+    min_next_relevance: float = Field(
+        0.5,
         ge=0,
         le=1,
-        description="Probability that a quoted sentence contradicts what the question takes for "
-        "granted, from which it is shown as a correction (benchmarks.reranking).",
+        description="Relevance of every further sentence, at least: more likely relevant than not.",
     )
 
 

@@ -18,11 +18,9 @@ ScorePairs = Callable[[Sequence[tuple[str, str]]], NDArray[np.float32]]
 
 
 class PairScorer(Protocol):
-    """A cross-encoder (retrieval/cross_encoder.py). `outputs` counts its scores of a pair."""
+    """A cross-encoder (retrieval/cross_encoder.py)."""
 
-    outputs: int
-
-    def score(self, pairs: Sequence[tuple[str, str]], output: int = 0) -> NDArray[np.float32]:
+    def score(self, pairs: Sequence[tuple[str, str]]) -> NDArray[np.float32]:
         """Return the score of each pair, (N,) float32 in [0, 1]."""
         ...
 
@@ -32,12 +30,9 @@ class TextModels:
     """`embed` gives unit vectors of passages.
 
     `relevance` scores pairs of a question and a text: does the text help to answer it?
-    `contradiction` scores the same pairs: does the text contradict what the question takes for
-    granted? None if the reranker does not tell.
     `entailment` scores pairs of evidence and a sentence: does the evidence say the sentence?
     """
 
     embed: Embed
     relevance: ScorePairs
     entailment: ScorePairs
-    contradiction: ScorePairs | None = None

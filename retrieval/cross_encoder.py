@@ -107,8 +107,9 @@ def load_trunk(folder: Path) -> BertModel:
 class CrossEncoder:
     """Scores pairs of texts.
 
-    A model with one output gives its sigmoid. A model with several gives the probability of the
-    label `entailment` or `supported`. `name` identifies the model, `outputs` counts its scores.
+    One of our own models, and any model with one output, gives the sigmoid of its first output. A
+    Hub model with several gives the probability of the
+    label `entailment` or `supported`. `name` identifies the model.
     """
 
     def __init__(
@@ -126,7 +127,6 @@ class CrossEncoder:
         self._tokenizer = tokenizer
         self._device = torch.device(device)
         self._max_tokens = max_tokens
-        self.outputs = model.outputs if isinstance(model, PairClassifier) else 1
         self._label = None if isinstance(model, PairClassifier) else _positive_label(model)
 
     @classmethod
@@ -188,11 +188,8 @@ class CrossEncoder:
         )
 
     @torch.inference_mode()
-    def score(self, pairs: Sequence[tuple[str, str]], output: int = 0) -> Scores:
-        """Return the score of each pair, (N,) float32 in [0, 1].
-
-        `output` chooses one of several outputs of our own models; Hub models have one score.
-        """
+    def score(self, pairs: Sequence[tuple[str, str]]) -> Scores:
+        """Return the score of each pair, (N,) float32 in [0, 1]."""
         scores = np.zeros(len(pairs), np.float32)
         encoded = [
             self._tokenizer(first, second, truncation=True, max_length=self._max_tokens)
@@ -202,12 +199,12 @@ class CrossEncoder:
             padded = self._tokenizer.pad([encoded[i] for i in batch], return_tensors="pt")
             result = self._model(**padded.to(self._device))
             logits_BL = result if isinstance(result, torch.Tensor) else result.logits
-            scores[batch] = self._probability(logits_BL.float(), output).cpu().numpy()
+            scores[batch] = self._probability(logits_BL.float()).cpu().numpy()
         return scores
 
-    def _probability(self, logits_BL: torch.Tensor, output: int) -> torch.Tensor:
+    def _probability(self, logits_BL: torch.Tensor) -> torch.Tensor:
         if self._label is None:
-            return torch.sigmoid(logits_BL[:, output])
+            return torch.sigmoid(logits_BL[:, 0])
         return torch.softmax(logits_BL, dim=1)[:, self._label]
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:

@@ -105,9 +105,9 @@ class WordCountRetriever:
 class WordOverlap:
     """A reranker or an entailment model: the share of the shorter text's words in the longer."""
 
-    name, outputs = "word-overlap", 1
+    name = "word-overlap"
 
-    def score(self, pairs: Sequence[tuple[str, str]], output: int = 0) -> np.ndarray:
+    def score(self, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
         return np.array([self._share(*pair) for pair in pairs], np.float32)
 
     @staticmethod

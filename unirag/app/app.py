@@ -194,8 +194,9 @@ class App:
     def load(self) -> None:
         """Load every model of a question, so that the first question does not wait for them."""
         self.check()
-        _ = self.components.chat
-        self.components.text.encode_queries(["a question"])
+        components = self.components
+        _ = components.chat, components.reranker, components.entailment
+        components.text.encode_queries(["a question"])
 
     def close(self) -> None:
         """Release the workspace."""

@@ -181,13 +181,7 @@ class Components:
     @property
     def text_models(self) -> TextModels:
         """The models that read the texts of an answer."""
-        reranker = self.reranker
-        return TextModels(
-            self.text.encode_passages,
-            reranker.score,
-            self.entailment.score,
-            partial(reranker.score, output=1) if reranker.outputs > 1 else None,
-        )
+        return TextModels(self.text.encode_passages, self.reranker.score, self.entailment.score)
 
     @property
     def intents(self) -> Intents:
@@ -324,7 +318,7 @@ class Components:
             encoder=self.encoder,
             text=self.text,
             bm25=self.bm25,
-            relevance=self.reranker.score,
+            relevance=lambda pairs: self.reranker.score(pairs),  # loaded for questions in words
             settings=self.settings.search,
             ocr=self.ocr,
             transcribe=self._transcribe,
