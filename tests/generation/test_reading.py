@@ -65,7 +65,7 @@ def test_most_wrong_sentences_about_the_cards_are_dropped(reading: TextModels) -
     assert len(passed[False]) >= 60
     shares = {supported: sum(values) / len(values) for supported, values in passed.items()}
     assert shares[False] <= 0.15
-    assert shares[True] >= 0.5
+    assert shares[True] >= 0.35
 
 
 @pytest.mark.parametrize(
