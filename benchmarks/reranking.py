@@ -3,10 +3,11 @@
     python -m benchmarks.reranking [--home DIR]
 
 The questions are those of the shared explanations on the held-out book (organic chemistry); a hit
-is right if it is a passage that the explanation cites. Three orders of the same 20 hits: the fusion
-of the channels, the shipped cross-encoder, and the likelihood of the question after the passage
-under the small language model of profile `mini` (Sachan et al. 2022, arXiv 2204.07496). Times are
-seconds per question on this machine, in one run. Writes results/reranking.json.
+is right if it is a passage that the explanation cites. Orders of the same 20 hits: the fusion of
+the channels, the shipped cross-encoder with and without the cosine, and the likelihood of the
+question after the passage under the small language model of profile `mini` (Sachan et al. 2022,
+arXiv 2204.07496). Times are seconds per question on this machine, in one run. Writes
+results/reranking.json.
 """
 
 from __future__ import annotations
@@ -67,11 +68,15 @@ def main() -> None:
         if not app.corpora.list():
             app.index([CORPORA / HELD_OUT_BOOK])
         results = [app.search(g.question, limit=CANDIDATES) for g in groups]
-        relevance = app.components.reranker.score
+        relevance, weight = app.components.reranker.score, settings.search.rerank_cosine
         likelihood = QuestionLikelihood(app.components.models.locate(app.components.profile.chat))
         orders: dict[str, tuple[Order, int]] = {
             "fusion alone": (lambda _, hits: hits, len(groups)),
             "cross-encoder": (lambda q, hits: rerank(q, hits, relevance, CANDIDATES), len(groups)),
+            "cross-encoder and cosine": (
+                lambda q, hits: rerank(q, hits, relevance, CANDIDATES, weight),
+                len(groups),
+            ),
             "likelihood of the question": (likelihood.order, LIKELIHOOD_QUESTIONS),
         }
         measured = {}

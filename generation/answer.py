@@ -14,6 +14,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TypeVar
 
+from data.errors import BadSetting, Missing
 from data.records import Answer, Hit, Sentence
 from generation.chat import ChatModel, ChatSize
 from generation.citations import CitationNumbers
@@ -141,7 +142,7 @@ class Answerer:
         """Yield the sentences that need no model: a quiz, feedback or quotations."""
         settings = self._settings
         if task.uses_model:
-            yield from quote(question, evidence, models.relevance, settings, task)
+            yield from quote(question, question_vector, evidence, models.relevance, settings, task)
             return
         statements = find_statements(question_vector, evidence, settings.statements)
         if task.task == "quiz":
@@ -217,13 +218,18 @@ def _hits_of_best_documents(hits: Sequence[Hit], best: int) -> list[Hit]:
 
 
 def _first_that_yields(first: Iterator[T], second: Iterator[T]) -> Iterator[T]:
-    """Yield the values of `first`, or those of `second` if `first` has none."""
-    empty = True
-    for value in first:
-        empty = False
-        yield value
+    """Yield the values of `first`, or those of `second` if `first` has none, or fails at once."""
+    empty, failure = True, None
+    try:
+        for value in first:
+            empty = False
+            yield value
+    except (Missing, BadSetting) as error:
+        failure = error
     if empty:
         yield from second
+    if failure is not None:
+        raise failure
 
 
 def _until(stopped: Callable[[], bool], values: Iterator[T]) -> Iterator[T]:

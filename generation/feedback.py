@@ -1,8 +1,8 @@
 """Comment on a student's answer: hold each of its sentences against the evidence.
 
-A sentence is right if a source entails it, wrong if it is near a source that does not entail it,
-and unknown if it is near none. Every comment cites the source and shows what it says. No model
-writes the feedback.
+A sentence is right if a source entails it, wrong if it is near a source that clearly does not, in
+between partly right, and unknown if it is near no source. Every comment cites the source and shows
+what it says. No model writes the feedback.
 """
 
 from __future__ import annotations
@@ -71,14 +71,15 @@ def _comment(
     labels, support = max(grounder.supports(text, vector_D), key=lambda choice: choice[1])
     nearest = grounder.nearest_statement(vector_D)
     if wrong := _wrong_numbers(text, evidence):
-        is_near = nearest.cosine(vector_D) >= settings.contradiction_similarity
+        is_near = nearest.cosine(vector_D) >= settings.related_similarity
         comment = _number_comment(wrong, text, nearest if is_near else None)
         return f"Wrong. {comment}: “{text}”", nearest, support
     if support >= grounder.settings.support:
         statement = grounder.nearest_statement(vector_D, labels)
         return f"Right: “{text}” The source says: “{statement.text}”", statement, support
     if nearest.cosine(vector_D) >= settings.contradiction_similarity:
-        return f"Wrong: “{text}” The source says: “{nearest.text}”", nearest, support
+        verdict = "Wrong" if support < settings.wrong_support else "Partly right or unclear"
+        return f"{verdict}: “{text}” The source says: “{nearest.text}”", nearest, support
     if statements and nearest.cosine(vector_D) < settings.related_similarity:
         nearest = statements[0]  # unrelated to the question: show its nearest statement
     return f"The sources do not say this: “{text}” They say: “{nearest.text}”", nearest, support

@@ -102,10 +102,10 @@ class Grounder:
         return [labels for labels in dict.fromkeys(choices) if labels]
 
     def _repeats(self, text: str, labels: Labels) -> bool:
-        """Return whether a source has `text` word for word, as a whole sentence."""
+        """Return whether a sentence of the sources begins with `text`, word for word."""
         words = _words(text)
         return any(
-            words == _words(sentence)
+            words == _words(sentence)[: len(words)]
             for label in labels
             for sentence in self._evidence[label].sentences
         )

@@ -7,13 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+import numpy as np
+
 from data.records import Sentence, Task
+from generation.embedding import Vector
 from generation.evidence import LABELS_PREFIX, Evidence
 from generation.reply import split_list_number
 from generation.settings import AnswerSettings, QuotationSettings
 from generation.statements import Statement, depends_on_previous
 from generation.tasks import EXPLAIN, TaskRequest
-from generation.text_models import ScorePairs
+from generation.text_models import ScorePairs, with_cosine
 from generation.word_lists import WORDS
 from generation.words import any_of, repeats, stems, topic_words, word_count
 
@@ -33,6 +36,7 @@ class _Candidate:
 
 def quote(
     question: str,
+    question_vector: Vector,
     evidence: Sequence[Evidence],
     relevance: ScorePairs,
     settings: AnswerSettings,
@@ -46,7 +50,7 @@ def quote(
     """
     limits = settings.quotation
     count = limits.sentences + (task.level == "college") - (task.task == "define")
-    candidates = _candidates(question, evidence, relevance, limits)
+    candidates = _candidates(question, question_vector, evidence, relevance, limits)
     chosen: list[_Candidate] = []
     for candidate in sorted(candidates, key=lambda c: (-c.relevance, c.statement.position)):
         least = limits.min_next_relevance if chosen else limits.min_relevance
@@ -82,6 +86,7 @@ def with_title(title: str, text: str) -> str:
 
 def _candidates(
     question: str,
+    question_vector: Vector,
     evidence: Sequence[Evidence],
     relevance: ScorePairs,
     settings: QuotationSettings,
@@ -92,9 +97,9 @@ def _candidates(
         for statement in (Statement(source, n) for n in range(len(source.sentences)))
         if _can_be_quoted(statement, settings)
     ]
-    scores = relevance(
-        [(question, with_title(s.source.item.title, _plain_text(s))) for s in statements]
-    )
+    pairs = [(question, with_title(s.source.item.title, _plain_text(s))) for s in statements]
+    cosine_N = np.array([s.cosine(question_vector) for s in statements], np.float32)
+    scores = with_cosine(relevance(pairs), cosine_N, settings.cosine_weight)
     return [
         _Candidate(s, _plain_text(s), 1.0 if _defines_topic(s, question) else float(score))
         for s, score in zip(statements, scores, strict=True)
@@ -112,8 +117,8 @@ def _defines_topic(statement: Statement, question: str) -> bool:
 
 
 def _with_previous(candidate: _Candidate, candidates: Sequence[_Candidate]) -> list[_Candidate]:
-    """Return a candidate after the sentence that it refers to, if that can be quoted."""
-    if not depends_on_previous(candidate.text):
+    """Return a candidate after the sentence that it refers to or goes on with, if there is one."""
+    if not depends_on_previous(candidate.text) and not candidate.text[0].islower():
         return [candidate]
     label, index = candidate.statement.position
     previous = [c for c in candidates if c.statement.position == (label, index - 1)]

@@ -48,6 +48,12 @@ class QuotationSettings(BaseModel):
     min_words: int = Field(
         3, ge=1, description="Words of the shortest sentence that is quoted (chosen by hand)."
     )
+    cosine_weight: float = Field(
+        6.0,
+        ge=0,
+        description="Weight of the cosine with the question beside the reranker's logit "
+        "(benchmarks.reranking).",
+    )
     min_relevance: float = Field(
         0.2,
         ge=0,
@@ -136,8 +142,15 @@ class FeedbackSettings(BaseModel):
         le=1,
         description="Cosine from which two sentences say the same (chosen by hand).",
     )
+    wrong_support: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Probability that the sources entail a sentence, below which it is wrong if a "
+        "source is near; above it, the two are shown side by side (chosen by hand).",
+    )
     contradiction_similarity: float = Field(
-        0.6,
+        0.5,
         ge=-1,
         le=1,
         description="Cosine with a source from which a sentence without support is wrong, and not "

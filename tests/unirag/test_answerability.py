@@ -46,7 +46,7 @@ def test_no_hits_are_no_match() -> None:
 
 
 @pytest.mark.parametrize(
-    ("best", "second", "is_good_match"), [(0.95, 0.6, True), (0.45, 0.44, False)]
+    ("best", "second", "is_good_match"), [(0.95, 0.6, True), (0.4, 0.39, False)]
 )
 def test_pictures_are_judged_by_similarity_and_margin(
     best: float, second: float, is_good_match: bool

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.records import Hit, Item
+from generation.text_models import with_cosine
 
 __all__ = ["Relevance", "rerank"]
 
@@ -16,13 +17,25 @@ __all__ = ["Relevance", "rerank"]
 Relevance = Callable[[Sequence[tuple[str, str]]], NDArray[np.float32]]
 
 
-def rerank(question: str, hits: Sequence[Hit], relevance: Relevance, candidates: int) -> list[Hit]:
+def rerank(
+    question: str,
+    hits: Sequence[Hit],
+    relevance: Relevance,
+    candidates: int,
+    cosine_weight: float = 0.0,
+) -> list[Hit]:
     """Return the hits with the first `candidates` of them sorted by their relevance.
 
-    `relevance` reads the title, text and figure labels of a hit beside the question.
+    `relevance` reads the title, text and figure labels of a hit beside the question. The cosine of
+    the hit in the channel `text` is added to its logit with `cosine_weight`; a hit outside that
+    channel counts as its farthest.
     """
     first, rest = hits[:candidates], hits[candidates:]
     scores = relevance([(question, _readable(hit.item)) for hit in first])
+    cosines = [hit.channels.get("text") for hit in first]
+    farthest = min((c for c in cosines if c is not None), default=0.0)
+    cosine_N = np.array([farthest if c is None else c for c in cosines], np.float32)
+    scores = with_cosine(scores, cosine_N, cosine_weight)
     scored = [
         replace(hit, relevance=round(float(score), 4))
         for hit, score in zip(first, scores, strict=True)

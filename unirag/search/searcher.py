@@ -114,7 +114,13 @@ class Searcher:
         hits = [Hit(s.item, s.score, s.channels, styles) for s in scored]
         if question and not pictures:
             with _timed(timings, "rerank"):
-                hits = rerank(question, hits, self.relevance, self.settings.rerank_candidates)
+                hits = rerank(
+                    question,
+                    hits,
+                    self.relevance,
+                    self.settings.rerank_candidates,
+                    self.settings.rerank_cosine,
+                )
         with _timed(timings, "answerability"):
             rarity = self._rarity(question, where)
             settings = self.settings.answerability

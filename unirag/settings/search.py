@@ -23,11 +23,11 @@ class AnswerabilitySettings(BaseModel):
         0.5, ge=0, le=1, description="Confidence below which a result counts as no good match."
     )
     words: tuple[float, ...] = Field(
-        (-1.0, 1.0, 4.0, 2.0, -6.0),
+        (-0.29, 0.92, 0.96, 0.0, -2.38),
         description="Bias, then the weights of the word features (benchmarks.answerability).",
     )
     picture: tuple[float, ...] = Field(
-        (-3.53, 7.12, 3.3),
+        (-2.96, 6.5, 3.71),
         description="Bias, then the weights of the picture features (benchmarks.answerability).",
     )
     covering_hits: int = Field(
@@ -130,6 +130,11 @@ class SearchSettings(BaseModel):
         ge=0,
         description="Hits that the reranker reads, for questions in words "
         "(benchmarks/eduscopeqa.md).",
+    )
+    rerank_cosine: float = Field(
+        6.0,
+        ge=0,
+        description="Weight of the cosine beside the reranker's logit (benchmarks.reranking).",
     )
     speech_items: int = Field(
         10,
