@@ -94,7 +94,9 @@ def load_text_models() -> TextModels:
     profile, store = profile_of(settings), ModelStore(settings.models, settings.profile)
     retriever = build_text_retriever(settings, profile, store)
     entailment = build_entailment(settings, profile, store)
-    return TextModels(retriever.encode_passages, lambda _: np.zeros(0), entailment.score)
+    return TextModels(
+        retriever.encode_passages, lambda pairs: np.zeros(len(pairs), np.float32), entailment.score
+    )
 
 
 def card_groups() -> list[Group]:

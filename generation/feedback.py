@@ -71,9 +71,12 @@ def _comment(
     labels, support = max(grounder.supports(text, vector_D), key=lambda choice: choice[1])
     nearest = grounder.nearest_statement(vector_D)
     if wrong := _wrong_numbers(text, evidence):
-        is_near = nearest.cosine(vector_D) >= settings.related_similarity
-        comment = _number_comment(wrong, text, nearest if is_near else None)
-        return f"Wrong. {comment}: “{text}”", nearest, support
+        related = [
+            s for s in _numbered(evidence) if s.cosine(vector_D) >= settings.related_similarity
+        ]
+        related.sort(key=lambda s: -s.cosine(vector_D))
+        comment = _number_comment(wrong, text, related)
+        return f"Wrong. {comment}: “{text}”", related[0] if related else nearest, support
     if support >= grounder.settings.support:
         statement = grounder.nearest_statement(vector_D, labels)
         return f"Right: “{text}” The source says: “{statement.text}”", statement, support
@@ -85,6 +88,16 @@ def _comment(
     return f"The sources do not say this: “{text}” They say: “{nearest.text}”", nearest, support
 
 
+def _numbered(evidence: Sequence[Evidence]) -> list[Statement]:
+    """Return the sentences of the evidence that have a number."""
+    return [
+        Statement(source, n)
+        for source in evidence
+        for n, sentence in enumerate(source.sentences)
+        if quantities(sentence)
+    ]
+
+
 def _wrong_numbers(text: str, sources: Sequence[Evidence]) -> list[Quantity]:
     """Return the numbers of `text` that none of the sources has."""
     passages = [p for source in sources for p in (source.item.title, *source.sentences)]
@@ -92,18 +105,19 @@ def _wrong_numbers(text: str, sources: Sequence[Evidence]) -> list[Quantity]:
     return [q for q in quantities(text) if not any(q.equals(r) for r in right)]
 
 
-def _number_comment(wrong: Sequence[Quantity], text: str, statement: Statement | None) -> str:
+def _number_comment(wrong: Sequence[Quantity], text: str, statements: Sequence[Statement]) -> str:
     """Say which numbers are wrong.
 
-    `statement` is a sentence of the evidence that says `text` with other numbers, or None.
-    The right number is taken from it.
+    `statements` are sentences of the evidence about the same, nearest first. The right number is
+    taken from the first that has one.
     """
     numbers = ", ".join(q.written for q in wrong)
     if len(wrong) > 1:
         return f"The numbers {numbers} are not in the sources"
-    right = _right_number(wrong[0], quantities(text), statement) if statement else None
-    if right:
-        return f"The sources give {right.written}, not {numbers}"
+    in_text = quantities(text)
+    for statement in statements:
+        if right := _right_number(wrong[0], in_text, statement):
+            return f"The sources give {right.written}, not {numbers}"
     return f"The number {numbers} is not in the sources"
 
 

@@ -115,7 +115,7 @@ def test_both_of_two_compared_terms_are_defined(reading: TextModels) -> None:
     [
         ("The period of a pendulum depends on its length.", "Right: "),
         ("The mass of the bob does not change the period.", "Right: "),
-        ("The mass of the bob changes the period of a pendulum.", "Wrong: "),
+        ("The mass of the bob changes the period of a pendulum.", "Partly right or unclear: "),
         ("On the Moon the pendulum swings about 3.5 times more slowly.", "Wrong. The sources give"),
         ("Napoleon was born in Corsica.", "The sources do not say this: "),
     ],

@@ -66,7 +66,7 @@ def test_the_first_screen_offers_questions_and_sketches_from_the_index(site: Any
 
 def test_citations_of_an_answer_open_their_source(site: Any) -> None:
     page = site.page()
-    turn = ask(page, "What does the period of a simple pendulum depend on?")
+    turn = ask(page, "What is the period of a simple pendulum?")
     citation = turn.locator(".cite").first
     sentence = turn.locator(".sentence:has(.cite)").first
     item_id = citation.get_attribute("data-open")

@@ -128,7 +128,8 @@ class App:
             result,
             task,
             where,
-            limit=limit,
+            # a quiz and feedback need every sentence about the subject
+            limit=limit if task.uses_model else max(limit, candidates),
             evidence_items=self.settings.answer.items,
         )
         result = replace(result, hits=hits)
