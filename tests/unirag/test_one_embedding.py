@@ -21,7 +21,10 @@ QUESTION = "How many times does light bend?"
 def app(tmp_path: Path) -> Iterator[App]:
     chat = ScriptedChat()
     chat.script = "Light bends 2 times, as the figure shows. [1] A wave carries energy. [2]"
-    answer_always = {"search": {"answerability": {"threshold": 0.0}}}
+    answer_always = {
+        "search": {"answerability": {"threshold": 0.0}},
+        "answer": {"quotation": {"min_relevance": 0.0}},
+    }
     with fake_app(tmp_path / "home", settings=answer_always, chat=chat) as app:
         app.index([write_book(tmp_path / "book")], corpus="optics")
         components = app.components
