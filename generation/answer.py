@@ -87,11 +87,11 @@ class Answerer:
         extracted = self._extracted(question, question_vector, task, evidence, grounder, models)
         generated = self._generated(question, task, evidence, grounder, sentences, stopped)
         if self._size == "large" and task.uses_model:
-            found = _first_that_yields(generated, extracted)
+            candidates = _first_that_yields(generated, extracted)
         else:
-            found = chain(extracted, generated)
+            candidates = chain(extracted, generated)
         try:
-            for sentence in _until(stopped, found):
+            for sentence in _until(stopped, candidates):
                 timings_ms.setdefault("first_sentence", _milliseconds_since(started))
                 sentences.append(numbers.assign(sentence))
                 yield sentences[-1]

@@ -8,7 +8,7 @@ weights of our own for both: fine-tuned layers over the frozen embeddings of the
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ from transformers import (
 )
 
 from data.errors import BadInput
+from retrieval.encoder import batches_by_length
 
 __all__ = [
     "ENTAILMENT_WEIGHTS",
@@ -126,6 +127,7 @@ class CrossEncoder:
         self._model = nn.Module.to(model, device, dtype).eval()
         self._tokenizer = tokenizer
         self._device = torch.device(device)
+        self._batch_tokens = _TOKENS_PER_BATCH.get(self._device.type, _TOKENS_PER_BATCH["cpu"])
         self._max_tokens = max_tokens
         self._label = None if isinstance(model, PairClassifier) else _positive_label(model)
 
@@ -195,7 +197,7 @@ class CrossEncoder:
             self._tokenizer(first, second, truncation=True, max_length=self._max_tokens)
             for first, second in pairs
         ]
-        for batch in self._batches([len(e["input_ids"]) for e in encoded]):
+        for batch in batches_by_length([len(e["input_ids"]) for e in encoded], self._batch_tokens):
             padded = self._tokenizer.pad([encoded[i] for i in batch], return_tensors="pt")
             result = self._model(**padded.to(self._device))
             logits_BL = result if isinstance(result, torch.Tensor) else result.logits
@@ -206,18 +208,6 @@ class CrossEncoder:
         if self._label is None:
             return torch.sigmoid(logits_BL[:, 0])
         return torch.softmax(logits_BL, dim=1)[:, self._label]
-
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Yield the indices of pairs of similar length, so that batches need little padding."""
-        limit = _TOKENS_PER_BATCH.get(self._device.type, _TOKENS_PER_BATCH["cpu"])
-        batch: list[int] = []
-        for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if batch and lengths[index] * (len(batch) + 1) > limit:
-                yield batch
-                batch = []
-            batch.append(index)
-        if batch:
-            yield batch
 
 
 def _positive_label(model: PreTrainedModel) -> int | None:

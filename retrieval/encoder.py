@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +16,7 @@ __all__ = [
     "StyleDetection",
     "TextRetriever",
     "Vectors",
+    "batches_by_length",
     "normalize_rows",
 ]
 
@@ -83,3 +84,18 @@ def normalize_rows(vectors: Vectors) -> Vectors:
     """Scale rows to unit length; rows of zeros stay zero."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return (vectors / np.maximum(length, 1e-12)).astype(np.float32)
+
+
+def batches_by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
+    """Yield the indices of texts of similar length, so that a batch needs little padding.
+
+    A padded batch has `tokens` tokens at most, or a single text.
+    """
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and lengths[index] * (len(batch) + 1) > tokens:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch

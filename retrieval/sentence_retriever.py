@@ -8,7 +8,7 @@ own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from transformers import AutoModel, AutoTokenizer
 
 from data.errors import BadInput
-from retrieval.encoder import Vectors, normalize_rows
+from retrieval.encoder import Vectors, batches_by_length, normalize_rows
 
 __all__ = ["SentenceRetriever"]
 
@@ -55,6 +55,7 @@ class SentenceRetriever:
             ) from None
         self._model.to(device).eval()
         self._device = torch.device(device)
+        self._batch_tokens = _TOKENS_PER_BATCH.get(self._device.type, _TOKENS_PER_BATCH["cpu"])
         self.name = name
         self.width = int(self._model.config.hidden_size)
 
@@ -72,7 +73,7 @@ class SentenceRetriever:
         )
         rows = [{name: column[n] for name, column in encoded.items()} for n in range(len(texts))]
         vectors_BD = np.empty((len(texts), self.width), np.float32)
-        for batch in self._batches([len(row["input_ids"]) for row in rows]):
+        for batch in batches_by_length([len(row["input_ids"]) for row in rows], self._batch_tokens):
             inputs = self._tokenizer.pad([rows[n] for n in batch], return_tensors="pt")
             inputs = inputs.to(self._device)
             hidden_BTD = self._model(**inputs).last_hidden_state
@@ -84,18 +85,6 @@ class SentenceRetriever:
             return hidden_BTD[:, 0].float()
         weights_BT1 = mask_BT[..., None].to(hidden_BTD.dtype)
         return ((hidden_BTD * weights_BT1).sum(1) / weights_BT1.sum(1).clamp_min(1e-9)).float()
-
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
-        """Yield the indices of texts of similar length, so that batches need little padding."""
-        limit = _TOKENS_PER_BATCH.get(self._device.type, _TOKENS_PER_BATCH["cpu"])
-        batch: list[int] = []
-        for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-            if batch and lengths[index] * (len(batch) + 1) > limit:
-                yield batch
-                batch = []
-            batch.append(index)
-        if batch:
-            yield batch
 
 
 def _read_modules(folder: Path) -> tuple[Path, bool]:
