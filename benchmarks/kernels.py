@@ -4,10 +4,10 @@
     python -m benchmarks.kernels --smoke   # tiny sizes, anywhere: do all arms run and agree?
 
 All arms take the same inputs and run in interleaved rounds. Every ratio is to the plain layer of
-the same row, with the same norm and GELU. An arm is timed only if its result matches the fp32
-reference. There are three clocks: CUDA graphs, wall time (launches included), and Triton's
-`do_bench`, which empties L2 between calls. Writes kernels.json and kernels.md into $OUT, or into
-results/. A smoke run writes nothing.
+the same row, with the same operation before it and the same residual. An arm is timed only if its
+result matches the fp32 reference. There are three clocks: CUDA graphs, wall time (launches
+included), and Triton's `do_bench`, which empties L2 between calls. Writes kernels.json and
+kernels.md into $OUT, or into results/. A smoke run writes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ from benchmarks.gpu_clock import (
 )
 from kernels import reference
 from kernels.dispatch import Workload, choose_design, choose_tile
-from kernels.moe_lora import Norm, moe_lora_linear
+from kernels.moe_lora import Before, Norm, moe_lora_linear
 
 TOLERANCE = 3e-2  # relative to the fp32 reference: twice the error of correct bf16 results
 ROUNDS = 15
@@ -49,37 +49,42 @@ class LayerCase(NamedTuple):
     experts: int = 4
     rank: int = 8
     per_token: bool = False
-    norm: bool = False
-    gelu: bool = False
+    before: Literal["", "norm", "gelu"] = ""
+    residual: bool = False
     compiled: bool = False
 
     @property
     def name(self) -> str:
         """The label of the row in the table."""
         unit = "token" if self.per_token else "sample"
-        options = "".join([", norm" * self.norm, ", GELU" * self.gelu])
+        options = f", {self.before}" * bool(self.before) + ", residual" * self.residual
         sizes = f"{self.samples * self.tokens}, {self.inputs}, {self.outputs}"
         return f"{sizes}, ER {self.experts * self.rank}, gates per {unit}{options}"
 
 
+# The layers of a ViT-L block: norm, 1024 -> 3072; 1024 -> 1024, residual; norm, 1024 -> 4096; gelu,
+# 4096 -> 1024, residual. Its 261 tokens are 257 and four prompts.
 CASES = (
-    LayerCase(1, 50, 1024, 1024),
     LayerCase(32, 50, 384, 384, compiled=True),
-    LayerCase(32, 50, 384, 1536, norm=True, gelu=True),
     LayerCase(64, 261, 1024, 1024, compiled=True),
+    LayerCase(64, 261, 1024, 3072, before="norm", compiled=True),
+    LayerCase(64, 261, 1024, 1024, residual=True),
+    LayerCase(64, 261, 1024, 4096, before="norm"),
+    LayerCase(64, 261, 4096, 1024, before="gelu", residual=True),
+    LayerCase(1, 50, 1024, 1024),
+    LayerCase(32, 50, 384, 1536, before="norm"),
+    LayerCase(32, 50, 1536, 384, before="gelu", residual=True),
     LayerCase(64, 261, 1024, 1024, per_token=True),
     LayerCase(64, 261, 1024, 1024, experts=8),
     LayerCase(64, 261, 1024, 1024, experts=16),
-    LayerCase(64, 261, 1024, 3072, norm=True),
     LayerCase(64, 261, 1024, 4096),
-    LayerCase(64, 261, 1024, 4096, norm=True, gelu=True),
-    LayerCase(64, 261, 4096, 1024),
-    LayerCase(256, 77, 768, 3072),
+    LayerCase(256, 77, 768, 3072, before="norm"),
     LayerCase(384, 261, 1024, 1024),
 )
 TINY_CASES = (
     LayerCase(2, 7, 24, 20),
-    LayerCase(1, 5, 24, 20, per_token=True, norm=True, gelu=True),
+    LayerCase(1, 5, 24, 20, per_token=True, before="norm", residual=True),
+    LayerCase(1, 5, 24, 20, before="gelu"),
 )
 
 
@@ -102,6 +107,7 @@ class LayerArms:
         gates = torch.rand(*rows, c.experts, device=DEVICE).softmax(-1)
         self.gates = gates.requires_grad_(gradients)
         self.norm = Norm(1 + draw(c.inputs, std=0.1), draw(c.inputs, std=0.1))
+        self.residual = draw(c.samples, c.tokens, c.outputs) if c.residual else None
         self.dy = draw(c.samples, c.tokens, c.outputs)
         with torch.no_grad():
             mean = self.gates.flatten(0, -2).mean(0)
@@ -110,19 +116,22 @@ class LayerArms:
                 "e,enr,erk->nk", mean.to(dtype), self.b, self.a
             )
             self.augmented_NC = torch.cat((self.weight, self._joined_b()), 1)
-            self.zero_b = torch.zeros(2, c.outputs, 8, device=DEVICE, dtype=dtype)
+            self.zero_b = torch.zeros(c.outputs, 16, device=DEVICE, dtype=dtype)
             self.zero_low = torch.zeros(c.samples * c.tokens, 16, device=DEVICE, dtype=dtype)
 
     def _joined_b(self) -> Tensor:
         return self.b.transpose(0, 1).flatten(1)
 
-    def _apply_norm(self) -> Tensor:
-        if not self.case.norm:
-            return self.x
-        return F.layer_norm(self.x, self.x.shape[-1:], self.norm.weight_K, self.norm.bias_K)
+    @property
+    def before(self) -> Before:
+        """The operation before the layer, as the kernels take it."""
+        return self.norm if self.case.before == "norm" else self.case.before or None
 
-    def _apply_gelu(self, y: Tensor) -> Tensor:
-        return F.gelu(y) if self.case.gelu else y
+    def _apply_before(self) -> Tensor:
+        return reference.apply_before(self.x, self.before)
+
+    def _add_residual(self, y: Tensor) -> Tensor:
+        return y if self.residual is None else self.residual + y.view(self.dy.shape)
 
     def _gated_ranks(self, x: Tensor) -> Tensor:
         low = F.linear(x, self.a.flatten(0, 1)).unflatten(-1, (self.case.experts, -1))
@@ -131,77 +140,98 @@ class LayerArms:
 
     def plain(self) -> Tensor:
         """The layer without experts, the denominator of every ratio."""
-        return self._apply_gelu(F.linear(self._apply_norm(), self.weight, self.bias))
+        return self._add_residual(F.linear(self._apply_before(), self.weight, self.bias))
 
     def merged(self) -> Tensor:
         """The plain layer with the experts added to W beforehand, by their mean gates."""
-        return self._apply_gelu(F.linear(self._apply_norm(), self.merged_NK, self.bias))
+        return self._add_residual(F.linear(self._apply_before(), self.merged_NK, self.bias))
 
     def loop(self) -> Tensor:
         """Expert by expert, as PEFT adds its adapters."""
-        x = self._apply_norm()
+        x = self._apply_before()
         y = F.linear(x, self.weight, self.bias)
         gates = self.gates if self.case.per_token else self.gates[:, None]
         for e in range(self.case.experts):
             y = y + gates[..., e, None].to(y.dtype) * F.linear(F.linear(x, self.a[e]), self.b[e])
-        return self._apply_gelu(y)
+        return self._add_residual(y)
 
     def grouped(self) -> Tensor:
         """The reference: two thin GEMMs beside the plain layer."""
-        norm = self.norm if self.case.norm else None
         tensors = (self.x, self.weight, self.bias, self.a, self.b, self.gates)
-        return reference.moe_lora_linear(*tensors, 1.0, norm=norm, gelu=self.case.gelu)
+        options = {"before": self.before, "residual": self.residual}
+        return reference.moe_lora_linear(*tensors, 1.0, **options)
 
     def cat_k(self) -> Tensor:
         """[x | S] [W | B]^T in torch. The time includes the copy of x and S, not of W and B."""
-        x = self._apply_norm()
+        x = self._apply_before()
         augmented = torch.cat((x, self._gated_ranks(x)), -1)
-        return self._apply_gelu(F.linear(augmented, self.augmented_NC, self.bias))
+        return self._add_residual(F.linear(augmented, self.augmented_NC, self.bias))
 
     def cat_k_with_gradients(self) -> Tensor:
         """`cat_k` with a fresh copy of W and B, so that B gets its gradient."""
-        x = self._apply_norm()
+        x = self._apply_before()
         augmented = torch.cat((x, self._gated_ranks(x)), -1)
         weight = torch.cat((self.weight, self._joined_b()), 1)
-        return self._apply_gelu(F.linear(augmented, weight, self.bias))
+        return self._add_residual(F.linear(augmented, weight, self.bias))
+
+    def _shrink(self, x: Tensor) -> Tensor:
+        """Return the gated rank space (M, W) of x (M, K)."""
+        from kernels.gpu.shrink import shrink
+
+        gates, tile = self.gates.flatten(0, -2), choose_tile("shrink", self.workload())
+        return shrink(x, None, self.a, gates, 1.0, None, tile, copy=False)
 
     def shrink_expand(self) -> Tensor:
         """The base, a shrink kernel, and an expand added to the result, as vLLM serves LoRA."""
-        from kernels.gpu.shrink import shrink
+        from kernels.gpu.expand import expand
 
-        x = self._apply_norm().flatten(0, 1)
+        x = self._apply_before().flatten(0, 1)
         y = F.linear(x, self.weight, self.bias)
-        gates = self.gates.flatten(0, -2)
-        tile = choose_tile("shrink", self.workload())
-        gated = shrink(x, None, self.a, gates, 1.0, None, tile, copy=False)
-        y.addmm_(gated[:, : self.case.experts * self.case.rank], self._joined_b().T)
-        return self._apply_gelu(y).view(*self.x.shape[:-1], -1)
+        tile = choose_tile("expand", self.workload())
+        return self._add_residual(expand(y, self._shrink(x), self.b, tile).view(self.dy.shape))
+
+    def fused_epilogue(self) -> Tensor:
+        """A shrink, then a Triton GEMM that adds the experts at its end, as LoRAFusion does."""
+        from benchmarks.kernels_baselines import fused_epilogue_gemm
+
+        x = self._apply_before().flatten(0, 1)
+        b_NC = self._joined_b()
+        y = fused_epilogue_gemm(x, self.weight, self.bias, self._shrink(x), b_NC)
+        return self._add_residual(y.view(self.dy.shape))
+
+    def scattered(self) -> Tensor:
+        """The base, and an N-wide row for each pair of row and expert, as ScatterMoE does."""
+        from benchmarks.kernels_baselines import scattered_experts
+
+        x = self._apply_before()
+        gates = self.gates if self.case.per_token else self.gates[:, None]
+        gates_ME = gates.expand(*x.shape[:2], -1).flatten(0, 1)
+        y = scattered_experts(x.flatten(0, 1), self.a, self.b, gates_ME).view(self.dy.shape)
+        return self._add_residual(F.linear(x, self.weight, self.bias) + y)
 
     def triton_gemm(self) -> Tensor:
-        """Our GEMM with 16 zero ranks: the cost of Triton against cuBLAS, without experts."""
-        from kernels.gpu.split import split
+        """A Triton GEMM with 16 zero ranks: the cost of Triton against cuBLAS, without experts."""
+        from benchmarks.kernels_baselines import fused_epilogue_gemm
 
-        x = self._apply_norm().flatten(0, 1)
-        tile = choose_tile("split", self.workload())
-        rank_space = (self.zero_low, self.zero_b, None, tile)
-        y = split(x, self.weight, self.bias, *rank_space, gelu=self.case.gelu)
-        return y.view(*self.x.shape[:-1], -1)
+        x = self._apply_before().flatten(0, 1)
+        y = fused_epilogue_gemm(x, self.weight, self.bias, self.zero_low, self.zero_b)
+        return self._add_residual(y.view(self.dy.shape))
 
     def ours(self, design: Any = None) -> Tensor:
         """The fused layer, by `design` or by the dispatcher's choice."""
-        norm = self.norm if self.case.norm else None
         tensors = (self.x, self.weight, self.bias, self.a, self.b, self.gates)
         # without CUDA, no design would mean the reference
         design = design or (None if CUDA else choose_design(self.workload()))
-        return moe_lora_linear(*tensors, 1.0, norm=norm, gelu=self.case.gelu, design=design)
+        options = {"before": self.before, "residual": self.residual, "design": design}
+        return moe_lora_linear(*tensors, 1.0, **options)
 
     def workload(self) -> Workload:
         """Describe the layer to the dispatcher."""
         c = self.case
         arch = 10 * torch.cuda.get_device_capability()[0] if CUDA else 90
         ranks, rows = c.experts * c.rank, c.samples * c.tokens
-        options = (self.x.dtype, arch, c.norm, c.gelu, True, self.x.requires_grad)
-        return Workload(rows, c.inputs, c.outputs, ranks, *options)
+        options = {"before": c.before or "none", "residual": c.residual}
+        return Workload(rows, c.inputs, c.outputs, ranks, self.x.dtype, arch, **options)
 
     def with_backward(self, run: Callable[[], Tensor]) -> Arm:
         """Return an arm that runs forward and backward."""
@@ -219,15 +249,19 @@ def forward_arms(layer: LayerArms) -> dict[str, Callable[[], Tensor]]:
         "plain": layer.plain,
         "ours": layer.ours,
         "one_pass": lambda: layer.ours("one_pass"),
-        "split": lambda: layer.ours("split"),
         "augmented": lambda: layer.ours("augmented"),
+        "accumulate": lambda: layer.ours("accumulate"),
         "loop (PEFT)": layer.loop,
         "grouped": layer.grouped,
         "cat-K": layer.cat_k,
-        "shrink + expand": layer.shrink_expand,
+        "shrink + expand (vLLM)": layer.shrink_expand,
+        "fused epilogue (LoRAFusion)": layer.fused_epilogue,
+        "scattered (ScatterMoE)": layer.scattered,
         "Triton GEMM alone": layer.triton_gemm,
         "merged before": layer.merged,
     }
+    if layer.case.before:
+        del arms["one_pass"]  # it runs nothing before the layer
     if layer.case.compiled:
         arms["grouped, compiled"] = torch.compile(layer.grouped, dynamic=False)
         arms["cat-K, compiled"] = torch.compile(layer.cat_k, dynamic=False)
@@ -239,10 +273,15 @@ def training_arms(layer: LayerArms) -> dict[str, Callable[[], Tensor]]:
     arms: dict[str, Callable[[], Tensor]] = {
         "plain": layer.plain,
         "ours": layer.ours,
+        "one_pass": lambda: layer.ours("one_pass"),
+        "augmented": lambda: layer.ours("augmented"),
+        "accumulate": lambda: layer.ours("accumulate"),
         "loop (PEFT)": layer.loop,
         "grouped": layer.grouped,
         "cat-K": layer.cat_k_with_gradients,
     }
+    if layer.case.before:
+        del arms["one_pass"]
     if layer.case.compiled:
         arms["grouped, compiled"] = torch.compile(layer.grouped, dynamic=False)
     return arms
@@ -257,13 +296,16 @@ def expected_gates(layer: LayerArms, name: str) -> Tensor:
 
 def find_error(layer: LayerArms, name: str, run: Callable[[], Tensor]) -> str | None:
     """Return the exception of an arm or its distance from the fp32 reference; None if correct."""
-    c, gates = layer.case, expected_gates(layer, name)
-    norm = Norm(layer.norm.weight_K.float(), layer.norm.bias_K.float()) if c.norm else None
+    gates, before = expected_gates(layer, name), layer.before
+    if isinstance(before, Norm):
+        before = Norm(before.weight_K.float(), before.bias_K.float())
+    residual = None if layer.residual is None else layer.residual.float()
     tensors = (t.float() for t in (layer.x, layer.weight, layer.bias, layer.a, layer.b, gates))
     try:
         with torch.no_grad():
             y = run().float()
-            expected = reference.moe_lora_linear(*tensors, 1.0, norm=norm, gelu=c.gelu)
+            options = {"before": before, "residual": residual}
+            expected = reference.moe_lora_linear(*tensors, 1.0, **options)
         distance = ((y - expected).norm() / expected.norm()).item()
     except Exception as error:  # noqa: BLE001 - the failure of one arm is a result
         return f"{type(error).__name__}: {str(error)[:200]}"

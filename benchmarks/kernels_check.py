@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +22,9 @@ from torch.nn import functional as F
 
 from benchmarks.gpu_clock import CUDA, DEVICE, OUT, environment, parse_smoke
 from kernels import reference
-from kernels.dispatch import Design
-from kernels.moe_lora import Norm, moe_lora_linear
+from kernels.dispatch import DESIGNS, Design
+from kernels.moe_lora import Before, Norm, moe_lora_linear
 
-DESIGNS: tuple[Design, ...] = ("one_pass", "split", "augmented", "grouped")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 # An error below this always passes, however small the error of the reference is.
 ACCEPTED_ERROR = {torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.5e-2}
@@ -33,7 +32,7 @@ STEPS, MAX_CURVE_DIFFERENCE = 500, 0.03
 
 
 class GradientCase(NamedTuple):
-    """The sizes of one layer; `norm_and_gelu` adds both."""
+    """The sizes and options of one layer."""
 
     samples: int
     tokens: int
@@ -42,15 +41,20 @@ class GradientCase(NamedTuple):
     experts: int
     rank: int
     per_token: bool
-    norm_and_gelu: bool
+    before: Literal["", "norm", "gelu"]
+    residual: bool = False
 
 
 CASES = (
-    GradientCase(4, 261, 768, 1024, 4, 8, per_token=False, norm_and_gelu=True),
-    GradientCase(2, 77, 384, 1536, 8, 16, per_token=True, norm_and_gelu=False),
-    GradientCase(64, 77, 512, 512, 3, 5, per_token=False, norm_and_gelu=False),
+    GradientCase(4, 261, 768, 1024, 4, 8, per_token=False, before="norm"),
+    GradientCase(20, 261, 1024, 512, 4, 8, per_token=False, before="gelu", residual=True),
+    GradientCase(2, 77, 384, 1536, 8, 16, per_token=True, before=""),
+    GradientCase(64, 77, 512, 512, 3, 5, per_token=False, before="", residual=True),
 )
-TINY_CASES = (GradientCase(2, 5, 24, 20, 3, 4, per_token=True, norm_and_gelu=True),)
+TINY_CASES = (
+    GradientCase(2, 5, 24, 20, 3, 4, per_token=True, before="norm", residual=True),
+    GradientCase(2, 5, 24, 20, 3, 4, per_token=True, before=""),
+)
 
 
 def compare_gradients(case: GradientCase, dtype: torch.dtype, design: Design) -> dict[str, Any]:
@@ -67,6 +71,7 @@ def compare_gradients(case: GradientCase, dtype: torch.dtype, design: Design) ->
         "gates": (*rows, c.experts),
         "gamma": (c.inputs,),
         "beta": (c.inputs,),
+        "residual": (c.samples, c.tokens, c.outputs),
     }
     std = {"weight": c.inputs**-0.5, "a": c.inputs**-0.5, "b": c.rank**-0.5}
     tensors = {
@@ -74,17 +79,22 @@ def compare_gradients(case: GradientCase, dtype: torch.dtype, design: Design) ->
         for name, shape in shapes.items()
     }
     dy = torch.randn(c.samples, c.tokens, c.outputs, device=DEVICE).to(dtype)
-    differentiated = [n for n in tensors if c.norm_and_gelu or n not in ("gamma", "beta")]
+    unused = set() if c.before == "norm" else {"gamma", "beta"}
+    unused |= set() if c.residual else {"residual"}
+    differentiated = [name for name in tensors if name not in unused]
 
     def run(design: Design | None, run_dtype: torch.dtype) -> list[Tensor]:
         """Return the output and the gradients, by a design or by the reference."""
         leaves = {name: t.detach().to(run_dtype).requires_grad_() for name, t in tensors.items()}
         args = [leaves[name] for name in ("x", "weight", "bias", "a", "b", "gates")]
-        norm = Norm(leaves["gamma"], leaves["beta"]) if c.norm_and_gelu else None
+        before: Before = c.before or None  # type: ignore[assignment]
+        if c.before == "norm":
+            before = Norm(leaves["gamma"], leaves["beta"])
+        options = {"before": before, "residual": leaves["residual"] if c.residual else None}
         if design is None:
-            y = reference.moe_lora_linear(*args, 0.5, norm=norm, gelu=c.norm_and_gelu)
+            y = reference.moe_lora_linear(*args, 0.5, **options)
         else:
-            y = moe_lora_linear(*args, 0.5, norm=norm, gelu=c.norm_and_gelu, design=design)
+            y = moe_lora_linear(*args, 0.5, **options, design=design)
         inputs = [leaves[name] for name in differentiated]
         return [y, *torch.autograd.grad(y, inputs, dy.to(run_dtype))]
 
@@ -118,9 +128,9 @@ def compare_gradients(case: GradientCase, dtype: torch.dtype, design: Design) ->
 
 
 class TwoLayerNetwork(nn.Module):
-    """Two frozen layers, each with a norm, experts and a router; `fused` or by the reference.
+    """Two frozen layers with experts and routers, `fused` or by the reference.
 
-    The first layer ends in GELU.
+    A norm comes before the first layer, a GELU before the second.
     """
 
     def __init__(self, width: int, hidden: int, fused: bool, dtype: torch.dtype) -> None:
@@ -136,8 +146,9 @@ class TwoLayerNetwork(nn.Module):
             layer.a = nn.Parameter(torch.randn(4, 8, inputs) * inputs**-0.5)
             layer.b = nn.Parameter(torch.zeros(4, outputs, 8))
             layer.router = nn.Parameter(0.5 * torch.randn(4, width))
-            layer.gamma = nn.Parameter(torch.ones(inputs))
-            layer.beta = nn.Parameter(torch.zeros(inputs))
+            if inputs == width:
+                layer.gamma = nn.Parameter(torch.ones(inputs))
+                layer.beta = nn.Parameter(torch.zeros(inputs))
             self.layers.append(layer)
         self.to(DEVICE)
 
@@ -148,14 +159,16 @@ class TwoLayerNetwork(nn.Module):
         for i, layer in enumerate(self.layers):
             gates = F.linear(mean_BK, layer.router).softmax(-1)
             frozen = (layer.weight.to(self.dtype), layer.bias.to(self.dtype))
-            norm = Norm(layer.gamma.to(self.dtype), layer.beta.to(self.dtype))
+            before: Before = "gelu"
+            if i == 0:
+                before = Norm(layer.gamma.to(self.dtype), layer.beta.to(self.dtype))
             args = (x, *frozen, layer.a, layer.b, gates, 1.0)
             if not self.fused:
-                x = reference.moe_lora_linear(*args, norm=norm, gelu=i == 0)
+                x = reference.moe_lora_linear(*args, before=before)
             elif CUDA:
-                x = moe_lora_linear(*args, norm=norm, gelu=i == 0)
+                x = moe_lora_linear(*args, before=before)
             else:  # without a design, a CPU would run the reference
-                x = moe_lora_linear(*args, norm=norm, gelu=i == 0, design="one_pass")
+                x = moe_lora_linear(*args, before=before, design="augmented")
         return x
 
 
@@ -191,7 +204,7 @@ def main() -> None:
     gradients = []
     for case in TINY_CASES if smoke else CASES:
         for dtype in DTYPES:
-            for design in DESIGNS:
+            for design in DESIGNS[1:] if case.before else DESIGNS:
                 gradients.append(compare_gradients(case, dtype, design))
                 print(json.dumps(gradients[-1]), flush=True)
     plan = (6, 16, 24, 2) if smoke else (STEPS, 384, 1536, 32)

@@ -1,13 +1,13 @@
-"""Measure a whole ViT-L/14 encode and a training step with experts, against the plain tower.
+"""Measure whole encodes and a training step of ViT towers with experts, against the plain towers.
 
     python -m benchmarks.kernels_encoder           # needs a CUDA device
     python -m benchmarks.kernels_encoder --smoke   # tiny sizes, anywhere: do they run and agree?
 
-The towers have random weights in bf16 and encode pictures of 224 x 224. Each of the 96 linear
-layers has four experts of rank 8 and a router. `plain` is the same tower without experts;
-`reference` computes its experts in plain torch. A training step is forward and backward: to the
-pictures in the plain tower, else to the experts and routers, which stay in fp32. Throughput is the
-inverse of the ratio. Writes kernels_encoder.json into $OUT or results/.
+ViT-L/14 and ViT-B/32 have random weights in bf16 and encode pictures of 224 x 224. Each of their
+96 or 48 linear layers has four experts of rank 8 and a router. `plain` is the same tower without
+experts; `reference` computes its experts in plain torch. A training step is forward and backward:
+to the pictures in the plain tower, else to the experts and routers, which stay in fp32. Throughput
+is the inverse of the ratio. Writes kernels_encoder.json into $OUT or results/.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from benchmarks.gpu_clock import (
     time_arms,
 )
 from kernels import reference
-from kernels.moe_lora import Norm, moe_lora_linear
+from kernels.moe_lora import Before, Norm, moe_lora_linear
 from kernels.routing import route
 from retrieval.attention import FusableLinear
 from retrieval.tower import TransformerBlock, run_blocks
@@ -52,14 +52,17 @@ class TowerSizes(NamedTuple):
     output: int
 
 
-LARGE = TowerSizes(1024, 24, 16, 4096, 224, 14, 768)
-TINY = TowerSizes(32, 2, 2, 48, 28, 14, 16)
+TOWERS = {
+    "ViT-L/14": TowerSizes(1024, 24, 16, 4096, 224, 14, 768),
+    "ViT-B/32": TowerSizes(768, 12, 12, 3072, 224, 32, 512),
+    "tiny": TowerSizes(32, 2, 2, 48, 28, 14, 16),
+}
 
 
 class ExpertLinear(FusableLinear):
-    """A frozen linear layer with its experts and their router; set `prototype_BD` before a call."""
+    """A frozen linear layer with its experts and their router; set `gates_BE` before a call."""
 
-    prototype_BD: Tensor
+    gates_BE: Tensor
 
     def __init__(self, linear: nn.Linear, variant: Variant, dtype: torch.dtype) -> None:
         super().__init__()
@@ -72,16 +75,15 @@ class ExpertLinear(FusableLinear):
         self.router = nn.Parameter(0.02 * torch.randn(EXPERTS, PROTOTYPE_WIDTH, device=device))
 
     def forward(
-        self, x: Tensor, norm: nn.Module | None = None, act: nn.Module | None = None
+        self, x: Tensor, before: nn.Module | None = None, residual: Tensor | None = None
     ) -> Tensor:
-        """Return the layer's output, with `norm` before it and `act` after it."""
-        gates = route(self.prototype_BD, self.router, 0.1)
-        layer_norm = (
-            Norm(norm.weight, norm.bias, norm.eps) if isinstance(norm, nn.LayerNorm) else None
-        )
-        tensors = (x, self.weight, self.bias, self.a_ERK, self.b_ENR, gates)
+        """Return the layer's output, with `before` before it and the residual added."""
+        operation: Before = "gelu" if isinstance(before, nn.GELU) else None
+        if isinstance(before, nn.LayerNorm):
+            operation = Norm(before.weight, before.bias, before.eps)
+        tensors = (x, self.weight, self.bias, self.a_ERK, self.b_ENR, self.gates_BE)
         layer = reference.moe_lora_linear if self.variant == "reference" else moe_lora_linear
-        return layer(*tensors, 1.0, norm=layer_norm, gelu=act is not None)
+        return layer(*tensors, 1.0, before=operation, residual=residual)
 
 
 class VisionTower(nn.Module):
@@ -118,17 +120,20 @@ class VisionTower(nn.Module):
 
     def forward(self, pictures: Tensor, prototype_BD: Tensor) -> Tensor:
         """Return the vectors of pictures; `prototype_BD` routes the experts."""
-        for module in self.modules():
-            if isinstance(module, ExpertLinear):
-                module.prototype_BD = prototype_BD
+        layers = [module for module in self.modules() if isinstance(module, ExpertLinear)]
+        if layers:  # as the encoder does: the routers of all layers in one launch
+            weight_LED = torch.stack([layer.router for layer in layers])
+            for layer, gates_BE in zip(layers, route(prototype_BD, weight_LED, 0.1), strict=True):
+                layer.gates_BE = gates_BE
         x_BTW = self.patch(pictures).flatten(2).transpose(1, 2)
         x_BTW = torch.cat((self.cls_W.expand(len(x_BTW), 1, -1), x_BTW), 1) + self.position_TW
         x_BTW = run_blocks(list(self.blocks), self.pre_norm(x_BTW), 0, 0)  # type: ignore[arg-type]
         return self.post_norm(x_BTW[:, 0]) @ self.output_WD
 
 
-def compare(sizes: TowerSizes, batch: int, *, training: bool, rounds: int) -> dict[str, Any]:
+def compare(name: str, batch: int, *, training: bool, rounds: int) -> dict[str, Any]:
     """Time the three towers on the same pictures, and compare our output with the reference."""
+    sizes = TOWERS[name]
     dtype = torch.bfloat16 if CUDA else torch.float32
     torch.manual_seed(2)
     pictures = torch.randn(batch, 3, sizes.picture, sizes.picture, device=DEVICE, dtype=dtype)
@@ -156,6 +161,7 @@ def compare(sizes: TowerSizes, batch: int, *, training: bool, rounds: int) -> di
     add_ratios(times)
     task = "training step" if training else "encode"
     return {
+        "tower": name,
         "task": task,
         "batch": batch,
         "arms": times,
@@ -172,17 +178,19 @@ def main() -> None:
         "rank": RANK,
         "rows": [],
     }
-    plan = [(2, False), (2, True)] if smoke else [(1, False), (8, False), (64, False), (32, True)]
-    sizes, rounds = (TINY, 2) if smoke else (LARGE, 8)
-    for batch, training in plan:
-        row = compare(sizes, batch, training=training, rounds=rounds)
+    tasks = [(1, False), (8, False), (64, False), (32, True)]
+    plan = [("ViT-L/14", *task) for task in tasks] + [("ViT-B/32", *task) for task in tasks]
+    if smoke:
+        plan = [("tiny", 2, False), ("tiny", 2, True)]
+    for name, batch, training in plan:
+        row = compare(name, batch, training=training, rounds=2 if smoke else 8)
         results["rows"].append(row)
         print(json.dumps(row), flush=True)
         if row["ours_from_reference"] > 0.05:
             sys.exit("our output differs from the reference, so its times mean nothing")
-    if not smoke:
-        OUT.mkdir(parents=True, exist_ok=True)
-        (OUT / "kernels_encoder.json").write_text(json.dumps(results, indent=1) + "\n")
+        if not smoke:  # keep partial results in case a time limit ends the run
+            OUT.mkdir(parents=True, exist_ok=True)
+            (OUT / "kernels_encoder.json").write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

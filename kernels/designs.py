@@ -5,15 +5,15 @@ M rows, G gate rows (each serves M / G rows), K in, N out, E experts, R rank, C 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.weak import WeakTensorKeyDictionary
 
+from kernels.augmented import AugmentedWeight, augmented_weight
 from kernels.dispatch import Design, Workload, choose_design, choose_tile
-from kernels.reference import Norm
+from kernels.reference import Before, Norm, apply_before
 
 __all__ = ["Layer", "SavedTensors", "backward", "forward"]
 
@@ -21,132 +21,141 @@ __all__ = ["Layer", "SavedTensors", "backward", "forward"]
 class Layer(NamedTuple):
     """The parameters of one call, shared by forward and backward.
 
-    All matrices have one dtype. x has the same dtype, unless a norm comes first. Without
-    `weight_NK` the layer is only the sum of its experts.
+    The products run in `dtype`, to which W, bias, A and B are cast. x has that dtype too, unless an
+    operation comes before the layer. Without `weight_NK` the layer is the sum of its experts.
     """
 
     weight_NK: Tensor | None
+    bias_N: Tensor | None
     a_ERK: Tensor
     b_ENR: Tensor
     gates_GE: Tensor
     scale: float
-    norm: Norm | None
-    gelu: bool
+    before: Before
+    dtype: torch.dtype
 
-    def workload(self, x_MK: Tensor, *, gradient: bool) -> Workload:
+    def workload(self, x_MK: Tensor, *, residual: bool = False) -> Workload:
         """Describe this call to the dispatcher."""
         experts, rank, inputs = self.a_ERK.shape
-        major, minor = torch.cuda.get_device_capability(x_MK.device) if x_MK.is_cuda else (9, 0)
         return Workload(
             len(x_MK),
             inputs,
             self.b_ENR.shape[1],
             experts * rank,
-            self.a_ERK.dtype,
-            10 * major + minor,
-            norm=self.norm is not None,
-            gelu=self.gelu,
+            self.dtype,
+            _arch(x_MK),
+            before="norm" if isinstance(self.before, Norm) else self.before or "none",
+            residual=residual,
             base=self.weight_NK is not None,
-            gradient=gradient,
+        )
+
+    def transposed_workload(self, dy_MN: Tensor) -> Workload:
+        """Describe the layer of backward, dy -> dx, to the dispatcher."""
+        forward = self.workload(dy_MN)
+        return forward._replace(
+            inputs=forward.outputs, outputs=forward.inputs, before="none", transposed=True
+        )
+
+    def cast(self, matrix: Tensor) -> Tensor:
+        """Return A, B or the bias in `dtype`."""
+        return matrix.to(self.dtype)
+
+    def cast_weight(self) -> Tensor:
+        """Return W in `dtype`, from the copy in `augmented_weight` if it has another."""
+        assert self.weight_NK is not None
+        if self.weight_NK.dtype == self.dtype:
+            return self.weight_NK
+        return self.augmented(training=False).weight_NK
+
+    def augmented(self, *, training: bool) -> AugmentedWeight:
+        """Return `[W | B | bias | 0]` in `dtype`."""
+        assert self.weight_NK is not None
+        return augmented_weight(
+            self.weight_NK, self.b_ENR, self.bias_N, self.dtype, training=training
         )
 
 
 class SavedTensors(NamedTuple):
     """The tensors that forward saves for backward.
 
-    `low_MC` is x A^T. `mean_M` and `rstd_M` are the row statistics of the norm, `pre_gelu_MN` the
-    input of GELU; they are empty without a norm or GELU.
+    `low_MC` is z A^T, for z = before(x). `mean_M` and `rstd_M` are the row statistics of a norm;
+    they are empty without one.
     """
 
     low_MC: Tensor
     mean_M: Tensor
     rstd_M: Tensor
-    pre_gelu_MN: Tensor
 
     @classmethod
     def empty(cls, x_MK: Tensor, layer: Layer) -> SavedTensors:
         """Allocate tensors for `forward` to fill."""
-        rows, (experts, rank), outputs = len(x_MK), layer.a_ERK.shape[:2], layer.b_ENR.shape[1]
-        norm_rows, gelu_rows = rows * (layer.norm is not None), rows * layer.gelu
+        rows, (experts, rank) = len(x_MK), layer.a_ERK.shape[:2]
+        norm_rows = rows * isinstance(layer.before, Norm)
         return cls(
             x_MK.new_empty(rows, experts * rank, dtype=torch.float32),
             x_MK.new_empty(norm_rows, dtype=torch.float32),
             x_MK.new_empty(norm_rows, dtype=torch.float32),
-            x_MK.new_empty(gelu_rows, outputs, dtype=layer.a_ERK.dtype),
         )
 
 
 def forward(
     design: Design | None,
     x_MK: Tensor,
-    bias_N: Tensor | None,
     layer: Layer,
+    residual_MN: Tensor | None,
     saved: SavedTensors | None,
 ) -> Tensor:
-    """Return the layer's output (M, N) and fill `saved` for backward.
+    """Return the layer's output (M, N), plus `residual_MN` if given; fill `saved` for backward.
 
-    If `design` is None, the dispatcher chooses. Raises `ValueError` if the design needs a
-    weight and there is none.
+    If `design` is None, the dispatcher chooses. Raises `ValueError` if the design cannot run the
+    layer.
     """
-    workload = layer.workload(x_MK, gradient=saved is not None)
+    workload = layer.workload(x_MK, residual=residual_MN is not None)
     design = design or choose_design(workload)
-    if layer.weight_NK is None and design not in ("one_pass", "grouped"):
+    if not workload.base and design not in ("one_pass", "grouped"):
         raise ValueError(f"design {design} without a weight; expected one_pass or grouped")
-    if design == "grouped":
-        return _grouped_forward(x_MK, bias_N, layer, saved)
-    statistics = saved and saved[:3]
-    pre_gelu = saved.pre_gelu_MN if saved and layer.gelu else None
+    if workload.before != "none" and design == "one_pass":
+        raise ValueError(f"design one_pass with a {workload.before} before it; expected another")
+    if design == "grouped" or workload.rows == 0:
+        return _grouped_forward(x_MK, layer, residual_MN, saved)
+    a_ERK, b_ENR, bias_N = layer.cast(layer.a_ERK), layer.cast(layer.b_ENR), layer.bias_N
+    bias_N = None if bias_N is None else layer.cast(bias_N)
     if design == "one_pass":
         from kernels.gpu.one_pass import one_pass
 
         return one_pass(
             x_MK,
-            layer.norm,
-            layer.weight_NK,
+            layer.cast_weight() if workload.base else None,
             bias_N,
-            layer.a_ERK,
-            layer.b_ENR,
+            a_ERK,
+            b_ENR,
             layer.gates_GE,
             layer.scale,
-            statistics,
-            pre_gelu,
+            residual_MN,
+            saved and saved.low_MC,
             choose_tile("one_pass", workload),
-            gelu=layer.gelu,
         )
     from kernels.gpu.shrink import shrink
 
-    assert layer.weight_NK is not None
-    copy = layer.norm is not None or design == "augmented"
+    copy = design == "augmented" or workload.before != "none"
     shrunk = shrink(
         x_MK,
-        layer.norm,
-        layer.a_ERK,
+        layer.before,
+        a_ERK,
         layer.gates_GE,
         layer.scale,
-        statistics,
+        saved,
         choose_tile("shrink", workload),
         copy=copy,
     )
     if design == "augmented":
-        width = shrunk.shape[1] - workload.inputs
-        y_MN = F.linear(shrunk, _augmented_weight(layer.weight_NK, layer.b_ENR, width), bias_N)
-        if pre_gelu is not None:
-            pre_gelu.copy_(y_MN)
-        return F.gelu(y_MN) if layer.gelu else y_MN
-    from kernels.gpu.split import split
+        y_MN = shrunk @ layer.augmented(training=saved is not None).matrix_NX.T
+        return y_MN if residual_MN is None else y_MN.add_(residual_MN)
+    from kernels.gpu.expand import expand
 
-    inputs = workload.inputs
-    normed, gated = (shrunk[:, :inputs], shrunk[:, inputs:]) if copy else (x_MK, shrunk)
-    return split(
-        normed,
-        layer.weight_NK,
-        bias_N,
-        gated,
-        layer.b_ENR,
-        pre_gelu,
-        choose_tile("split", workload),
-        gelu=layer.gelu,
-    )
+    z_MK, gated = shrunk.tensor_split((workload.inputs if copy else 0,), 1)
+    y_MN = expand(residual_MN, gated, b_ENR, choose_tile("expand", workload), bias_N=bias_N)
+    return y_MN.addmm_(z_MK if copy else x_MK, layer.cast_weight().T)
 
 
 def backward(
@@ -155,131 +164,171 @@ def backward(
     x_MK: Tensor,
     layer: Layer,
     saved: SavedTensors,
-    *,
-    input_gradient: bool,
-    weight_gradient: bool,
+    needed: frozenset[str],
 ) -> dict[str, Tensor]:
-    """Return the gradients of a, b, gates and bias by name, with gamma and beta if there is a norm.
+    """Return the gradients that are `needed`: x, weight, bias, a, b, gates, gamma, beta.
 
-    `input_gradient` adds x (a norm always does) and `weight_gradient` adds weight. The gradient of
-    x is dz W + ((dz B) * scale * gates) A, which is the layer with transposed matrices. The
-    gradients of A and B are sums over rows in the rank space, in fp32.
+    The gradient of z is dy W + ((dy B) * scale * gates) A, which is the layer with transposed
+    matrices. One GEMM with `[W | B]` gives dy W and dy B. The gradients of A and B are sums over
+    rows in the rank space, in fp32.
     """
-    dz_MN = dy_MN
-    if layer.gelu:
-        dz_MN = torch.ops.aten.gelu_backward(dy_MN, saved.pre_gelu_MN)
-    transposed = Layer(
-        None if layer.weight_NK is None else layer.weight_NK.T,
-        layer.b_ENR.transpose(1, 2),
-        layer.a_ERK.transpose(1, 2),
-        layer.gates_GE,
-        layer.scale,
-        None,
-        False,
-    )
-    workload = transposed.workload(dz_MN, gradient=True)
-    if design not in ("one_pass", "split", "grouped"):
-        design = choose_design(workload)
-        # A transposed copy of [W | B] would cost more memory than the pass over dx that it saves.
-        design = "grouped" if design == "augmented" else design
-    back = SavedTensors.empty(dz_MN, transposed)
+    workload = layer.transposed_workload(dy_MN)
+    design = design or choose_design(workload)
+    if workload.rows == 0:
+        design = "grouped"
+    elif design == "one_pass" and layer.before is not None:
+        design = "accumulate"
     grads: dict[str, Tensor] = {}
-    if input_gradient or layer.norm is not None:
-        grads["x"] = forward(design, dz_MN, None, transposed, back)
-    elif design == "grouped":
-        back.low_MC.copy_(dz_MN @ _joined_columns(layer.b_ENR))
+    if {"x", "gamma", "beta"} & needed:
+        dz_MK, back_MC = _input_gradient(design, dy_MN, x_MK, layer, workload)
+        grads |= _before_gradients(design, dz_MK, x_MK, layer, saved, needed)
     else:
-        from kernels.gpu.shrink import shrink
+        back_MC = dy_MN @ _joined_columns(layer.cast(layer.b_ENR))
+    if {"a", "b", "gates"} & needed:
+        grads |= _rank_space_gradients(design, dy_MN, x_MK, layer, saved, back_MC, needed)
+    if "weight" in needed:
+        grads["weight"] = dy_MN.T @ _before(x_MK, layer)
+    if "bias" in needed:
+        grads["bias"] = dy_MN.sum(0)
+    return grads
 
-        shrink(
-            dz_MN,
+
+def _input_gradient(
+    design: Design, dy_MN: Tensor, x_MK: Tensor, layer: Layer, workload: Workload
+) -> tuple[Tensor, Tensor]:
+    """Return the gradient of z (M, K) and dy B (M, C).
+
+    With a GELU before the layer and a fused design, the first is already the gradient of x.
+    """
+    a_EKR = layer.cast(layer.a_ERK).transpose(1, 2)
+    if design == "grouped":
+        back_MC = dy_MN @ _joined_columns(layer.cast(layer.b_ENR))
+        gated_MC = (back_MC * _scaled_gates(layer, len(dy_MN))).to(back_MC.dtype)
+        dz_MK = gated_MC @ _joined_columns(a_EKR).T
+        if layer.weight_NK is not None:
+            dz_MK = dy_MN @ layer.cast(layer.weight_NK) + dz_MK
+        return dz_MK, back_MC
+    if design == "one_pass":
+        from kernels.gpu.one_pass import one_pass
+
+        back_MC = dy_MN.new_empty(len(dy_MN), workload.ranks, dtype=torch.float32)
+        dx_MK = one_pass(
+            dy_MN,
+            layer.cast_weight().T if workload.base else None,
             None,
-            transposed.a_ERK,
+            layer.cast(layer.b_ENR).transpose(1, 2),
+            a_EKR,
             layer.gates_GE,
             layer.scale,
-            back[:3],
-            choose_tile("shrink", workload),
-            copy=False,
+            None,
+            back_MC,
+            choose_tile("one_pass", workload),
         )
-    grads |= _rank_space_gradients(design, dz_MN, x_MK, layer, saved, back.low_MC)
-    if weight_gradient:
-        grads["weight"] = dz_MN.T @ _apply_norm(x_MK, layer)
-    grads["bias"] = dz_MN.sum(0)
-    if layer.norm is not None:
-        grads |= _norm_gradients(grads["x"], x_MK, layer.norm, saved)
-    return grads
+        return dx_MK, back_MC
+    from kernels.gpu.expand import expand
+
+    product_MX = dy_MN @ layer.augmented(training=True).matrix_NX
+    inputs = workload.outputs
+    back_MC = product_MX[:, inputs : inputs + workload.ranks]
+    dz_MK = expand(
+        product_MX[:, :inputs],
+        back_MC,
+        a_EKR,
+        choose_tile("expand", workload),
+        gates_GE=layer.gates_GE,
+        scale=layer.scale,
+        gelu_input_MN=x_MK if layer.before == "gelu" else None,
+    )
+    return dz_MK, back_MC
+
+
+def _before_gradients(
+    design: Design,
+    dz_MK: Tensor,
+    x_MK: Tensor,
+    layer: Layer,
+    saved: SavedTensors,
+    needed: frozenset[str],
+) -> dict[str, Tensor]:
+    """Return the gradients of x and, if there is a norm, of gamma and beta."""
+    if isinstance(layer.before, Norm):
+        return _norm_gradients(dz_MK, x_MK, layer.before, saved, needed)
+    if layer.before == "gelu" and design == "grouped":
+        return {"x": torch.ops.aten.gelu_backward(dz_MK.to(x_MK.dtype), x_MK)}
+    return {"x": dz_MK}
 
 
 def _rank_space_gradients(
     design: Design,
-    dz_MN: Tensor,
+    dy_MN: Tensor,
     x_MK: Tensor,
     layer: Layer,
     saved: SavedTensors,
     back_MC: Tensor,
+    needed: frozenset[str],
 ) -> dict[str, Tensor]:
-    """Return the gradients of a, b and gates in fp32, from `back_MC`, which is dz B."""
+    """Return the gradients of a, b and gates in fp32, from `back_MC`, which is dy B."""
     experts, rank, inputs = layer.a_ERK.shape
-    dtype, norm, rows = layer.a_ERK.dtype, layer.norm, len(x_MK)
+    rows, gate_rows = len(x_MK), len(layer.gates_GE)
+    grads: dict[str, Tensor] = {}
     if design == "grouped":
         scaled_MC = _scaled_gates(layer, rows)
-        a_CK = (back_MC * scaled_MC).to(dtype).T @ _apply_norm(x_MK, layer)
-        b_CN = (saved.low_MC * scaled_MC).to(dtype).T @ dz_MN
+        a_CK = (back_MC * scaled_MC).to(layer.dtype).T @ _before(x_MK, layer)
+        b_CN = (saved.low_MC * scaled_MC).to(layer.dtype).T @ dy_MN
         product_MER = (saved.low_MC * back_MC).unflatten(1, (experts, rank))
-        gate_rows = len(layer.gates_GE)
         product_GTE = product_MER.sum(2).unflatten(0, (gate_rows, rows // max(1, gate_rows)))
-        gates_GE = product_GTE.sum(1) * layer.scale
+        grads["gates"] = product_GTE.sum(1) * layer.scale
     else:
         from kernels.gpu.reduce import gate_gradient, matrix_gradient
 
-        workload = layer.workload(x_MK, gradient=True)
-        shared = (layer.scale, dtype, choose_tile("matrix_gradient", workload))
-        norm_tensors = norm and (norm.weight_K, norm.bias_K, saved.mean_M, saved.rstd_M)
-        a_CK = matrix_gradient(back_MC, layer.gates_GE, x_MK, norm_tensors, *shared)
-        b_CN = matrix_gradient(saved.low_MC, layer.gates_GE, dz_MN, None, *shared)
-        gates_GE = gate_gradient(
-            saved.low_MC,
-            back_MC,
-            len(layer.gates_GE),
-            experts,
-            layer.scale,
-            choose_tile("gate_gradient", workload),
-        )
-    return {
-        "a": a_CK.view(experts, rank, inputs),
-        "b": b_CN.view(experts, rank, -1).transpose(1, 2),
-        "gates": gates_GE,
-    }
+        workload = layer.workload(x_MK)
+        shared = (layer.scale, layer.dtype, choose_tile("matrix_gradient", workload))
+        if "a" in needed:
+            statistics = saved[1:] if isinstance(layer.before, Norm) else None
+            sides = (back_MC, layer.gates_GE, x_MK, layer.before, statistics)
+            a_CK = matrix_gradient(*sides, *shared)
+        if "b" in needed:
+            b_CN = matrix_gradient(saved.low_MC, layer.gates_GE, dy_MN, None, None, *shared)
+        if "gates" in needed:
+            tile = choose_tile("gate_gradient", workload)
+            grads["gates"] = gate_gradient(
+                saved.low_MC, back_MC, gate_rows, experts, layer.scale, tile
+            )
+    if "a" in needed:
+        grads["a"] = a_CK.view(experts, rank, inputs)
+    if "b" in needed:
+        grads["b"] = b_CN.view(experts, rank, -1).transpose(1, 2)
+    return grads
 
 
 def _norm_gradients(
-    dn_MK: Tensor, x_MK: Tensor, norm: Norm, saved: SavedTensors
+    dz_MK: Tensor, x_MK: Tensor, norm: Norm, saved: SavedTensors, needed: frozenset[str]
 ) -> dict[str, Tensor]:
     dtype = torch.promote_types(x_MK.dtype, norm.weight_K.dtype)
     if not x_MK.is_cuda:
         dtype = torch.float32  # on a CPU, x must have the dtype of the statistics
     dx_MK, gamma_K, beta_K = torch.ops.aten.native_layer_norm_backward(
-        dn_MK.to(dtype),
+        dz_MK.to(dtype),
         x_MK.to(dtype),
         x_MK.shape[1:],
         saved.mean_M[:, None],
         saved.rstd_M[:, None],
         norm.weight_K.to(dtype),
         norm.bias_K.to(dtype),
-        [True, True, True],
+        [True, "gamma" in needed, "beta" in needed],
     )
-    return {"x": dx_MK, "gamma": gamma_K, "beta": beta_K}
+    grads = {"x": dx_MK, "gamma": gamma_K, "beta": beta_K}
+    return {name: grad for name, grad in grads.items() if grad is not None}
 
 
-def _apply_norm(x_MK: Tensor, layer: Layer) -> Tensor:
-    """Return x after the norm, in the dtype of the matrices."""
-    norm = layer.norm
-    if norm is None:
-        return x_MK
-    norm_dtype = torch.promote_types(x_MK.dtype, norm.weight_K.dtype)
-    weight_K, bias_K = norm.weight_K.to(norm_dtype), norm.bias_K.to(norm_dtype)
-    y_MK = F.layer_norm(x_MK.to(norm_dtype), x_MK.shape[1:], weight_K, bias_K, norm.eps)
-    return y_MK.to(layer.a_ERK.dtype)
+def _before(x_MK: Tensor, layer: Layer) -> Tensor:
+    """Return z = before(x), in the dtype of the products."""
+    if not isinstance(layer.before, Norm):
+        return apply_before(x_MK, layer.before).to(layer.dtype)
+    weight_K, bias_K, eps = layer.before
+    dtype = torch.promote_types(x_MK.dtype, weight_K.dtype)
+    norm = Norm(weight_K.to(dtype), bias_K.to(dtype), eps)
+    return apply_before(x_MK.to(dtype), norm).to(layer.dtype)
 
 
 def _scaled_gates(layer: Layer, rows: int) -> Tensor:
@@ -294,57 +343,27 @@ def _joined_columns(b_ENR: Tensor) -> Tensor:
 
 
 def _grouped_forward(
-    x_MK: Tensor, bias_N: Tensor | None, layer: Layer, saved: SavedTensors | None
+    x_MK: Tensor, layer: Layer, residual_MN: Tensor | None, saved: SavedTensors | None
 ) -> Tensor:
-    normed_MK = _apply_norm(x_MK, layer)
-    low_MC = F.linear(normed_MK, layer.a_ERK.flatten(0, 1))
+    z_MK = _before(x_MK, layer)
+    bias_N = None if layer.bias_N is None else layer.cast(layer.bias_N)
+    low_MC = F.linear(z_MK, layer.cast(layer.a_ERK).flatten(0, 1))
     gated_MC = (low_MC * _scaled_gates(layer, len(x_MK))).to(low_MC.dtype)
-    y_MN = F.linear(gated_MC, _joined_columns(layer.b_ENR))
+    y_MN = F.linear(gated_MC, _joined_columns(layer.cast(layer.b_ENR)))
     if layer.weight_NK is not None:
-        y_MN = F.linear(normed_MK, layer.weight_NK, bias_N) + y_MN
+        y_MN = F.linear(z_MK, layer.cast(layer.weight_NK), bias_N) + y_MN
     elif bias_N is not None:
         y_MN = y_MN + bias_N
     if saved is not None:
         saved.low_MC.copy_(low_MC)
-        if layer.norm is not None:
+        if isinstance(layer.before, Norm):
             variance_M, mean_M = torch.var_mean(x_MK.float(), 1, correction=0)
             saved.mean_M.copy_(mean_M)
-            saved.rstd_M.copy_((variance_M + layer.norm.eps).rsqrt())
-        if layer.gelu:
-            saved.pre_gelu_MN.copy_(y_MN)
-    return F.gelu(y_MN) if layer.gelu else y_MN
+            saved.rstd_M.copy_((variance_M + layer.before.eps).rsqrt())
+    return y_MN if residual_MN is None else residual_MN + y_MN
 
 
-# For each frozen weight, copies with room for B at the end of every row, keyed by the width of the
-# room. They live as long as the weight. Only one stream at a time may fill them.
-_weight_copies: Any = WeakTensorKeyDictionary()
-
-
-def _augmented_weight(weight_NK: Tensor, b_ENR: Tensor, width: int) -> Tensor:
-    """Return [W | B | 0], (N, K + width).
-
-    W is copied once, and again after it changes. B is copied at every call. A CUDA graph keeps the
-    W that it captured until a call outside the graph sees a change.
-    """
-    outputs, inputs = weight_NK.shape
-    # Memory allocated during a capture belongs to the graph, and an inference tensor does not
-    # record changes. Keep no copy in either case.
-    capturing = weight_NK.is_cuda and torch.cuda.is_current_stream_capturing()
-    copies = {} if weight_NK.is_inference() else _weight_copies.setdefault(weight_NK, {})
-    version = None if weight_NK.is_inference() else (weight_NK._version, weight_NK.data_ptr())
-    cached = copies.get(width)
-    if cached is None:
-        with torch.inference_mode(False):  # training may fill a copy that serving allocated
-            copy = weight_NK.new_zeros(outputs, inputs + width)
-        copy[:, :inputs] = weight_NK
-        if not capturing:
-            copies[width] = (version, copy)
-    else:
-        cached_version, copy = cached
-        if cached_version != version:
-            copy[:, :inputs] = weight_NK
-            copies[width] = (version, copy)
-    experts, _, rank = b_ENR.shape
-    block = copy[:, inputs : inputs + experts * rank].unflatten(1, (experts, rank))
-    block.copy_(b_ENR.transpose(0, 1))
-    return copy
+def _arch(x: Tensor) -> int:
+    """Return the compute capability of x's GPU times ten; 90 in the interpreter."""
+    major, minor = torch.cuda.get_device_capability(x.device) if x.is_cuda else (9, 0)
+    return 10 * major + minor

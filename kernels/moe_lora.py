@@ -15,12 +15,12 @@ from torch import Tensor
 from kernels import reference
 from kernels.designs import Layer, SavedTensors, backward, forward
 from kernels.dispatch import DESIGNS, Design
-from kernels.reference import Norm, check_shapes
+from kernels.reference import Before, Norm, check_shapes
 
-__all__ = ["Norm", "moe_lora_delta", "moe_lora_linear"]
+__all__ = ["Before", "Norm", "moe_lora_delta", "moe_lora_linear"]
 
 _FUSED_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
-_TENSOR_NAMES = ("x", "weight", "bias", "a", "b", "gates", "gamma", "beta")
+_TENSOR_NAMES = ("x", "weight", "bias", "a", "b", "gates", "gamma", "beta", "residual")
 
 
 def moe_lora_linear(
@@ -32,17 +32,17 @@ def moe_lora_linear(
     gates: Tensor,
     scale: float,
     *,
-    norm: Norm | None = None,
-    gelu: bool = False,
+    before: Before = None,
+    residual: Tensor | None = None,
     design: Design | None = None,
 ) -> Tensor:
-    """Return x W^T + bias + scale * sum_e g_e (x A_e^T) B_e^T.
+    """Return residual + z W^T + bias + scale * sum_e g_e (z A_e^T) B_e^T, where z = before(x).
 
     x is (B, T, K) with gates per sample (B, E) or per token (B, T, E), or x is (M, K) with gates
-    (M, E). The result has x's shape with N in place of K. x, W and bias share a dtype; A and B are
-    cast to it. `norm` (K,) is applied to x before the layer, the exact GELU to the result. Under
-    autocast, x, W, bias, A and B are cast to its dtype; with a norm, x is not cast and the norm is
-    computed in fp32.
+    (M, E). The result has x's shape with N in place of K, and so has `residual`. x, W and bias
+    share a dtype; A and B are cast to it. `before` is a `Norm` (K,), "gelu" (the exact one) or
+    None. Under autocast, x, W, bias, A and B are cast to its dtype; x is not cast before a norm or
+    GELU, which are computed in fp32.
 
     On CUDA, fp16, bf16 and fp32 are fused, with sums in fp32. The dispatcher chooses the `design`
     unless one is passed (`kernels.dispatch`). All gradients exist, W's included, and are
@@ -57,16 +57,23 @@ def moe_lora_linear(
         )
     if bias_N is not None and bias_N.shape != (outputs,):
         raise ValueError(f"bias {tuple(bias_N.shape)}; expected ({outputs},) as in b")
-    if norm is not None and not norm.weight_K.shape == norm.bias_K.shape == (inputs,):
+    if isinstance(before, Norm):
+        if not before.weight_K.shape == before.bias_K.shape == (inputs,):
+            raise ValueError(
+                f"norm {tuple(before.weight_K.shape)} and {tuple(before.bias_K.shape)}; "
+                f"expected ({inputs},) as in x"
+            )
+    elif before not in (None, "gelu"):
+        raise ValueError(f"before {before!r}; expected a Norm, 'gelu' or None")
+    if residual is not None and residual.shape != (*x.shape[:-1], outputs):
         raise ValueError(
-            f"norm {tuple(norm.weight_K.shape)} and {tuple(norm.bias_K.shape)}; "
-            f"expected ({inputs},) as in x"
+            f"residual {tuple(residual.shape)}; expected {(*x.shape[:-1], outputs)} as the result"
         )
     if _uses_reference(x, design):
         return reference.moe_lora_linear(
-            x, weight_NK, bias_N, a_ERK, b_ENR, gates, scale, norm=norm, gelu=gelu
+            x, weight_NK, bias_N, a_ERK, b_ENR, gates, scale, before=before, residual=residual
         )
-    return _fused(x, weight_NK, bias_N, a_ERK, b_ENR, gates, scale, norm, gelu, design)
+    return _fused(x, weight_NK, bias_N, a_ERK, b_ENR, gates, scale, before, residual, design)
 
 
 def moe_lora_delta(
@@ -82,7 +89,7 @@ def moe_lora_delta(
     check_shapes(x, a_ERK, b_ENR, gates)
     if _uses_reference(x, design):
         return reference.moe_lora_delta(x, a_ERK, b_ENR, gates, scale)
-    return _fused(x, None, None, a_ERK, b_ENR, gates, scale, None, False, design)
+    return _fused(x, None, None, a_ERK, b_ENR, gates, scale, None, None, design)
 
 
 def _uses_reference(x: Tensor, design: str | None) -> bool:
@@ -101,12 +108,13 @@ def _fused(
     b_ENR: Tensor,
     gates: Tensor,
     scale: float,
-    norm: Norm | None,
-    gelu: bool,
+    before: Before,
+    residual: Tensor | None,
     design: str | None,
 ) -> Tensor:
-    gamma_K, beta_K = (norm.weight_K, norm.bias_K) if norm is not None else (None, None)
-    tensors = (x, weight_NK, bias_N, a_ERK, b_ENR, gates, gamma_K, beta_K)
+    norm = before if isinstance(before, Norm) else None
+    gamma_K, beta_K = (norm.weight_K, norm.bias_K) if norm else (None, None)
+    tensors = (x, weight_NK, bias_N, a_ERK, b_ENR, gates, gamma_K, beta_K, residual)
     for name, tensor in zip(_TENSOR_NAMES, tensors, strict=True):
         if tensor is None:
             continue
@@ -116,17 +124,20 @@ def _fused(
             raise ValueError(f"{name} {tensor.dtype}; expected float16, bfloat16 or float32")
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)
-        x = x if norm is not None else x.to(dtype)
-        weight_NK = None if weight_NK is None else weight_NK.to(dtype)
-        bias_N = None if bias_N is None else bias_N.to(dtype)
+        x = x if before is not None else x.to(dtype)
     else:
         dtype = x.dtype
         for name, tensor in (("weight", weight_NK), ("bias", bias_N)):
             if tensor is not None and tensor.dtype != dtype:
                 raise ValueError(f"{name} {tensor.dtype}, x {dtype}; expected the same dtype")
+    if residual is not None and residual.dtype != dtype:
+        # Under autocast the residual stays in fp32, and so does the sum.
+        y = _fused(x, weight_NK, bias_N, a_ERK, b_ENR, gates, scale, before, None, design)
+        return residual + y
     # Per token, each gate row serves one token. Per sample, it serves all tokens of the sample.
     gates_GE = gates.flatten(0, -2) if gates.ndim == x.ndim else gates
     needed = [t is not None and t.requires_grad for t in tensors]
+    # W, A and B are passed as they are: the copies of W are found by the tensor itself.
     y_MN, *_ = _forward(
         x.flatten(0, -2),
         weight_NK,
@@ -136,9 +147,10 @@ def _fused(
         gates_GE,
         gamma_K,
         beta_K,
+        None if residual is None else residual.flatten(0, -2),
         float(scale),
-        norm.eps if norm is not None else 0.0,
-        gelu,
+        norm.eps if norm else 0.0,
+        before == "gelu",
         torch.is_grad_enabled() and any(needed),
         design or "",
         dtype,
@@ -148,6 +160,7 @@ def _fused(
 
 def _layer(
     weight_NK: Tensor | None,
+    bias_N: Tensor | None,
     a_ERK: Tensor,
     b_ENR: Tensor,
     gates_GE: Tensor,
@@ -158,8 +171,10 @@ def _layer(
     gelu: bool,
     dtype: torch.dtype,
 ) -> Layer:
-    norm = None if gamma_K is None or beta_K is None else Norm(gamma_K, beta_K, eps)
-    return Layer(weight_NK, a_ERK.to(dtype), b_ENR.to(dtype), gates_GE, scale, norm, gelu)
+    before: Before = "gelu" if gelu else None
+    if gamma_K is not None and beta_K is not None:
+        before = Norm(gamma_K, beta_K, eps)
+    return Layer(weight_NK, bias_N, a_ERK, b_ENR, gates_GE, scale, before, dtype)
 
 
 def _unit_stride_rows(x: Tensor) -> Tensor:
@@ -186,26 +201,28 @@ def _forward(
     gates: Tensor,
     gamma: Tensor | None,
     beta: Tensor | None,
+    residual: Tensor | None,
     scale: float,
     eps: float,
     gelu: bool,
     save: bool,
     design: str,
     dtype: torch.dtype,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return the layer's output (M, N) and the `SavedTensors`, which are empty unless `save`."""
     with _launch_context(x):
-        layer = _layer(weight, a, b, gates, gamma, beta, scale, eps, gelu, dtype)
+        layer = _layer(weight, bias, a, b, gates, gamma, beta, scale, eps, gelu, dtype)
         saved = SavedTensors.empty(x, layer) if save else None
-        y = forward(design or None, _unit_stride_rows(x), bias, layer, saved)  # type: ignore[arg-type]
-        return (y, *(saved or (y.new_empty(0) for _ in range(4))))
+        residual = None if residual is None else _unit_stride_rows(residual)
+        y = forward(design or None, _unit_stride_rows(x), layer, residual, saved)  # type: ignore[arg-type]
+        return (y, *(saved or (y.new_empty(0) for _ in range(3))))
 
 
 @_forward.register_fake
-def _(x, weight, _bias, a, b, gates, gamma, beta, scale, eps, gelu, save, _design, dtype):  # type: ignore[no-untyped-def]
-    layer = _layer(weight, a, b, gates, gamma, beta, scale, eps, gelu, dtype)
+def _(x, weight, bias, a, b, gates, gamma, beta, _residual, scale, eps, gelu, save, _design, dtype):  # type: ignore[no-untyped-def]
+    layer = _layer(weight, bias, a, b, gates, gamma, beta, scale, eps, gelu, dtype)
     y = x.new_empty(x.shape[0], b.shape[1], dtype=dtype)
-    return (y, *(SavedTensors.empty(x, layer) if save else (y.new_empty(0) for _ in range(4))))
+    return (y, *(SavedTensors.empty(x, layer) if save else (y.new_empty(0) for _ in range(3))))
 
 
 @torch.library.custom_op("unirag::moe_lora_backward", mutates_args=())
@@ -222,7 +239,6 @@ def _backward(
     low: Tensor,
     mean: Tensor,
     rstd: Tensor,
-    pre_gelu: Tensor,
     scale: float,
     eps: float,
     gelu: bool,
@@ -230,24 +246,21 @@ def _backward(
     dtype: torch.dtype,
     needed: list[bool],
 ) -> list[Tensor]:
-    """Return the gradients in the order of `_TENSOR_NAMES`, empty where none is needed."""
-    with _launch_context(x):
-        layer = _layer(weight, a, b, gates, gamma, beta, scale, eps, gelu, dtype)
-        grads = backward(
-            design or None,  # type: ignore[arg-type]
-            dy.contiguous(),
-            _unit_stride_rows(x),
-            layer,
-            SavedTensors(low, mean, rstd, pre_gelu),
-            input_gradient=needed[0],
-            weight_gradient=needed[1],
-        )
+    """Return the gradients in the order of `_TENSOR_NAMES` but residual, empty if not needed."""
     tensors = (x, weight, bias, a, b, gates, gamma, beta)
+    names = frozenset(
+        name for name, is_needed in zip(_TENSOR_NAMES[:-1], needed, strict=True) if is_needed
+    )
+    with _launch_context(x):
+        layer = _layer(weight, bias, a, b, gates, gamma, beta, scale, eps, gelu, dtype)
+        saved = SavedTensors(low, mean, rstd)
+        x_MK = _unit_stride_rows(x)
+        grads = backward(design or None, dy.contiguous(), x_MK, layer, saved, names)  # type: ignore[arg-type]
     return [
         grads[name].to(tensor.dtype).contiguous()
-        if is_needed and tensor is not None
+        if name in names and tensor is not None
         else x.new_empty(0)
-        for name, tensor, is_needed in zip(_TENSOR_NAMES, tensors, needed, strict=True)
+        for name, tensor in zip(_TENSOR_NAMES[:-1], tensors, strict=True)
     ]
 
 
@@ -263,7 +276,7 @@ def _(_dy, x, weight, bias, a, b, gates, gamma, beta, *rest):  # type: ignore[no
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    *tensors, scale, eps, gelu, _, design, dtype = inputs
+    *tensors, _residual, scale, eps, gelu, _save, design, dtype = inputs
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
     ctx.save_for_backward(*tensors, *output[1:])
@@ -271,11 +284,14 @@ def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> Non
 
 
 def _gradients(ctx: Any, dy: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
-    needed = list(ctx.needs_input_grad[: len(_TENSOR_NAMES)])
     if dy is None:
         return (None,) * len(ctx.needs_input_grad)
-    grads = _backward(dy, *ctx.saved_tensors, *ctx.settings, needed)
-    tensor_grads = [g if is_needed else None for g, is_needed in zip(grads, needed, strict=True)]
+    *needed, residual_needed = ctx.needs_input_grad[: len(_TENSOR_NAMES)]
+    tensor_grads: list[Tensor | None] = [None] * len(needed)
+    if any(needed):
+        grads = _backward(dy, *ctx.saved_tensors, *ctx.settings, needed)
+        tensor_grads = [g if n else None for g, n in zip(grads, needed, strict=True)]
+    tensor_grads.append(dy if residual_needed else None)
     return (*tensor_grads, *[None] * (len(ctx.needs_input_grad) - len(tensor_grads)))
 
 

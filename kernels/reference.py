@@ -7,7 +7,7 @@ Routing: X any leading dimensions, D router inputs, F candidates.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,7 +16,9 @@ from torch.nn.functional import linear, normalize
 
 __all__ = [
     "ROUNDING",
+    "Before",
     "Norm",
+    "apply_before",
     "check_shapes",
     "mix_prompts",
     "moe_lora_delta",
@@ -36,6 +38,17 @@ class Norm(NamedTuple):
     weight_K: Tensor
     bias_K: Tensor
     eps: float = 1e-5
+
+
+# The operation on x before a layer: a LayerNorm, the exact GELU, or nothing.
+Before = Norm | Literal["gelu"] | None
+
+
+def apply_before(x: Tensor, before: Before) -> Tensor:
+    """Return x (..., K) after the operation before a layer."""
+    if isinstance(before, Norm):
+        return F.layer_norm(x, x.shape[-1:], before.weight_K, before.bias_K, before.eps)
+    return x if before is None else F.gelu(x)
 
 
 def moe_lora_delta(x: Tensor, a_ERK: Tensor, b_ENR: Tensor, gates: Tensor, scale: float) -> Tensor:
@@ -66,24 +79,33 @@ def moe_lora_linear(
     gates: Tensor,
     scale: float,
     *,
-    norm: Norm | None = None,
-    gelu: bool = False,
+    before: Before = None,
+    residual: Tensor | None = None,
 ) -> Tensor:
-    """Return x W^T + bias + `moe_lora_delta`: a linear layer with its experts.
+    """Return residual + z W^T + bias + `moe_lora_delta` of z: a linear layer with its experts.
 
-    `norm` is applied to x before the layer and its experts, the exact GELU to their sum.
+    z is x after `before`. Without `residual` nothing is added.
     """
-    if norm is not None:
-        x = F.layer_norm(x, x.shape[-1:], norm.weight_K, norm.bias_K, norm.eps)
-    y = linear(x, weight_NK, bias_N) + moe_lora_delta(x, a_ERK, b_ENR, gates, scale)
-    return F.gelu(y) if gelu else y
+    z = apply_before(x, before)
+    y = linear(z, weight_NK, bias_N) + moe_lora_delta(z, a_ERK, b_ENR, gates, scale)
+    return y if residual is None else residual + y
 
 
-def probabilities(h_XD: Tensor, weight_FD: Tensor, temperature: float) -> Tensor:
-    """Return the softmax (X, F) of h W^T / temperature, in float32 or wider."""
-    logits_XF = linear(h_XD.to(weight_FD.dtype), weight_FD)
-    softmax_dtype = torch.promote_types(logits_XF.dtype, torch.float32)
-    return (logits_XF / temperature).softmax(-1, dtype=softmax_dtype)
+def probabilities(
+    h_XD: Tensor, weight_FD: Tensor, temperature: float, candidates: int | None = None
+) -> Tensor:
+    """Return the softmax (X, F) of h W^T / temperature, in float32 or wider, also under autocast.
+
+    A bf16 product would move gates by up to 0.008 and change some of the chosen experts. With
+    `candidates`, W holds several routers with that many candidates each, and the result is
+    (X, routers, candidates).
+    """
+    dtype = torch.promote_types(weight_FD.dtype, torch.float32)
+    with torch.autocast(h_XD.device.type, enabled=False):
+        logits_XF = linear(h_XD.to(dtype), weight_FD.to(dtype))
+    if candidates is not None:
+        logits_XF = logits_XF.unflatten(-1, (-1, candidates))
+    return (logits_XF / temperature).softmax(-1)
 
 
 def top_k_gates(probs_XF: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -138,7 +160,11 @@ def mix_prompts(
         raise ValueError(f"temperature {temperature}; expected a positive number")
     if top_k is not None and not 1 <= top_k <= entries:
         raise ValueError(f"top_k {top_k}; expected 1 to {entries}, the number of entries")
-    logits_BN = normalize(prototype_BD, dim=-1) @ normalize(keys_ND, dim=-1).T / temperature
+    dtype = torch.promote_types(prototype_BD.dtype, keys_ND.dtype)
+    with torch.autocast(prototype_BD.device.type, enabled=False):
+        unit_BD, unit_ND = (normalize(t.to(dtype), dim=-1) for t in (prototype_BD, keys_ND))
+        cosine_BN = unit_BD @ unit_ND.T
+    logits_BN = cosine_BN / temperature
     if top_k is not None:
         best_BN, index_BN = logits_BN.topk(top_k, dim=-1)
         logits_BN = torch.full_like(logits_BN, -torch.inf).scatter(-1, index_BN, best_BN)

@@ -1,8 +1,8 @@
-"""Compute a router's gates or mix a bank's prompts in one launch each, on CUDA without gradients.
+"""Compute routers' gates or mix a bank's prompts in one launch each, on CUDA without gradients.
 
 With gradients, on other devices, and for more than 64 candidates the reference does the work.
-X any leading dimensions, D router inputs or key width, F candidates, N entries, P prompts per
-entry, W tower width.
+L routers, X any leading dimensions, D router inputs or key width, F candidates, N entries, P
+prompts per entry, W tower width.
 """
 
 from __future__ import annotations
@@ -19,39 +19,47 @@ _MAX_CANDIDATES = 64  # one program orders them in its registers
 
 def route(
     h_XD: Tensor,
-    weight_FD: Tensor,
+    weight: Tensor,
     temperature: float,
     *,
     k: int | None = None,
     p: float | None = None,
     fused: bool | None = None,
 ) -> Tensor:
-    """Return the gates (X, F), a softmax of h W^T / temperature in float32 or wider.
+    """Return the softmax of h W^T / temperature in float32 or wider, also under autocast.
 
-    `k` keeps the k largest of each row and scales them to sum to 1 (GShard, arXiv 2006.16668). `p`
-    keeps the fewest whose sum reaches p, unscaled (arXiv 2403.07652). `fused` forces the kernel
-    (True) or the reference (False). Raises `ValueError` if shapes, k, p or the temperature do not
-    fit.
+    `weight` is the matrix (F, D) of one router, which gets gates (X, F), or (L, F, D) of L routers,
+    which get gates (L, X, F) in one launch. `k` keeps the k largest of each row and scales them to
+    sum to 1 (GShard, arXiv 2006.16668). `p` keeps the fewest whose sum reaches p, unscaled (arXiv
+    2403.07652). `fused` forces the kernel (True) or the reference (False). Raises `ValueError` if
+    shapes, k, p or the temperature do not fit.
     """
-    candidates = len(weight_FD)
-    if weight_FD.ndim != 2 or weight_FD.shape[1:] != h_XD.shape[-1:]:
+    if weight.ndim not in (2, 3) or weight.shape[-1:] != h_XD.shape[-1:]:
         raise ValueError(
-            f"h {tuple(h_XD.shape)}, weight {tuple(weight_FD.shape)}; expected (..., D), (F, D)"
+            f"h {tuple(h_XD.shape)}, weight {tuple(weight.shape)}; "
+            "expected (..., D) and (F, D) or (L, F, D)"
         )
+    candidates = weight.shape[-2]
     if temperature <= 0:
         raise ValueError(f"temperature {temperature}; expected a positive number")
     if k is not None and (p is not None or not 1 <= k <= candidates):
         raise ValueError(f"k {k}, p {p}; expected k from 1 to {candidates}, or p, not both")
     if p is not None and not 0 < p <= 1:
         raise ValueError(f"p {p}; expected more than 0, at most 1")
-    if fused if fused is not None else _can_fuse(candidates, h_XD, weight_FD):
+    weight_LFD = weight if weight.ndim == 3 else weight[None]
+    if fused if fused is not None else _can_fuse(candidates, h_XD, weight_LFD):
         p_limit = 0.0 if p is None else p - reference.ROUNDING
-        gates_MF = _route(h_XD.reshape(-1, h_XD.shape[-1]), weight_FD, temperature, k or 0, p_limit)
-        return gates_MF.view(*h_XD.shape[:-1], candidates)
-    probs_XF = reference.probabilities(h_XD, weight_FD, temperature)
-    if k is not None:
-        return reference.top_k_gates(probs_XF, k)[0]
-    return probs_XF if p is None else reference.top_p_gates(probs_XF, p)[0]
+        h_MD = h_XD.reshape(-1, h_XD.shape[-1])
+        gates_LMF = _route(h_MD, weight_LFD, temperature, k or 0, p_limit)
+        gates = gates_LMF.view(len(weight_LFD), *h_XD.shape[:-1], candidates)
+    else:
+        probs_XF = reference.probabilities(h_XD, weight_LFD.flatten(0, 1), temperature, candidates)
+        if k is not None:
+            probs_XF = reference.top_k_gates(probs_XF, k)[0]
+        elif p is not None:
+            probs_XF = reference.top_p_gates(probs_XF, p)[0]
+        gates = probs_XF.movedim(-2, 0)
+    return gates if weight.ndim == 3 else gates[0]
 
 
 def mix_prompts(
@@ -99,7 +107,7 @@ def _route(h: Tensor, weight: Tensor, temperature: float, k: int, p_limit: float
 
 @_route.register_fake
 def _(h, weight, _temperature, _k, _p_limit):  # type: ignore[no-untyped-def]
-    return h.new_empty(len(h), len(weight), dtype=torch.float32)
+    return h.new_empty(len(weight), len(h), weight.shape[1], dtype=torch.float32)
 
 
 @torch.library.custom_op("unirag::mix_prompts", mutates_args=())

@@ -13,23 +13,23 @@ __all__ = ["FusableLinear", "PromptedAttention", "apply_layer"]
 
 
 class FusableLinear(nn.Module):
-    """A linear layer that also applies the norm before it and the activation after it."""
+    """A linear layer that also runs the module before it and adds the residual after it."""
 
     def forward(
-        self, x: Tensor, norm: nn.Module | None = None, act: nn.Module | None = None
+        self, x: Tensor, before: nn.Module | None = None, residual: Tensor | None = None
     ) -> Tensor:
-        """Return act(layer(norm(x))), possibly as one operation."""
+        """Return residual + layer(before(x)), possibly as one operation."""
         raise NotImplementedError
 
 
 def apply_layer(
-    layer: nn.Module, x: Tensor, norm: nn.Module | None, act: nn.Module | None = None
+    layer: nn.Module, x: Tensor, before: nn.Module | None = None, residual: Tensor | None = None
 ) -> Tensor:
-    """Return act(layer(norm(x))); a `FusableLinear` applies norm and activation itself."""
+    """Return residual + layer(before(x)); a `FusableLinear` does all of it itself."""
     if isinstance(layer, FusableLinear):
-        return layer(x, norm, act)
-    y = layer(x if norm is None else norm(x))
-    return y if act is None else act(y)
+        return layer(x, before, residual)
+    y = layer(x if before is None else before(x))
+    return y if residual is None else residual + y
 
 
 class PromptedAttention(nn.Module):
@@ -56,15 +56,18 @@ class PromptedAttention(nn.Module):
         *,
         causal: bool = False,
         norm: nn.Module | None = None,
+        residual_BTW: Tensor | None = None,
     ) -> Tensor:
         """Return (B, T, W). Tokens `start` to `start + prompts` are prompts.
 
-        With `causal`, prompts have to come first. `norm` is applied to `x_BTW` before attention.
+        With `causal`, prompts have to come first. `norm` is applied to `x_BTW` before attention,
+        and `residual_BTW` is added to the result.
         """
         qkv_BTX = apply_layer(self.qkv, x_BTW, norm)
         q, k, v = qkv_BTX.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if not prompts:
-            return self._project(F.scaled_dot_product_attention(q, k, v, is_causal=causal))
+            y_BHTd = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+            return self._project(y_BHTd, residual_BTW)
         assert start == 0 or not causal
         sizes = (start, prompts, x_BTW.shape[1] - start - prompts)
         # a: tokens before the prompts, p: prompts, b: tokens after them, t: all tokens but prompts
@@ -79,8 +82,8 @@ class PromptedAttention(nn.Module):
         # Prompts attend to all tokens. In a causal tower they come first and see only each other.
         y_p = F.scaled_dot_product_attention(q_p, *((k_p, v_p) if causal else (k, v)))
         y_a, y_b = y_t.split((sizes[0], sizes[2]), dim=2)
-        return self._project(torch.cat((y_a, y_p, y_b), dim=2))
+        return self._project(torch.cat((y_a, y_p, y_b), dim=2), residual_BTW)
 
-    def _project(self, y_BHTd: Tensor) -> Tensor:
-        """Join the heads and apply the output layer."""
-        return self.out(y_BHTd.transpose(1, 2).flatten(2))
+    def _project(self, y_BHTd: Tensor, residual_BTW: Tensor | None) -> Tensor:
+        """Join the heads, apply the output layer and add the residual."""
+        return apply_layer(self.out, y_BHTd.transpose(1, 2).flatten(2), residual=residual_BTW)

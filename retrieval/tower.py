@@ -48,8 +48,11 @@ class TransformerBlock(nn.Module):
         self, x_BTW: Tensor, start: int = 0, prompts: int = 0, *, causal: bool = False
     ) -> Tensor:
         """Return (B, T, W); the arguments are those of `PromptedAttention.forward`."""
-        x_BTW = x_BTW + self.attention(x_BTW, start, prompts, causal=causal, norm=self.norm_1)
-        return x_BTW + self.contract(apply_layer(self.expand, x_BTW, self.norm_2, self.act))
+        x_BTW = self.attention(
+            x_BTW, start, prompts, causal=causal, norm=self.norm_1, residual_BTW=x_BTW
+        )
+        hidden_BTH = apply_layer(self.expand, x_BTW, self.norm_2)
+        return apply_layer(self.contract, hidden_BTH, self.act, x_BTW)
 
 
 def run_blocks(

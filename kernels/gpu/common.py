@@ -1,4 +1,4 @@
-"""Building blocks of several kernels: row norms, gates over the rank space, products.
+"""Building blocks of several kernels: the operation before a layer, gates, products.
 
 M rows, T rows per gate row, K in, E experts, R rank, C = E x R.
 """
@@ -15,9 +15,9 @@ from torch import Tensor
 from kernels.dispatch import padded_ranks
 
 __all__ = [
+    "apply_before",
     "apply_gates",
-    "apply_norm",
-    "gelu",
+    "gelu_derivative",
     "multiply_add",
     "precision_options",
     "rank_space_sizes",
@@ -49,9 +49,10 @@ def multiply_add(a, b, acc, UPCAST: tl.constexpr, PRECISION: tl.constexpr):
 
 
 @triton.jit
-def gelu(x):
-    """Return the exact GELU, torch's default."""
-    return 0.5 * x * (1.0 + tl.erf(x * 0.7071067811865476))
+def gelu_derivative(x):
+    """Return the slope of the exact GELU."""
+    density = 0.3989422804014327 * tl.exp(-0.5 * x * x)
+    return 0.5 * (1.0 + tl.erf(x * 0.7071067811865476)) + x * density
 
 
 @triton.jit
@@ -89,10 +90,15 @@ def row_statistics(x, at_M1, inside_M1, K, eps, BLOCK_M: tl.constexpr, BLOCK_K: 
 
 
 @triton.jit
-def apply_norm(x_MK, gamma, beta, columns, K, mean_M, rstd_M):
-    """Return the LayerNorm of a tile in fp32, given the statistics of its rows."""
-    inside = columns < K
-    gamma_K = tl.load(gamma + columns, mask=inside, other=0.0).to(tl.float32)
-    beta_K = tl.load(beta + columns, mask=inside, other=0.0).to(tl.float32)
-    x_MK = (x_MK.to(tl.float32) - mean_M[:, None]) * rstd_M[:, None]
-    return x_MK * gamma_K[None, :] + beta_K[None, :]
+def apply_before(x_MK, gamma, beta, columns, K, mean_M, rstd_M, BEFORE: tl.constexpr):
+    """Return a tile after the norm or GELU before the layer, in fp32; unchanged for "none"."""
+    if BEFORE == "norm":
+        inside = columns < K
+        gamma_K = tl.load(gamma + columns, mask=inside, other=0.0).to(tl.float32)
+        beta_K = tl.load(beta + columns, mask=inside, other=0.0).to(tl.float32)
+        x_MK = (x_MK.to(tl.float32) - mean_M[:, None]) * rstd_M[:, None]
+        x_MK = x_MK * gamma_K[None, :] + beta_K[None, :]
+    if BEFORE == "gelu":
+        x_MK = x_MK.to(tl.float32)
+        x_MK = 0.5 * x_MK * (1.0 + tl.erf(x_MK * 0.7071067811865476))
+    return x_MK

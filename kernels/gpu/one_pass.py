@@ -1,4 +1,4 @@
-"""Compute norm, base, experts and GELU in one launch.
+"""Compute base, experts and residual in one launch.
 
 x W^T and x A^T accumulate in the same loop over K.
 
@@ -15,14 +15,10 @@ from torch import Tensor
 from kernels.dispatch import Tile
 from kernels.gpu.common import (
     apply_gates,
-    apply_norm,
-    gelu,
     multiply_add,
     precision_options,
     rank_space_sizes,
-    row_statistics,
 )
-from kernels.reference import Norm
 
 __all__ = ["one_pass", "one_pass_kernel"]
 
@@ -30,27 +26,23 @@ __all__ = ["one_pass", "one_pass_kernel"]
 @triton.jit
 def one_pass_kernel(
     x,  # (M, K), rows stride_xm apart
-    gamma,  # (K,), read if NORM
-    beta,  # (K,), read if NORM
     weight,  # (N, K), any strides, read if BASE
     bias,  # (N,), read if BIAS
+    residual,  # (M, N), rows stride_rm apart, read if RESIDUAL
     a,  # (E, R, K), any strides
     b,  # (E, N, R), any strides
     gates,  # (M / T, E), any strides
     out,  # (M, N)
-    pre_gelu,  # (M, N), the input of GELU, written if SAVE and GELU
     low_out,  # (M, C) fp32, written if SAVE
-    mean_out,  # (M,) fp32, written if SAVE and NORM
-    rstd_out,  # (M,) fp32, written if SAVE and NORM
     M,
     N,
     K,
     T,
     scale,
-    eps,
     stride_xm,
     stride_wn,
     stride_wk,
+    stride_rm,
     stride_ae,
     stride_ar,
     stride_ak,
@@ -65,10 +57,9 @@ def one_pass_kernel(
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
-    NORM: tl.constexpr,
     BASE: tl.constexpr,
     BIAS: tl.constexpr,
-    GELU: tl.constexpr,
+    RESIDUAL: tl.constexpr,
     SAVE: tl.constexpr,
     UPCAST: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -82,8 +73,6 @@ def one_pass_kernel(
     inside_M1, inside_1N = (rows < M)[:, None], (columns_n < N)[None, :]
     inside_1C = (ranks < C)[None, :]
     x_M1 = rows.to(tl.int64)[:, None] * stride_xm
-    if NORM:
-        mean_M, rstd_M = row_statistics(x, x_M1, inside_M1, K, eps, BLOCK_M, BLOCK_K)
 
     columns = tl.arange(0, BLOCK_K)
     x_at = x + x_M1 + columns[None, :]
@@ -96,9 +85,6 @@ def one_pass_kernel(
     for k in range(0, K, BLOCK_K):
         remaining = K - k
         x_MK = tl.load(x_at, mask=inside_M1 & (columns < remaining)[None, :], other=0.0)
-        if NORM:
-            x_MK = apply_norm(x_MK, gamma, beta, k + columns, K, mean_M, rstd_M)
-            x_MK = x_MK.to(a.dtype.element_ty)
         if BASE:
             w_KN = tl.load(w_at, mask=(columns < remaining)[:, None] & inside_1N, other=0.0)
             acc_MN = multiply_add(x_MK, w_KN, acc_MN, UPCAST, PRECISION)
@@ -118,70 +104,56 @@ def one_pass_kernel(
     acc_MN = multiply_add(gated_MC.to(b.dtype.element_ty), b_CN, acc_MN, UPCAST, PRECISION)
     if BIAS:
         acc_MN += tl.load(bias + columns_n, mask=columns_n < N, other=0.0).to(tl.float32)[None, :]
+    if RESIDUAL:
+        r_at = residual + rows.to(tl.int64)[:, None] * stride_rm + columns_n[None, :]
+        acc_MN += tl.load(r_at, mask=inside_M1 & inside_1N, other=0.0).to(tl.float32)
     at = rows.to(tl.int64)[:, None] * N + columns_n[None, :]
-    if GELU:
-        if SAVE:
-            tl.store(pre_gelu + at, acc_MN.to(out.dtype.element_ty), mask=inside_M1 & inside_1N)
-        acc_MN = gelu(acc_MN)
     tl.store(out + at, acc_MN.to(out.dtype.element_ty), mask=inside_M1 & inside_1N)
     if SAVE:
         column = tl.program_id(0) % tiles_n
-        if column == 0:  # only one column tile writes the per-row results
+        if column == 0:  # only one column tile writes the rank space
             low_at = low_out + rows.to(tl.int64)[:, None] * C + ranks[None, :]
             tl.store(low_at, low_MC, mask=inside_M1 & inside_1C)
-            if NORM:
-                tl.store(mean_out + rows, mean_M, mask=rows < M)
-                tl.store(rstd_out + rows, rstd_M, mask=rows < M)
 
 
 def one_pass(
     x_MK: Tensor,
-    norm: Norm | None,
     weight_NK: Tensor | None,
     bias_N: Tensor | None,
     a_ERK: Tensor,
     b_ENR: Tensor,
     gates_GE: Tensor,
     scale: float,
-    saved: tuple[Tensor, Tensor, Tensor] | None,
-    pre_gelu_MN: Tensor | None,
+    residual_MN: Tensor | None,
+    low_out_MC: Tensor | None,
     tile: Tile,
-    *,
-    gelu: bool,
 ) -> Tensor:
     """Return the whole layer (M, N), or only the sum of the experts if there is no weight.
 
-    Fills `saved` with x A^T (M, C) and, if there is a norm, the mean and 1 / deviation (M,) of the
-    rows. Fills `pre_gelu_MN` with the input of GELU.
+    Adds `residual_MN` if there is one. Fills `low_out_MC` with x A^T in fp32.
     """
     rows, inputs = x_MK.shape
     outputs = b_ENR.shape[1]
     ranks = a_ERK.shape[0] * a_ERK.shape[1]
     out = torch.empty(rows, outputs, dtype=a_ERK.dtype, device=x_MK.device)
-    low, mean, rstd = saved or (out, out, out)
-    gamma, beta = (norm.weight_K, norm.bias_K) if norm else (x_MK, x_MK)
     one_pass_kernel[(triton.cdiv(rows, tile.block_m) * triton.cdiv(outputs, tile.block_n),)](
         x_MK,
-        gamma,
-        beta,
         out if weight_NK is None else weight_NK,
         out if bias_N is None else bias_N,
+        out if residual_MN is None else residual_MN,
         a_ERK,
         b_ENR,
         gates_GE,
         out,
-        out if pre_gelu_MN is None else pre_gelu_MN,
-        low,
-        mean,
-        rstd,
+        out if low_out_MC is None else low_out_MC,
         rows,
         outputs,
         inputs,
         rows // gates_GE.shape[0],
         scale,
-        norm.eps if norm else 0.0,
         x_MK.stride(0),
         *((0, 0) if weight_NK is None else weight_NK.stride()),
+        0 if residual_MN is None else residual_MN.stride(0),
         *a_ERK.stride(),
         *b_ENR.stride(),
         *gates_GE.stride(),
@@ -189,11 +161,10 @@ def one_pass(
         BLOCK_M=tile.block_m,
         BLOCK_N=tile.block_n,
         BLOCK_K=tile.block_k,
-        NORM=norm is not None,
         BASE=weight_NK is not None,
         BIAS=bias_N is not None,
-        GELU=gelu,
-        SAVE=saved is not None,
+        RESIDUAL=residual_MN is not None,
+        SAVE=low_out_MC is not None,
         **precision_options(a_ERK.dtype, x_MK.device),
         num_warps=tile.warps,
         num_stages=tile.stages,

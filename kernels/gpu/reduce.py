@@ -12,12 +12,13 @@ from torch import Tensor
 
 from kernels.dispatch import Tile
 from kernels.gpu.common import (
+    apply_before,
     apply_gates,
-    apply_norm,
     multiply_add,
     precision_options,
     rank_space_sizes,
 )
+from kernels.reference import Before, Norm
 
 __all__ = ["gate_gradient", "gate_gradient_kernel", "matrix_gradient", "matrix_gradient_kernel"]
 
@@ -26,19 +27,20 @@ _MAX_PROGRAMS = 512  # about four per multiprocessor of a large GPU
 
 @triton.jit
 def matrix_gradient_kernel(
-    low,  # (M, C) fp32
+    low,  # (M, C), rows stride_lm apart
     gates,  # (M / T, E), any strides
     right,  # (M, J), rows stride_rm apart
-    gamma,  # (J,), read if NORM
-    beta,  # (J,), read if NORM
-    mean,  # (M,) fp32, read if NORM
-    rstd,  # (M,) fp32, read if NORM
+    gamma,  # (J,), read if BEFORE is "norm"
+    beta,  # (J,), read if BEFORE is "norm"
+    mean,  # (M,) fp32, read if BEFORE is "norm"
+    rstd,  # (M,) fp32, read if BEFORE is "norm"
     out,  # (S, C, J) fp32
     M,
     J,
     T,
     rows_per_split,
     scale,
+    stride_lm,
     stride_rm,
     stride_g,
     stride_e,
@@ -47,7 +49,7 @@ def matrix_gradient_kernel(
     BLOCK_C: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_J: tl.constexpr,
-    NORM: tl.constexpr,
+    BEFORE: tl.constexpr,
     NARROW: tl.constexpr,
     UPCAST: tl.constexpr,
     PRECISION: tl.constexpr,
@@ -62,16 +64,18 @@ def matrix_gradient_kernel(
     for m in range(0, rows_per_split, BLOCK_M):
         rows = split * rows_per_split + m + tl.arange(0, BLOCK_M)
         inside_M1 = (rows < M)[:, None]
-        low_at = low + rows.to(tl.int64)[:, None] * C + ranks[None, :]
-        low_MC = tl.load(low_at, mask=inside_M1 & inside_1C, other=0.0)
+        low_at = low + rows.to(tl.int64)[:, None] * stride_lm + ranks[None, :]
+        low_MC = tl.load(low_at, mask=inside_M1 & inside_1C, other=0.0).to(tl.float32)
         left_MC = apply_gates(low_MC, gates, rows, ranks, M, T, scale, stride_g, stride_e, C, R)
         right_at = right + rows.to(tl.int64)[:, None] * stride_rm + columns[None, :]
         right_MJ = tl.load(right_at, mask=inside_M1 & inside_1J, other=0.0)
-        if NORM:
+        mean_M, rstd_M = 0.0, 0.0
+        if BEFORE == "norm":
             mean_M = tl.load(mean + rows, mask=rows < M, other=0.0)
             rstd_M = tl.load(rstd + rows, mask=rows < M, other=0.0)
-            right_MJ = apply_norm(right_MJ, gamma, beta, columns, J, mean_M, rstd_M).to(NARROW)
-        left_MC = left_MC.to(right_MJ.dtype)
+        right_MJ = apply_before(right_MJ, gamma, beta, columns, J, mean_M, rstd_M, BEFORE)
+        right_MJ = right_MJ.to(NARROW)
+        left_MC = left_MC.to(NARROW)
         acc_JC = multiply_add(tl.trans(right_MJ), left_MC, acc_JC, UPCAST, PRECISION)
     at = (split * C + ranks).to(tl.int64)[None, :] * J + columns[:, None]
     tl.store(out + at, acc_JC, mask=(columns < J)[:, None] & inside_1C)
@@ -81,16 +85,17 @@ def matrix_gradient(
     low_MC: Tensor,
     gates_GE: Tensor,
     right_MJ: Tensor,
-    norm: tuple[Tensor, Tensor, Tensor, Tensor] | None,
+    before: Before,
+    statistics: tuple[Tensor, Tensor] | None,
     scale: float,
     dtype: torch.dtype,
     tile: Tile,
 ) -> Tensor:
-    """Return (scale * gates * low)^T right, (C, J) in fp32, multiplied in `dtype`.
+    """Return (scale * gates * low)^T before(right), (C, J) in fp32, multiplied in `dtype`.
 
-    `norm` holds gamma and beta (J,), and mean and 1 / deviation (M,), if the right side still needs
-    its norm. The shape alone decides how rows are split. One program sums each split, and the sums
-    are added in order, so results are reproducible.
+    `statistics` holds the mean and 1 / deviation (M,) of the rows for a norm. The shape alone
+    decides how rows are split. One program sums each split, and the sums are added in order, so
+    results are reproducible.
     """
     rows, width = right_MJ.shape
     ranks = low_MC.shape[1]
@@ -99,7 +104,9 @@ def matrix_gradient(
     rows_per_split = triton.cdiv(triton.cdiv(rows, splits), tile.block_m) * tile.block_m
     splits = triton.cdiv(rows, rows_per_split)
     out = torch.empty(splits, ranks, width, dtype=torch.float32, device=right_MJ.device)
-    gamma, beta, mean, rstd = norm or (out, out, out, out)
+    norm = before if isinstance(before, Norm) else None
+    gamma, beta = (norm.weight_K, norm.bias_K) if norm else (out, out)
+    mean, rstd = statistics or (out, out)
     triton_dtypes = {
         torch.float16: tl.float16,
         torch.bfloat16: tl.bfloat16,
@@ -119,12 +126,13 @@ def matrix_gradient(
         rows // gates_GE.shape[0],
         rows_per_split,
         scale,
+        low_MC.stride(0),
         right_MJ.stride(0),
         *gates_GE.stride(),
         **rank_space_sizes(gates_GE, ranks),
         BLOCK_M=tile.block_m,
         BLOCK_J=tile.block_n,
-        NORM=norm is not None,
+        BEFORE="norm" if norm else before or "none",
         NARROW=triton_dtypes[dtype],
         **precision_options(dtype, right_MJ.device),
         num_warps=tile.warps,
@@ -136,12 +144,13 @@ def matrix_gradient(
 @triton.jit
 def gate_gradient_kernel(
     low,  # (M, C) fp32
-    back,  # (M, C) fp32
+    back,  # (M, C), rows stride_bm apart
     out,  # (G, E) fp32
     M,
     T,
     E,
     scale,
+    stride_bm,
     R: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_E: tl.constexpr,
@@ -154,22 +163,22 @@ def gate_gradient_kernel(
     inside_ER = ((experts < E)[:, None] & (ranks < R)[None, :])[None]
     if PER_TOKEN:
         rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
-        at = rows.to(tl.int64)[:, None, None] * (E * R) + at_ER
         inside = (rows < M)[:, None, None] & inside_ER
-        low_MER = tl.load(low + at, mask=inside, other=0.0)
-        sum_ME = tl.sum(low_MER * tl.load(back + at, mask=inside, other=0.0), 2) * scale
+        rows_M11 = rows.to(tl.int64)[:, None, None]
+        low_MER = tl.load(low + rows_M11 * (E * R) + at_ER, mask=inside, other=0.0)
+        back_MER = tl.load(back + rows_M11 * stride_bm + at_ER, mask=inside, other=0.0)
+        sum_ME = tl.sum(low_MER * back_MER.to(tl.float32), 2) * scale
         to = rows.to(tl.int64)[:, None] * E + experts[None, :]
         tl.store(out + to, sum_ME, mask=(rows < M)[:, None] & (experts < E)[None, :])
     else:
         sum_E = tl.full((BLOCK_E,), 0.0, tl.float32)
         for t in range(0, T, BLOCK_M):
             tokens = t + tl.arange(0, BLOCK_M)
-            rows = tl.program_id(0).to(tl.int64) * T + tokens
-            at = rows[:, None, None] * (E * R) + at_ER
+            rows_M11 = (tl.program_id(0).to(tl.int64) * T + tokens)[:, None, None]
             inside = (tokens < T)[:, None, None] & inside_ER
-            low_MER = tl.load(low + at, mask=inside, other=0.0)
-            back_MER = tl.load(back + at, mask=inside, other=0.0)
-            sum_E += tl.sum(tl.sum(low_MER * back_MER, 2), 0)
+            low_MER = tl.load(low + rows_M11 * (E * R) + at_ER, mask=inside, other=0.0)
+            back_MER = tl.load(back + rows_M11 * stride_bm + at_ER, mask=inside, other=0.0)
+            sum_E += tl.sum(tl.sum(low_MER * back_MER.to(tl.float32), 2), 0)
         to = tl.program_id(0).to(tl.int64) * E + experts
         tl.store(out + to, sum_E * scale, mask=experts < E)
 
@@ -193,6 +202,7 @@ def gate_gradient(
         rows // gate_rows,
         experts,
         scale,
+        back_MC.stride(0),
         R=rank,
         BLOCK_M=tile.block_m,
         BLOCK_E=triton.next_power_of_2(experts),

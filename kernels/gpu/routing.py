@@ -1,7 +1,7 @@
-"""Compute a router's gates in one launch, and mix a bank's prompts in one launch.
+"""Compute the gates of many routers in one launch, and mix a bank's prompts in one launch.
 
-M rows, D inputs of a router or width of a key, F candidates, N entries, J numbers in the prompts of
-an entry.
+L routers, M rows, D inputs of a router or width of a key, F candidates, N entries, J numbers in the
+prompts of an entry.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def softmax(logits_MF):
 @triton.jit
 def route_kernel(
     h,  # (M, D), rows stride_hm apart
-    weight,  # (F, D), contiguous
-    out,  # (M, F) fp32
+    weight,  # (L, F, D), contiguous
+    out,  # (L, M, F) fp32
     M,
     D,
     F,
@@ -62,7 +62,8 @@ def route_kernel(
     TOP_K: tl.constexpr,
     TOP_P: tl.constexpr,
 ):
-    """Write the gates of BLOCK_M rows."""
+    """Write the gates of BLOCK_M rows for one of the L routers."""
+    router = tl.program_id(1).to(tl.int64)
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     columns = tl.arange(0, BLOCK_F)
     inside_M1, inside_1F = (rows < M)[:, None], (columns < F)[None, :]
@@ -71,7 +72,7 @@ def route_kernel(
         offsets = d + tl.arange(0, BLOCK_D)
         h_at = h + rows.to(tl.int64)[:, None] * stride_hm + offsets[None, :]
         h_MD = tl.load(h_at, mask=inside_M1 & (offsets < D)[None, :], other=0.0).to(tl.float32)
-        w_at = weight + columns.to(tl.int64)[None, :] * D + offsets[:, None]
+        w_at = weight + (router * F + columns)[None, :] * D + offsets[:, None]
         w_DF = tl.load(w_at, mask=(offsets < D)[:, None] & inside_1F, other=0.0).to(tl.float32)
         logits_MF = tl.dot(h_MD, w_DF, logits_MF, input_precision="ieee")
     probs_MF = softmax(tl.where(inside_1F, logits_MF / temperature, float("-inf")))
@@ -82,20 +83,20 @@ def route_kernel(
             probs_MF = probs_MF / tl.sum(probs_MF, 1)[:, None]
         else:
             probs_MF = tl.where(preceding_sum_MF < p, probs_MF, 0.0)
-    at = rows.to(tl.int64)[:, None] * F + columns[None, :]
+    at = (router * M + rows)[:, None] * F + columns[None, :]
     tl.store(out + at, probs_MF, mask=inside_M1 & inside_1F)
 
 
-def route(h_MD: Tensor, weight_FD: Tensor, temperature: float, k: int, p: float) -> Tensor:
-    """Return the gates (M, F) in fp32.
+def route(h_MD: Tensor, weight_LFD: Tensor, temperature: float, k: int, p: float) -> Tensor:
+    """Return the gates (L, M, F) of L routers in fp32.
 
     Keeps the `k` largest of each row if k > 0, the fewest that reach `p` if p > 0, otherwise all.
     """
-    (rows, width), candidates = h_MD.shape, weight_FD.shape[0]
-    out = torch.empty(rows, candidates, dtype=torch.float32, device=h_MD.device)
-    route_kernel[(triton.cdiv(rows, TILE.block_m),)](
+    (rows, width), (routers, candidates) = h_MD.shape, weight_LFD.shape[:2]
+    out = torch.empty(routers, rows, candidates, dtype=torch.float32, device=h_MD.device)
+    route_kernel[(triton.cdiv(rows, TILE.block_m), routers)](
         h_MD,
-        weight_FD.contiguous(),
+        weight_LFD.contiguous(),
         out,
         rows,
         width,

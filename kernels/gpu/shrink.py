@@ -1,4 +1,4 @@
-"""Compute LayerNorm, the product with A (shrink) and the gates in one kernel, before a GEMM.
+"""Compute the norm or GELU before a layer, the product with A (shrink) and the gates in one kernel.
 
 M rows, K in, E experts, R rank, C = E x R.
 """
@@ -10,16 +10,16 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from kernels.dispatch import Tile
+from kernels.dispatch import Tile, shrunk_width
 from kernels.gpu.common import (
+    apply_before,
     apply_gates,
-    apply_norm,
     multiply_add,
     precision_options,
     rank_space_sizes,
     row_statistics,
 )
-from kernels.reference import Norm
+from kernels.reference import Before, Norm
 
 __all__ = ["shrink", "shrink_kernel"]
 
@@ -27,15 +27,15 @@ __all__ = ["shrink", "shrink_kernel"]
 @triton.jit
 def shrink_kernel(
     x,  # (M, K), rows stride_xm apart
-    gamma,  # (K,), read if NORM
-    beta,  # (K,), read if NORM
+    gamma,  # (K,), read if BEFORE is "norm"
+    beta,  # (K,), read if BEFORE is "norm"
     a,  # (E, R, K), any strides
     gates,  # (M / T, E), any strides
-    gated_out,  # (M, C padded to WIDTH), rows stride_s apart
+    gated_out,  # (M, WIDTH), rows stride_s apart
     copy_out,  # (M, K), rows stride_s apart, written if COPY
     low_out,  # (M, C) fp32, written if SAVE
-    mean_out,  # (M,) fp32, written if SAVE and NORM
-    rstd_out,  # (M,) fp32, written if SAVE and NORM
+    mean_out,  # (M,) fp32, written if SAVE and BEFORE is "norm"
+    rstd_out,  # (M,) fp32, written if SAVE and BEFORE is "norm"
     M,
     K,
     T,
@@ -52,15 +52,16 @@ def shrink_kernel(
     R: tl.constexpr,
     BLOCK_C: tl.constexpr,
     WIDTH: tl.constexpr,
+    BLOCK_W: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_K: tl.constexpr,
-    NORM: tl.constexpr,
+    BEFORE: tl.constexpr,
     COPY: tl.constexpr,
     SAVE: tl.constexpr,
     UPCAST: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Write the gated rank space of BLOCK_M rows, and a copy of their (normed) x if COPY."""
+    """Write the gated rank space of BLOCK_M rows, and a copy of the layer's input if COPY."""
     rows = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M)
     ranks = tl.arange(0, BLOCK_C)
     inside_M1 = (rows < M)[:, None]
@@ -68,16 +69,16 @@ def shrink_kernel(
     to_M1 = rows.to(tl.int64)[:, None] * stride_s
     a_1C = ((ranks // R).to(tl.int64) * stride_ae + (ranks % R) * stride_ar)[None, :]
     inside_1C = (ranks < C)[None, :]
-    if NORM:
+    mean_M, rstd_M = 0.0, 0.0
+    if BEFORE == "norm":
         mean_M, rstd_M = row_statistics(x, at_M1, inside_M1, K, eps, BLOCK_M, BLOCK_K)
     low_MC = tl.full((BLOCK_M, BLOCK_C), 0.0, tl.float32)
     for k in range(0, K, BLOCK_K):
         columns = k + tl.arange(0, BLOCK_K)
         inside = inside_M1 & (columns < K)[None, :]
         x_MK = tl.load(x + at_M1 + columns[None, :], mask=inside, other=0.0)
-        if NORM:
-            x_MK = apply_norm(x_MK, gamma, beta, columns, K, mean_M, rstd_M)
-            x_MK = x_MK.to(a.dtype.element_ty)
+        x_MK = apply_before(x_MK, gamma, beta, columns, K, mean_M, rstd_M, BEFORE)
+        x_MK = x_MK.to(a.dtype.element_ty)
         if COPY:
             tl.store(copy_out + to_M1 + columns[None, :], x_MK, mask=inside)
         a_KC = tl.load(
@@ -87,22 +88,25 @@ def shrink_kernel(
         )
         low_MC = multiply_add(x_MK, a_KC, low_MC, UPCAST, PRECISION)
     gated_MC = apply_gates(low_MC, gates, rows, ranks, M, T, scale, stride_g, stride_e, C, R)
+    to_MC = gated_out + to_M1 + ranks[None, :]
+    tl.store(to_MC, gated_MC.to(gated_out.dtype.element_ty), mask=inside_M1 & inside_1C)
+    # Column C is one, the factor of the bias. The columns behind it are zero.
+    behind = C + tl.arange(0, BLOCK_W)
+    one_MW = tl.where(inside_M1 & (behind == C)[None, :], 1.0, 0.0).to(gated_out.dtype.element_ty)
     tl.store(
-        gated_out + to_M1 + ranks[None, :],
-        gated_MC.to(gated_out.dtype.element_ty),
-        mask=inside_M1 & (ranks < WIDTH)[None, :],
+        gated_out + to_M1 + behind[None, :], one_MW, mask=inside_M1 & (behind < WIDTH)[None, :]
     )
     if SAVE:
         at = rows.to(tl.int64)[:, None] * C + ranks[None, :]
         tl.store(low_out + at, low_MC, mask=inside_M1 & inside_1C)
-        if NORM:
+        if BEFORE == "norm":
             tl.store(mean_out + rows, mean_M, mask=rows < M)
             tl.store(rstd_out + rows, rstd_M, mask=rows < M)
 
 
 def shrink(
     x_MK: Tensor,
-    norm: Norm | None,
+    before: Before,
     a_ERK: Tensor,
     gates_GE: Tensor,
     scale: float,
@@ -111,18 +115,18 @@ def shrink(
     *,
     copy: bool,
 ) -> Tensor:
-    """Return `[LayerNorm(x) | S]` (M, K + W) if `copy`, else S (M, W), in a's dtype.
+    """Return `[before(x) | S | 1 | 0]` (M, K + W) if `copy`, else `[S | 1 | 0]` (M, W).
 
-    S is scale * gates * (x A^T). W is C rounded up to a multiple of 16; columns behind C are zero.
-    Fills `saved` with x A^T (M, C) and, if there is a norm, the mean and 1 / deviation (M,) of the
-    rows.
+    The dtype is A's. S is scale * gates * (before(x) A^T), W is `shrunk_width(C)`. Fills `saved`
+    with before(x) A^T (M, C) and, for a norm, the mean and 1 / deviation (M,) of the rows.
     """
     rows, inputs = x_MK.shape
     ranks = a_ERK.shape[0] * a_ERK.shape[1]
-    width = -(-ranks // 16) * 16
+    width = shrunk_width(ranks)
     start = inputs if copy else 0
     out = torch.empty(rows, start + width, dtype=a_ERK.dtype, device=x_MK.device)
     low, mean, rstd = saved or (out, out, out)
+    norm = before if isinstance(before, Norm) else None
     gamma, beta = (norm.weight_K, norm.bias_K) if norm else (x_MK, x_MK)
     shrink_kernel[(triton.cdiv(rows, tile.block_m),)](
         x_MK,
@@ -146,9 +150,10 @@ def shrink(
         out.stride(0),
         **rank_space_sizes(gates_GE, ranks),
         WIDTH=width,
+        BLOCK_W=triton.next_power_of_2(width - ranks),
         BLOCK_M=tile.block_m,
         BLOCK_K=tile.block_k,
-        NORM=norm is not None,
+        BEFORE="norm" if norm else before or "none",
         COPY=copy,
         SAVE=saved is not None,
         **precision_options(a_ERK.dtype, x_MK.device),

@@ -10,7 +10,7 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from kernels.moe_lora import Norm, moe_lora_delta, moe_lora_linear
+from kernels.moe_lora import Before, Norm, moe_lora_delta, moe_lora_linear
 from retrieval.attention import FusableLinear
 from retrieval.experts.config import ExpertConfig
 from retrieval.experts.parameterisations import build_experts
@@ -38,6 +38,8 @@ class _RoutedExperts(nn.Module):
         router_width = inputs if config.routed_by == "token" else width
         count = config.experts if experts is None else experts
         self.experts = build_experts(config, inputs, outputs, router_width, count)
+        if config.routed_by == "prototype":
+            route.add_router(self.experts.router)
 
     def gates(self, x: Tensor) -> Tensor | None:
         """Return the gates of each sample or token of `x` and record them with the route.
@@ -48,7 +50,8 @@ class _RoutedExperts(nn.Module):
         router_input = (x if self.route.active else None) if by_token else self.route.prototype_BD
         if router_input is None:
             return None
-        routing = self.experts(router_input)
+        served = None if by_token else self.route.served_gates(self.experts.router)
+        routing = self.experts(router_input, served)
         self.route.record(self.name, routing)
         return routing.gates
 
@@ -94,37 +97,37 @@ class MoELoRALinear(_RoutedExperts, FusableLinear):
         return cls(linear.weight, linear.bias, config, route, name, width=width, experts=experts)
 
     def forward(
-        self, x: Tensor, norm: nn.Module | None = None, act: nn.Module | None = None
+        self, x: Tensor, before: nn.Module | None = None, residual: Tensor | None = None
     ) -> Tensor:
-        fused = self._can_fuse(norm, act)
-        if norm is not None and not fused:
-            x = norm(x)
+        operation = None if before is None else self._kernel_operation(before)
+        if before is not None and operation is None:
+            x = before(x)
         gates = self.gates(x)
         if gates is None:
             y = nn.functional.linear(x, self.weight, self.bias)
-        else:
-            y = moe_lora_linear(
-                x,
-                self.weight,
-                self.bias,
-                self.experts.a_ERK,
-                self.experts.b_ENR,
-                gates,
-                self.config.scale,
-                norm=_kernel_norm(norm) if fused else None,
-                gelu=fused and act is not None,
-            )
-        return y if fused or act is None else act(y)
+            return y if residual is None else residual + y
+        return moe_lora_linear(
+            x,
+            self.weight,
+            self.bias,
+            self.experts.a_ERK,
+            self.experts.b_ENR,
+            gates,
+            self.config.scale,
+            before=operation,
+            residual=residual,
+        )
 
-    def _can_fuse(self, norm: nn.Module | None, act: nn.Module | None) -> bool:
-        """Whether one kernel call can include the norm and the activation.
+    def _kernel_operation(self, before: nn.Module) -> Before:
+        """Return `before` for a kernel that runs it together with the layer; None if none can.
 
-        It cannot when tokens are routed: their gates are computed between norm and layer.
+        None can when tokens are routed: their gates are computed between `before` and the layer.
         """
         if self.config.routed_by == "token" or self.route.prototype_BD is None:
-            return False
-        supported_act = act is None or (type(act) is nn.GELU and act.approximate == "none")
-        return supported_act and (norm is None or _kernel_norm(norm) is not None)
+            return None
+        if type(before) is nn.GELU and before.approximate == "none":
+            return "gelu"
+        return _kernel_norm(before)
 
     @torch.no_grad()
     def cast_experts(self) -> None:
@@ -133,7 +136,7 @@ class MoELoRALinear(_RoutedExperts, FusableLinear):
             matrix.data = matrix.to(self.weight.dtype)
 
 
-def _kernel_norm(module: nn.Module | None) -> Norm | None:
+def _kernel_norm(module: nn.Module) -> Norm | None:
     """Convert a LayerNorm over one dimension with weight and bias; None for any other module."""
     if not isinstance(module, nn.LayerNorm) or len(module.normalized_shape) != 1:
         return None

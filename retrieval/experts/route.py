@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 
 import torch
 from torch import Tensor
 
-from retrieval.experts.routers import Routing
+from retrieval.experts.routers import Router, Routing, served_gates
 
 __all__ = ["Route"]
 
@@ -26,6 +27,8 @@ class Route:
     """
 
     def __init__(self) -> None:
+        self.routers: list[Router] = []
+        self._served: dict[Router, Tensor] = {}
         self.active = False
         self.prototype_BD: Tensor | None = None
         self._recording = True
@@ -39,11 +42,30 @@ class Route:
         """
         assert not self.active, "one forward at a time"
         self.active, self.prototype_BD = True, prototype_BD
-        self.losses, self.gates = [], {}
+        self.losses, self.gates, self._served = [], {}, {}
 
     def end(self) -> None:
         """Make the route idle again."""
-        self.active, self.prototype_BD = False, None
+        self.active, self.prototype_BD, self._served = False, None, {}
+
+    def add_router(self, router: Router) -> None:
+        """Add a router of the prototype, so that its gates are served with those of all others."""
+        self.routers.append(router)
+
+    def served_gates(self, router: Router) -> Tensor | None:
+        """Return the gates (B, E) of one of the `routers` for the prototype of this pass.
+
+        None unless the encoder serves on CUDA. There, the gates of all routers are computed
+        together when the first of them is asked for.
+        """
+        prototype_BD = self.prototype_BD
+        if prototype_BD is None or not prototype_BD.is_cuda or router.training:
+            return None
+        if torch.is_grad_enabled():
+            return None
+        if not self._served:
+            self._served = served_gates(self.routers, prototype_BD)
+        return self._served.get(router)
 
     @contextmanager
     def carrying(self, prototype_BD: Tensor | None = None) -> Iterator[None]:
@@ -78,7 +100,10 @@ class Route:
 
     def __deepcopy__(self, memo: dict[int, object]) -> Route:
         """Return a new idle route, for the layers of a copied tower: losses cannot be copied."""
-        return Route()
+        route = Route()
+        memo[id(self)] = route  # the routers' layers lead back here
+        route.routers = deepcopy(self.routers, memo)
+        return route
 
     @property
     def loss(self) -> Tensor:

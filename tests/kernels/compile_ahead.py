@@ -24,14 +24,15 @@ from triton import knobs
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from kernels.dispatch import Tile, Workload, choose_tile, padded_ranks
+from kernels.dispatch import Tile, Workload, choose_tile, padded_ranks, shrunk_width
+from kernels.gpu.expand import expand_kernel
 from kernels.gpu.one_pass import one_pass_kernel
 from kernels.gpu.reduce import gate_gradient_kernel, matrix_gradient_kernel
 from kernels.gpu.routing import TILE, mix_kernel, route_kernel
 from kernels.gpu.shrink import shrink_kernel
-from kernels.gpu.split import split_kernel
 
-# The PTX instruction that shows that products run on the tensor cores of an architecture.
+# The PTX instruction that shows that products run on the tensor cores of an architecture. The newer
+# ones need 64 rows; a smaller tile uses that of sm_80.
 TENSOR_CORE_INSTRUCTION = {80: "mma.sync", 90: "wgmma", 100: "tcgen05.mma"}
 ROWS = {"few": 1600, "many": 16704}
 WIDTH = 1024
@@ -39,19 +40,16 @@ FLOAT_ARGUMENTS = ("scale", "eps", "p", "temperature")
 KERNELS = {
     "one_pass": one_pass_kernel,
     "shrink": shrink_kernel,
-    "split": split_kernel,
+    "expand": expand_kernel,
     "matrix_gradient": matrix_gradient_kernel,
 }
-# The kernels to build for each (rows, kind). "normed" has norm and GELU, "gelu" has GELU only,
-# "plain" has neither, and "transposed" is the layer of backward. With few rows, the normed case has
-# every option switched on and covers the others. fp32 has the same tiles for every kind.
+# The kernels to build for each kind of call. "transposed" is the layer of backward.
 KERNELS_TO_BUILD = {
-    ("few", "normed"): ("one_pass", "shrink", "matrix_gradient"),
-    ("few", "gelu"): ("split",),
-    ("few", "transposed"): ("one_pass",),
-    ("many", "gelu"): ("one_pass", "split"),
-    ("many", "plain"): ("one_pass", "split"),
-    ("many", "transposed"): ("one_pass", "split"),
+    "residual": ("one_pass",),
+    "plain": ("one_pass", "shrink"),
+    "norm": ("shrink", "matrix_gradient"),
+    "gelu": ("shrink", "expand", "matrix_gradient"),
+    "transposed": ("one_pass",),
 }
 
 
@@ -73,33 +71,38 @@ class Case(NamedTuple):
 def layer_cases(arch: int, dtype: torch.dtype, precision: str) -> Iterator[Case]:
     """Yield the kernels of the layer in one dtype, forward and transposed as in backward.
 
-    Each tile is built for the widest rank space that it serves, with every option switched on.
+    Each tile is built for the widest rank space that it serves, with the options that need the most
+    registers.
     """
     pointer = {torch.bfloat16: "*bf16", torch.float32: "*fp32"}[dtype]
     types = dict.fromkeys(
-        "x weight bias a b out pre_gelu copy_out gated_out low right".split(), pointer
+        "x weight bias residual a b out copy_out gated_out left low gelu_input right".split(),
+        pointer,
     )
     types |= dict.fromkeys("gamma beta gates low_out mean_out rstd_out mean rstd".split(), "*fp32")
     half = dtype == torch.bfloat16
-    rank_counts = (64, 128) if half else (128,)
-    for ranks, (row_count, kind) in itertools.product(rank_counts, KERNELS_TO_BUILD):
-        norm, gelu = kind == "normed", kind in ("normed", "gelu")
+    rank_counts = (32, 64, 128) if half else (128,)
+    for ranks, row_count, kind in itertools.product(rank_counts, ROWS, KERNELS_TO_BUILD):
         transposed = kind == "transposed"
-        if not half and kind != "normed":
+        if not half and transposed:
             continue
-        workload = Workload(ROWS[row_count], WIDTH, WIDTH, ranks, dtype, arch, norm=norm, gelu=gelu)
+        sizes = (ROWS[row_count], WIDTH, WIDTH, ranks, dtype, arch)
+        workload = Workload(*sizes, residual=kind == "residual")
         values = {
             "C": ranks,
             "R": 8,
             "BLOCK_C": padded_ranks(ranks),
-            "WIDTH": ranks,
-            "GROUP": 8,
-            "NORM": norm,
-            "COPY": norm,
+            "WIDTH": shrunk_width(ranks),
+            "BLOCK_W": 16,
+            "BEFORE": kind if kind in ("norm", "gelu") else "none",
+            "COPY": kind != "plain",
             "SAVE": True,
             "BASE": True,
             "BIAS": not transposed,
-            "GELU": gelu,
+            "RESIDUAL": kind == "residual",
+            "LEFT": True,
+            "GATED": False,
+            "GELU_GRADIENT": True,
             "NARROW": triton.language.bfloat16 if half else triton.language.float32,
             "UPCAST": False,
             "PRECISION": precision,
@@ -108,10 +111,9 @@ def layer_cases(arch: int, dtype: torch.dtype, precision: str) -> Iterator[Case]
         ones = tuple((backward if transposed else forward).split())
         name = f"{pointer[1:]} {precision} C{ranks} {row_count} {kind}"
 
-        for kernel in KERNELS_TO_BUILD[row_count, kind]:
-            low_type = {"low": pointer if kernel == "split" else "*fp32"}
+        for kernel in KERNELS_TO_BUILD[kind]:
             tile = choose_tile(kernel, workload)
-            yield Case(f"{kernel} {name}", KERNELS[kernel], types | low_type, values, ones, tile)
+            yield Case(f"{kernel} {name}", KERNELS[kernel], types, values, ones, tile)
 
 
 def cases(arch: int) -> Iterator[Case]:
@@ -122,8 +124,9 @@ def cases(arch: int) -> Iterator[Case]:
         kinds.append((torch.float32, "tf32"))
     for dtype, precision in kinds:
         for case in layer_cases(arch, dtype, precision):
-            # Few and many rows can share a tile. The first case has the most options switched on.
-            key = (case.kernel, case.tile, case.unit_strides, case.values["C"], precision)
+            # Few and many rows can share a tile.
+            options = (*(case.values[name] for name in ("C", "BEFORE", "RESIDUAL")), precision)
+            key = (case.kernel, case.tile, case.unit_strides, *options)
             if key not in built:
                 yield case
                 built.append(key)
@@ -179,7 +182,8 @@ def build(case: Case, arch: int) -> dict[str, Any]:
         "tile": tuple(case.tile),
         "shared": program.metadata.shared,
         **resources(program.asm["cubin"]),
-        "tensor_cores": TENSOR_CORE_INSTRUCTION[arch] in program.asm["ptx"],
+        "tensor_cores": TENSOR_CORE_INSTRUCTION[arch if case.tile.block_m >= 64 else 80]
+        in program.asm["ptx"],
     }
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from kernels import reference
-from kernels.moe_lora import Norm, moe_lora_linear
+from kernels.moe_lora import Before, Norm, moe_lora_linear
 
 # Relative to the norm of the whole tensor. Sums are fp32; results and rank space are rounded to the
 # dtype. The interpreter truncates bf16 instead of rounding it, and rounding S doubles the error.
@@ -29,7 +29,7 @@ class LayerSizes:
 
 @dataclass
 class LayerInputs:
-    """Float64 inputs of a layer by name: x, weight, bias, a, b, gates, and gamma and beta."""
+    """Float64 inputs of a layer: x, weight, bias, a, b, gates, gamma, beta and residual."""
 
     tensors: dict[str, Tensor]
     scale: float = 0.7
@@ -46,11 +46,14 @@ class LayerInputs:
         x, weight, bias, a, b, gates = (
             leaves.get(k) for k in ("x", "weight", "bias", "a", "b", "gates")
         )
-        norm = Norm(leaves["gamma"], leaves["beta"]) if "gamma" in leaves else None
+        before: Before = "gelu" if self.gelu else None
+        if "gamma" in leaves:
+            before = Norm(leaves["gamma"], leaves["beta"])
         args = (x, weight, bias, a, b, gates, self.scale)
+        options = {"before": before, "residual": leaves.get("residual")}
         if design is None:
-            return reference.moe_lora_linear(*args, norm=norm, gelu=self.gelu)
-        return moe_lora_linear(*args, norm=norm, gelu=self.gelu, design=design)
+            return reference.moe_lora_linear(*args, **options)
+        return moe_lora_linear(*args, **options, design=design)
 
 
 def make_inputs(
@@ -61,6 +64,7 @@ def make_inputs(
     bias: bool = True,
     norm: bool = False,
     gelu: bool = False,
+    residual: bool = False,
     seed: int = 3,
 ) -> LayerInputs:
     """Draw the inputs of a layer.
@@ -94,6 +98,8 @@ def make_inputs(
     if norm:
         tensors |= {"gamma": 1 + 0.3 * draw(s.inputs), "beta": 0.3 * draw(s.inputs)}
         tensors["x"] = 3 + 2 * tensors["x"]
+    if residual:
+        tensors["residual"] = draw(s.batch, s.tokens, s.outputs)
     return LayerInputs(tensors, gelu=gelu)
 
 

@@ -40,6 +40,27 @@ def test_gates_per_token_and_with_many_candidates_match_the_reference(rows, cand
     torch.testing.assert_close(gates.double(), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [{}, {"k": 2}, {"p": 0.7}], ids=str)
+@pytest.mark.parametrize("fused", [True, False])
+def test_routers_in_one_launch_get_the_gates_of_one_router_each(kind, fused, device):
+    h, _ = _router(device, (3, 7), 33)
+    weights = torch.randn(9, 5, 33, device=device)
+    gates = route(h, weights, 0.5, **kind, fused=fused)
+    assert gates.shape == (9, 3, 7, 5)
+    for weight, expected in zip(weights, gates, strict=True):
+        torch.testing.assert_close(route(h, weight, 0.5, **kind, fused=fused), expected)
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_autocast_does_not_change_gates_or_mixed_prompts(fused, device):
+    h, weight = _router(device, spread=1.0)
+    expected = route(h, weight, 0.5, k=2, fused=fused), *mix_prompts(*_bank(device), 0.1)
+    with torch.autocast(device, torch.bfloat16):
+        actual = route(h, weight, 0.5, k=2, fused=fused), *mix_prompts(*_bank(device), 0.1)
+    assert torch.equal(actual[0], expected[0])
+    assert torch.equal(actual[2], expected[2])
+
+
 def test_equal_candidates_are_chosen_in_order_and_never_more_than_k(device):
     h, weight = torch.ones(2, 8, device=device), torch.ones(6, 8, device=device)
     gates = route(h, weight, 1.0, k=2, fused=True)
@@ -64,13 +85,13 @@ def test_sixteen_bit_tokens_are_routed_in_fp32(device):
         ({"k": 2, "p": 0.5}, "not both"),
         ({"p": 0.0}, "p 0.0"),
         ({"temperature": 0.0}, "temperature 0.0"),
-        ({"weight_FD": torch.ones(5, 69)}, r"weight \(5, 69\); expected \(\.\.\., D\), \(F, D\)"),
+        ({"weight": torch.ones(5, 69)}, r"weight \(5, 69\); expected \(\.\.\., D\) and \(F, D\)"),
     ],
 )
 def test_bad_routing_arguments_are_refused(change, expected):
     h, weight = _router("cpu")
     with pytest.raises(ValueError, match=expected):
-        route(h, **({"weight_FD": weight, "temperature": 1.0} | change))
+        route(h, **({"weight": weight, "temperature": 1.0} | change))
 
 
 def _bank(device, rows=3, width=70, entries=5, prompts=2, tower=77):

@@ -41,6 +41,9 @@ class Experts(nn.Module):
         """Build the router over the experts, for inputs of `width`."""
         return build_router(self.config, width, experts)
 
-    def forward(self, h_XD: Tensor) -> Routing:
-        """Return the gates (X, E) and the router's loss for inputs (X, D)."""
-        return self.router(h_XD)
+    def forward(self, h_XD: Tensor, served: Tensor | None = None) -> Routing:
+        """Return the gates (X, E) and the router's loss for inputs (X, D).
+
+        `served` are the router's gates if they are known already.
+        """
+        return self.router(h_XD, served)

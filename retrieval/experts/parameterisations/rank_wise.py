@@ -28,8 +28,8 @@ class RankWiseExperts(Experts):
         }
         return build_router(self.config.model_copy(update=multiplied), width, experts * rank)
 
-    def forward(self, h_XD: Tensor) -> Routing:
-        gates_XE, loss = self.router(h_XD)
+    def forward(self, h_XD: Tensor, served: Tensor | None = None) -> Routing:
+        gates_XE, loss = self.router(h_XD, served)
         # The gates have the same sum but are R times as many, so each is multiplied by R. Then R
         # equal gates compute the same as the single gate of an expert of rank R.
         return Routing(gates_XE * self.config.rank, loss)

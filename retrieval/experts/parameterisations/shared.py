@@ -17,7 +17,7 @@ class SharedExperts(Experts):
     def build_router(self, width: int, experts: int) -> Router:
         return build_router(self.config, width, experts - self.config.shared)
 
-    def forward(self, h_XD: Tensor) -> Routing:
-        gates_XE, loss = self.router(h_XD)
+    def forward(self, h_XD: Tensor, served: Tensor | None = None) -> Routing:
+        gates_XE, loss = self.router(h_XD, served)
         shared_gates = gates_XE.new_ones(*gates_XE.shape[:-1], self.config.shared)
         return Routing(torch.cat([shared_gates, gates_XE], dim=-1), loss)

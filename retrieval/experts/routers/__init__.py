@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from retrieval.experts.config import ExpertConfig
-from retrieval.experts.routers.base import Router, Routing
+from retrieval.experts.routers.base import Router, Routing, served_gates
 from retrieval.experts.routers.null import NullRouter
 from retrieval.experts.routers.softmax import SoftmaxRouter
 from retrieval.experts.routers.top_k import TopKRouter
 from retrieval.experts.routers.top_p import TopPRouter
 
-__all__ = ["ROUTERS", "Router", "Routing", "build_router"]
+__all__ = ["ROUTERS", "Router", "Routing", "build_router", "served_gates"]
 
 ROUTERS: dict[str, type[Router]] = {
     "softmax": SoftmaxRouter,

@@ -5,6 +5,7 @@ X any leading dimensions (B, or B and T), D input width, E experts, F experts an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -14,7 +15,7 @@ from kernels.reference import probabilities
 from kernels.routing import route
 from retrieval.experts.config import ExpertConfig
 
-__all__ = ["Router", "Routing", "balance_loss", "choice_shares"]
+__all__ = ["Router", "Routing", "Selection", "balance_loss", "choice_shares", "served_gates"]
 
 
 class Routing(NamedTuple):
@@ -43,24 +44,49 @@ class Router(nn.Module):
         self.weight = nn.Parameter(torch.empty(experts + null_experts, width))
         nn.init.normal_(self.weight, std=0.02)
 
-    def forward(self, h_XD: Tensor) -> Routing:
-        """Return gates and loss for inputs (X, D). On CUDA, serving uses the fused kernel."""
-        if h_XD.is_cuda and not self.training and not torch.is_grad_enabled():
-            gates_XE = self.fused_gates(h_XD)  # one kernel launch; serving needs no loss
-            return Routing(gates_XE, gates_XE.new_zeros(()))
+    def forward(self, h_XD: Tensor, served_XE: Tensor | None = None) -> Routing:
+        """Return gates and loss for inputs (X, D); no loss if the gates are given already.
+
+        On CUDA, serving computes them in one kernel launch.
+        """
+        if served_XE is None and h_XD.is_cuda and not self.training and not torch.is_grad_enabled():
+            served_XE = served_gates([self], h_XD)[self]
+        if served_XE is not None:
+            return Routing(served_XE, served_XE.new_zeros(()))
         return self.choose(probabilities(h_XD, self.weight, self.config.temperature))
 
     def choose(self, probs_XF: Tensor) -> Routing:
         """Return gates and loss for the probabilities of experts and null experts."""
         raise NotImplementedError
 
-    def fused_gates(self, h_XD: Tensor) -> Tensor:
-        """Return the gates of `choose` (X, E) from one fused kernel."""
-        raise NotImplementedError
+    def selection(self) -> Selection:
+        """Return which probabilities `choose` keeps."""
+        return Selection()
 
-    def _route(self, h_XD: Tensor, *, k: int | None = None, p: float | None = None) -> Tensor:
-        gates_XF = route(h_XD, self.weight, self.config.temperature, k=k, p=p)
-        return gates_XF[..., : self.experts]
+
+class Selection(NamedTuple):
+    """Keep the `k` largest probabilities, the fewest that reach `p`, or all."""
+
+    k: int | None = None
+    p: float | None = None
+
+
+def served_gates(routers: Sequence[Router], h_XD: Tensor) -> dict[Router, Tensor]:
+    """Return the gates (X, E) of each router for the same inputs, as `Router.choose` gives them.
+
+    On CUDA, routers with the same settings and number of experts share one kernel launch.
+    """
+    groups: dict[tuple[torch.Size, float, Selection], list[Router]] = {}
+    for router in routers:
+        key = (router.weight.shape, router.config.temperature, router.selection())
+        groups.setdefault(key, []).append(router)
+    gates: dict[Router, Tensor] = {}
+    for (_, temperature, (k, p)), group in groups.items():
+        weight_LFD = torch.stack([router.weight for router in group])
+        gates_LXF = route(h_XD, weight_LFD, temperature, k=k, p=p)
+        for router, gates_XF in zip(group, gates_LXF, strict=True):
+            gates[router] = gates_XF[..., : router.experts]
+    return gates
 
 
 def choice_shares(chosen_XE: Tensor) -> Tensor:

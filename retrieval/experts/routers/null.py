@@ -6,7 +6,7 @@ from torch import Tensor
 
 from kernels.reference import top_k_gates
 from retrieval.experts.config import ExpertConfig
-from retrieval.experts.routers.base import Router, Routing, balance_loss, choice_shares
+from retrieval.experts.routers.base import Router, Routing, Selection, balance_loss, choice_shares
 
 __all__ = ["NullRouter"]
 
@@ -31,5 +31,5 @@ class NullRouter(Router):
         loss = self.config.balance_weight * balance_loss(probs_XF, share_F)
         return Routing(gates_XF[..., : self.experts], loss)
 
-    def fused_gates(self, h_XD: Tensor) -> Tensor:
-        return self._route(h_XD, k=self.config.top_k)
+    def selection(self) -> Selection:
+        return Selection(k=self.config.top_k)

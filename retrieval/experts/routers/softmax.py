@@ -14,6 +14,3 @@ class SoftmaxRouter(Router):
 
     def choose(self, probs_XF: Tensor) -> Routing:
         return Routing(probs_XF, probs_XF.new_zeros(()))
-
-    def fused_gates(self, h_XD: Tensor) -> Tensor:
-        return self._route(h_XD)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from kernels.reference import top_k_gates
-from retrieval.experts.routers.base import Router, Routing, balance_loss, choice_shares
+from retrieval.experts.routers.base import Router, Routing, Selection, balance_loss, choice_shares
 
 __all__ = ["TopKRouter"]
 
@@ -18,5 +18,5 @@ class TopKRouter(Router):
         loss = self.config.balance_weight * balance_loss(probs_XF, choice_shares(chosen_XE))
         return Routing(gates_XE, loss)
 
-    def fused_gates(self, h_XD: Tensor) -> Tensor:
-        return self._route(h_XD, k=self.config.top_k)
+    def selection(self) -> Selection:
+        return Selection(k=self.config.top_k)

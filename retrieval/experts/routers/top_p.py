@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from kernels.reference import top_p_gates
-from retrieval.experts.routers.base import Router, Routing, balance_loss, choice_shares
+from retrieval.experts.routers.base import Router, Routing, Selection, balance_loss, choice_shares
 
 __all__ = ["TopPRouter"]
 
@@ -30,5 +30,5 @@ class TopPRouter(Router):
         entropy = -(probs_XF * probs_XF.clamp_min(tiny).log()).sum(-1).mean()
         return Routing(gates_XE, loss + self.config.entropy_weight * entropy)
 
-    def fused_gates(self, h_XD: Tensor) -> Tensor:
-        return self._route(h_XD, p=self.config.top_p)
+    def selection(self) -> Selection:
+        return Selection(p=self.config.top_p)

@@ -11,7 +11,7 @@ from torch import nn
 
 from retrieval.experts import ExpertConfig, MoELoRA, MoELoRALinear, Route
 from retrieval.experts.parameterisations import PARAMETERISATIONS
-from retrieval.experts.routers import ROUTERS
+from retrieval.experts.routers import ROUTERS, served_gates
 
 CHOICES = list(itertools.product(ROUTERS, PARAMETERISATIONS, ["prototype", "token"]))
 
@@ -199,30 +199,76 @@ def test_a_route_is_idle_after_an_error_and_carries_one_forward_pass_at_a_time()
 
 
 @pytest.mark.parametrize("routed_by", ["prototype", "token"])
-@pytest.mark.parametrize("act", [None, nn.GELU(), nn.GELU(approximate="tanh"), nn.ReLU()])
-@pytest.mark.parametrize("norm", [None, nn.LayerNorm(13), nn.LayerNorm(13, bias=False)])
-def test_the_layer_can_apply_norm_and_activation(routed_by, act, norm) -> None:
+@pytest.mark.parametrize("added", [False, True], ids=["alone", "residual"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        None,
+        nn.LayerNorm(13),
+        nn.LayerNorm(13, bias=False),
+        nn.GELU(),
+        nn.GELU(approximate="tanh"),
+        nn.ReLU(),
+    ],
+    ids=str,
+)
+def test_the_layer_runs_the_module_before_it_and_adds_the_residual(routed_by, before, added):
     _, layer, route = _layer(_config(routed_by=routed_by))
     layer.experts.b_ENR.data.normal_()
     x = torch.randn(2, 5, 13)
+    residual = torch.randn(2, 5, 11) if added else None
 
     def separate() -> torch.Tensor:
-        y = layer(x if norm is None else norm(x))
-        return y if act is None else act(y)
+        y = layer(x if before is None else before(x))
+        return y if residual is None else residual + y
 
-    assert torch.equal(layer(x, norm, act), separate())
+    assert torch.equal(layer(x, before, residual), separate())
     with route.carrying(torch.randn(2, 7)):
-        assert torch.equal(layer(x, norm, act), separate())
+        assert torch.equal(layer(x, before, residual), separate())
 
 
-def test_experts_are_cast_to_the_dtype_of_their_layer_for_serving() -> None:
-    _, layer, route = _layer(_config())
-    layer.experts.b_ENR.data.normal_()
-    layer.weight.data, layer.bias.data = layer.weight.bfloat16(), layer.bias.bfloat16()
-    x = torch.randn(2, 5, 13).bfloat16()
-    with route.carrying(torch.randn(2, 7)):
-        before = layer(x)
-        layer.cast_experts()
-        assert torch.equal(layer(x), before)
-    assert layer.experts.a_ERK.dtype == layer.experts.b_ENR.dtype == torch.bfloat16
-    assert layer.experts.router.weight.dtype == torch.float32
+@pytest.mark.parametrize("router", ROUTERS)
+@pytest.mark.parametrize("parameterisation", PARAMETERISATIONS)
+def test_gates_served_together_equal_those_of_each_router(router, parameterisation):
+    torch.manual_seed(0)
+    config, route = _config(router=router, parameterisation=parameterisation), Route()
+    layers = [
+        MoELoRALinear.wrap(nn.Linear(7, 7), config, route, str(i), width=7, experts=experts)
+        for i, experts in enumerate((4, 6, 4))
+    ]
+    prototype = torch.randn(3, 7)
+    served = served_gates(route.routers, prototype)
+    assert len(served) == 3
+    for layer in layers:
+        router_alone = layer.experts.router
+        torch.testing.assert_close(served[router_alone], router_alone(prototype).gates)
+        together = layer.experts(prototype, served[router_alone]).gates
+        torch.testing.assert_close(together, layer.experts(prototype).gates)
+
+
+def test_a_copied_tower_serves_the_gates_of_its_own_routers():
+    route = Route()
+    tower = nn.Sequential(
+        *(MoELoRALinear.wrap(nn.Linear(7, 7), _config(), route, n, width=7) for n in "ab")
+    )
+    copied = copy.deepcopy(tower)
+    assert copied[0].route.routers == [layer.experts.router for layer in copied]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@torch.no_grad()
+def test_serving_computes_the_gates_of_all_layers_in_one_launch(monkeypatch):
+    route = Route()
+    tower = nn.Sequential(
+        *(MoELoRALinear.wrap(nn.Linear(7, 7), _config(), route, n, width=7) for n in "abc")
+    )
+    tower.to("cuda").eval()
+    launches = []
+    monkeypatch.setattr(
+        "retrieval.experts.route.served_gates",
+        lambda *args: launches.append(args) or served_gates(*args),
+    )
+    with route.carrying(torch.randn(2, 7, device="cuda")):
+        tower(torch.randn(2, 7, device="cuda"))
+    assert len(launches) == 1
