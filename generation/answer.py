@@ -80,8 +80,12 @@ class Answerer:
         embed = EmbedOnce(self._models.embed, {question: question_vector})
         models = replace(self._models, embed=embed)
         evidence = self._evidence(question_vector, hits, task, embed)
-        topic = topic_vector if task.uses_model else None
-        grounder = Grounder(evidence, models, self._settings.grounding, topic)
+        topic, grounding = None, self._settings.grounding
+        if task.uses_model:
+            topic = topic_vector
+            support = self._settings.for_size(self._size).support
+            grounding = grounding.model_copy(update={"support": support})
+        grounder = Grounder(evidence, models, grounding, topic)
         numbers = CitationNumbers()
         sentences: list[Sentence] = []
         extracted = self._extracted(question, question_vector, task, evidence, grounder, models)

@@ -40,7 +40,7 @@ class QuotationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sentences: int = Field(
-        3,
+        4,
         ge=0,
         description="Sentences quoted, at most; one more if the last refers to the one before it "
         "(benchmarks/eduscopeqa.md).",
@@ -77,8 +77,8 @@ class GroundingSettings(BaseModel):
         0.75,
         ge=0,
         le=1,
-        description="Probability that the sources entail a sentence, at least "
-        "(benchmarks/support.md).",
+        description="Probability that the sources entail a sentence, at least; a language model "
+        "has its own limit (benchmarks/support.md).",
     )
     premise_sentences: int = Field(
         3,
@@ -184,6 +184,13 @@ class WritingSettings(BaseModel):
         description="Unsupported sentences in a row after which the model is stopped "
         "(chosen by hand).",
     )
+    support: float = Field(
+        0.85,
+        ge=0,
+        le=1,
+        description="Probability that the sources entail a sentence of the model, at least; a "
+        "small model is often wrong (benchmarks/support.md).",
+    )
 
 
 class LargeWritingSettings(WritingSettings):
@@ -206,6 +213,13 @@ class LargeWritingSettings(WritingSettings):
         ge=1,
         description="Unsupported sentences in a row after which a larger model is stopped "
         "(chosen by hand).",
+    )
+    support: float = Field(
+        0.75,
+        ge=0,
+        le=1,
+        description="Probability that the sources entail a sentence of a larger model, at least "
+        "(benchmarks/support.md).",
     )
 
 

@@ -38,14 +38,17 @@ def reading(models: Path) -> TextModels:
     )
 
 
-def grounder_of(reading: TextModels, *texts: str) -> Grounder:
-    """Return a grounder whose sources have these texts."""
+def grounder_of(reading: TextModels, *texts: str, support: float | None = None) -> Grounder:
+    """Return a grounder whose sources have these texts, with its own limit of support if given."""
     evidence = []
     for label, text in enumerate(texts, 1):
         sentences = tuple(split_sentences(text))
         item = Item(str(label), "passage", "c", f"s#{label}", "", text)
         evidence.append(Evidence(label, item, sentences, reading.embed(sentences), text))
-    return Grounder(evidence, reading, AnswerSettings().grounding)
+    settings = AnswerSettings().grounding
+    if support is not None:
+        settings = settings.model_copy(update={"support": support})
+    return Grounder(evidence, reading, settings)
 
 
 def check(reading: TextModels, source: str, text: str) -> Sentence | None:
@@ -58,14 +61,15 @@ def test_most_wrong_sentences_about_the_cards_are_dropped(reading: TextModels) -
     for card in sorted({row["card"] for row in CARD_SENTENCES}):
         (document,) = MarkdownReader().documents(CARDS / card, CARDS)
         items = [d.item for d in chunk(document, "c") if isinstance(d, ItemDraft)]
-        grounder = grounder_of(reading, *(" ".join(item.text.split()) for item in items))
+        texts = (" ".join(item.text.split()) for item in items)
+        grounder = grounder_of(reading, *texts, support=AnswerSettings().small.support)
         for row in CARD_SENTENCES:
             if row["card"] == card:
                 passed[row["supported"]].append(grounder.check(row["text"]) is not None)
     assert len(passed[False]) >= 60
     shares = {supported: sum(values) / len(values) for supported, values in passed.items()}
-    assert shares[False] <= 0.15
-    assert shares[True] >= 0.35
+    assert shares[False] <= 0.06
+    assert shares[True] >= 0.12
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,7 @@ def test_both_of_two_compared_terms_are_defined(reading: TextModels) -> None:
     [
         ("The period of a pendulum depends on its length.", "Right: "),
         ("The mass of the bob does not change the period.", "Right: "),
-        ("The mass of the bob changes the period of a pendulum.", "Partly right or unclear: "),
+        ("The mass of the bob changes the period of a pendulum.", "Wrong: "),
         ("On the Moon the pendulum swings about 3.5 times more slowly.", "Wrong. The sources give"),
         ("Napoleon was born in Corsica.", "The sources do not say this: "),
     ],

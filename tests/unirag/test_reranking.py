@@ -25,13 +25,20 @@ def relevance(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
     return np.array([next(s for w, s in SCORES.items() if w in text) for _, text in pairs])
 
 
-def test_the_first_hits_are_sorted_by_relevance() -> None:
-    hits = [hit("light"), hit("glass"), hit("water")]
-    ranked = rerank("what?", hits, relevance, candidates=2)
+def test_the_ranks_before_and_by_relevance_are_fused() -> None:
+    hits = [hit("light"), hit("glass"), hit("water"), hit("glass")]
+    ranked = rerank("what?", hits, relevance, candidates=3)
+    # Ranks before are 1, 2, 3, by relevance 3, 2, 1: 1/1 + 1/3 is more than 1/2 + 1/2.
     assert [(h.item.id, h.relevance) for h in ranked] == [
-        ("glass", 0.7), ("light", 0.2), ("water", None)
+        ("light", 0.2), ("water", 0.9), ("glass", 0.7), ("glass", None)
     ]  # fmt: skip
     assert rerank("what?", [], relevance, candidates=2) == []
+
+
+def test_hits_that_are_equally_relevant_keep_their_order() -> None:
+    hits = [hit("light"), hit("water"), hit("light")]
+    ranked = rerank("what?", hits, relevance, candidates=3, rank_constant=8)
+    assert [h.item.id for h in ranked] == ["light", "water", "light"]
 
 
 def test_the_reranker_reads_title_text_and_labels() -> None:

@@ -23,12 +23,14 @@ def rerank(
     relevance: Relevance,
     candidates: int,
     cosine_weight: float = 0.0,
+    rank_constant: float = 0.0,
 ) -> list[Hit]:
-    """Return the hits with the first `candidates` of them sorted by their relevance.
+    """Return the hits with the first `candidates` of them reordered by their relevance.
 
     `relevance` reads the title, text and figure labels of a hit beside the question. The cosine of
     the hit in the channel `text` is added to its logit with `cosine_weight`; a hit outside that
-    channel counts as its farthest.
+    channel counts as its farthest. The new order fuses the ranks before and by relevance:
+    1 / (`rank_constant` + rank), summed (reciprocal rank fusion, Cormack et al. 2009).
     """
     first, rest = hits[:candidates], hits[candidates:]
     scores = relevance([(question, _readable(hit.item)) for hit in first])
@@ -40,7 +42,10 @@ def rerank(
         replace(hit, relevance=round(float(score), 4))
         for hit, score in zip(first, scores, strict=True)
     ]
-    return [*sorted(scored, key=lambda hit: -(hit.relevance or 0.0)), *rest]
+    ranks = np.arange(1, len(first) + 1)
+    by_relevance = np.argsort(np.argsort(-scores, kind="stable")) + 1
+    fused = 1 / (rank_constant + ranks) + 1 / (rank_constant + by_relevance)
+    return [*(scored[i] for i in np.argsort(-fused, kind="stable")), *rest]
 
 
 def _readable(item: Item) -> str:

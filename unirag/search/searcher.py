@@ -120,6 +120,7 @@ class Searcher:
                     self.relevance,
                     self.settings.rerank_candidates,
                     self.settings.rerank_cosine,
+                    self.settings.rerank_constant,
                 )
         with _timed(timings, "answerability"):
             rarity = self._rarity(question, where)

@@ -126,7 +126,7 @@ class SearchSettings(BaseModel):
         "(chosen by hand).",
     )
     rerank_candidates: int = Field(
-        20,
+        10,
         ge=0,
         description="Hits that the reranker reads, for questions in words "
         "(benchmarks/eduscopeqa.md).",
@@ -135,6 +135,12 @@ class SearchSettings(BaseModel):
         6.0,
         ge=0,
         description="Weight of the cosine beside the reranker's logit (benchmarks.reranking).",
+    )
+    rerank_constant: float = Field(
+        8.0,
+        ge=0,
+        description="Added to the ranks before and by relevance when they are fused: the smaller, "
+        "the more the first ranks count (benchmarks/eduscopeqa.md).",
     )
     speech_items: int = Field(
         10,
