@@ -20,10 +20,7 @@ def info_nce(a_BD: Tensor, b_BD: Tensor, scale: Tensor | float, copies_BB: Tenso
     `copies_BB` is true where two rows are copies, which do not count as negatives. Its diagonal is
     ignored.
     """
-    # Without autocast: bf16 would round logits near 100 to half a unit.
-    with torch.autocast(a_BD.device.type, enabled=False):
-        dtype = torch.promote_types(a_BD.dtype, torch.float32)
-        logits_BB = scale * a_BD.to(dtype) @ b_BD.to(dtype).T
+    logits_BB = scale * _cosines(a_BD, b_BD)
     excluded = copies_BB & ~torch.eye(len(a_BD), dtype=torch.bool, device=a_BD.device)
     logits_BB = logits_BB.masked_fill(excluded, -torch.inf)
     target_B = torch.arange(len(a_BD), device=a_BD.device)
@@ -35,12 +32,22 @@ def triplet(a_BD: Tensor, b_BD: Tensor, margin: float, copies_BB: Tensor) -> Ten
 
     Distances are cosine distances. `copies_BB` as in `info_nce`.
     """
-    cosine_BB = a_BD @ b_BD.T
+    cosine_BB = _cosines(a_BD, b_BD)
     positive_B = cosine_BB.diagonal()
     eye = torch.eye(len(a_BD), dtype=torch.bool, device=a_BD.device)
     negatives_BB = cosine_BB.masked_fill(copies_BB | eye, -torch.inf)
     losses = [F.relu(margin + negatives_BB.amax(axis) - positive_B) for axis in (0, 1)]
     return torch.stack(losses).mean()
+
+
+def _cosines(a_BD: Tensor, b_BD: Tensor) -> Tensor:
+    """Return the products of rows of unit length in float32 or wider, also under autocast.
+
+    bf16 would round logits near 100 to half a unit, and cosines near 1 to steps of 0.004.
+    """
+    with torch.autocast(a_BD.device.type, enabled=False):
+        dtype = torch.promote_types(a_BD.dtype, torch.float32)
+        return a_BD.to(dtype) @ b_BD.to(dtype).T
 
 
 class ContrastiveLoss(nn.Module):
@@ -72,5 +79,5 @@ class StyleLoss(nn.Module):
 
     def forward(self, prototypes_BK: Tensor, style_B: Tensor) -> Tensor:
         """Return the loss; `style_B` holds the index of each prototype's style."""
-        logits_BS = prototypes_BK @ F.normalize(self.centres_SK, dim=1).T / self.temperature
+        logits_BS = _cosines(prototypes_BK, F.normalize(self.centres_SK, dim=1)) / self.temperature
         return F.cross_entropy(logits_BS, style_B)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
@@ -59,7 +60,8 @@ def compute_views(
 ) -> Views:
     """Compute the views of `figures`, or read them from `folder` if an earlier call stored them.
 
-    A killed call resumes. `cnn` is the folder of EfficientNet-Lite0. A view of a figure takes
+    A killed call resumes. Of several processes, such as the ranks of a training, one computes and
+    the others wait. `cnn` is the folder of EfficientNet-Lite0. A view of a figure takes
     232 kB on disk. `progress` gets the numbers of finished figures and of all figures.
     """
     unknown = {style for style, _ in kinds} - {ORIGINAL, *STYLES}
@@ -67,15 +69,18 @@ def compute_views(
     names = [figure.name for figure in figures]
     content = json.dumps([names, kinds, seed, TAPS, STYLES_VERSION])
     arrays = folder / hashlib.sha256(content.encode()).hexdigest()[:16]
-    _create_arrays(arrays, len(figures), len(kinds))
-    done_F = np.load(arrays / "done.npy", mmap_mode="r")
-    todo = [i for i in range(len(figures)) if not done_F[i]]
-    units = [tuple(todo[i : i + _FIGURES_PER_UNIT]) for i in range(0, len(todo), _FIGURES_PER_UNIT)]
-    if units:
-        finished = int(done_F.sum())
-        for count in _run_workers(units, figures, kinds, seed, cnn, arrays, workers):
-            finished += count
-            progress(finished, len(figures))
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(arrays.with_suffix(".lock")):
+        _create_arrays(arrays, len(figures), len(kinds))
+        done_F = np.load(arrays / "done.npy", mmap_mode="r")
+        todo = [i for i in range(len(figures)) if not done_F[i]]
+        starts = range(0, len(todo), _FIGURES_PER_UNIT)
+        units = [tuple(todo[i : i + _FIGURES_PER_UNIT]) for i in starts]
+        if units:
+            finished = int(done_F.sum())
+            for count in _run_workers(units, figures, kinds, seed, cnn, arrays, workers):
+                finished += count
+                progress(finished, len(figures))
     return Views(
         figures,
         kinds,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from data.figure_gallery import GalleryFigure
@@ -31,15 +32,19 @@ def encode_words(
     texts = [(f.alt[:_MAX_CHARACTERS], f.caption[:_MAX_CHARACTERS]) for f in figures]
     key = hashlib.sha256(json.dumps([texts, retriever.name]).encode()).hexdigest()[:16]
     path = folder / f"{key}.npy"
-    if path.exists():
-        return np.asarray(np.load(path))
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):  # of several processes, one computes
+        if not path.exists():
+            _write_vectors(texts, retriever, path)
+    return np.asarray(np.load(path))
+
+
+def _write_vectors(texts: Sequence[tuple[str, str]], retriever: TextRetriever, path: Path) -> None:
     words_FNS = np.full((len(texts), 2, retriever.width), np.nan, np.float32)
     indices = [(f, n) for f, pair in enumerate(texts) for n, text in enumerate(pair) if text]
     if indices:
         vectors = retriever.encode_passages([texts[f][n] for f, n in indices])
         words_FNS[tuple(np.array(indices).T)] = vectors
-    folder.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part.npy")
     np.save(part, words_FNS)
     part.rename(path)
-    return words_FNS

@@ -95,7 +95,7 @@ def answer_to(
     question: str, hits: Sequence[Hit], chat: ChatModel | None = None, **options: Any
 ) -> Answer:
     """Return the answer, after checking that its sentences were yielded before it."""
-    # The fake entailment is the share of common words; no paraphrase comes near a real model's 0.85.
+    # The fake entailment is a share of common words, which few paraphrases raise to 0.85.
     writing = WritingSettings(support=0.75)
     answerer = Answerer(chat or Script(""), MODELS, AnswerSettings(small=writing))
     vector = embed([question])[0]

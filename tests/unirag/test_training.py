@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image, ImageDraw
 
@@ -14,10 +15,12 @@ from data.pictures import open_picture
 from data.records import Query, QueryImage
 from data.styles import restyle
 from tests.retrieval.test_openclip_tower import save as save_clip
+from tests.retrieval.tiny import tiny_encoder
 from unirag.app import App
 from unirag.models.profiles import PROFILES, profile_of
 from unirag.settings import load_settings
-from unirag.training.trainer import read_config, run_training
+from unirag.training import trainer
+from unirag.training.trainer import RunConfig, TrainingBook, read_config, run_training
 
 FIGURES = Path(__file__).resolve().parent.parent.parent / "data" / "sample" / "figures"
 
@@ -235,3 +238,16 @@ def test_a_bank_is_trained_around_an_openclip_model_and_serves(models, tmp_path,
     tower_run = read_config(settings(tmp_path, train={"method": "tower", "steps": 1}))
     with pytest.raises(BadInput, match="brings its own weights"):
         run_training(tower_run, load_settings(**options), tmp_path / "whole")
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_the_ranks_of_a_training_the_first_saves_the_encoder(rank, tmp_path, monkeypatch):
+    waited: list[int] = []
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: rank)
+    monkeypatch.setattr(torch.distributed, "barrier", lambda: waited.append(rank))
+    encoder = tiny_encoder()
+    config = RunConfig(name="tiny", books=(TrainingBook(path=tmp_path),))
+    trainer._save(config, encoder, encoder.tower.config, tmp_path / "encoder")
+    assert (tmp_path / "encoder").exists() is (rank == 0)
+    assert waited == [rank]

@@ -306,7 +306,11 @@ def _train(
 
 def _save(config: RunConfig, encoder: UniRetrieval, tower: MiniConfig | str, folder: Path) -> Path:
     card = ModelCard(name=config.name, tower=tower, encoder=encoder.config, styles=encoder.styles)
-    save_checkpoint(encoder, card, folder)
+    distributed = torch.distributed.is_initialized()
+    if not distributed or torch.distributed.get_rank() == 0:  # all ranks hold the same encoder
+        save_checkpoint(encoder, card, folder)
+    if distributed:
+        torch.distributed.barrier()
     return folder
 
 

@@ -107,6 +107,18 @@ def test_a_batch_of_copies_has_no_loss():
         assert (a.grad == 0).all()
 
 
+@pytest.mark.parametrize(
+    "loss", [lambda a, b, c: info_nce(a, b, 100.0, c), lambda a, b, c: triplet(a, b, 0.2, c)]
+)
+def test_autocast_does_not_round_the_losses(loss):
+    torch.manual_seed(0)
+    a, b = (F.normalize(torch.randn(16, 24), dim=1) for _ in range(2))
+    copies = torch.zeros(16, 16, dtype=torch.bool)
+    expected = loss(a, b, copies)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(loss(a, b, copies), expected)
+
+
 def test_triplet_is_zero_if_the_margin_holds():
     a = torch.eye(4)[:, :3]
     a[3] = -a[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -59,6 +60,28 @@ def _overwrite(folder: Path, name: str, row: int, value: object) -> None:
     np.load(folder / f"{name}.npy", mmap_mode="r+")[row] = value
 
 
+def test_of_two_processes_that_start_together_one_computes(tmp_path, monkeypatch):
+    computed: list[int] = []
+
+    def run(units, _figures, _kinds, _seed, _cnn, arrays, _workers):
+        for unit in units:
+            time.sleep(0.05)
+            for row in unit:
+                _overwrite(arrays, "done", row, True)
+            computed.extend(unit)
+            yield len(unit)
+
+    monkeypatch.setattr(module, "_run_workers", run)
+    figures = _figures(6)
+    with ThreadPoolExecutor(2) as pool:
+        calls = [
+            pool.submit(compute_views, figures, KINDS, 0, tmp_path, tmp_path / "views")
+            for _ in range(2)
+        ]
+        assert [len(call.result()) for call in calls] == [6, 6]
+    assert computed == list(range(6))
+
+
 @pytest.mark.models
 def test_views_are_features_of_the_cnn_and_are_computed_once(models, tmp_path, monkeypatch):
     cnn, figures = models / "efficientnet-lite0", _figures(5)
@@ -86,7 +109,7 @@ def test_views_are_features_of_the_cnn_and_are_computed_once(models, tmp_path, m
     assert not np.allclose(views.gram_FVG[:, 1], views.gram_FVG[:, 2], atol=1e-3)
 
     # After a kill one figure is not done. The finished ones are not computed again.
-    (folder,) = tmp_path.iterdir()
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
     original = np.array(views.patches_FVTC)
     _overwrite(folder, "done", 1, False)
     _overwrite(folder, "patches", 1, 0)
