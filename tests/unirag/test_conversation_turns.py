@@ -76,6 +76,21 @@ def app(tmp_path: Path) -> Iterator[App]:
         yield app
 
 
+def test_a_question_in_another_language_is_told_so(tmp_path: Path) -> None:
+    german = "Warum wird das Licht beim Übergang in Glas gebrochen?"
+    with fake_app(tmp_path / "home", intents=ListedIntents()) as app:
+        app.index([write_book(tmp_path / "book")], corpus="optics")
+        answer = app.ask(german)
+        assert answer.text.startswith("I cannot read this language yet.")
+        assert answer.text.endswith("a language that I know: en.")
+        assert not answer.hits
+        assert app.ask("Why does light bend in glass?").hits
+    settings = {"question_languages": ("en", "de")}
+    with fake_app(tmp_path / "other", settings=settings) as app:
+        app.index([tmp_path / "book"], corpus="optics")
+        assert app.ask(german).hits
+
+
 def test_a_greeting_is_answered_without_a_search_only_in_a_conversation(app: App) -> None:
     result, sentence, answer = app.stream("hi", history=[])
     assert (result.hits, sentence.citations) == ((), ())  # type: ignore[union-attr]

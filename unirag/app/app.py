@@ -29,6 +29,7 @@ from unirag.settings import Settings
 
 __all__ = ["App"]
 
+_OTHER_LANGUAGE = "I cannot read this language yet. Please ask in a language that I know: {}."
 _PICTURE_QUESTION = "Explain what the figure shows."  # for a query without words
 
 
@@ -115,6 +116,10 @@ class App:
         a single question. The language model stops writing as soon as `stopped()` is true.
         """
         query = _as_query(query)
+        if self._is_in_another_language(query):
+            known = ", ".join(self.settings.question_languages)
+            yield from self._reply(ConversationTurn(query, task, _OTHER_LANGUAGE.format(known)))
+            return
         if history is not None:
             turn = understand(query, history, task, self.components.intents)
             if turn.reply:
@@ -138,6 +143,13 @@ class App:
             yield _refusal(result, task)
         else:
             yield from self._answer(result, task, stopped)
+
+    def _is_in_another_language(self, query: Query) -> bool:
+        """Return whether the typed words are surely in a language that is not set."""
+        if not query.text or query.images or query.audio:
+            return False
+        languages = self.settings.question_languages
+        return (self.components.languages.language(query.text) or languages[0]) not in languages
 
     def _reply(self, turn: ConversationTurn) -> Iterator[SearchResult | Sentence | Answer]:
         """Yield a reply that needs no source, after a result without hits."""

@@ -21,6 +21,7 @@ from data.reading_pool import ReaderPool
 from data.speech import Transcriber
 from generation.chat import ChatSize
 from generation.intent import IntentClassifier
+from generation.language import LanguageDetector
 from generation.text_models import PairScorer, TextModels
 from retrieval.bm25 import Bm25
 from retrieval.model_card import checkpoint_name
@@ -112,6 +113,7 @@ class Components:
         self._store = lazy(lambda: self.open_store(self.stamp))
         self._embedding_cache = lazy(lambda: EmbeddingCache(self.workspace.embeddings_file))
         self._intents = lazy(lambda: IntentClassifier(self.text.encode_queries), intents)
+        self._languages = lazy(LanguageDetector)
         self._bm25 = lazy(Bm25)
         self._shelf = lazy(self._build_shelf)
 
@@ -187,6 +189,11 @@ class Components:
     def intents(self) -> Intents:
         """Tells what a short message of a conversation wants."""
         return self._intents.get()
+
+    @property
+    def languages(self) -> LanguageDetector:
+        """Tells the language of a question."""
+        return self._languages.get()
 
     @property
     def speech(self) -> Transcriber:

@@ -91,6 +91,12 @@ class Settings(BaseSettings):
     text_model: str | None = Field(
         None, description="Text retriever in place of the profile's (hub:org/name, path:/folder)."
     )
+    question_languages: tuple[str, ...] = Field(
+        ("en",),
+        min_length=1,
+        description="Languages that the text retriever reads, as ISO 639-1 codes; a question that "
+        "is surely in another one is told so instead of searched.",
+    )
     speech_model: str | None = Field(
         None, description="Whisper model in place of the profile's (hub:org/name, path:/folder)."
     )
