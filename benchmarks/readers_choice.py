@@ -23,7 +23,7 @@ from benchmarks.eduscopeqa import QUESTIONS
 from benchmarks.environment import HOME, REPOSITORY, write_results
 from data.refusal import REFUSAL
 
-SEED = 0
+SEED = 1  # seed 0 drew the questions of the first round, whose verdicts shaped this version
 COUNT = 60
 MARKS = ("correct", "answers", "readable")
 SHEET = HOME.parent / "readers_choice.json"

@@ -22,6 +22,8 @@ from generation.words import any_of, repeats, stems, topic_words, word_count
 
 __all__ = ["quote", "with_title"]
 
+_SENTENCES_OF_ANY_LENGTH = 2
+_PANEL = re.compile(r"\([a-z]\)\s+(?=[A-Z])")  # the label of a figure's part before its caption
 _SENTENCE_ENDS = (".", "!", ".”", '."', ".)", "\\)", "\\]", "$")
 
 
@@ -56,7 +58,7 @@ def quote(
         least = limits.min_next_relevance if chosen else limits.min_relevance
         if len(chosen) >= count or candidate.relevance < least:
             break
-        if not _fits(candidate, chosen, task.task) or any(
+        if not _fits(candidate, chosen, task.task, limits) or any(
             repeats(candidate.text, c.text, settings.repeat_overlap) for c in chosen
         ):
             continue
@@ -68,10 +70,17 @@ def quote(
     return [replace(c.statement.cite(c.text, c.relevance), quoted=True) for c in ordered]
 
 
-def _fits(candidate: _Candidate, chosen: Sequence[_Candidate], task: Task) -> bool:
-    """Return whether a candidate comes from a source that the task wants next."""
+def _fits(
+    candidate: _Candidate, chosen: Sequence[_Candidate], task: Task, limits: QuotationSettings
+) -> bool:
+    """Return whether a candidate is short enough, and from a source that the task wants next."""
+    words = sum(len(c.text.split()) for c in (*chosen, candidate))
+    if len(chosen) >= _SENTENCES_OF_ANY_LENGTH and words > limits.words:
+        return False
     sources = {c.statement.source.label for c in chosen}
     is_new = candidate.statement.source.label not in sources
+    if is_new and len(sources) >= limits.sources:
+        return False
     if task == "steps":
         return not chosen or not is_new
     if task == "compare":
@@ -126,20 +135,28 @@ def _with_previous(candidate: _Candidate, candidates: Sequence[_Candidate]) -> l
 
 
 def _plain_text(statement: Statement) -> str:
-    """Return the sentence without its list number or bullet."""
-    return split_list_number(statement.text)[1] or statement.text
+    """Return the sentence without its list number, its bullet or the label of a figure's part."""
+    text = split_list_number(statement.text)[1] or statement.text
+    return _PANEL.sub("", text, count=1) if _PANEL.match(text) else text
 
 
 def _can_be_quoted(statement: Statement, settings: QuotationSettings) -> bool:
-    """Return whether a sentence is a statement, not a heading, instruction, question or label."""
+    """Return whether a sentence is a statement.
+
+    It is none if it is a heading, an instruction, a question, a label, a note in parentheses, or
+    the description of a figure for those who cannot see it, where the figure has a caption too.
+    """
     item, text = statement.source.item, _plain_text(statement)
+    caption, _, alt = item.text.partition("\n")
+    if item.kind == "figure" and alt and statement.text not in caption:
+        return False
     # Only captions and definitions may lack a full stop; other such lines are headings.
     complete = item.kind == "figure" or item.role == "term" or text.endswith(_SENTENCE_ENDS)
     return (
         complete
         and word_count(text) >= settings.min_words
         and not text.endswith(("?", ":"))
-        and not text.startswith(LABELS_PREFIX)
+        and not text.startswith((LABELS_PREFIX, "("))
         and not _instruction().match(text)
     )
 

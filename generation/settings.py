@@ -45,6 +45,18 @@ class QuotationSettings(BaseModel):
         description="Sentences quoted, at most; one more if the last refers to the one before it "
         "(benchmarks/eduscopeqa.md).",
     )
+    words: int = Field(
+        80,
+        ge=1,
+        description="Words quoted, at most; two sentences may have more "
+        "(benchmarks/eduscopeqa.md).",
+    )
+    sources: int = Field(
+        2,
+        ge=1,
+        description="Sources quoted, at most: sentences from many read like a list "
+        "(benchmarks/eduscopeqa.md).",
+    )
     min_words: int = Field(
         3, ge=1, description="Words of the shortest sentence that is quoted (chosen by hand)."
     )
@@ -61,10 +73,10 @@ class QuotationSettings(BaseModel):
         description="Relevance of the first quoted sentence, at least (chosen by hand).",
     )
     min_next_relevance: float = Field(
-        0.5,
+        0.6,
         ge=0,
         le=1,
-        description="Relevance of every further sentence, at least: more likely relevant than not.",
+        description="Relevance of every further sentence, at least (benchmarks/eduscopeqa.md).",
     )
 
 

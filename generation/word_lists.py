@@ -88,7 +88,8 @@ _ENGLISH = LanguageWords(
     dependent_openers=_words(
         "this that these those it its they their he his she her him such here there both neither "
         "nor then so also however but and or thus therefore hence another other others each either "
-        "same former latter once now again instead moreover furthermore similarly likewise"
+        "same former latter once now again instead moreover furthermore similarly likewise "
+        "additionally finally consequently"
     ),
     references=_words(
         "this these those following previous earlier we us our shown figure diagram picture "

@@ -99,7 +99,9 @@ def load_trunk(folder: Path) -> BertModel:
     """Load the BERT of a sentence model. Raise `ValueError` if the folder has another model."""
     trunk = BertModel(BertConfig.from_pretrained(folder), add_pooling_layer=False)
     weights = load_file(folder / "model.safetensors")
-    missing, _ = trunk.load_state_dict(weights, strict=False)
+    # Keep the tensors of the mapped file: only the rows of words in use come into memory, and the
+    # layers are replaced anyway.
+    missing, _ = trunk.load_state_dict(weights, strict=False, assign=True)
     if missing:
         raise ValueError(f"layers {missing[:3]} are missing")
     return trunk

@@ -60,7 +60,7 @@ def word_features(
 ) -> tuple[float, float, float, float]:
     """Return four features of a question in words.
 
-    1. the best relevance, as a logit
+    1. the best relevance, as a logit; 0 if the reranker read no hit
     2. the best cosine
     3. the largest share of the question's words in one of the best hits, rare words counting more
     4. the share of words that no item contains
@@ -74,7 +74,8 @@ def word_features(
         sum(weights[word] for word in weights.keys() & _hit_words(hit))
         for hit in hits[: settings.covering_hits]
     )
-    relevance = max(hit.relevance or 0.0 for hit in hits)
+    # Without a reranker the question is as likely answered as not, and the other features decide.
+    relevance = max((h.relevance for h in hits if h.relevance is not None), default=0.5)
     unknown_share = sum(weights[word] for word in unknown) / total
     return _logit(relevance), max(_channel_scores("text", hits)), covered / total, unknown_share
 
