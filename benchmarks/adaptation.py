@@ -175,7 +175,7 @@ def markdown(results: Mapping[str, Any]) -> str:
                 gains = mean_gains(rows, part)
                 lines.append(
                     f"| {book} | **mean of {part} styles** | | | "
-                    f"**{np.mean(gains):+.2f} ± {np.std(gains):.2f}** | | |"
+                    f"**{np.mean(gains):+.2f} ± {np.std(gains, ddof=1):.2f}** | | |"
                 )
     return "\n".join([*lines, ""])
 

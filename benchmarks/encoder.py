@@ -310,7 +310,7 @@ def markdown(results: Mapping[str, Any]) -> str:
         "Made by `python -m benchmarks.encoder table`. R@1 in per cent in the whole gallery: the "
         f"mean over {len(HELD_OUT)} held-out books, on which nothing was learned or chosen "
         f"({', '.join(HELD_OUT)}; {results['settings']['queries']} queries per style and book), "
-        f"then mean and spread (standard deviation) over seeds {list(SEEDS)}. `dev` is the mean "
+        f"then mean and spread (sample standard deviation) over seeds {list(SEEDS)}. `dev` is the mean "
         f"over trained styles on {DEVELOPMENT}. Each method trains for "
         f"{results['settings']['train']['steps']} steps of "
         f"{results['settings']['train']['figures']} figures, from the same plain tower. Device: "
@@ -331,7 +331,7 @@ def markdown(results: Mapping[str, Any]) -> str:
 
         def cell(value: Any, books: list[list[Any]] = books) -> str:
             seed_means = [float(np.mean([value(b) for b in pair])) for pair in books]
-            spread = f" ± {np.std(seed_means):.1f}" if len(seed_means) > 1 else ""
+            spread = f" ± {sample_deviation(seed_means):.1f}" if len(seed_means) > 1 else ""
             return f"{np.mean(seed_means):.1f}{spread}"
 
         dev = [mean_r1(r["books"][DEVELOPMENT], SEEN_STYLES) for r in rows]
@@ -346,11 +346,19 @@ def markdown(results: Mapping[str, Any]) -> str:
             + f" | **{cell(lambda b: mean_r1(b, SEEN_STYLES))}**"
             + f" | {cell(lambda b: b['r1']['text'])}"
             + f" | {cell(lambda b: mean_r1(b, UNSEEN_STYLES))}"
-            + f" | {np.mean(dev):.1f} ± {np.std(dev):.1f}"
+            + f" | {np.mean(dev):.1f} ± {sample_deviation(dev):.1f}"
             + f" | {'' if not with_load else f'{100 * least_load:.0f} to {100 * most_load:.0f} %'}"
             + f" | {f'{np.mean(cosines):.2f}' if cosines else ''} |"
         )
     return "\n".join([*lines, "", conclusion(results), ""])
+
+
+def sample_deviation(values: Sequence[float]) -> float:
+    """Return the standard deviation of the values as a sample; 0 for one value.
+
+    It leaves out the error of the queries, which every method shares.
+    """
+    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
 
 
 def conclusion(results: Mapping[str, Any]) -> str:
@@ -361,7 +369,7 @@ def conclusion(results: Mapping[str, Any]) -> str:
         seed_means = [
             np.mean([mean_r1(r["books"][b], SEEN_STYLES) for b in HELD_OUT]) for r in rows
         ]
-        return float(np.mean(seed_means)), float(np.std(seed_means))
+        return float(np.mean(seed_means)), sample_deviation(seed_means)
 
     present = {r["method"] for r in results["rows"].values()}
     scores = {m: mean_and_spread(m) for m in METHODS if m in present and m != "tower"}
