@@ -40,7 +40,7 @@ from data.readers.xml import local_name, parse_xml, read_xml_bytes
 
 __all__ = ["CnxmlReader"]
 
-_VERSION = "1"  # part of every fingerprint: raise it when the same bytes yield other blocks
+_VERSION = "2"  # part of every fingerprint: raise it when the same bytes yield other blocks
 _MODULE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _CC_URL = re.compile(r"creativecommons\.org/(licenses|publicdomain)/([a-z-]+)/(\d\.\d)")
 _LICENCE_NAME = re.compile(

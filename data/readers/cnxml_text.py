@@ -4,12 +4,13 @@ Formulas become LaTeX in `\\(…\\)`, displayed ones in `\\[…\\]`. Subscripts 
 written as people type them in a search, so that BM25 finds them. A subscript of digits joins its
 word (`H2O`, `v0`); any other subscript follows `_` (`K_eq`). A superscript follows `^` (`m^2`),
 except before a word (`14C`) and in an ordinal (`1st`). Only list items, table rows and displayed
-steps start on a new line.
+steps start on a new line. Footnotes follow their paragraph.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from lxml import etree
 
@@ -42,20 +43,33 @@ class TextRenderer:
     def __init__(self, document: str, labels: LinkLabels, sources: dict[str, str]) -> None:
         self.set_aside: list[etree._Element] = []
         self.refs: list[str] = []
+        self._footnotes: list[str] = []
         self._document = document
         self._labels = labels
         self._sources = sources
 
     def text(self, element: etree._Element) -> str:
         """Return the text inside an element, with normalised white space; '' if it has none."""
-        pieces: list[str] = []
-        self._render_children(element, pieces)
-        return self.clean("".join(pieces))
+        return self._text(element, self._render_children)
 
     def block_text(self, element: etree._Element) -> str:
         """Return the text of a whole element; a list, table or equation keeps its lines."""
+        return self._text(element, self._render)
+
+    def _text(
+        self,
+        element: etree._Element,
+        render: Callable[[etree._Element, list[str]], None],
+    ) -> str:
+        """Return the rendered text, with its footnotes in parentheses on lines of their own.
+
+        In their place they would split the sentence that they belong to.
+        """
         pieces: list[str] = []
-        self._render(element, pieces)
+        outer, self._footnotes = self._footnotes, []
+        render(element, pieces)
+        pieces += [f"\n({note})" for note in self._footnotes]
+        self._footnotes = outer
         return self.clean("".join(pieces))
 
     @staticmethod
@@ -111,8 +125,8 @@ class TextRenderer:
             title = self.text(element)
             pieces.append(f"{as_sentence(title)} " if title else "")
         elif name == "footnote":
-            note = self.text(element)
-            pieces.append(f" ({note})" if note else "")
+            if note := self.text(element):
+                self._footnotes.append(note)
         elif name == "newline":
             pieces.append("\n")
         elif name == "space":

@@ -296,7 +296,7 @@ def test_each_picture_of_a_figure_is_a_figure(repository: Repository) -> None:
         ("5 m/s<sup>2</sup>, <sup>14</sup>C, the 1<sup>st</sup>", "5 m/s^2, 14C, the 1st"),
         ("Ca<sup>2+</sup> and x<sup>n − 1</sup>", "Ca^2+ and x^(n - 1)"),
         (f"Here {MATH}, so.", r"Here \(v = at\), so."),
-        ("A fact<footnote>Not always.</footnote> here", "A fact (Not always.) here"),
+        ("A fact<footnote>Not always.</footnote> here", "A fact here\n(Not always.)"),
         ("<title>Lead</title>Then text.", "Lead. Then text."),
         ("Old <strange>words <b>stay</b></strange>.", "Old words stay."),
         ('Go to <link url="http://example.org">the page</link>.', "Go to the page."),
