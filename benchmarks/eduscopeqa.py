@@ -5,10 +5,11 @@
     python -m benchmarks.eduscopeqa table
 
 The questions and answers are the development half of EduScopeQA (arXiv 2509.07846), the book is
-OpenStax Microbiology, words only. Nothing was trained or chosen on them. `run` asks every question
-as it stands, in a process of its own, of the version in `--code` (this one by default) with the
-given settings, and writes the scores to results/eduscopeqa/LABEL.json. An interrupted run goes on.
-`table` writes eduscopeqa.md.
+OpenStax Microbiology, words only. Nothing was trained on them. How ranks are fused, how much is
+quoted and how many questions are refused was chosen on them; the other half is for judging. `run`
+asks every question as it stands, in a process of its own, of the version in `--code` (this one by
+default) with the given settings, and writes the scores to results/eduscopeqa/LABEL.json. An
+interrupted run goes on. `table` writes eduscopeqa.md.
 
 Scores: `recall` is the share of the content words of the gold answer in the answer, `holds` the
 share of answers with at least 60 % of them, `entailed` the share of answers that entail the gold
@@ -174,6 +175,10 @@ def table() -> None:
         f"{results[0]['all']['questions']} questions, "
         "OpenStax Microbiology, profile `mini`, no seed (greedy decoding), "
         f"{results[0]['device']}.",
+        "",
+        "`holds`: 60 % of the content words of the gold answer; `entailed`: the answer entails it "
+        "by our own check. The fusion of ranks, the length of quotations and the share of refusals "
+        "were chosen on these questions (`search.rerank_*`, `answer.quotation.*`).",
         "",
         "| version | " + " | ".join(columns) + " |",
         "|---" * (len(columns) + 1) + "|",

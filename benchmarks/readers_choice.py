@@ -100,9 +100,9 @@ def _page(sheet: Mapping[str, Any], chosen: Mapping[str, Any], results: Mapping[
         "Public questions ([EduScopeQA](https://arxiv.org/abs/2509.07846), CC BY 4.0) on OpenStax "
         "Microbiology (CC BY-NC-SA 4.0, © Rice University; so are the sentences quoted here), "
         f"drawn at random with seed {SEED}. Profile `mini` answered them before and after the "
-        "reranker and the check that reads came in. A language model that did not know which answer "
-        "was which gave each 0 to 2 points for being correct, for answering the question and for "
-        "being readable, with the evidence in view. It liked complete answers and punished padding.",
+        "reranker and the check that reads came in. A language model that did not know which is "
+        "which gave each answer 0 to 2 points for being correct, for answering the question and "
+        "for being readable, with the evidence in view. It punished padding.",
         "",
         f"{points['before']['sum']} points before, {points['after']['sum']} after "
         "(`python -m benchmarks.readers_choice`).",
