@@ -96,10 +96,10 @@ class Grounder:
     def _choices(self, vector_D: Vector, named: Sequence[int]) -> list[Labels]:
         cosines = {e.label: float(np.max(e.vectors_SD @ vector_D)) for e in self._evidence.values()}
         nearest = sorted(cosines, key=lambda label: (-cosines[label], label))
-        known = tuple(label for label in sorted(set(named)) if label in self._evidence)
+        labels = tuple(label for label in sorted(set(named)) if label in self._evidence)
         best = nearest[: self.settings.nearest_sources]
-        choices = [known, *((label,) for label in best), tuple(sorted(nearest[:2]))]
-        return [labels for labels in dict.fromkeys(choices) if labels]
+        choices = [labels, *((label,) for label in best), tuple(sorted(nearest[:2]))]
+        return [choice for choice in dict.fromkeys(choices) if choice]
 
     def _repeats(self, text: str, labels: Labels) -> bool:
         """Return whether a sentence of the sources begins with `text`, word for word."""

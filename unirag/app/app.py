@@ -117,8 +117,8 @@ class App:
         """
         query = _as_query(query)
         if self._is_in_another_language(query):
-            known = ", ".join(self.settings.question_languages)
-            yield from self._reply(ConversationTurn(query, task, _OTHER_LANGUAGE.format(known)))
+            languages = ", ".join(self.settings.question_languages)
+            yield from self._reply(ConversationTurn(query, task, _OTHER_LANGUAGE.format(languages)))
             return
         if history is not None:
             turn = understand(query, history, task, self.components.intents)

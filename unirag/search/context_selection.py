@@ -62,8 +62,10 @@ class _Selection:
 
     def with_section_of_exercise(self, hits: Sequence[Hit]) -> list[Hit]:
         """Put the section of an exercise first if the question repeats the exercise."""
-        near = self.nearest(self.settings.candidates, replace(self.where, roles=(), kinds=()))
-        exercise = next((h.item for h in near if self.is_same_exercise(h.item)), None)
+        nearest_hits = self.nearest(
+            self.settings.candidates, replace(self.where, roles=(), kinds=())
+        )
+        exercise = next((h.item for h in nearest_hits if self.is_same_exercise(h.item)), None)
         if exercise is None:
             return list(hits)
         ids = {hit.item.id for hit in hits}
