@@ -34,7 +34,7 @@ from platformdirs import user_cache_path, user_data_path
 
 from benchmarks.environment import BENCHMARKS, CORPORA, RESULTS, describe, write_results
 from data.figure_gallery import read_gallery, sample_figures
-from data.styles import SEEN_STYLES, STYLES, UNSEEN_STYLES
+from data.styles import NEW_STYLES, SEEN_STYLES, STYLES
 from retrieval.checkpoint import load_checkpoint
 from retrieval.encoder import ORIGINAL, Vectors
 from retrieval.evaluation import rank_answers, score_ranks
@@ -292,7 +292,7 @@ def summary(row: Mapping[str, Any]) -> str:
     """Return the R@1 of one row in one line."""
     return ", ".join(
         f"{name.removeprefix('openstax-')}: seen {mean_r1(book, SEEN_STYLES):.1f} "
-        f"unseen {mean_r1(book, UNSEEN_STYLES):.1f} text {book['r1']['text']:.1f}"
+        f"unseen {mean_r1(book, NEW_STYLES):.1f} text {book['r1']['text']:.1f}"
         for name, book in row["books"].items()
     )
 
@@ -316,7 +316,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"{results['settings']['train']['figures']} figures, from the same plain tower. Device: "
         f"{results['device']}; commit {results['commit'][:12]}. Expert load is the least and the "
         "most that any expert of any layer gets on either book, over all styles (MoLA has layers "
-        "with one expert, which gets everything).",
+        "with one expert, which gets everything). `unseen styles` is the mean over "
+        f"{', '.join(NEW_STYLES)}.",
         "",
         "| method | trained | learning rate | "
         + " | ".join(SEEN_STYLES)
@@ -345,7 +346,7 @@ def markdown(results: Mapping[str, Any]) -> str:
             + " | ".join(cell(lambda b, s=s: b["r1"][s]) for s in SEEN_STYLES)
             + f" | **{cell(lambda b: mean_r1(b, SEEN_STYLES))}**"
             + f" | {cell(lambda b: b['r1']['text'])}"
-            + f" | {cell(lambda b: mean_r1(b, UNSEEN_STYLES))}"
+            + f" | {cell(lambda b: mean_r1(b, NEW_STYLES))}"
             + f" | {np.mean(dev):.1f} ± {sample_deviation(dev):.1f}"
             + f" | {'' if not with_load else f'{100 * least_load:.0f} to {100 * most_load:.0f} %'}"
             + f" | {f'{np.mean(cosines):.2f}' if cosines else ''} |"

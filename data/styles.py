@@ -20,6 +20,7 @@ from data.style_operators.common import Pixels
 
 __all__ = [
     "MAX_SIDE",
+    "NEW_STYLES",
     "SEEN_STYLES",
     "STYLES",
     "STYLES_VERSION",
@@ -36,11 +37,15 @@ _MIN_SIDE = 8  # pixels
 
 @dataclass(frozen=True, slots=True)
 class QueryStyle:
-    """A query style. Each picture gets one of its operators, at random."""
+    """A query style. Each picture gets one of its operators, at random.
+
+    A `recoloured` style is unseen, but only recolours what an operator of a trained style draws.
+    """
 
     name: str
     operators: tuple[Operator, ...]
     unseen: bool = False
+    recoloured: bool = False
 
 
 def restyle(picture: Image.Image, style: str, name: str, seed: int, number: int = 0) -> Image.Image:
@@ -73,11 +78,11 @@ _STYLES = (
     QueryStyle("photo", (capture.photo,)),
     QueryStyle("screenshot", (capture.screenshot,)),
     QueryStyle("photocopy", (capture.photocopy,)),
-    QueryStyle("blackboard", (unseen.blackboard,), unseen=True),
-    QueryStyle("blueprint", (unseen.blueprint,), unseen=True),
+    QueryStyle("blackboard", (unseen.blackboard,), unseen=True, recoloured=True),
+    QueryStyle("blueprint", (unseen.blueprint,), unseen=True, recoloured=True),
     QueryStyle("mosaic", (unseen.mosaic,), unseen=True),
     QueryStyle("halftone", (unseen.halftone,), unseen=True),
-    QueryStyle("handdrawn", (unseen.handdrawn,), unseen=True),
+    QueryStyle("handdrawn", (unseen.handdrawn,), unseen=True, recoloured=True),
     QueryStyle("thermal", (unseen.thermal,), unseen=True),
     QueryStyle("stipple", (unseen.stipple,), unseen=True),
     QueryStyle("stainedglass", (unseen.stainedglass,), unseen=True),
@@ -87,3 +92,5 @@ _STYLES = (
 STYLES: Mapping[str, QueryStyle] = {style.name: style for style in _STYLES}
 SEEN_STYLES = tuple(style.name for style in _STYLES if not style.unseen)
 UNSEEN_STYLES = tuple(style.name for style in _STYLES if style.unseen)
+# Means over unseen styles are over these: the others flatter an encoder.
+NEW_STYLES = tuple(style.name for style in _STYLES if style.unseen and not style.recoloured)

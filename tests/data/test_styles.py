@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from data.styles import MAX_SIDE, SEEN_STYLES, STYLES, UNSEEN_STYLES, restyle
+from data.styles import MAX_SIDE, NEW_STYLES, SEEN_STYLES, STYLES, UNSEEN_STYLES, restyle
 
 OPERATORS = [
     pytest.param(operator, id=f"{style.name}{operator.__name__}")
@@ -135,6 +135,7 @@ def test_every_style_is_either_seen_in_training_or_unseen():
     assert sorted((*SEEN_STYLES, *UNSEEN_STYLES)) == sorted(STYLES)
     assert len(SEEN_STYLES) >= 3
     assert len(UNSEEN_STYLES) >= 3
+    assert set(UNSEEN_STYLES) - set(NEW_STYLES) == {"blackboard", "blueprint", "handdrawn"}
     assert all(STYLES[name].name == name for name in STYLES)
     assert all(STYLES[name].unseen == (name in UNSEEN_STYLES) for name in STYLES)
     seen_operators = {operator for name in SEEN_STYLES for operator in STYLES[name].operators}
