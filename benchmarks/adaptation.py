@@ -29,7 +29,7 @@ from benchmarks.encoder import (
     load_test_book,
     tower_inputs,
 )
-from benchmarks.environment import BENCHMARKS, describe, write_results
+from benchmarks.environment import BENCHMARKS, describe, short_commit, write_results
 from data.styles import NEW_STYLES, SEEN_STYLES, STYLES, UNSEEN_STYLES
 from retrieval.checkpoint import load_checkpoint
 from retrieval.encoder import ORIGINAL
@@ -154,8 +154,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         "",
         "Made by `python -m benchmarks.adaptation`: the shipped mini encoder, R@1 in per cent in "
         f"the whole gallery, mean over seeds {list(SEEDS)} of the examples. Device: "
-        f"{results['device']}; commit {results['commit'][:12]}. Nothing was trained or chosen on "
-        f"the books {', '.join(HELD_OUT)}; settings were chosen on {DEVELOPMENT}. The mean of "
+        f"{results['device']}; commit {short_commit(results['commit'])}. Nothing was trained or "
+        f"chosen on the books {', '.join(HELD_OUT)}; settings were chosen on {DEVELOPMENT}. The mean of "
         f"unseen styles is over {', '.join(NEW_STYLES)}; the other three recolour trained ones.",
     ]
     for paired in (True, False):

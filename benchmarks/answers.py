@@ -37,6 +37,7 @@ from benchmarks.environment import (
     REPOSITORY,
     RESULTS,
     describe,
+    short_commit,
     write_results,
 )
 from data.records import Answer
@@ -117,7 +118,7 @@ def format_tables() -> str:
         "learned or chosen on them. Mean over the books, then mean ± standard deviation over "
         f"seeds {seeds}. "
         f"Answers: {', '.join(f'{s} {n}' for s, n in counts.items())}. "
-        f"Device: {results[0]['device']}; commit {results[0]['commit'][:12]}.",
+        f"Device: {results[0]['device']}; commit {short_commit(results[0]['commit'])}.",
         "",
         f"| score | {' | '.join(SYSTEMS)} |",
         "|---" * (len(SYSTEMS) + 1) + "|",

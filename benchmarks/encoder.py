@@ -32,7 +32,14 @@ import torch
 from filelock import FileLock
 from platformdirs import user_cache_path, user_data_path
 
-from benchmarks.environment import BENCHMARKS, CORPORA, RESULTS, describe, write_results
+from benchmarks.environment import (
+    BENCHMARKS,
+    CORPORA,
+    RESULTS,
+    describe,
+    short_commit,
+    write_results,
+)
 from data.figure_gallery import read_gallery, sample_figures
 from data.styles import NEW_STYLES, SEEN_STYLES, STYLES
 from retrieval.checkpoint import load_checkpoint
@@ -314,8 +321,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"mean over trained styles on {DEVELOPMENT}. Each method trains for "
         f"{results['settings']['train']['steps']} steps of "
         f"{results['settings']['train']['figures']} figures, from the same plain tower. Device: "
-        f"{results['device']}; commit {results['commit'][:12]}. Expert load is the least and the "
-        "most that any expert of any layer gets on either book, over all styles (MoLA has layers "
+        f"{results['device']}; commit {short_commit(results['commit'])}. Expert load is the least "
+        "and the most that any expert of any layer gets on either book, over all styles (MoLA has layers "
         "with one expert, which gets everything). `unseen styles` is the mean over "
         f"{', '.join(NEW_STYLES)}.",
         "",

@@ -22,6 +22,7 @@ __all__ = [
     "RESULTS",
     "SHARED",
     "describe",
+    "short_commit",
     "write_results",
 ]
 
@@ -48,6 +49,11 @@ def write_results(name: str, results: Mapping[str, Any]) -> str:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(text + "\n")
     return text
+
+
+def short_commit(commit: str) -> str:
+    """Return a commit as the tables print it; one with uncommitted changes says so."""
+    return commit[:12] + " with uncommitted changes" * commit.endswith("-dirty")
 
 
 def _commit() -> str:

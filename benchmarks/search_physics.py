@@ -29,7 +29,7 @@ from typing import Any
 
 import unirag
 from benchmarks.checked_queries import GROUPS, CheckedQuery, load, read_items, validate
-from benchmarks.environment import BENCHMARKS, CORPORA, HOME, describe, write_results
+from benchmarks.environment import BENCHMARKS, CORPORA, HOME, describe, short_commit, write_results
 from benchmarks.query_pictures import RENDITIONS, render
 from data.errors import Missing, UniragError
 from data.pictures import open_picture
@@ -128,8 +128,8 @@ def table(results: dict[str, Any], misses: Sequence[Outcome]) -> str:
         f"Made by `python -m benchmarks.search_physics`: {results['all']['queries']} queries, "
         "written and checked by hand (`queries/physics.yaml`), among "
         f"{results['items']} items. Profile {results['profile']} on {results['device']}, commit "
-        f"{results['commit'][:12]}. recall@5 is the share of queries with at least one relevant "
-        "item among the first 5 hits, with its 95 % interval.",
+        f"{short_commit(results['commit'])}. recall@5 is the share of queries with at least one "
+        "relevant item among the first 5 hits, with its 95 % interval.",
         "",
         "| queries | n | recall@5 | found@5 | R@1 | MRR | no good match |",
         "|---|---|---|---|---|---|---|",
