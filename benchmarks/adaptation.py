@@ -155,8 +155,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         "Made by `python -m benchmarks.adaptation`: the shipped mini encoder, R@1 in per cent in "
         f"the whole gallery, mean over seeds {list(SEEDS)} of the examples. Device: "
         f"{results['device']}; commit {short_commit(results['commit'])}. Nothing was trained or "
-        f"chosen on the books {', '.join(HELD_OUT)}; settings were chosen on {DEVELOPMENT}. The mean of "
-        f"unseen styles is over {', '.join(NEW_STYLES)}; the other three recolour trained ones.",
+        f"chosen on the books {', '.join(HELD_OUT)}; settings were chosen on {DEVELOPMENT}. The "
+        f"mean of unseen styles is of {', '.join(NEW_STYLES)}; three more recolour trained ones.",
     ]
     for paired in (True, False):
         lines += ["", f"## {'Paired with the originals' if paired else 'Unpaired'}", ""]

@@ -322,8 +322,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"{results['settings']['train']['steps']} steps of "
         f"{results['settings']['train']['figures']} figures, from the same plain tower. Device: "
         f"{results['device']}; commit {short_commit(results['commit'])}. Expert load is the least "
-        "and the most that any expert of any layer gets on either book, over all styles (MoLA has layers "
-        "with one expert, which gets everything). `unseen styles` is the mean over "
+        "and the most that any expert of any layer gets on either book, over all styles (MoLA has "
+        "layers with one expert, which gets everything). `unseen styles` is the mean over "
         f"{', '.join(NEW_STYLES)}.",
         "",
         "| method | trained | learning rate | "
