@@ -14,18 +14,14 @@ Words are fitted on a psychology and a statistics book, and measured on openstax
 anatomy and a statistics book; near misses are measured on an organic chemistry book, which no part
 of the search was trained on. Pictures are fitted on the figures of the sample corpus, as a student
 would bring them, against pictures of the statistics book. They are measured on figures of the
-physics book against pictures of the anatomy book. No book is on both sides.
-
-The reranker was trained on the fitting books and knows their groups too well for a threshold.
-Therefore the bias of words is set so that a fixed share of the public development questions on a
-microbiology book is refused (benchmarks/eduscopeqa.py), all of which that book answers. The bias of
-pictures is set so on the pictures that it was fitted on. Writes results/answerability.json.
+physics book against pictures of the anatomy book. No book is on both sides. Each model's bias is
+shifted so that it refuses a fixed share of the answerable questions that it was fitted on. Writes
+results/answerability.json.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import re
 import tempfile
@@ -40,7 +36,6 @@ import data.sample
 import unirag
 from benchmarks.books import read_items
 from benchmarks.checked_queries import load
-from benchmarks.eduscopeqa import BOOK, QUESTIONS
 from benchmarks.environment import BENCHMARKS, CORPORA, HOME, describe, write_results
 from benchmarks.explanations import HELD_OUT_BOOK, Group, shared_groups
 from benchmarks.query_pictures import RENDITIONS, render
@@ -61,8 +56,8 @@ SEED = 42
 QUESTIONS_PER_KIND = 30
 FITTING_BOOKS = ("openstax-psychology", "openstax-introductory-statistics-bundle")
 FOREIGN_BOOK = "openstax-calculus-bundle"  # neither fitting book answers its terms
-# The threshold refuses these shares of the development questions, and of the fitted pictures.
-REFUSED_WORDS, REFUSED_PICTURES = 0.03, 0.01
+# The threshold refuses these shares of the answerable questions that it was fitted on.
+REFUSED_WORDS, REFUSED_PICTURES = 0.05, 0.01
 QUESTION_FORMS = (
     "What is {}?",
     "what is meant by {}",
@@ -179,14 +174,15 @@ def picture_feature_matrix(
     return np.array(features), np.array([q.answerable for q in questions])
 
 
-def fit_weights(
-    x_QF: np.ndarray, y_Q: np.ndarray, answerable_QF: np.ndarray, refused_share: float
-) -> tuple[float, ...]:
-    """Fit logistic weights, bias first, so that 0.5 refuses a share of `answerable_QF`."""
+def fit_weights(x_QF: np.ndarray, y_Q: np.ndarray, refused_share: float) -> tuple[float, ...]:
+    """Fit logistic weights, bias first, so that 0.5 refuses `refused_share` of the answerable."""
     model = LogisticRegression(C=3.0, class_weight="balanced").fit(x_QF, y_Q)
-    weights_F = np.round(model.coef_[0], 2)
-    threshold = float(np.quantile(answerable_QF @ weights_F, refused_share))
-    return (round(-threshold, 2), *map(float, weights_F))
+    weights = (float(model.intercept_[0]), *map(float, model.coef_[0]))
+    bias, *others = (round(w, 2) for w in weights)
+    confidence_Q = model.predict_proba(x_QF[y_Q])[:, 1]
+    threshold = float(np.quantile(confidence_Q, refused_share))
+    shifted = bias - float(np.log(threshold / (1 - threshold)))
+    return (round(shifted, 2), *others)
 
 
 def explanation_questions(groups: Iterable[Group]) -> list[EvaluationQuestion]:
@@ -248,22 +244,14 @@ def fit(
             book_features, book_answerable = word_feature_matrix(app, fitted)
             features.append(book_features)
             answerable.append(book_answerable)
-    with unirag.open(home=folder / "home-development", ocr=False) as app:
-        app.index([BOOK])
-        questions = [q["question"] for q in json.loads(QUESTIONS.read_text())]
-        development, _ = word_feature_matrix(
-            app, [EvaluationQuestion(q, "development", section=("?",)) for q in questions]
-        )
-    fitted_words = np.concatenate(features), np.concatenate(answerable)
-    words = fit_weights(*fitted_words, development, REFUSED_WORDS)
+    words = fit_weights(np.concatenate(features), np.concatenate(answerable), REFUSED_WORDS)
     with unirag.open(home=folder / "sample", ocr=False) as app:
         app.index([Path(data.sample.__file__).parent])
         (folder / "pictures").mkdir()
         pictures = generate_picture_questions(
             app, books / FITTING_BOOKS[1], rng, folder / "pictures"
         )
-        x_QF, y_Q = picture_feature_matrix(app, pictures)
-        picture = fit_weights(x_QF, y_Q, x_QF[y_Q], REFUSED_PICTURES)
+        picture = fit_weights(*picture_feature_matrix(app, pictures), REFUSED_PICTURES)
     settings = AnswerabilitySettings(threshold=0.5, words=words, picture=picture)
     return settings, {"words": sum(map(len, answerable)), "pictures": len(pictures)}
 

@@ -5,6 +5,8 @@ py3langid (BSD-3-Clause), a naive Bayes classifier over byte n-grams (Lui and Ba
 
 from __future__ import annotations
 
+from functools import cache
+
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
 __all__ = ["LanguageDetector"]
@@ -19,12 +21,19 @@ _LANGUAGES = (
 _CERTAINTY = 0.75
 
 
+@cache
+def _load_identifier() -> LanguageIdentifier:
+    """Load the classifier, which takes half a second, once for all."""
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    identifier.set_languages(_LANGUAGES)
+    return identifier
+
+
 class LanguageDetector:
     """Detects the language of a text."""
 
     def __init__(self) -> None:
-        self._identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-        self._identifier.set_languages(_LANGUAGES)
+        self._identifier = _load_identifier()
 
     def language(self, text: str) -> str | None:
         """Return the ISO 639-1 code of the text's language; None if it is not certain."""

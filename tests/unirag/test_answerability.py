@@ -36,7 +36,7 @@ def test_the_default_weights_are_the_ones_that_the_benchmark_fitted() -> None:
 def test_a_similar_hit_with_the_words_of_the_question_is_a_good_match() -> None:
     matching_hit = hit("Refraction", "Light bends when it enters glass.", 0.95, text=0.75)
     other_hit = hit("Cells", "Mitochondria release energy.", 0.01, text=0.1)
-    assert confidence_of("why does light bend in glass", matching_hit, other_hit) > 0.8
+    assert confidence_of("why does light bend in glass", matching_hit, other_hit) > 0.9
     assert confidence_of("who won the football world cup", other_hit) < 0.1
 
 

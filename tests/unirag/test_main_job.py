@@ -180,7 +180,6 @@ def test_a_quiz_and_feedback_come_from_the_sources(home: Home) -> None:
     [
         "Who won the football world cup in 1998 and where was it played?",
         "What does the term the skaxkliflioic law mean?",
-        "Was bestimmt die Periode eines Pendels?",  # the corpus is in English
     ],
 )
 def test_ask_refuses_without_evidence(home: Home, question: str) -> None:
@@ -190,6 +189,12 @@ def test_ask_refuses_without_evidence(home: Home, question: str) -> None:
     assert answer["sentences"] == []
     assert answer["hits"]
     assert "There is no evidence" in home.run("ask", question).stdout
+
+
+def test_ask_says_that_it_cannot_read_another_language(home: Home) -> None:
+    answer = home.json("ask", "Was bestimmt die Periode eines Pendels?")
+    assert answer["sentences"][0]["text"].startswith("I cannot read this language yet.")
+    assert answer["hits"] == []
 
 
 def test_an_empty_workspace_has_no_hits_and_names_the_command_to_list_corpora(

@@ -208,7 +208,7 @@ class App:
         """Load every model of a question, so that the first question does not wait for them."""
         self.check()
         components = self.components
-        _ = components.chat, components.reranker, components.entailment
+        _ = components.chat, components.reranker, components.entailment, components.languages
         components.text.encode_queries(["a question"])
 
     def close(self) -> None:

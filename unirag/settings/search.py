@@ -23,7 +23,7 @@ class AnswerabilitySettings(BaseModel):
         0.5, ge=0, le=1, description="Confidence below which a result counts as no good match."
     )
     words: tuple[float, ...] = Field(
-        (1.17, 0.79, -1.85, -0.06, -2.11),
+        (-0.29, 0.92, 0.96, 0.0, -2.38),
         description="Bias, then the weights of the word features (benchmarks.answerability).",
     )
     picture: tuple[float, ...] = Field(

@@ -100,12 +100,12 @@ def test_a_full_queue_refuses_with_a_time_to_retry(serve: Any, chat: Any) -> Non
 
 
 def test_a_slow_answer_times_out_and_stops_the_model(serve: Any, chat: Any) -> None:
-    with serve(service={"seconds": 1.0}) as client:
+    with serve(service={"seconds": 2.0}) as client:
         chat.resume.clear()
-        threading.Timer(3, chat.resume.set).start()
+        threading.Timer(5, chat.resume.set).start()
         reply = client.post("/v1/ask", json=QUESTION)
         assert reply.status_code == 504
-        assert "not done within 1 seconds" in reply.json()["error"]["message"]
+        assert "not done within 2 seconds" in reply.json()["error"]["message"]
         assert chat.stopped.is_set()
 
 
