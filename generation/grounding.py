@@ -56,11 +56,14 @@ class Grounder:
     def check(self, text: str) -> Sentence | None:
         """Return the sentence with its citations, or None if it is not supported.
 
+        A question states nothing that could be supported: small models repeat the one they got.
         It cites the sources that it names, if they support it; otherwise the nearest source that
         does, or the nearest two together.
         """
         plain = _LABEL.sub("", text).strip()
         if not self._evidence or word_count(plain) < self.settings.min_words:
+            return None
+        if plain.endswith("?"):
             return None
         vector_D = self._models.embed([plain])[0]
         if self._is_off_topic(vector_D):

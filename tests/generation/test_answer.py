@@ -100,6 +100,12 @@ def test_two_unsupported_sentences_in_a_row_stop_the_model() -> None:
     assert written == []
 
 
+def test_a_question_of_the_model_is_dropped() -> None:
+    statement = "Net force equals mass times acceleration [1]."
+    assert ask(statement)[0]
+    assert ask(statement.replace(" [1].", " [1]?"))[0] == []
+
+
 def test_a_dependent_sentence_is_dropped_with_the_previous_one() -> None:
     kept = "Net force equals mass times acceleration. It grows with the square of the speed."
     lost = "Cats like mice. It grows with the square of the speed of a moving body."
