@@ -157,9 +157,9 @@ def _by_need(
     """
     order: list[int] = []
     for claim in group.faithful:
-        near = np.argsort(-(vectors_SD @ embed([claim.text])[0]))
+        nearest = np.argsort(-(vectors_SD @ embed([claim.text])[0]))
         cited = {labels[c] - 1 for c in claim.cites if c in labels}
-        order += [int(i) for i in near if sentences[i][0] in cited][:2]
+        order += [int(i) for i in nearest if sentences[i][0] in cited][:2]
     order += [int(i) for i in np.argsort(-(vectors_SD @ embed([group.question])[0]))]
     return list(dict.fromkeys(order))
 

@@ -89,9 +89,9 @@ def augmented_weight(
         "bias": (bias_N, behind_NW[:, ranks], bias_N),
     }
     for name, (source, target, values) in blocks.items():
-        known = copy.sources.get(name)
+        copied_source = copy.sources.get(name)
         replayed = capturing and training and name != "weight"
-        if known is not None and known.is_current(source) and not replayed:
+        if copied_source is not None and copied_source.is_current(source) and not replayed:
             continue
         if values is None:
             target.zero_()

@@ -272,12 +272,12 @@ def test_new_experts_at_the_address_of_old_ones_are_copied(device):
 def test_the_copy_of_a_weight_is_freed_with_it(device):
     inputs = make_inputs(FIFTY)
     low, _ = inputs.cast(torch.float32, device)
-    kept = len(augmented._copies)
+    count_before = len(augmented._copies)
     inputs.run(low, "augmented")
-    assert len(augmented._copies) == kept + 1
+    assert len(augmented._copies) == count_before + 1
     low.clear()
     gc.collect()
-    assert len(augmented._copies) == kept
+    assert len(augmented._copies) == count_before
 
 
 def test_inference_mode_weights_work(device):
