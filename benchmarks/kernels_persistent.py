@@ -16,7 +16,13 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from kernels.dispatch import Tile
-from kernels.gpu.common import apply_gates, multiply_add, precision_options, rank_space_sizes
+from kernels.gpu.common import (
+    apply_gates,
+    load_b,
+    multiply_add,
+    precision_options,
+    rank_space_sizes,
+)
 
 __all__ = ["persistent", "persistent_kernel"]
 
@@ -77,12 +83,7 @@ def persistent_kernel(
         rows = row + tl.arange(0, BLOCK_M)
         columns = column + tl.arange(0, BLOCK_N)
         gated_MC = apply_gates(low_MC, gates, rows, ranks, M, T, scale, stride_g, stride_e, C, R)
-        b_C1 = ((ranks // R).to(tl.int64) * stride_be + (ranks % R) * stride_br)[:, None]
-        b_CN = tl.load(
-            b + b_C1 + columns.to(tl.int64)[None, :] * stride_bn,
-            mask=(ranks < C)[:, None] & (columns < N)[None, :],
-            other=0.0,
-        )
+        b_CN = load_b(b, ranks, columns, N, stride_be, stride_bn, stride_br, C, R)
         acc_MN = multiply_add(gated_MC.to(b_CN.dtype), b_CN, acc_MN, UPCAST, PRECISION)
         if BIAS:
             bias_N = tl.load(bias + columns, mask=columns < N, other=0.0)

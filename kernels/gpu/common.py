@@ -18,6 +18,7 @@ __all__ = [
     "apply_before",
     "apply_gates",
     "gelu_derivative",
+    "load_b",
     "multiply_add",
     "precision_options",
     "rank_space_sizes",
@@ -64,6 +65,25 @@ def apply_gates(
     inside = (rows < M)[:, None] & (ranks < C)[None, :]
     gates_MC = tl.load(gates + at, mask=inside, other=0.0).to(tl.float32)
     return low_MC * (gates_MC * scale)
+
+
+@triton.jit
+def load_b(
+    b,
+    ranks,
+    columns,
+    N,
+    stride_be,
+    stride_bn,
+    stride_br,
+    C: tl.constexpr,
+    R: tl.constexpr,
+):
+    """Return a tile of B^T with the experts' ranks joined, (C, N); zero outside C and N."""
+    at_C1 = ((ranks // R).to(tl.int64) * stride_be + (ranks % R) * stride_br)[:, None]
+    at_1N = columns.to(tl.int64)[None, :] * stride_bn
+    inside = (ranks < C)[:, None] & (columns < N)[None, :]
+    return tl.load(b + at_C1 + at_1N, mask=inside, other=0.0)
 
 
 @triton.jit

@@ -14,6 +14,7 @@ from kernels.dispatch import Tile
 from kernels.gpu.common import (
     apply_gates,
     gelu_derivative,
+    load_b,
     multiply_add,
     precision_options,
     rank_space_sizes,
@@ -70,12 +71,7 @@ def expand_kernel(
     if not GATED:
         low_MC = low_MC.to(tl.float32)
         low_MC = apply_gates(low_MC, gates, rows, ranks, M, T, scale, stride_g, stride_e, C, R)
-    b_C1 = ((ranks // R).to(tl.int64) * stride_be + (ranks % R) * stride_br)[:, None]
-    b_CN = tl.load(
-        b + b_C1 + columns.to(tl.int64)[None, :] * stride_bn,
-        mask=(ranks < C)[:, None] & inside_1N,
-        other=0.0,
-    )
+    b_CN = load_b(b, ranks, columns, N, stride_be, stride_bn, stride_br, C, R)
     acc_MN = tl.full((BLOCK_M, BLOCK_N), 0.0, tl.float32)
     acc_MN = multiply_add(low_MC.to(b.dtype.element_ty), b_CN, acc_MN, UPCAST, PRECISION)
     inside = inside_M1 & inside_1N

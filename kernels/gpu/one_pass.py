@@ -15,6 +15,7 @@ from torch import Tensor
 from kernels.dispatch import Tile
 from kernels.gpu.common import (
     apply_gates,
+    load_b,
     multiply_add,
     precision_options,
     rank_space_sizes,
@@ -95,12 +96,7 @@ def one_pass_kernel(
         a_at += BLOCK_K * stride_ak
 
     gated_MC = apply_gates(low_MC, gates, rows, ranks, M, T, scale, stride_g, stride_e, C, R)
-    b_C1 = ((ranks // R).to(tl.int64) * stride_be + (ranks % R) * stride_br)[:, None]
-    b_CN = tl.load(
-        b + b_C1 + columns_n.to(tl.int64)[None, :] * stride_bn,
-        mask=(ranks < C)[:, None] & inside_1N,
-        other=0.0,
-    )
+    b_CN = load_b(b, ranks, columns_n, N, stride_be, stride_bn, stride_br, C, R)
     acc_MN = multiply_add(gated_MC.to(b.dtype.element_ty), b_CN, acc_MN, UPCAST, PRECISION)
     if BIAS:
         acc_MN += tl.load(bias + columns_n, mask=columns_n < N, other=0.0).to(tl.float32)[None, :]
