@@ -9,7 +9,7 @@ from functools import cache
 
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-__all__ = ["LanguageDetector"]
+__all__ = ["LanguageDetector", "language_name"]
 
 # Widely spoken languages of schools. With all 140 of the model, short questions are guessed worse.
 _LANGUAGES = (
@@ -39,3 +39,10 @@ class LanguageDetector:
         """Return the ISO 639-1 code of the text's language; None if it is not certain."""
         code, probability = self._identifier.classify(text)
         return str(code) if probability >= _CERTAINTY else None
+
+
+def language_name(code: str) -> str:
+    """Return the English name of a language, or its code if Whisper has no name for it."""
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+    return LANGUAGES[code].title() if code in LANGUAGES else code

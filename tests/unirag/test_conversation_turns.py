@@ -82,7 +82,7 @@ def test_a_question_in_another_language_is_told_so(tmp_path: Path) -> None:
         app.index([write_book(tmp_path / "book")], corpus="optics")
         answer = app.ask(german)
         assert answer.text.startswith("I cannot read this language yet.")
-        assert answer.text.endswith("a language that I know: en.")
+        assert answer.text.endswith("Please ask in English.")
         assert not answer.hits
         assert app.ask("Why does light bend in glass?").hits
     settings = {"question_languages": ("en", "de")}

@@ -14,6 +14,7 @@ from PIL import Image
 
 from data.records import Answer, Item, Query, Sentence
 from generation.answer import Answerer
+from generation.language import language_name
 from generation.tasks import EXPLAIN, TaskRequest
 from retrieval.encoder import ORIGINAL
 from retrieval.store import Where
@@ -29,7 +30,7 @@ from unirag.settings import Settings
 
 __all__ = ["App"]
 
-_OTHER_LANGUAGE = "I cannot read this language yet. Please ask in a language that I know: {}."
+_OTHER_LANGUAGE = "I cannot read this language yet. Please ask in {}."
 _PICTURE_QUESTION = "Explain what the figure shows."  # for a query without words
 
 
@@ -117,7 +118,7 @@ class App:
         """
         query = _as_query(query)
         if self._is_in_another_language(query):
-            languages = ", ".join(self.settings.question_languages)
+            languages = " or ".join(map(language_name, self.settings.question_languages))
             yield from self._reply(ConversationTurn(query, task, _OTHER_LANGUAGE.format(languages)))
             return
         if history is not None:
