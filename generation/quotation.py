@@ -10,6 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from data.records import Sentence, Task
+from generation.definitions import defines_topic
 from generation.embedding import Vector
 from generation.evidence import LABELS_PREFIX, Evidence
 from generation.reply import split_list_number
@@ -18,7 +19,7 @@ from generation.statements import Statement, depends_on_previous
 from generation.tasks import EXPLAIN, TaskRequest
 from generation.text_models import ScorePairs, with_cosine
 from generation.word_lists import WORDS
-from generation.words import any_of, repeats, stems, topic_words, word_count
+from generation.words import any_of, repeats, word_count
 
 __all__ = ["quote", "with_title"]
 
@@ -109,20 +110,11 @@ def _candidates(
     pairs = [(question, with_title(s.source.item.title, _plain_text(s))) for s in statements]
     cosine_N = np.array([s.cosine(question_vector) for s in statements], np.float32)
     scores = with_cosine(relevance(pairs), cosine_N, settings.cosine_weight)
+    scores[[defines_topic(s.source.item, question) for s in statements]] = 1.0
     return [
-        _Candidate(s, _plain_text(s), 1.0 if _defines_topic(s, question) else float(score))
+        _Candidate(s, _plain_text(s), float(score))
         for s, score in zip(statements, scores, strict=True)
     ]
-
-
-def _defines_topic(statement: Statement, question: str) -> bool:
-    """Return whether a glossary entry defines a term that makes up half of the question's topic.
-
-    The reranker was trained on running text and prefers a mention of the term to its definition.
-    """
-    item = statement.source.item
-    term, topic = stems(item.title), topic_words(question)
-    return item.role == "term" and bool(term) and term <= topic and 2 * len(term) >= len(topic)
 
 
 def _with_previous(candidate: _Candidate, candidates: Sequence[_Candidate]) -> list[_Candidate]:
@@ -143,8 +135,9 @@ def _plain_text(statement: Statement) -> str:
 def _can_be_quoted(statement: Statement, settings: QuotationSettings) -> bool:
     """Return whether a sentence is a statement.
 
-    It is none if it is a heading, an instruction, a question, a label, a note in parentheses, or
-    the description of a figure for those who cannot see it, where the figure has a caption too.
+    It is none if it is a heading, an instruction, a question, a label, a row of a table, a note in
+    parentheses, or the description of a figure for those who cannot see it, where the figure has a
+    caption too.
     """
     item, text = statement.source.item, _plain_text(statement)
     caption, _, alt = item.text.partition("\n")
@@ -156,6 +149,7 @@ def _can_be_quoted(statement: Statement, settings: QuotationSettings) -> bool:
         complete
         and word_count(text) >= settings.min_words
         and not text.endswith(("?", ":"))
+        and " | " not in text
         and not text.startswith((LABELS_PREFIX, "("))
         and not _instruction().match(text)
     )

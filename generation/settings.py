@@ -197,7 +197,7 @@ class WritingSettings(BaseModel):
         "(chosen by hand).",
     )
     support: float = Field(
-        0.85,
+        0.9,
         ge=0,
         le=1,
         description="Probability that the sources entail a sentence of the model, at least; a "

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.records import Hit, Item
+from generation.definitions import defines_topic
 from generation.text_models import with_cosine
 
 __all__ = ["Relevance", "rerank"]
@@ -29,7 +30,8 @@ def rerank(
 
     `relevance` reads the title, text and figure labels of a hit beside the question. The cosine of
     the hit in the channel `text` is added to its logit with `cosine_weight`; a hit outside that
-    channel counts as its farthest. The new order fuses the ranks before and by relevance:
+    channel counts as its farthest. A glossary entry that defines the question's topic has the
+    relevance 1. The new order fuses the ranks before and by relevance:
     1 / (`rank_constant` + rank), summed (reciprocal rank fusion, Cormack et al. 2009).
     """
     first, rest = hits[:candidates], hits[candidates:]
@@ -38,6 +40,7 @@ def rerank(
     farthest = min((c for c in cosines if c is not None), default=0.0)
     cosine_N = np.array([farthest if c is None else c for c in cosines], np.float32)
     scores = with_cosine(scores, cosine_N, cosine_weight)
+    scores[[defines_topic(hit.item, question) for hit in first]] = 1.0
     scored = [
         replace(hit, relevance=round(float(score), 4))
         for hit, score in zip(first, scores, strict=True)
