@@ -9,11 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from data.records import Audience, Role
 
-__all__ = ["Block", "Document", "Figure", "Problem", "Reader"]
+__all__ = ["Block", "Document", "Figure", "Problem", "ProblemKind", "Reader"]
+
+ProblemKind = Literal[
+    "part",  # none of the kinds below
+    "text",  # words that cannot be read, such as a font without a mapping to characters
+    "formula",
+    "table",
+    "picture",
+    "chart",
+    "diagram",  # SmartArt and other drawings made of shapes
+    "attachment",  # a file inside the document
+    "link",  # a target that is missing or outside the corpus
+    "metadata",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +72,15 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A part of a document that cannot be read. The reader continues with the rest."""
+    """A part of a document that cannot be read. The reader continues with the rest.
+
+    `anchor` says where the part is, or is empty. `kind` says what is missing.
+    """
 
     anchor: str
     message: str
+    kind: ProblemKind = "part"
+    page: int | None = None
 
 
 @dataclass(frozen=True)
