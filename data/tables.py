@@ -33,7 +33,9 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         """The names of the columns; the rows of a deep header are joined: "Density, at 20 °C"."""
         header = self.rows[: self.header_rows]
-        return tuple(", ".join(dict.fromkeys(filter(None, column))) for column in zip(*header))
+        return tuple(
+            ", ".join(dict.fromkeys(filter(None, column))) for column in zip(*header, strict=True)
+        )
 
     @property
     def body(self) -> tuple[tuple[str, ...], ...]:
