@@ -1,0 +1,221 @@
+"""Trace a figure: its lines as strokes, its words as boxes.
+
+Dark lines are thinned to their middle (Zhang and Suen, 1984), areas to their border. The skeleton
+falls into strokes at its junctions. H is the height of a picture, W its width, C components.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from data.style_operators.common import Pixels, blur, to_grey
+from data.style_operators.drawing.junctions import join_at_junctions
+from data.style_operators.drawing.strokes import Strokes
+
+__all__ = ["TRACED_SIDE", "Box", "Tracing", "thin", "trace", "trace_skeleton"]
+
+TRACED_SIDE = 440  # pixels of the longer side, on which figures are traced
+_NEIGHBOURS = np.array([[1, 2, 4], [128, 0, 8], [64, 32, 16]], np.float32)
+_THINNING_ROUNDS = 20
+_LINE_WIDTH = 7  # pixels; wider dark areas have a border instead of a middle
+_LINE_SHARE = 0.5  # of the darkest pixel nearby; paler ones are the soft rim of a line
+_DISC = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+_MAX_STROKES = 320  # nobody draws more
+_MIN_LENGTH = 4.0  # pixels of a stroke
+_WORD_HEIGHTS = (4, 20)  # pixels of a word or a line of words
+_DENSE = 11  # pixels of a square half full of lines; about the height of such words
+_MAX_PARAGRAPH = 90  # pixels of height
+
+Box = tuple[int, int, int, int]  # left, top, width and height in pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """The strokes of a figure, the boxes of its words, and its dark areas (H, W)."""
+
+    strokes: Strokes
+    labels: list[Box]
+    areas_HW: Pixels
+    size: tuple[int, int]  # width and height in pixels
+
+
+def trace(x_HWC: Pixels, contrast: float, detail: float, word_length: float) -> Tracing:
+    """Trace a figure.
+
+    Lines count from a `contrast` of 0 to 255, `detail` in pixels is the error of the strokes. Words
+    shorter than `word_length` times their height, such as the symbols of atoms, are strokes too.
+    """
+    scale = TRACED_SIDE / max(x_HWC.shape[:2])
+    width, height = (max(8, round(side * scale)) for side in x_HWC.shape[1::-1])
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    y_HWC = cv2.resize(x_HWC, (width, height), interpolation=interpolation).astype(np.uint8)
+    lines_HW = _dark_lines(y_HWC, contrast)
+    labels = _word_boxes(lines_HW, word_length)
+    for left, top, w, h in labels:
+        lines_HW[top : top + h, left : left + w] = 0
+    borders_HW = _area_borders(y_HWC, contrast)
+    for left, top, w, h in labels:
+        borders_HW[max(0, top - 3) : top + h + 3, max(0, left - 3) : left + w + 3] = 0
+    # A line has borders too, which are not drawn beside it.
+    borders_HW[cv2.dilate(lines_HW, np.ones((7, 7), np.uint8)) > 0] = 0
+    band_HW = cv2.morphologyEx(lines_HW | borders_HW, cv2.MORPH_CLOSE, _DISC).astype(np.uint8)
+    strokes = trace_skeleton(thin(band_HW), detail, y_HWC)
+    return Tracing(strokes, labels, _dark_areas(y_HWC), (width, height))
+
+
+def thin(mask_HW: Pixels) -> Pixels:
+    """Thin the nonzero areas of a mask to lines one pixel wide, of value 1."""
+    thinned_HW = (mask_HW > 0).astype(np.uint8)
+    thinned_HW[[0, -1], :] = thinned_HW[:, [0, -1]] = 0
+    for _ in range(_THINNING_ROUNDS):
+        before = int(np.count_nonzero(thinned_HW))
+        for table in _THINNING_TABLES:
+            codes_HW = cv2.filter2D(thinned_HW, cv2.CV_8U, _NEIGHBOURS, None, (-1, -1), 0, 0)
+            thinned_HW = cv2.bitwise_and(thinned_HW, cv2.LUT(codes_HW, table)).astype(np.uint8)
+        if int(np.count_nonzero(thinned_HW)) == before:
+            break
+    return thinned_HW
+
+
+def trace_skeleton(skeleton_HW: Pixels, detail: float, figure_HWC: Pixels | None = None) -> Strokes:
+    """Return the longest strokes of a skeleton, in the colours of the figure or black."""
+    codes_HW = cv2.filter2D(skeleton_HW, cv2.CV_8U, _NEIGHBOURS, None, (-1, -1), 0, 0)
+    junction_HW = cv2.bitwise_and(skeleton_HW, cv2.LUT(codes_HW, _JUNCTION_TABLE))
+    around_HW = cv2.dilate(junction_HW, np.ones((3, 3), np.uint8))
+    no_junction_HW = cv2.subtract(skeleton_HW, around_HW).astype(np.uint8)
+    _, component_HW = cv2.connectedComponents(skeleton_HW, connectivity=8)
+    contours, hierarchy = cv2.findContours(no_junction_HW, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    outlines = [
+        np.asarray(contour)[:, 0]
+        for contour, parents in zip(contours, _rows(hierarchy), strict=True)
+        if parents[3] < 0 and len(contour) > _MIN_LENGTH
+    ]
+    lines, components, middles = [], [], []
+    unfolded = join_at_junctions([_unfold(outline_N2) for outline_N2 in outlines])
+    unfolded.sort(key=len, reverse=True)
+    for line_N2 in unfolded[:_MAX_STROKES]:
+        simple = cv2.approxPolyDP(line_N2.astype(np.float32), detail, False)[:, 0]
+        if len(simple) > 1:
+            lines.append(np.asarray(simple, np.float32))
+            column, row = line_N2[len(line_N2) // 2]
+            components.append(int(component_HW[row, column]))
+            middles.append((row, column))
+    colours = None
+    if figure_HWC is not None and middles:
+        rows, columns = np.array(middles).T
+        colours = figure_HWC[rows, columns]
+    return Strokes.of(lines, components, False, colours)
+
+
+def _rows(hierarchy: object) -> NDArray[np.int32]:
+    """Return the hierarchy of OpenCV's contours as (N, 4); it is None without contours."""
+    return np.empty((0, 4), np.int32) if hierarchy is None else np.asarray(hierarchy)[0]
+
+
+def _unfold(outline_N2: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return the line whose outline runs along it and back, or the ring if it has no ends."""
+    before_N2, after_N2 = np.roll(outline_N2, 1, axis=0), np.roll(outline_N2, -1, axis=0)
+    ends = np.flatnonzero((before_N2 == after_N2).all(axis=1))
+    if not len(ends):
+        return np.concatenate([outline_N2, outline_N2[:1]])
+    # A line with spurs has more than two ends; the longest way between two of them is the line.
+    around_NN = (ends[None] - ends[:, None]) % len(outline_N2)
+    start, end = np.unravel_index(np.minimum(around_NN, around_NN.T).argmax(), around_NN.shape)
+    length = int(around_NN[start, end]) or len(outline_N2) // 2
+    return np.roll(outline_N2, -int(ends[start]), axis=0)[: length + 1]
+
+
+def _dark_lines(x_HWC: Pixels, contrast: float) -> Pixels:
+    """Return a mask of thin lines that are darker than both of their sides, or lighter."""
+    darkest_HW = _darkest_channel(x_HWC)
+    kernel = np.ones((_LINE_WIDTH, _LINE_WIDTH), np.uint8)
+    dark_HW = cv2.morphologyEx(darkest_HW, cv2.MORPH_BLACKHAT, kernel)
+    light_HW = cv2.morphologyEx(to_grey(x_HWC), cv2.MORPH_TOPHAT, kernel)
+    on_dark_HW = cv2.erode(darkest_HW, kernel) < 90
+    darkest_near_HW = cv2.dilate(dark_HW, np.ones((5, 5), np.uint8)).astype(np.float32)
+    is_dark_HW = dark_HW > np.maximum(contrast, _LINE_SHARE * darkest_near_HW)
+    return (is_dark_HW | ((light_HW > 2 * contrast) & on_dark_HW)).astype(np.uint8)
+
+
+def _darkest_channel(x_HWC: Pixels) -> Pixels:
+    """Return the least of the three channels, in which lines of any colour are dark."""
+    return np.minimum(np.minimum(x_HWC[..., 0], x_HWC[..., 1]), x_HWC[..., 2])
+
+
+def _area_borders(x_HWC: Pixels, contrast: float) -> Pixels:
+    """Return a mask of the edges between areas of any colour."""
+    soft_HWC = blur(x_HWC, 1.3).astype(np.uint8)
+    edges = [cv2.Canny(soft_HWC[..., c], contrast, 2.5 * contrast) for c in range(3)]
+    return (np.maximum.reduce(edges) > 0).astype(np.uint8)
+
+
+def _dark_areas(x_HWC: Pixels) -> Pixels:
+    """Return a mask of filled areas that a pen would hatch."""
+    dark_HW = (_darkest_channel(x_HWC) < 120).astype(np.uint8)
+    return cv2.morphologyEx(dark_HW, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8)).astype(np.uint8)
+
+
+def _word_boxes(lines_HW: Pixels, word_length: float) -> list[Box]:
+    """Return the boxes of words: low, dense components, alone or side by side."""
+    low, high = _WORD_HEIGHTS
+    joined_HW = cv2.dilate(lines_HW, np.ones((1, 3), np.uint8))
+    _, label_HW, stats, _ = cv2.connectedComponentsWithStats(joined_HW, connectivity=8)
+    width_C, height_C, area_C = (stats[:, i] for i in (2, 3, 4))
+    is_letter_C = (height_C >= low) & (height_C <= high) & (width_C <= 8 * high)
+    filled_C = area_C / np.maximum(width_C * height_C, 1)
+    is_letter_C &= (filled_C > 0.3) & (filled_C < 0.85) & (width_C >= 3)
+    is_letter_C[0] = False
+    letters_HW = is_letter_C[label_HW].astype(np.uint8)
+    words_HW = cv2.morphologyEx(letters_HW, cv2.MORPH_CLOSE, np.ones((1, 6), np.uint8))
+    _, _, boxes, _ = cv2.connectedComponentsWithStats(words_HW, connectivity=8)
+    words = [
+        (int(left), int(top), int(w), int(h))
+        for left, top, w, h, _ in boxes[1:]
+        if h <= high + 4 and w >= word_length * h
+    ]
+    others_HW = np.where(letters_HW > 0, 0, lines_HW).astype(np.uint8)
+    return words + _paragraph_boxes(others_HW, word_length)
+
+
+def _paragraph_boxes(lines_HW: Pixels, word_length: float) -> list[Box]:
+    """Return the boxes of lines of words that are too close to each other to be separate."""
+    density_HW = cv2.boxFilter(lines_HW, cv2.CV_32F, (_DENSE, _DENSE))
+    dense_HW = cv2.dilate((density_HW > 0.5).astype(np.uint8), np.ones((5, 9), np.uint8))
+    _, _, boxes, _ = cv2.connectedComponentsWithStats(dense_HW, connectivity=8)
+    paragraphs = []
+    for left, top, w, h, area in boxes[1:]:
+        if w < max(h, word_length * _DENSE) or h > _MAX_PARAGRAPH or area < 0.6 * w * h:
+            continue
+        count = max(1, round(h / _DENSE))
+        paragraphs += [
+            (int(left), int(top + i * h / count), int(w), int(h / count)) for i in range(count)
+        ]
+    return paragraphs
+
+
+def _thinning_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return the two tables of Zhang and Suen: 0 where the code of the neighbours removes."""
+    tables = np.ones((2, 256), np.uint8)
+    for code in range(256):
+        ring = [code >> bit & 1 for bit in range(8)]  # clockwise from the upper left
+        if not 2 <= sum(ring) <= 6 or _crossings(ring) != 1:
+            continue
+        north, east, south, west = ring[1], ring[3], ring[5], ring[7]
+        tables[0, code] = bool(north * east * south or east * south * west)
+        tables[1, code] = bool(north * east * west or north * south * west)
+    return tables[0], tables[1]
+
+
+def _crossings(ring: list[int]) -> int:
+    """Return how many lines leave the middle of a ring of neighbours."""
+    return sum(a < b for a, b in zip(ring, [*ring[1:], ring[0]], strict=True))
+
+
+_THINNING_TABLES = _thinning_tables()
+_JUNCTION_TABLE = np.array(
+    [_crossings([code >> bit & 1 for bit in range(8)]) > 2 for code in range(256)], np.uint8
+)
