@@ -24,8 +24,8 @@ from data.style_operators.drawing import operators as drawing
 from data.style_operators.drawing.tracing import TRACED_SIDE
 
 __all__ = [
-    "MAX_SIDE",
     "FILTER_STYLES",
+    "MAX_SIDE",
     "NEW_STYLES",
     "REDRAWN_STYLES",
     "SEEN_STYLES",

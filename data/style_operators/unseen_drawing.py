@@ -7,6 +7,7 @@ lens bends. N outlines, P points, H height, W width.
 
 from __future__ import annotations
 
+import io
 import string
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,7 +29,6 @@ _MAX_OUTLINES = 180
 _WORD_SIDES = (5, 22)  # pixels of the height of words
 
 Outline = NDArray[np.float32]  # (P, 2), x and y
-Page = NDArray[np.float32]  # (H, W, 3), 0 to 255
 
 
 def chalk(x: Pixels, rng: np.random.Generator) -> Pixels:
@@ -172,7 +172,8 @@ def _levels(levels_HW: Pixels, rng: np.random.Generator) -> list[float]:
     """Return one to three levels of brightness between which a figure falls into areas."""
     darkest, brightest = np.quantile(levels_HW[::2, ::2], (0.01, 0.99))
     count = int(rng.integers(1, 4))
-    shares = (np.arange(count) + rng.uniform(0.35, 0.75)) / count
+    # The highest level lies near the paper, so that pale lines have an outline too.
+    shares = rng.uniform(0.72, 0.92) * (1 + np.arange(count)) / count
     return [float(darkest + share * (brightest - darkest)) for share in shares]
 
 
@@ -228,7 +229,7 @@ def _stroke_mask(
         kernel = np.ones((1, 1 + 2 * round(2 * nib)), np.uint8)
         mask_HW = cv2.dilate(mask_HW, kernel).astype(np.uint8)
     small_HW = cv2.resize(mask_HW, shape[::-1], interpolation=cv2.INTER_AREA)
-    return np.asarray(small_HW, np.float32) / 255
+    return np.asarray(small_HW, np.float32) / np.float32(255)
 
 
 def _word_mask(copy: _Copy, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -242,18 +243,17 @@ def _word_mask(copy: _Copy, rng: np.random.Generator) -> NDArray[np.float32]:
         word = "".join(letters[rng.integers(len(letters), size=count)])
         rise = float(rng.normal(0, 1.5))
         draw.text((left, top + height / 2 + rise), word, 255, _font(size), anchor="lm")
-    return np.asarray(picture, np.float32) / 255
+    return np.asarray(picture, np.float32) / np.float32(255)
 
 
 @lru_cache(maxsize=8)
 def _font(size: int) -> ImageFont.FreeTypeFont:
     path = files("fontpkg_indie_flower") / "files" / "IndieFlower-Regular.ttf"
-    with path.open("rb") as handle:
-        return ImageFont.truetype(handle, size)
+    return ImageFont.truetype(io.BytesIO(path.read_bytes()), size)
 
 
 def _take_picture(
-    page_HWC: Page, table_3: NDArray[np.floating], rng: np.random.Generator
+    page_HWC: NDArray[np.floating], table_3: NDArray[np.floating], rng: np.random.Generator
 ) -> Pixels:
     """Photograph a page through a lens that bends it, in the light of a lamp."""
     height, width = page_HWC.shape[:2]

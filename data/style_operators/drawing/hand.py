@@ -141,8 +141,8 @@ def _move_layout(
     _, component_S = np.unique(strokes.component_S, return_inverse=True)
     component_P = component_S[strokes.stroke_P]
     count_C = np.bincount(component_P)
-    centre_C2 = np.stack([np.bincount(component_P, points_P2[:, i]) for i in (0, 1)], 1)
-    centre_C2 /= count_C[:, None]
+    sum_C2 = np.stack([np.bincount(component_P, points_P2[:, i]) for i in (0, 1)], 1)
+    centre_C2 = sum_C2 / count_C[:, None]
     from_centre_P2 = points_P2 - centre_C2[component_P]
     radius_C = np.sqrt(np.bincount(component_P, (from_centre_P2**2).sum(1)) / count_C)
     freedom_C = 1 / (1 + (radius_C / 50) ** 2)

@@ -5,6 +5,7 @@ The fonts are Caveat and Shadows Into Light (SIL Open Font License 1.1).
 
 from __future__ import annotations
 
+import io
 import string
 from dataclasses import dataclass
 from functools import lru_cache
@@ -118,9 +119,8 @@ def _made_up_words(count: int, rng: np.random.Generator) -> str:
 def _letters(font: str) -> dict[str, tuple[list[NDArray[np.float32]], float]]:
     """Return the strokes of each letter and its width, in ems with the baseline at y = 0."""
     folder = files(font) / "files"
-    path = min(entry for entry in folder.iterdir() if entry.name.endswith(".ttf"))
-    with path.open("rb") as handle:
-        face = ImageFont.truetype(handle, _EM)
+    (path,) = (entry for entry in folder.iterdir() if entry.name.endswith(".ttf"))
+    face = ImageFont.truetype(io.BytesIO(path.read_bytes()), _EM)
     letters = {}
     for letter in string.ascii_letters + string.digits:
         picture = Image.new("L", (2 * _EM, 2 * _EM))

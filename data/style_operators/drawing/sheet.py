@@ -11,9 +11,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.style_operators.common import Pixels
-
-__all__ = ["OUTPUT_SIDE", "SUPERSAMPLING", "Sheet", "View", "place_drawing", "render_sheet"]
+__all__ = [
+    "OUTPUT_SIDE",
+    "SUPERSAMPLING",
+    "Sheet",
+    "View",
+    "choose_sheet",
+    "choose_view",
+    "place_drawing",
+    "render_sheet",
+    "to_fixed",
+]
 
 OUTPUT_SIDE = 256  # pixels of the longer side of a query picture
 SUPERSAMPLING = 2  # lines are drawn on a picture so many times larger
@@ -129,7 +137,7 @@ def _limited_shape(frame: NDArray[np.float64]) -> tuple[int, int]:
     return int(width), int(height)
 
 
-def render_sheet(sheet: Sheet, view: View, desk_HWC: Pixels) -> NDArray[np.float32]:
+def render_sheet(sheet: Sheet, view: View, desk_HWC: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the empty sheet on a desk as the camera sees it, (H, W, 3) of 0 to 255."""
     width, height = (SUPERSAMPLING * side for side in view.size)
     corners = np.array(
@@ -163,11 +171,15 @@ _CIRCLE = np.linspace(0, 2 * np.pi, 12, endpoint=False)
 
 def _ruling(sheet: Sheet) -> NDArray[np.float64]:
     """Return the printed lines of a sheet, (L, 2, 2)."""
-    lines = []
+    lines: list[tuple[tuple[float, float], tuple[float, float]]] = []
     if sheet.ruling != "plain":
-        lines += [((0, y), (sheet.width, y)) for y in np.arange(8, sheet.height, sheet.pitch)]
+        lines += [
+            ((0, y), (sheet.width, y)) for y in np.arange(8, sheet.height, sheet.pitch).tolist()
+        ]
     if sheet.ruling == "squared":
-        lines += [((x, 0), (x, sheet.height)) for x in np.arange(3, sheet.width, sheet.pitch)]
+        lines += [
+            ((x, 0), (x, sheet.height)) for x in np.arange(3, sheet.width, sheet.pitch).tolist()
+        ]
     if sheet.margin:
         lines += 2 * [((sheet.margin, 0), (sheet.margin, sheet.height))]
     return np.array(lines, np.float64).reshape(-1, 2, 2)

@@ -90,12 +90,13 @@ def trace_skeleton(skeleton_HW: Pixels, detail: float, figure_HWC: Pixels | None
     _, component_HW = cv2.connectedComponents(skeleton_HW, connectivity=8)
     contours, hierarchy = cv2.findContours(no_junction_HW, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     outlines = [
-        np.asarray(contour)[:, 0]
+        np.asarray(contour, np.int32)[:, 0]
         for contour, parents in zip(contours, _rows(hierarchy), strict=True)
         if parents[3] < 0 and len(contour) > _MIN_LENGTH
     ]
     lines, components, middles = [], [], []
-    unfolded = join_at_junctions([_unfold(outline_N2) for outline_N2 in outlines])
+    _, number_HW = cv2.connectedComponents(cv2.dilate(around_HW, np.ones((3, 3), np.uint8)))
+    unfolded = join_at_junctions([_unfold(o) for o in outlines], np.asarray(number_HW, np.int32))
     unfolded.sort(key=len, reverse=True)
     for line_N2 in unfolded[:_MAX_STROKES]:
         simple = cv2.approxPolyDP(line_N2.astype(np.float32), detail, False)[:, 0]
