@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from data.style_operators.common import Pixels
 from data.style_operators.drawing.letters import Handwriting, write_label
 from data.style_operators.drawing.strokes import Strokes, concatenate
-from data.style_operators.drawing.tracing import TRACED_SIDE, Box, Tracing
+from data.style_operators.drawing.tracing import TRACED_SIDE, Tracing
+from data.style_operators.drawing.words import Box
 
 __all__ = ["Hand", "redraw"]
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from data.style_operators.drawing.strokes import Strokes
-from data.style_operators.drawing.tracing import Box, thin, trace_skeleton
+from data.style_operators.drawing.tracing import thin, trace_skeleton
+from data.style_operators.drawing.words import Box
 
 __all__ = ["FONTS", "Handwriting", "write_label"]
 

@@ -60,7 +60,7 @@ def pencil(x: Pixels, rng: np.random.Generator) -> Pixels:
 def ballpoint(x: Pixels, rng: np.random.Generator) -> Pixels:
     """Draw with a ballpoint on paper, photographed or scanned."""
     colours = _some_colours(_BALLPOINTS, 0.15, rng)
-    pen = Pen(rng.uniform(0.45, 1.0), colours, (0.65, 1.0), rng.uniform(0, 0.25))
+    pen = Pen(rng.uniform(0.3, 0.8), colours, (0.65, 1.0), rng.uniform(0, 0.25))
     return _on_paper(_draw(x, _choose_hand(rng), rng), pen, rng)
 
 
@@ -108,7 +108,7 @@ def mouse(x: Pixels, rng: np.random.Generator) -> Pixels:
 def _draw(x: Pixels, hand: Hand, rng: np.random.Generator, detail: float | None = None) -> Strokes:
     """Return the strokes of a drawing of the figure."""
     detail = rng.uniform(1.0, 2.4) if detail is None else detail
-    word_length = float(rng.choice([1.2, 2.2, 3.5, 1e3], p=[0.15, 0.35, 0.3, 0.2]))
+    word_length = float(rng.choice([1.2, 2.0, 2.8, 1e3], p=[0.25, 0.4, 0.25, 0.1]))
     tracing = trace(x, rng.uniform(22, 48), detail, word_length)
     return redraw(tracing, hand, rng)
 

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 OUTPUT_SIDE = 256  # pixels of the longer side of a query picture
-SUPERSAMPLING = 2  # lines are drawn on a picture so many times larger
+SUPERSAMPLING = 3  # lines are drawn on a picture so many times larger
 _SHIFT = 4  # binary digits of a pixel that OpenCV's lines take
 _RULES = ((150, 175, 215), (170, 170, 185), (190, 170, 205), (140, 190, 200))
 
@@ -75,7 +75,7 @@ def choose_sheet(is_wide: bool, rng: np.random.Generator) -> Sheet:
         pitch=float(rng.uniform(4.5, 6)) if ruling == "squared" else float(rng.uniform(7, 10)),
         paper=paper,
         rule=np.array(_RULES[int(rng.integers(len(_RULES)))], np.float64),
-        rule_strength=float(rng.uniform(0.25, 0.9)),
+        rule_strength=float(rng.uniform(0.2, 0.75)),
         margin=float(rng.uniform(18, 32)) if ruling != "plain" and rng.random() < 0.3 else 0.0,
         holes=int(rng.choice([2, 4])) if has_holes else 0,
         is_spiral=bool(ruling != "plain" and not has_holes and rng.random() < 0.15),
@@ -149,7 +149,7 @@ def render_sheet(sheet: Sheet, view: View, desk_HWC: NDArray[np.float32]) -> NDA
     lines_L22 = _ruling(sheet)
     if len(lines_L22):
         pixels = to_fixed(view.project(lines_L22.reshape(-1, 2))).reshape(-1, 2, 2)
-        cv2.polylines(rules_HW, list(pixels), False, 255, 1, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(rules_HW, list(pixels), False, 255, 2, cv2.LINE_AA, _SHIFT)
     dark_HW = np.zeros((height, width), np.uint8)
     for centre_2, radius in _holes(sheet):
         circle = np.stack([np.cos(_CIRCLE), np.sin(_CIRCLE)], 1) * radius + centre_2

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from data.style_operators.common import Pixels, blur, to_grey
 from data.style_operators.drawing.junctions import join_at_junctions
-from data.style_operators.drawing.strokes import Strokes
+from data.style_operators.drawing.strokes import Strokes, concatenate
+from data.style_operators.drawing.words import Box, find_words, long_lines
 
-__all__ = ["TRACED_SIDE", "Box", "Tracing", "thin", "trace", "trace_skeleton"]
+__all__ = ["TRACED_SIDE", "Tracing", "thin", "trace", "trace_skeleton"]
 
-TRACED_SIDE = 440  # pixels of the longer side, on which figures are traced
+TRACED_SIDE = 500  # pixels of the longer side, on which figures are traced
 _NEIGHBOURS = np.array([[1, 2, 4], [128, 0, 8], [64, 32, 16]], np.float32)
 _THINNING_ROUNDS = 20
 _LINE_WIDTH = 7  # pixels; wider dark areas have a border instead of a middle
@@ -26,11 +27,7 @@ _LINE_SHARE = 0.5  # of the darkest pixel nearby; paler ones are the soft rim of
 _DISC = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
 _MAX_STROKES = 320  # nobody draws more
 _MIN_LENGTH = 4.0  # pixels of a stroke
-_WORD_HEIGHTS = (4, 20)  # pixels of a word or a line of words
-_DENSE = 11  # pixels of a square half full of lines; about the height of such words
-_MAX_PARAGRAPH = 90  # pixels of height
-
-Box = tuple[int, int, int, int]  # left, top, width and height in pixels
+_FIRST_FRAME = 100_000  # number of the component of the first frame around words
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +51,10 @@ def trace(x_HWC: Pixels, contrast: float, detail: float, word_length: float) -> 
     interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     y_HWC = cv2.resize(x_HWC, (width, height), interpolation=interpolation).astype(np.uint8)
     lines_HW = _dark_lines(y_HWC, contrast)
-    labels = _word_boxes(lines_HW, word_length)
+    labels, frames = find_words(lines_HW, word_length)
+    long_HW = long_lines(lines_HW)  # the frame around a word stays
     for left, top, w, h in labels:
-        lines_HW[top : top + h, left : left + w] = 0
+        lines_HW[top : top + h, left : left + w] &= long_HW[top : top + h, left : left + w]
     borders_HW = _area_borders(y_HWC, contrast)
     for left, top, w, h in labels:
         borders_HW[max(0, top - 3) : top + h + 3, max(0, left - 3) : left + w + 3] = 0
@@ -64,6 +62,7 @@ def trace(x_HWC: Pixels, contrast: float, detail: float, word_length: float) -> 
     borders_HW[cv2.dilate(lines_HW, np.ones((7, 7), np.uint8)) > 0] = 0
     band_HW = cv2.morphologyEx(lines_HW | borders_HW, cv2.MORPH_CLOSE, _DISC).astype(np.uint8)
     strokes = trace_skeleton(thin(band_HW), detail, y_HWC)
+    strokes = concatenate([strokes, _frame_strokes(frames)])
     return Tracing(strokes, labels, _dark_areas(y_HWC), (width, height))
 
 
@@ -160,42 +159,13 @@ def _dark_areas(x_HWC: Pixels) -> Pixels:
     return cv2.morphologyEx(dark_HW, cv2.MORPH_OPEN, np.ones((9, 9), np.uint8)).astype(np.uint8)
 
 
-def _word_boxes(lines_HW: Pixels, word_length: float) -> list[Box]:
-    """Return the boxes of words: low, dense components, alone or side by side."""
-    low, high = _WORD_HEIGHTS
-    joined_HW = cv2.dilate(lines_HW, np.ones((1, 3), np.uint8))
-    _, label_HW, stats, _ = cv2.connectedComponentsWithStats(joined_HW, connectivity=8)
-    width_C, height_C, area_C = (stats[:, i] for i in (2, 3, 4))
-    is_letter_C = (height_C >= low) & (height_C <= high) & (width_C <= 8 * high)
-    filled_C = area_C / np.maximum(width_C * height_C, 1)
-    is_letter_C &= (filled_C > 0.3) & (filled_C < 0.85) & (width_C >= 3)
-    is_letter_C[0] = False
-    letters_HW = is_letter_C[label_HW].astype(np.uint8)
-    words_HW = cv2.morphologyEx(letters_HW, cv2.MORPH_CLOSE, np.ones((1, 6), np.uint8))
-    _, _, boxes, _ = cv2.connectedComponentsWithStats(words_HW, connectivity=8)
-    words = [
-        (int(left), int(top), int(w), int(h))
-        for left, top, w, h, _ in boxes[1:]
-        if h <= high + 4 and w >= word_length * h
+def _frame_strokes(frames: list[Box]) -> Strokes:
+    """Return a closed stroke for each frame."""
+    lines = [
+        np.array([(x, y), (x + w, y), (x + w, y + h), (x, y + h), (x, y)], np.float32)
+        for x, y, w, h in frames
     ]
-    others_HW = np.where(letters_HW > 0, 0, lines_HW).astype(np.uint8)
-    return words + _paragraph_boxes(others_HW, word_length)
-
-
-def _paragraph_boxes(lines_HW: Pixels, word_length: float) -> list[Box]:
-    """Return the boxes of lines of words that are too close to each other to be separate."""
-    density_HW = cv2.boxFilter(lines_HW, cv2.CV_32F, (_DENSE, _DENSE))
-    dense_HW = cv2.dilate((density_HW > 0.5).astype(np.uint8), np.ones((5, 9), np.uint8))
-    _, _, boxes, _ = cv2.connectedComponentsWithStats(dense_HW, connectivity=8)
-    paragraphs = []
-    for left, top, w, h, area in boxes[1:]:
-        if w < max(h, word_length * _DENSE) or h > _MAX_PARAGRAPH or area < 0.6 * w * h:
-            continue
-        count = max(1, round(h / _DENSE))
-        paragraphs += [
-            (int(left), int(top + i * h / count), int(w), int(h / count)) for i in range(count)
-        ]
-    return paragraphs
+    return Strokes.of(lines, [_FIRST_FRAME + i for i in range(len(frames))], is_label=False)
 
 
 def _thinning_tables() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
