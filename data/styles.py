@@ -21,7 +21,7 @@ from PIL import Image
 from data.style_operators import art, capture, sketch, unseen, unseen_drawing
 from data.style_operators.common import Pixels
 from data.style_operators.drawing import operators as drawing
-from data.style_operators.drawing.tracing import TRACED_SIDE
+from data.style_operators.drawing.tracing import MAX_TRACED_SIDE
 
 __all__ = [
     "FILTER_STYLES",
@@ -67,7 +67,7 @@ def restyle(picture: Image.Image, style: str, name: str, seed: int, number: int 
     rng = np.random.default_rng(int.from_bytes(key[:8], "big"))
     operators = STYLES[style].operators
     operator = operators[int(rng.integers(len(operators)))]
-    max_side = TRACED_SIDE if STYLES[style].redrawn else MAX_SIDE
+    max_side = MAX_TRACED_SIDE if STYLES[style].redrawn else MAX_SIDE
     return Image.fromarray(operator(_to_pixels(picture, max_side), rng))
 
 

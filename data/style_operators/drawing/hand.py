@@ -11,11 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data.style_operators.common import Pixels
-from data.style_operators.drawing.letters import Handwriting, write_label
+from data.style_operators.drawing.letters import Handwriting, LabelBox, write_label
 from data.style_operators.drawing.strokes import Strokes, concatenate
-from data.style_operators.drawing.tracing import TRACED_SIDE, Tracing
-from data.style_operators.drawing.words import Box
+from data.style_operators.drawing.tracing import DRAWING_SIDE, Tracing
 
 __all__ = ["Hand", "redraw"]
 
@@ -28,7 +26,7 @@ _MAX_HATCHED_AREAS = 5
 
 @dataclass(frozen=True, slots=True)
 class Hand:
-    """How one person draws. Lengths are in pixels of a figure of `TRACED_SIDE` pixels."""
+    """How one person draws. Lengths are in units of `DRAWING_SIDE`."""
 
     left_out: float  # share of the components and labels that are not drawn
     spacing: float  # how far rows and columns of the layout move
@@ -51,7 +49,7 @@ def redraw(tracing: Tracing, hand: Hand, rng: np.random.Generator) -> Strokes:
     """Return the strokes of a drawing of the figure, in its pixels."""
     outlines = _leave_out(tracing.strokes, hand.left_out, rng)
     outlines = _open_rings(_add_overshoot(outlines, hand.overshoot, rng), rng)
-    hatching = _hatch(tracing.areas_HW, hand, rng)
+    hatching = _hatch(tracing, hand, rng)
     labels = _write_labels(tracing.labels, hand, rng)
     # The corners move before the lines between them are drawn, so that straight lines stay so.
     planned = _move_layout(concatenate([outlines, hatching, labels]), hand, tracing.size, rng)
@@ -130,7 +128,7 @@ def _shake(strokes: Strokes, hand: Hand, rng: np.random.Generator) -> Strokes:
 
 
 def _move_layout(
-    strokes: Strokes, hand: Hand, size: tuple[int, int], rng: np.random.Generator
+    strokes: Strokes, hand: Hand, size: tuple[float, float], rng: np.random.Generator
 ) -> Strokes:
     """Move the layout smoothly, and each component a little on its own.
 
@@ -194,8 +192,9 @@ def _interpolate(
     return np.asarray(upper * (1 - y_P1) + lower * y_P1)
 
 
-def _hatch(areas_HW: Pixels, hand: Hand, rng: np.random.Generator) -> Strokes:
+def _hatch(tracing: Tracing, hand: Hand, rng: np.random.Generator) -> Strokes:
     """Fill some of the dark areas with parallel lines."""
+    areas_HW = tracing.areas_HW
     _, label_HW, stats, _ = cv2.connectedComponentsWithStats(areas_HW)
     lines: list[NDArray[np.float32]] = []
     components = []
@@ -216,15 +215,16 @@ def _hatch(areas_HW: Pixels, hand: Hand, rng: np.random.Generator) -> Strokes:
                 ends = line_N2[inside[[0, -1]]] + rng.normal(0, 2, (2, 2))
                 lines.append(ends.astype(np.float32))
                 components.append(-int(area))
-    return Strokes.of(lines, components, is_label=False)
+    strokes = Strokes.of(lines, components, is_label=False)
+    return strokes.moved(strokes.points_P2 * (max(tracing.size) / max(areas_HW.shape)))
 
 
-def _write_labels(labels: list[Box], hand: Hand, rng: np.random.Generator) -> Strokes:
+def _write_labels(labels: list[LabelBox], hand: Hand, rng: np.random.Generator) -> Strokes:
     """Write words in place of the labels."""
     written = [
         write_label(
             box,
-            float(np.clip(0.75 * box[3] * hand.label_scale, hand.least_letter, TRACED_SIDE / 12)),
+            float(np.clip(0.75 * box[3] * hand.label_scale, hand.least_letter, DRAWING_SIDE / 12)),
             10_000 + number,
             hand.handwriting,
             rng,

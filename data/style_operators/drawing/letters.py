@@ -17,10 +17,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from data.style_operators.drawing.strokes import Strokes
 from data.style_operators.drawing.tracing import thin, trace_skeleton
-from data.style_operators.drawing.words import Box
 
-__all__ = ["FONTS", "Handwriting", "write_label"]
+__all__ = ["FONTS", "Handwriting", "LabelBox", "write_label"]
 
+LabelBox = tuple[float, float, float, float]  # left, top, width and height
 FONTS = ("fontpkg_caveat", "fontpkg_shadows_into_light")
 _EM = 56  # pixels; the size at which letters are traced
 _CAPITAL_HEIGHT = 0.62  # of the em, about, in both fonts
@@ -70,7 +70,7 @@ class Handwriting:
 
 
 def write_label(
-    box: Box, height: float, component: int, hand: Handwriting, rng: np.random.Generator
+    box: LabelBox, height: float, component: int, hand: Handwriting, rng: np.random.Generator
 ) -> Strokes:
     """Write made-up words in place of `box`, with capitals of a `height` in pixels."""
     left, top, width, box_height = box

@@ -17,9 +17,11 @@ from data.style_operators.drawing.junctions import join_at_junctions
 from data.style_operators.drawing.strokes import Strokes, concatenate
 from data.style_operators.drawing.words import Box, find_words, long_lines
 
-__all__ = ["TRACED_SIDE", "Tracing", "thin", "trace", "trace_skeleton"]
+__all__ = ["DRAWING_SIDE", "MAX_TRACED_SIDE", "Tracing", "thin", "trace", "trace_skeleton"]
 
-TRACED_SIDE = 500  # pixels of the longer side, on which figures are traced
+DRAWING_SIDE = 500  # length of the longer side of a figure, in the units of its strokes
+MAX_TRACED_SIDE = 640  # pixels of the longer side of a figure while it is traced
+_WORKING_SIDES = (420, MAX_TRACED_SIDE)
 _NEIGHBOURS = np.array([[1, 2, 4], [128, 0, 8], [64, 32, 16]], np.float32)
 _THINNING_ROUNDS = 20
 _LINE_WIDTH = 7  # pixels; wider dark areas have a border instead of a middle
@@ -32,12 +34,15 @@ _FIRST_FRAME = 100_000  # number of the component of the first frame around word
 
 @dataclass(frozen=True, slots=True)
 class Tracing:
-    """The strokes of a figure, the boxes of its words, and its dark areas (H, W)."""
+    """The strokes of a figure, the boxes of its words, and its dark areas.
+
+    Lengths are in shares of the figure's longer side, times `DRAWING_SIDE`.
+    """
 
     strokes: Strokes
-    labels: list[Box]
-    areas_HW: Pixels
-    size: tuple[int, int]  # width and height in pixels
+    labels: list[tuple[float, float, float, float]]  # left, top, width and height
+    areas_HW: Pixels  # in pixels of the size at which the figure was traced
+    size: tuple[float, float]  # width and height
 
 
 def trace(x_HWC: Pixels, contrast: float, detail: float, word_length: float) -> Tracing:
@@ -46,9 +51,10 @@ def trace(x_HWC: Pixels, contrast: float, detail: float, word_length: float) -> 
     Lines count from a `contrast` of 0 to 255, `detail` in pixels is the error of the strokes. Words
     shorter than `word_length` times their height, such as the symbols of atoms, are strokes too.
     """
-    scale = TRACED_SIDE / max(x_HWC.shape[:2])
-    width, height = (max(8, round(side * scale)) for side in x_HWC.shape[1::-1])
-    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    longer = max(x_HWC.shape[:2])
+    side = int(np.clip(longer, *_WORKING_SIDES))
+    width, height = (max(8, round(length * side / longer)) for length in x_HWC.shape[1::-1])
+    interpolation = cv2.INTER_AREA if side < longer else cv2.INTER_CUBIC
     y_HWC = cv2.resize(x_HWC, (width, height), interpolation=interpolation).astype(np.uint8)
     lines_HW = _dark_lines(y_HWC, contrast)
     labels, frames = find_words(lines_HW, word_length)
@@ -63,7 +69,13 @@ def trace(x_HWC: Pixels, contrast: float, detail: float, word_length: float) -> 
     band_HW = cv2.morphologyEx(lines_HW | borders_HW, cv2.MORPH_CLOSE, _DISC).astype(np.uint8)
     strokes = trace_skeleton(thin(band_HW), detail, y_HWC)
     strokes = concatenate([strokes, _frame_strokes(frames)])
-    return Tracing(strokes, labels, _dark_areas(y_HWC), (width, height))
+    scale = DRAWING_SIDE / side
+    return Tracing(
+        strokes.moved(strokes.points_P2 * scale),
+        [(left * scale, top * scale, w * scale, h * scale) for left, top, w, h in labels],
+        _dark_areas(y_HWC),
+        (width * scale, height * scale),
+    )
 
 
 def thin(mask_HW: Pixels) -> Pixels:

@@ -16,7 +16,8 @@ _WORD_HEIGHTS = (4, 22)  # pixels of a word or a line of words
 _DENSE = 11  # pixels of the side of a square; about the height of words that touch
 _DENSITY = 0.42  # share of such a square that lines cover
 _MAX_PARAGRAPH = 90  # pixels of height
-_SIDE = 8  # pixels at the sides of a paragraph, in which its frame would stand
+_LONG = 40  # pixels of a line that is no part of a letter
+_SIDE = 11  # pixels at the sides of a paragraph, in which its frame would stand
 
 Box = tuple[int, int, int, int]  # left, top, width and height in pixels
 
@@ -60,18 +61,17 @@ def _find_paragraphs(lines_HW: Pixels, word_length: float) -> tuple[list[Box], l
         sides = [
             lines_HW[top : top + h, x : x + _SIDE].max(axis=1) for x in (left, left + w - _SIDE)
         ]
-        if min(side.mean() for side in sides) > 0.85:  # words have ragged ends
+        if min(side.mean() for side in sides) > 0.75:  # words have ragged ends
             frames.append((int(left), int(top), int(w), int(h)))
     return paragraphs, frames
 
 
 def long_lines(lines_HW: Pixels) -> Pixels:
     """Return the upright and level lines that are thin, and longer than most words."""
-    length = 2 * _WORD_HEIGHTS[1]
-    thick_HW = cv2.morphologyEx(lines_HW, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    thick_HW = cv2.morphologyEx(lines_HW, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
     thin_HW = cv2.subtract(lines_HW, cv2.dilate(thick_HW, np.ones((3, 3), np.uint8)))
     level, upright = (
         cv2.morphologyEx(thin_HW, cv2.MORPH_OPEN, np.ones(shape, np.uint8))
-        for shape in ((1, length), (length, 1))
+        for shape in ((1, _LONG), (_LONG, 1))
     )
     return cv2.bitwise_or(level, upright).astype(np.uint8)
