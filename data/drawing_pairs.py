@@ -12,13 +12,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+import numpy as np
 from PIL import Image
 
 from data.errors import BadInput
 from data.figure_gallery import GalleryFigure
 from data.pictures import PICTURE_SUFFIXES, digest_of, open_picture
 
-__all__ = ["DrawingPair", "read_drawing_pairs", "split_by_writer"]
+__all__ = ["DrawingPair", "photo_variant", "read_drawing_pairs", "split_by_writer"]
+
+_SHIFT = 0.08  # of the side; how far a corner of the photo moves, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,26 @@ def split_by_writer(
     )
 
 
+def photo_variant(photo: Path, seed: int, number: int) -> Image.Image:
+    """Return the photo as another shot of the same sheet, RGB; number 0 is the photo itself.
+
+    Another shot is taken from another place: the corners move, and some of the rim is cut off or
+    repeated. `seed`, the photo's name and `number` determine it.
+    """
+    picture = open_picture(photo)
+    if not number:
+        return picture
+    rng = random.Random(f"{seed} {photo.name} {number}")
+    width, height = picture.size
+    corners = np.array([(0, 0), (0, height), (width, height), (width, 0)], np.float32)
+    moves = [[rng.uniform(-_SHIFT, _SHIFT) * side for side in (width, height)] for _ in corners]
+    matrix = cv2.getPerspectiveTransform(corners, corners + np.array(moves, np.float32))
+    pixels = cv2.warpPerspective(
+        np.asarray(picture), matrix, (width, height), borderMode=cv2.BORDER_REPLICATE
+    )
+    return Image.fromarray(pixels)
+
+
 def _pictures(folder: Path) -> dict[str, Path]:
     """Return the pictures of a folder by stem. Raise `BadInput` if there are none, or two alike."""
     if not folder.is_dir():
@@ -89,5 +113,5 @@ def _pair(photo: Path, figure: Path) -> DrawingPair:
         raise BadInput(f"{photo}: expected a name such as ex00_writer0001: exercise, _, writer")
     digest = digest_of(figure.read_bytes())
     return DrawingPair(
-        exercise, writer, photo, GalleryFigure(digest, figure, "", "", title=exercise)
+        exercise, writer, photo, GalleryFigure(digest, figure, "", "", exercise, photo)
     )

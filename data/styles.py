@@ -24,6 +24,7 @@ from data.style_operators.drawing import operators as drawing
 from data.style_operators.drawing.tracing import MAX_TRACED_SIDE
 
 __all__ = [
+    "DRAWING",
     "FILTER_STYLES",
     "MAX_SIDE",
     "NEW_STYLES",
@@ -36,8 +37,9 @@ __all__ = [
     "restyle",
 ]
 
+DRAWING = "drawing"  # by hand, on paper, a board or a screen
 Operator = Callable[[Pixels, np.random.Generator], Pixels]
-STYLES_VERSION = 1  # raise it when an operator changes: stored features are then computed again
+STYLES_VERSION = 2  # raise it when an operator changes: stored features are then computed again
 MAX_SIDE = 320  # pixels; image encoders see 224
 _MIN_SIDE = 8  # pixels
 
@@ -88,11 +90,17 @@ _STYLES = (
     QueryStyle("photo", (capture.photo,)),
     QueryStyle("screenshot", (capture.screenshot,)),
     QueryStyle("photocopy", (capture.photocopy,)),
-    QueryStyle("pencil drawing", (drawing.pencil,), redrawn=True),
-    QueryStyle("ballpoint drawing", (drawing.ballpoint,), redrawn=True),
-    QueryStyle("whiteboard drawing", (drawing.whiteboard,), redrawn=True),
-    QueryStyle("tablet drawing", (drawing.tablet,), redrawn=True),
-    QueryStyle("mouse drawing", (drawing.mouse,), redrawn=True),
+    QueryStyle(
+        DRAWING,
+        (
+            drawing.pencil,
+            drawing.ballpoint,
+            drawing.whiteboard,
+            drawing.tablet,
+            drawing.mouse,
+        ),
+        redrawn=True,
+    ),
     QueryStyle("blackboard", (unseen.blackboard,), unseen=True, recoloured=True),
     QueryStyle("blueprint", (unseen.blueprint,), unseen=True, recoloured=True),
     QueryStyle("mosaic", (unseen.mosaic,), unseen=True),

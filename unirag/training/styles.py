@@ -13,6 +13,7 @@ from filelock import FileLock
 from PIL import Image
 
 from data.errors import BadInput, Mismatch
+from data.paper import clean_drawing
 from data.pictures import PICTURE_SUFFIXES, open_picture
 from retrieval.encoder import ORIGINAL, Vectors
 from retrieval.enrolment import MAX_EXAMPLES, MIN_EXAMPLES, Enrolment, enrol
@@ -159,7 +160,7 @@ def learn_style(
         name,
         version,
         encoder.name,
-        encoder.encoder.tower.prepare_images(examples.pictures),
+        encoder.encoder.tower.prepare_images([clean_drawing(p) for p in examples.pictures]),
         torch.from_numpy(gallery_FD),
         answers,
     )

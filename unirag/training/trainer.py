@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from platformdirs import user_cache_path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from data.drawing_pairs import read_drawing_pairs, split_by_writer
 from data.errors import BadInput
 from data.figure_gallery import GalleryFigure, read_gallery, sample_figures
-from data.styles import SEEN_STYLES
+from data.styles import DRAWING, SEEN_STYLES
 from retrieval.checkpoint import ModelCard, load_checkpoint, read_card, save_checkpoint
 from retrieval.efficientnet import TAPS, EfficientNetLite0
 from retrieval.encoder import ORIGINAL, TextRetriever, Vectors
@@ -49,13 +50,16 @@ ProgressCallback = Callable[[int, int], None]  # called with the finished and th
 TRAINING_VIEWS: tuple[View, ...] = (
     (ORIGINAL, 0),
     ("sketch", 0),
-    ("sketch", 1),
     ("art", 0),
-    ("art", 1),
     ("lowres", 0),
     ("photo", 0),
     ("screenshot", 0),
     ("photocopy", 0),
+    *((DRAWING, number) for number in range(3)),
+)
+_DRAWING_VIEWS: tuple[View, ...] = (
+    (ORIGINAL, 0),
+    *((DRAWING, number) for number in range(10)),
 )
 _ORIGINAL_VIEW: tuple[View, ...] = ((ORIGINAL, 0),)
 _COPY_COSINE = 0.97  # above it the pooled features of two figures count as copies
@@ -76,8 +80,10 @@ class RunConfig(BaseModel):
     """The configuration file of `unirag train`.
 
     Figures that also occur in a `held_out` book are left out. Training queries are restyled figures
-    in `styles`; `original` is an unchanged figure. `start` is a checkpoint whose tower is the
-    starting point; without it the mini tower starts from random weights.
+    in `styles`; `original` is an unchanged figure. `drawings` is a folder of real drawings with
+    their figures (`data/drawing_pairs.py`); a fifth of the writers is left out, for tests. `start`
+    is a checkpoint whose tower is the starting point; without it the mini tower starts from random
+    weights.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -85,6 +91,7 @@ class RunConfig(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9]+([-.][a-z0-9]+)*$")
     books: tuple[TrainingBook, ...] = Field(min_length=1)
     held_out: tuple[Path, ...] = ()
+    drawings: Path | None = None
     styles: tuple[str, ...] = Field(SEEN_STYLES, min_length=1)
     start: Path | None = None
     tower: MiniConfig = MiniConfig()
@@ -120,6 +127,7 @@ def read_config(path: Path) -> RunConfig:
         update={
             "books": tuple(b.model_copy(update={"path": folder / b.path}) for b in config.books),
             "held_out": tuple(folder / p for p in config.held_out),
+            "drawings": folder / config.drawings if config.drawings else None,
             "start": folder / config.start if config.start else None,
         }
     )
@@ -165,6 +173,12 @@ class Trainer:
             books.append(views)
             words.append(book_words)
             usable.append(has_words & _without_copies(views, held_out_FC))
+        if config.drawings is not None:
+            pairs, _ = split_by_writer(read_drawing_pairs(config.drawings))
+            figures = [pair.figure for pair in pairs]
+            books.append(self.compute_views(figures, _DRAWING_VIEWS, config.views_seed, progress))
+            words.append(self.encode_words(figures))
+            usable.append(np.ones(len(figures), bool))
         return CachedPairs(books, words, usable, config.styles)
 
     def picture_pairs(
