@@ -37,7 +37,7 @@ from benchmarks.environment import (
     BENCHMARKS,
     CORPORA,
     RESULTS,
-    SHARED_BENCHMARKS,
+    SHARED,
     describe,
     short_commit,
     write_results,
@@ -69,8 +69,8 @@ TRAINING_BOOKS = (
     "openstax-introductory-statistics-bundle",
     "openstax-psychology",
 )
-FIGURES_PER_BOOK = 250
-DRAWINGS = SHARED_BENCHMARKS / "hand-drawn"
+FIGURES_PER_BOOK = 200
+DRAWINGS = SHARED / "benchmarks" / "hand-drawn"
 DEVELOPMENT = "openstax-physics"
 HELD_OUT = ("openstax-anatomy-physiology", "openstax-chemistry-bundle")
 SEEDS = (0, 1, 2)

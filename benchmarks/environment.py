@@ -30,7 +30,6 @@ BENCHMARKS = Path(__file__).resolve().parent
 REPOSITORY = BENCHMARKS.parent
 RESULTS = BENCHMARKS / "results"
 CORPORA = Path(os.environ.get("UNIRAG_TEST_CORPORA", REPOSITORY.parent / "shared" / "corpora"))
-SHARED_BENCHMARKS = CORPORA.parent / "benchmarks"
 SHARED = CORPORA.parent
 HOME = user_cache_path("unirag") / "benchmark-home"
 

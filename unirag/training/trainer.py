@@ -59,7 +59,7 @@ TRAINING_VIEWS: tuple[View, ...] = (
 )
 _DRAWING_VIEWS: tuple[View, ...] = (
     (ORIGINAL, 0),
-    *((DRAWING, number) for number in range(10)),
+    *((DRAWING, number) for number in range(8)),
 )
 _ORIGINAL_VIEW: tuple[View, ...] = ((ORIGINAL, 0),)
 _COPY_COSINE = 0.97  # above it the pooled features of two figures count as copies

@@ -1,0 +1,69 @@
+"""A photo of a drawing becomes black strokes on white, cut to the drawing; all else is kept."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from data.paper import clean_drawing
+
+
+def photo_of_drawing(*, ink: int = 70, paper: int = 205, table: bool = True) -> Image.Image:
+    """Return a shaded sheet of squared paper on a dark table, with a box and an arrow on it."""
+    sheet = Image.new("L", (800, 600), paper)
+    draw = ImageDraw.Draw(sheet)
+    for at in range(0, 800, 20):
+        draw.line((at, 0, at, 600), fill=paper - 12)
+        draw.line((0, at, 800, at), fill=paper - 12)
+    draw.rectangle((250, 200, 400, 300), outline=ink, width=4)
+    draw.line((400, 250, 560, 250), fill=ink, width=4)
+    draw.line((540, 235, 560, 250, 540, 265), fill=ink, width=4)
+    draw.ellipse((20, 280, 34, 294), fill=20)  # a punched hole
+    if table:
+        draw.rectangle((0, 540, 800, 600), fill=30)
+    shade = np.linspace(1, 0.55, 800)[None]
+    noise = np.random.default_rng(0).normal(0, 2, (600, 800))
+    pixels = np.clip(np.asarray(sheet) * shade + noise, 0, 255).astype(np.uint8)
+    return Image.fromarray(pixels).convert("RGB")
+
+
+@pytest.mark.parametrize("picture", [photo_of_drawing(), photo_of_drawing(ink=150, table=False)])
+def test_shade_squares_hole_and_table_go_and_the_strokes_stay(picture: Image.Image) -> None:
+    grey = np.asarray(clean_drawing(picture).convert("L"))
+    height, width = grey.shape
+    assert width / height == pytest.approx(310 / 100, rel=0.15)  # the drawing, not the sheet
+    assert (grey > 250).mean() > 0.75
+    assert (grey < 60).mean() > 0.04
+    # the inside of the box is blank: no squares, no shade
+    assert (
+        grey[
+            round(0.2 * height) : round(0.8 * height), round(0.1 * width) : round(0.4 * width)
+        ].min()
+        > 250
+    )
+
+
+def test_chalk_on_a_board_becomes_black_on_white() -> None:
+    board = Image.eval(photo_of_drawing(table=False), lambda value: 255 - value)
+    grey = np.asarray(clean_drawing(board).convert("L"))
+    assert (grey > 250).mean() > 0.75
+    assert grey.shape[1] / grey.shape[0] == pytest.approx(310 / 100, rel=0.15)
+
+
+def test_a_figure_from_a_file_is_kept() -> None:
+    figure = Image.new("RGB", (600, 400), "white")
+    ImageDraw.Draw(figure).rectangle((200, 100, 300, 200), outline="black", width=3)
+    assert clean_drawing(figure) is figure
+
+
+def test_a_photo_of_something_solid_is_kept() -> None:
+    rng = np.random.default_rng(0)
+    blocks = rng.integers(0, 255, (12, 16, 3), np.uint8)
+    scene = Image.fromarray(blocks).resize((640, 480), Image.Resampling.BICUBIC)
+    assert clean_drawing(scene) is scene
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 900), (3000, 2)])
+def test_any_size_is_accepted(size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
+    picture = Image.fromarray(noise)
+    assert min(clean_drawing(picture).size) >= 1
