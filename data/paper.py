@@ -25,12 +25,14 @@ _PAPER_PATCH = _SIDE // 14 | 1  # a window of this side holds some blank paper
 _SOLID = 7  # pixels; a dark area that holds such a square is no stroke
 _FAINTEST = 0.1  # darkness of the darkest strokes of a drawing, at least
 _STROKE_QUANTILE = 0.99  # of the darkness over all pixels: what counts as a full stroke
+_DARKEST_QUANTILE = 0.998  # half as dark counts too, if a small drawing stands on a large sheet
 _SHORTEST = 0.02  # length of a stroke as a share of the side; shorter ones are specks
 _GAP = 0.04  # of the side; strokes that are nearer belong together
 _LEAST_SHARE = 0.04  # of all ink; a smaller group is a stray mark
 _MARGIN = 0.02  # of the drawing's size, kept around it
 _OUTLIERS = 0.004  # share of the ink on each side that may stand beyond the drawing's edge
 _MOST_INK, _MOST_SOLID = 0.25, 0.02  # shares of the pixels; above, it is no drawing on paper
+_MOST_SURROUNDINGS = 0.6  # share of the pixels beside the sheet; above, there is no sheet
 _MOST_EQUAL = 0.3  # share of the pixels with one exact colour; above, no camera took the picture
 _DARK = 100  # grey value; a sheet whose median is lower is a blackboard
 
@@ -45,8 +47,12 @@ def clean_drawing(picture: Image.Image) -> Image.Image:
     background_HW = _grow(_touching_border(_open(darkness_HW > _FAINTEST, _SOLID)), _SOLID)
     darkness_HW[background_HW] = 0
     _blank_border(darkness_HW)
-    full_stroke = float(np.quantile(darkness_HW, _STROKE_QUANTILE))
-    if full_stroke < _FAINTEST or (solid_HW & ~background_HW).mean() > _MOST_SOLID:
+    usual, darkest = np.quantile(darkness_HW, (_STROKE_QUANTILE, _DARKEST_QUANTILE))
+    full_stroke = max(float(usual), float(darkest) / 2)
+    solid_on_sheet = (solid_HW & ~background_HW).mean()
+    if solid_on_sheet > _MOST_SOLID or background_HW.mean() > _MOST_SURROUNDINGS:
+        return picture
+    if full_stroke < _FAINTEST:
         return picture
     darkness_HW = np.minimum(darkness_HW / full_stroke, 1)
     ink_HW = _main_groups(_long_strokes(darkness_HW > 0.5))

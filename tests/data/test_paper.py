@@ -17,7 +17,7 @@ def photo_of_drawing(*, ink: int = 70, paper: int = 205, table: bool = True) -> 
     draw.rectangle((250, 200, 400, 300), outline=ink, width=4)
     draw.line((400, 250, 560, 250), fill=ink, width=4)
     draw.line((540, 235, 560, 250, 540, 265), fill=ink, width=4)
-    draw.ellipse((20, 280, 34, 294), fill=20)  # a punched hole
+    draw.ellipse((20, 280, 29, 289), fill=20)  # a punched hole
     if table:
         draw.rectangle((0, 540, 800, 600), fill=30)
     shade = np.linspace(1, 0.55, 800)[None]
