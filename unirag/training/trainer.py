@@ -56,6 +56,11 @@ TRAINING_VIEWS: tuple[View, ...] = (
     ("photo", 0),
     ("screenshot", 0),
     ("photocopy", 0),
+    ("pencil drawing", 0),
+    ("ballpoint drawing", 0),
+    ("whiteboard drawing", 0),
+    ("tablet drawing", 0),
+    ("mouse drawing", 0),
 )
 _ORIGINAL_VIEW: tuple[View, ...] = ((ORIGINAL, 0),)
 _COPY_COSINE = 0.97  # above it the pooled features of two figures count as copies
