@@ -7,16 +7,20 @@ their drawings, so a test holds out writers, never files.
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from data.errors import BadInput
 from data.figure_gallery import GalleryFigure
 from data.pictures import PICTURE_SUFFIXES, digest_of, open_picture
+from data.style_operators.drawing.camera import photograph_again
+from data.styles import MAX_SIDE
 
 __all__ = ["DrawingPair", "read_drawing_pairs", "split_by_writer"]
 
@@ -33,6 +37,17 @@ class DrawingPair:
     def open_photo(self) -> Image.Image:
         """Decode the photo to RGB, turned upright."""
         return open_picture(self.photo)
+
+    def vary_photo(self, seed: int, number: int = 0) -> Image.Image:
+        """Return the photo as another camera might take it, for training on few photos.
+
+        The same seed and number always give the same picture, of at most `MAX_SIDE` pixels.
+        """
+        key = hashlib.sha256(f"{seed}\n{number}\n{self.photo.stem}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(key[:8], "big"))
+        photo = self.open_photo()
+        photo.thumbnail((MAX_SIDE, MAX_SIDE))
+        return Image.fromarray(photograph_again(np.asarray(photo), rng))
 
 
 def read_drawing_pairs(folder: Path) -> list[DrawingPair]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -49,6 +51,24 @@ def test_a_photo_is_paired_with_the_figure_of_its_name(folder):
     assert pair.figure.name == digest_of((folder / "figures" / "ex0_writer4.png").read_bytes())
     assert pair.figure.open().getpixel((0, 0)) == (90, 0, 0)
     assert pair.open_photo().size == (12, 9)
+
+
+def test_a_varied_photo_shows_the_same_in_another_light_and_from_another_place(folder):
+    x_HWC = np.full((480, 640, 3), 230, np.uint8)
+    cv2.circle(x_HWC, (160, 150), 60, (20, 20, 120), -1)
+    path = folder / "photos" / "ex0_writer0.jpg"
+    Image.fromarray(x_HWC).save(path)
+    pair = read_drawing_pairs(folder)[0]
+    varied = [np.asarray(pair.vary_photo(0, number)) for number in range(8)]
+    assert np.array_equal(varied[3], np.asarray(pair.vary_photo(0, 3)))
+    assert len({v.tobytes() for v in varied}) == 8
+    assert not np.array_equal(varied[3], np.asarray(pair.vary_photo(1, 3)))
+    for y_HWC in varied:
+        assert y_HWC.shape == (240, 320, 3)
+        rows, columns = np.nonzero(y_HWC[..., 0] < 0.5 * np.median(y_HWC[..., 0]))
+        assert abs(columns.mean() - 80) < 45
+        assert abs(rows.mean() - 75) < 45
+    assert np.std([v.mean() for v in varied]) > 3
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from data.style_operators.common import Pixels, blur, compress_jpeg, smooth_noise
 
-__all__ = ["photograph", "render_desk", "scan"]
+__all__ = ["photograph", "photograph_again", "render_desk", "scan"]
 
 _NOISE_TILE = 64  # pixels of the sensor's noise, repeated at a random place
 
@@ -47,6 +47,23 @@ def scan(page_HWC: NDArray[np.float32], rng: np.random.Generator) -> Pixels:
     developed = 255 * (page_HWC / white) ** rng.uniform(1, 1.5)
     noisy = blur(developed, rng.uniform(0.2, 0.5)) + _noise(page_HWC.shape, rng.uniform(0, 2), rng)
     return compress_jpeg(_clipped(noisy), int(rng.integers(50, 95)), page_HWC.shape)
+
+
+def photograph_again(x_HWC: Pixels, rng: np.random.Generator) -> Pixels:
+    """Photograph a photo from another place, in another light; at most a tenth is cut off."""
+    height, width = x_HWC.shape[:2]
+    corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float64)
+    middle = corners.mean(0)
+    angle = rng.normal(0, 0.04)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    stretch = rng.uniform(0.92, 1.08) * np.exp(rng.normal(0, 0.06, 2))
+    aimed = middle + (corners - middle) @ turn.T * stretch
+    aimed += rng.normal(0, 0.02, (4, 2)) * (width, height)
+    matrix = cv2.getPerspectiveTransform(corners.astype(np.float32), aimed.astype(np.float32))
+    warped_HWC = cv2.warpPerspective(
+        x_HWC, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+    return photograph(np.asarray(warped_HWC, np.float32), rng, 0.3)
 
 
 def _light(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
