@@ -21,10 +21,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from data.drawing_pairs import DrawingPair, read_drawing_pairs
 from data.figure_gallery import GalleryFigure, read_gallery, sample_figures
-from data.styles import REDRAWN_STYLES, restyle
+from data.styles import DRAWING, REDRAWN_STYLES, restyle
 
 CELL, LABEL_HEIGHT = 260, 22  # pixels
-PAPER_STYLES = ("pencil drawing", "ballpoint drawing")  # such as the real photos show
 BLIND_COLUMNS = 6
 Cell = tuple[str, Image.Image]
 
@@ -71,10 +70,10 @@ def _blind_cells(pairs: Sequence[DrawingPair], seed: int) -> tuple[list[Cell], d
     random.Random(seed + 1).shuffle(is_real)
     cells, key = [], {}
     for i, (pair, real) in enumerate(zip(pairs, is_real, strict=True)):
-        style = PAPER_STYLES[i % len(PAPER_STYLES)]
-        picture = pair.open_photo() if real else restyle(pair.figure.open(), style, pair.writer, i)
+        made = restyle(pair.figure.open(), DRAWING, pair.writer, i)
+        picture = pair.open_photo() if real else made
         cells.append((str(i + 1), picture))
-        key[str(i + 1)] = "real" if real else style
+        key[str(i + 1)] = "real" if real else "made"
     return cells, key
 
 

@@ -39,7 +39,7 @@ __all__ = [
 
 DRAWING = "drawing"  # by hand, on paper, a board or a screen
 Operator = Callable[[Pixels, np.random.Generator], Pixels]
-STYLES_VERSION = 2  # raise it when an operator changes: stored features are then computed again
+STYLES_VERSION = 3  # raise it when an operator changes: stored features are then computed again
 MAX_SIDE = 320  # pixels; image encoders see 224
 _MIN_SIDE = 8  # pixels
 

@@ -1,4 +1,4 @@
-"""The five drawn query styles: pencil, ballpoint, whiteboard, tablet and mouse.
+"""The operators of style `drawing`: pencil, ballpoint, whiteboard, tablet and mouse.
 
 Each takes a figure of any size and returns a picture of the drawing of a size of its own.
 """

@@ -98,7 +98,7 @@ class Strokes:
             return self
         arc_P, first_S = self.travel, self.firsts
         length_S = arc_P[self.lasts] - arc_P[first_S]
-        count_S = np.maximum(2, np.ceil(length_S / step).astype(np.intp) + 1)
+        count_S = np.maximum(2, np.ceil(length_S / step - 1e-3).astype(np.intp) + 1)
         stroke_P = np.repeat(np.arange(len(self)), count_S)
         number_P = np.arange(len(stroke_P)) - np.repeat(np.cumsum(count_S) - count_S, count_S)
         target_P = arc_P[first_S][stroke_P] + number_P * (length_S / (count_S - 1))[stroke_P]

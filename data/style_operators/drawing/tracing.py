@@ -101,18 +101,18 @@ def trace_skeleton(skeleton_HW: Pixels, detail: float, figure_HWC: Pixels | None
     _, component_HW = cv2.connectedComponents(skeleton_HW, connectivity=8)
     contours, hierarchy = cv2.findContours(no_junction_HW, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     outlines = [
-        np.asarray(contour, np.int32)[:, 0]
-        for contour, parents in zip(contours, _rows(hierarchy), strict=True)
-        if parents[3] < 0 and len(contour) > _MIN_LENGTH
+        _unfold(np.asarray(contour, np.int32)[:, 0], is_ring=bool(relatives[2] >= 0))
+        for contour, relatives in zip(contours, _rows(hierarchy), strict=True)
+        if relatives[3] < 0 and len(contour) > _MIN_LENGTH
     ]
     lines, components, middles = [], [], []
     _, number_HW = cv2.connectedComponents(cv2.dilate(around_HW, np.ones((3, 3), np.uint8)))
-    unfolded = join_at_junctions([_unfold(o) for o in outlines], np.asarray(number_HW, np.int32))
+    unfolded = join_at_junctions(outlines, np.asarray(number_HW, np.int32))
     unfolded.sort(key=len, reverse=True)
     for line_N2 in unfolded[:_MAX_STROKES]:
-        simple = cv2.approxPolyDP(line_N2.astype(np.float32), detail, False)[:, 0]
-        if len(simple) > 1:
-            lines.append(np.asarray(simple, np.float32))
+        simple_N2 = _simplify(line_N2, detail)
+        if len(simple_N2) > 1:
+            lines.append(simple_N2)
             column, row = line_N2[len(line_N2) // 2]
             components.append(int(component_HW[row, column]))
             middles.append((row, column))
@@ -123,16 +123,24 @@ def trace_skeleton(skeleton_HW: Pixels, detail: float, figure_HWC: Pixels | None
     return Strokes.of(lines, components, False, colours)
 
 
+def _simplify(line_N2: NDArray[np.int32], detail: float) -> NDArray[np.float32]:
+    """Return the corners of a line, which lie at most `detail` pixels from it."""
+    is_ring = len(line_N2) > 3 and bool((line_N2[0] == line_N2[-1]).all())
+    points_N2 = line_N2[: len(line_N2) - is_ring].astype(np.float32)
+    corners_N2 = np.asarray(cv2.approxPolyDP(points_N2, detail, is_ring)[:, 0], np.float32)
+    return np.concatenate([corners_N2, corners_N2[:1]]) if is_ring else corners_N2
+
+
 def _rows(hierarchy: object) -> NDArray[np.int32]:
-    """Return the hierarchy of OpenCV's contours as (N, 4); it is None without contours."""
+    """Return next, previous, child and parent of each contour, (N, 4); none without contours."""
     return np.empty((0, 4), np.int32) if hierarchy is None else np.asarray(hierarchy)[0]
 
 
-def _unfold(outline_N2: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the line whose outline runs along it and back, or the ring if it has no ends."""
+def _unfold(outline_N2: NDArray[np.int32], *, is_ring: bool) -> NDArray[np.int32]:
+    """Return the line whose outline runs along it and back, or the ring around a hole."""
     before_N2, after_N2 = np.roll(outline_N2, 1, axis=0), np.roll(outline_N2, -1, axis=0)
     ends = np.flatnonzero((before_N2 == after_N2).all(axis=1))
-    if not len(ends):
+    if is_ring or not len(ends):
         return np.concatenate([outline_N2, outline_N2[:1]])
     # A line with spurs has more than two ends; the longest way between two of them is the line.
     around_NN = (ends[None] - ends[:, None]) % len(outline_N2)

@@ -15,6 +15,7 @@ __all__ = ["Box", "find_words", "long_lines"]
 _WORD_HEIGHTS = (4, 22)  # pixels of a word or a line of words
 _DENSE = 11  # pixels of the side of a square; about the height of words that touch
 _DENSITY = 0.42  # share of such a square that lines cover
+_UNEVEN = 0.15  # deviation of the columns of words, as a share of their mean
 _MAX_PARAGRAPH = 90  # pixels of height
 _LONG = 40  # pixels of a line that is no part of a letter
 _SIDE = 11  # pixels at the sides of a paragraph, in which its frame would stand
@@ -54,6 +55,8 @@ def _find_paragraphs(lines_HW: Pixels, word_length: float) -> tuple[list[Box], l
     for left, top, w, h, area in boxes[1:]:
         if w < max(h, word_length * _DENSE) or h > _MAX_PARAGRAPH or area < 0.6 * w * h:
             continue
+        if _is_even(lines_HW[top : top + h, left + _SIDE : left + w - _SIDE]):
+            continue
         count = max(1, round(h / _DENSE))
         paragraphs += [
             (int(left), int(top + i * h / count), int(w), int(h / count)) for i in range(count)
@@ -64,6 +67,12 @@ def _find_paragraphs(lines_HW: Pixels, word_length: float) -> tuple[list[Box], l
         if min(side.mean() for side in sides) > 0.75:  # words have ragged ends
             frames.append((int(left), int(top), int(w), int(h)))
     return paragraphs, frames
+
+
+def _is_even(lines_HW: Pixels) -> bool:
+    """Return whether all columns hold the same, as those of a bar and unlike those of words."""
+    columns_W = lines_HW.sum(axis=0, dtype=np.int64)
+    return not columns_W.size or bool(columns_W.std() < _UNEVEN * columns_W.mean())
 
 
 def long_lines(lines_HW: Pixels) -> Pixels:
