@@ -45,6 +45,7 @@ from benchmarks.environment import (
 from data.figure_gallery import read_gallery, sample_figures
 from data.styles import NEW_STYLES, SEEN_STYLES, STYLES
 from retrieval.checkpoint import load_checkpoint, read_card, save_checkpoint
+from retrieval.efficientnet import EfficientNetLite0
 from retrieval.encoder import ORIGINAL, Vectors
 from retrieval.evaluation import rank_answers, score_ranks
 from retrieval.experts import MoELoRALinear, expert_cosine
@@ -57,7 +58,8 @@ from retrieval.training.methods import METHODS
 from retrieval.training.pairs import CachedPairs
 from retrieval.training.views import Views
 from retrieval.uni_retrieval import UniRetrieval
-from unirag.models.encoders import build_mini_tower
+from unirag.evaluation.retrieval import evaluate_retrieval
+from unirag.models.encoders import build_mini_tower, load_mini_encoder
 from unirag.training.trainer import RunConfig, Trainer, TrainingBook
 
 TRAINING_BOOKS = (
@@ -424,13 +426,21 @@ def ship(trainer: Trainer, pairs: CachedPairs) -> None:
         shutil.copy(folder / name, SHIPPED_ENCODER / name)
 
 
-def test_shipped(trainer: Trainer) -> None:
-    """Score the shipped encoder on all test books."""
-    encoder = load_checkpoint(SHIPPED_ENCODER, build_mini_tower)
-    names = (DEVELOPMENT, *HELD_OUT)
-    books = {name: score_book(encoder, load_test_book(trainer, name)) for name in names}
+def test_shipped(checkpoint: Path, queries: int) -> None:
+    """Score a checkpoint on all test books, as a search reads pictures."""
+    cnn = EfficientNetLite0(MODELS / "efficientnet-lite0")
+    sentences = SentenceRetriever("all-minilm-l6-v2", MODELS / "all-minilm-l6-v2")
+    encoder = load_mini_encoder(checkpoint, cnn, sentences, "cpu")
+    books = {}
+    for name in (DEVELOPMENT, *HELD_OUT):
+        books[name] = evaluate_retrieval(CORPORA / name, encoder, queries=queries).to_json()
+        r1 = {style: scores["r1"] for style, scores in books[name]["scores"].items()}
+        log(f"{name} {r1}")
     libraries = ("torch", "timm", "opencv-python-headless")
-    write_results("shipped", {**describe(libraries), "books": books})
+    write_results(
+        "shipped" if checkpoint == SHIPPED_ENCODER else encoder.name,
+        {**describe(libraries), "encoder": encoder.name, "books": books},
+    )
 
 
 def progress(name: str):  # type: ignore[no-untyped-def]
@@ -455,11 +465,12 @@ def main() -> None:
     parser.add_argument("--methods", nargs="*", default=list(METHODS))
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
     parser.add_argument("--queries", type=int, default=80)
+    parser.add_argument("--encoder", type=Path, default=SHIPPED_ENCODER, help="what to test")
     arguments = parser.parse_args()
-    trainer = build_trainer()
     if arguments.part == "test":
-        test_shipped(trainer)
+        test_shipped(arguments.encoder, arguments.queries)
         return
+    trainer = build_trainer()
     pairs = trainer.cached_pairs(run_config("pairs", TOWER, None))
     log(f"{len(pairs)} training figures")
     if arguments.part == "table":
@@ -467,7 +478,7 @@ def main() -> None:
         run_table(trainer, pairs, arguments.methods, arguments.seeds, arguments.queries)
     else:
         ship(trainer, pairs)
-        test_shipped(trainer)
+        test_shipped(SHIPPED_ENCODER, arguments.queries)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 Shade, ruled lines, the edge of the table, punched holes and the margins of the sheet tell nothing
 about what was drawn, but they change every number that an encoder computes. Indexed figures have
-none of them. `clean_drawing` removes them; it leaves any other picture alone. A chalk drawing is
-inverted first.
+none of them. `clean_drawing` removes them. A chalk drawing is inverted first.
 
 H height, W width of the picture in pixels.
 """
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["clean_drawing"]
+__all__ = ["clean_drawing", "readings_of"]
 
 Darkness = NDArray[np.float32]  # (H, W), 0 for paper and 1 for the darkest stroke
 Mask = NDArray[np.bool_]  # (H, W)
@@ -29,20 +28,20 @@ _DARKEST_QUANTILE = 0.998  # half as dark counts too, if a small drawing stands 
 _SHORTEST = 0.02  # length of a stroke as a share of the side; shorter ones are specks
 _GAP = 0.04  # of the side; strokes that are nearer belong together
 _LEAST_SHARE = 0.04  # of all ink; a smaller group is a stray mark
+_MAIN_SHARE = 0.15  # of all ink; a smaller group is not the main part of the drawing
 _MARGIN = 0.02  # of the drawing's size, kept around it
 _OUTLIERS = 0.004  # share of the ink on each side that may stand beyond the drawing's edge
 _MOST_INK, _MOST_SOLID = 0.25, 0.02  # shares of the pixels; above, it is no drawing on paper
 _MOST_SURROUNDINGS = 0.6  # share of the pixels beside the sheet; above, there is no sheet
-_MOST_EQUAL = 0.3  # share of the pixels with one exact colour; above, no camera took the picture
 _DARK = 100  # grey value; a sheet whose median is lower is a blackboard
 
 
-def clean_drawing(picture: Image.Image) -> Image.Image:
-    """Return a drawing on paper as black strokes on white (RGB), or any other picture unchanged."""
-    grey_HW = _scaled(picture)
-    if _equal_share(grey_HW) > _MOST_EQUAL:
-        return picture
-    darkness_HW = _darkness(grey_HW)
+def clean_drawing(picture: Image.Image, least_share: float = _LEAST_SHARE) -> Image.Image | None:
+    """Return a drawing on paper as black strokes on white (RGB), or None for any other picture.
+
+    A group of strokes with less than `least_share` of the ink is left out.
+    """
+    darkness_HW = _darkness(_scaled(picture))
     solid_HW = _open(darkness_HW > 2 * _FAINTEST, _SOLID)
     background_HW = _grow(_touching_border(_open(darkness_HW > _FAINTEST, _SOLID)), _SOLID)
     darkness_HW[background_HW] = 0
@@ -51,17 +50,27 @@ def clean_drawing(picture: Image.Image) -> Image.Image:
     full_stroke = max(float(usual), float(darkest) / 2)
     solid_on_sheet = (solid_HW & ~background_HW).mean()
     if solid_on_sheet > _MOST_SOLID or background_HW.mean() > _MOST_SURROUNDINGS:
-        return picture
+        return None
     if full_stroke < _FAINTEST:
-        return picture
+        return None
     darkness_HW = np.minimum(darkness_HW / full_stroke, 1)
-    ink_HW = _main_groups(_long_strokes(darkness_HW > 0.5))
+    ink_HW = _main_groups(_long_strokes(darkness_HW > 0.5), least_share)
     if not 0 < ink_HW.mean() < _MOST_INK:
-        return picture
+        return None
     strokes_HW = np.where(_grow(ink_HW, 3), np.clip(2 * darkness_HW - 0.5, 0, 1), 0)
     rows, columns = (_extent(ink_HW.sum(axis)) for axis in (1, 0))
     grey_HW = (255 * (1 - strokes_HW[rows, columns])).astype(np.uint8)
     return Image.fromarray(grey_HW).convert("RGB")
+
+
+def readings_of(picture: Image.Image) -> list[Image.Image]:
+    """Return the pictures that a query picture may stand for: itself, then cleaned drawings.
+
+    Nobody can tell from a photo alone whether it shows a figure or a drawing of one, nor which
+    strokes at its rim belong to it. A search takes the reading that lies nearest to an item.
+    """
+    cleaned = [clean_drawing(picture, share) for share in (_LEAST_SHARE, _MAIN_SHARE)]
+    return [picture, *(reading for reading in cleaned if reading is not None)]
 
 
 def _scaled(picture: Image.Image) -> NDArray[np.uint8]:
@@ -76,11 +85,6 @@ def _scaled(picture: Image.Image) -> NDArray[np.uint8]:
     if np.median(pixels_HWC) < _DARK:
         return 255 - pixels_HWC.max(2)
     return pixels_HWC.min(2)
-
-
-def _equal_share(grey_HW: NDArray[np.uint8]) -> float:
-    """Return the share of the pixels that have the most frequent value."""
-    return float(np.bincount(grey_HW.ravel()).max() / grey_HW.size)
 
 
 def _darkness(grey_HW: NDArray[np.uint8]) -> Darkness:
@@ -116,11 +120,11 @@ def _long_strokes(ink_HW: Mask) -> Mask:
     return long[labels_HW] & ink_HW
 
 
-def _main_groups(ink_HW: Mask) -> Mask:
+def _main_groups(ink_HW: Mask, least_share: float) -> Mask:
     """Return the groups of neighbouring strokes that hold a fair share of the ink."""
     labels_HW, areas = _components(_grow(ink_HW, round(_GAP * _SIDE) | 1))
     ink_by_group = np.bincount(labels_HW[ink_HW], minlength=len(areas))
-    return ink_HW & (ink_by_group >= _LEAST_SHARE * ink_by_group.sum())[labels_HW]
+    return ink_HW & (ink_by_group >= least_share * ink_by_group.sum())[labels_HW]
 
 
 def _extent(ink_N: NDArray[np.int64]) -> slice:

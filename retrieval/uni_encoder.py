@@ -14,7 +14,6 @@ from PIL import Image
 from torch import Tensor
 
 from data.errors import BadInput
-from data.paper import clean_drawing
 from retrieval.cuda_graphs import CAPTURED_BATCH_SIZES, GraphedEncoder
 from retrieval.encoder import ORIGINAL, StyleDetection, Vectors, normalize_rows
 from retrieval.enrolment import Enrolment
@@ -74,10 +73,7 @@ class UniEncoder:
         batches: list[Vectors] = []
         detections: list[StyleDetection] = []
         for start in range(0, len(images), _BATCH_SIZE):
-            batch = images[start : start + _BATCH_SIZE]
-            if style != ORIGINAL:
-                batch = [clean_drawing(image) for image in batch]
-            prepared = self.encoder.tower.prepare_images(batch)
+            prepared = self.encoder.tower.prepare_images(images[start : start + _BATCH_SIZE])
             with self._lock, torch.inference_mode():
                 self._check_style(style)  # again: the styles may have changed
                 names = self.styles

@@ -167,7 +167,9 @@ def _process_unit(
 def _query(
     figure: GalleryFigure, picture: Image.Image, style: str, seed: int, number: int
 ) -> Image.Image:
-    """Return a query for a figure as the encoder reads it: the photo of a drawing is cleaned."""
+    """Return a query for a figure. A drawing is cleaned, as one reading of it is in a search."""
     if style == DRAWING and figure.photo is not None:
-        return clean_drawing(photo_variant(figure.photo, seed, number))
-    return clean_drawing(restyle(picture, style, figure.name, seed, number))
+        query = photo_variant(figure.photo, seed, number)
+    else:
+        query = restyle(picture, style, figure.name, seed, number)
+    return (clean_drawing(query) if style == DRAWING else None) or query

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from data.paper import clean_drawing
+from data.paper import clean_drawing, readings_of
 
 
 def photo_of_drawing(*, ink: int = 70, paper: int = 205, table: bool = True) -> Image.Image:
@@ -26,9 +26,15 @@ def photo_of_drawing(*, ink: int = 70, paper: int = 205, table: bool = True) -> 
     return Image.fromarray(pixels).convert("RGB")
 
 
+def cleaned(picture: Image.Image) -> Image.Image:
+    drawing = clean_drawing(picture)
+    assert drawing is not None
+    return drawing
+
+
 @pytest.mark.parametrize("picture", [photo_of_drawing(), photo_of_drawing(ink=150, table=False)])
 def test_shade_squares_hole_and_table_go_and_the_strokes_stay(picture: Image.Image) -> None:
-    grey = np.asarray(clean_drawing(picture).convert("L"))
+    grey = np.asarray(cleaned(picture).convert("L"))
     height, width = grey.shape
     assert width / height == pytest.approx(310 / 100, rel=0.15)  # the drawing, not the sheet
     assert (grey > 250).mean() > 0.75
@@ -44,26 +50,29 @@ def test_shade_squares_hole_and_table_go_and_the_strokes_stay(picture: Image.Ima
 
 def test_chalk_on_a_board_becomes_black_on_white() -> None:
     board = Image.eval(photo_of_drawing(table=False), lambda value: 255 - value)
-    grey = np.asarray(clean_drawing(board).convert("L"))
+    grey = np.asarray(cleaned(board).convert("L"))
     assert (grey > 250).mean() > 0.75
     assert grey.shape[1] / grey.shape[0] == pytest.approx(310 / 100, rel=0.15)
 
 
-def test_a_figure_from_a_file_is_kept() -> None:
-    figure = Image.new("RGB", (600, 400), "white")
-    ImageDraw.Draw(figure).rectangle((200, 100, 300, 200), outline="black", width=3)
-    assert clean_drawing(figure) is figure
-
-
-def test_a_photo_of_something_solid_is_kept() -> None:
+def test_a_photo_of_something_solid_is_no_drawing() -> None:
     rng = np.random.default_rng(0)
     blocks = rng.integers(0, 255, (12, 16, 3), np.uint8)
     scene = Image.fromarray(blocks).resize((640, 480), Image.Resampling.BICUBIC)
-    assert clean_drawing(scene) is scene
+    assert clean_drawing(scene) is None
+    assert readings_of(scene) == [scene]
+
+
+def test_a_drawing_is_read_as_it_is_cleaned_and_without_the_words_at_its_rim() -> None:
+    picture = photo_of_drawing(table=False)
+    ImageDraw.Draw(picture).line((700, 560, 760, 560), fill=(20, 20, 20), width=4)  # a stray mark
+    as_it_is, whole, main = readings_of(picture)
+    assert as_it_is is picture
+    assert main.width < 0.8 * whole.width
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 900), (3000, 2)])
 def test_any_size_is_accepted(size: tuple[int, int]) -> None:
     noise = np.random.default_rng(0).integers(0, 255, (size[1], size[0], 3), np.uint8)
     picture = Image.fromarray(noise)
-    assert min(clean_drawing(picture).size) >= 1
+    assert all(min(reading.size) >= 1 for reading in readings_of(picture))

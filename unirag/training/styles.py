@@ -13,7 +13,6 @@ from filelock import FileLock
 from PIL import Image
 
 from data.errors import BadInput, Mismatch
-from data.paper import clean_drawing
 from data.pictures import PICTURE_SUFFIXES, open_picture
 from retrieval.encoder import ORIGINAL, Vectors
 from retrieval.enrolment import MAX_EXAMPLES, MIN_EXAMPLES, Enrolment, enrol
@@ -160,7 +159,7 @@ def learn_style(
         name,
         version,
         encoder.name,
-        encoder.encoder.tower.prepare_images([clean_drawing(p) for p in examples.pictures]),
+        encoder.encoder.tower.prepare_images(examples.pictures),
         torch.from_numpy(gallery_FD),
         answers,
     )
