@@ -1,4 +1,4 @@
-"""Read what Word and PowerPoint files share: safety checks, properties, texts and pictures."""
+"""Read what Office files share: safety checks, properties, texts and pictures."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from lxml import etree
+from metafile_render import MetafileError, render_metafile
 
 from data.errors import BadInput
 from data.readers.archive import ARCHIVE_ERRORS, open_zip
@@ -18,6 +19,9 @@ __all__ = ["check_office_file", "clean_text", "picture_or_problem", "read_proper
 _OLE_SIGNATURE = b"\xd0\xcf\x11\xe0"  # OLE2: Office before 2007, or any file with a password
 _CORE_PROPERTIES = "docProps/core.xml"
 _CONTENT_TYPES = "[Content_Types].xml"
+_EMF_SIGNATURE = b" EMF"
+_WMF_SIGNATURES = (b"\xd7\xcd\xc6\x9a", b"\x01\x00\x09\x00", b"\x02\x00\x09\x00")
+_SOFT_HYPHEN = "\u00ad"
 _CHUNK_BYTES = 4096  # size of the pieces that the parser gets
 
 
@@ -115,13 +119,29 @@ def read_properties(path: Path) -> tuple[str, str]:
 
 def clean_text(text: str) -> str:
     """Normalise formulas and white space; `\\v` starts a new line, and empty lines are removed."""
-    lines = (" ".join(line.split()) for line in normalise_formulas(text).split("\v"))
+    text = normalise_formulas(text.replace(_SOFT_HYPHEN, ""))
+    lines = (" ".join(line.split()) for line in text.split("\v"))
     return "\n".join(line for line in lines if line)
 
 
 def picture_or_problem(data: bytes, name: str) -> tuple[bytes | None, str]:
-    """Return a picture's bytes, or None and a message if only Office can draw it."""
+    """Return a picture's bytes, or None and a message if it cannot be drawn.
+
+    Metafiles (WMF and EMF), which only Office draws, become PNG.
+    """
     if is_picture(data) or data[:2] == b"BM":
         return data, ""
-    message = "not a picture in a supported format (WMF, EMF or SVG?); paste it as PNG"
+    if data.startswith(_WMF_SIGNATURES) or data[40:44] == _EMF_SIGNATURE:
+        return _draw_metafile(data, name)
+    message = "not a picture in a supported format (SVG?); paste it as PNG"
     return None, f"{name}: {message}"
+
+
+def _draw_metafile(data: bytes, name: str) -> tuple[bytes | None, str]:
+    try:
+        drawing = render_metafile(data, output_format="png", backend="replay")
+    except (MetafileError, ValueError, OSError, ArithmeticError) as error:
+        return None, f"{name}: a WMF or EMF picture cannot be drawn ({error}); paste it as PNG"
+    if not drawing.partial:
+        return drawing.data, ""
+    return drawing.data, f"{name}: parts of a WMF or EMF picture are not drawn; paste it as PNG"

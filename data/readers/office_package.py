@@ -1,0 +1,113 @@
+"""Open Office files as Word and PowerPoint do, with the faults that their own programs forgive.
+
+The libraries refuse a whole file for a relation without a target, for Strict Open XML and for the
+content type of a template or of a file with macros. `open_package` removes these before a library
+sees the file. Macros are never run: no reader looks at them.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote
+
+from lxml import etree
+
+from data.errors import BadInput
+from data.readers.archive import open_zip
+from data.readers.xml import local_name, parse_xml
+
+__all__ = ["open_package"]
+
+_STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/([A-Za-z]+)")
+_RENAMED = {b"extendedProperties": b"extended-properties", b"customProperties": b"custom-properties"}
+_RELATION_NAME = re.compile(rb"(?<=relationships/)(?:extended|custom)Properties")
+_PLAIN_TYPES = {
+    b"application/vnd.ms-word.document.macroEnabled.main+xml": "wordprocessingml.document",
+    b"application/vnd.ms-word.template.macroEnabledTemplate.main+xml": "wordprocessingml.document",
+    b"wordprocessingml.template.main+xml": "wordprocessingml.document",
+    b"application/vnd.ms-powerpoint.presentation.macroEnabled.main+xml": (
+        "presentationml.presentation"
+    ),
+    b"application/vnd.ms-powerpoint.slideshow.macroEnabled.main+xml": "presentationml.presentation",
+    b"application/vnd.ms-powerpoint.template.macroEnabled.main+xml": "presentationml.presentation",
+    b"presentationml.slideshow.main+xml": "presentationml.presentation",
+    b"presentationml.template.main+xml": "presentationml.presentation",
+}
+_DOCUMENT_TYPE = "application/vnd.openxmlformats-officedocument."
+_MEMORY_BYTES = 32 * 1024**2  # a larger copy goes to the disk
+_CONTENT_TYPES = "[Content_Types].xml"
+
+
+def open_package(path: Path, name: str, skip_broken: bool = False) -> IO[bytes]:
+    """Return a copy of an Office file that the libraries can open.
+
+    Relations to missing parts are removed, Strict namespaces become the usual ones, and templates
+    and files with macros become plain documents. `skip_broken` also removes relations to parts
+    that are not well-formed XML. Raises `BadInput` if the file is no safe archive.
+    """
+    copy = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115
+    with open_zip(path, name) as archive, zipfile.ZipFile(copy, "w") as target:
+        members = {member.filename for member in archive.infolist()}
+        readable = members - set(_broken_parts(archive)) if skip_broken else members
+        for member in archive.infolist():
+            data = archive.read(member)
+            if member.filename.endswith((".xml", ".rels")):
+                data = _STRICT.sub(_transitional, data)
+                data = _RELATION_NAME.sub(lambda match: _RENAMED[match[0]], data)
+            if member.filename.endswith(".rels"):
+                data = _without_dangling_relations(data, member.filename, readable)
+            elif member.filename == _CONTENT_TYPES:
+                data = _as_plain_document(data)
+            target.writestr(member, data, zipfile.ZIP_STORED)
+    copy.seek(0)
+    return copy
+
+
+def _transitional(match: re.Match[bytes]) -> bytes:
+    """Return the usual namespace of a Strict one, which differs by a year."""
+    kind = _RENAMED.get(match[2], match[2])
+    return b"http://schemas.openxmlformats.org/" + match[1] + b"/2006/" + kind
+
+
+def _broken_parts(archive: zipfile.ZipFile) -> Iterator[str]:
+    for name in archive.namelist():
+        if name.endswith(".xml"):
+            try:
+                parse_xml(archive.read(name), name)
+            except BadInput:
+                yield name
+
+
+def _without_dangling_relations(data: bytes, member: str, parts: set[str]) -> bytes:
+    """Remove the relations whose target is no part of the file, such as `NULL` and `#_top`."""
+    folder = posixpath.dirname(posixpath.dirname(member))
+    names = {name.casefold() for name in parts}
+    try:
+        root = parse_xml(data, member)
+    except BadInput:
+        return b'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"/>'
+    dangling = [r for r in root if local_name(r) == "Relationship" and not _is_whole(r, folder, names)]
+    for relation in dangling:
+        root.remove(relation)
+    return etree.tostring(root, xml_declaration=True, encoding="UTF-8") if dangling else data
+
+
+def _is_whole(relation: etree._Element, folder: str, names: set[str]) -> bool:
+    if relation.get("TargetMode") == "External":
+        return True
+    target = relation.get("Target") or ""
+    path = target if target.startswith("/") else posixpath.join("/", folder, target)
+    return unquote(posixpath.normpath(path)).lstrip("/").casefold() in names
+
+
+def _as_plain_document(data: bytes) -> bytes:
+    for special, plain in _PLAIN_TYPES.items():
+        prefix = b"" if special.startswith(b"application") else _DOCUMENT_TYPE.encode()
+        data = data.replace(prefix + special, f"{_DOCUMENT_TYPE}{plain}.main+xml".encode())
+    return data
