@@ -33,8 +33,10 @@ from data.readers.structure import humanise
 FILES = SHARED / "benchmarks" / "docling"
 WORST = 10
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_LINK_TARGET = re.compile(r"\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)")
 _ESCAPE = re.compile(r"\\([_*#\[\]()\-.!~<>|`{}$&])")
 _SPACING = re.compile(r"\\(?:left|right|quad|qquad|displaystyle|text|mathrm|operatorname)\b")
+_UNTITLED_SLIDE = re.compile(r"Slide \d+")
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -74,8 +76,13 @@ def main() -> None:
 
 
 def sources(name: str = "*") -> list[Path]:
-    """Return the source files of a format that have a Markdown file beside them."""
-    return [p for p in sorted(FILES.glob(f"{name}/sources/*")) if _truth_of(p).is_file()]
+    """Return the source files of a format that have a Markdown file beside them.
+
+    The PDF files among those of another format are printouts that Docling does not read.
+    """
+    files = sorted(FILES.glob(f"{name}/sources/*"))
+    own = [p for p in files if p.suffix != ".pdf" or p.parent.parent.name == "pdf"]
+    return [p for p in own if _truth_of(p).is_file()]
 
 
 def score(path: Path) -> Score:
@@ -102,8 +109,9 @@ def reader_text(path: Path) -> str:
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a Markdown or plain text, without mark-up, in lower case."""
-    text = html.unescape(_ESCAPE.sub(r"\1", _COMMENT.sub(" ", text)))
+    """Return the words of a Markdown or plain text, without mark-up and addresses of links."""
+    text = _LINK_TARGET.sub("]", _COMMENT.sub(" ", text))
+    text = html.unescape(_ESCAPE.sub(r"\1", text))
     return _WORD.findall(_SPACING.sub(" ", text).casefold())
 
 
@@ -124,18 +132,34 @@ def _documents(path: Path) -> Iterator[Document]:
 
 
 def _lines(document: Document) -> Iterator[str]:
-    """Yield headings, texts and captions. A title made from the file's name is no heading."""
+    """Yield headings, texts and captions.
+
+    A title made from the file's name and the name of a slide without a title are no headings.
+    Speaker's notes are left out, because Docling's Markdown has none; comments are in both.
+    """
     section: tuple[str, ...] = ()
-    invented = humanise(document.path.stem)
+    file_title = humanise(document.path.stem)
     for content in document.read():
-        if not isinstance(content, Block | Figure):
+        if not isinstance(content, Block | Figure) or _is_speaker_note(content):
             continue
         kept = 0
         while content.section[: kept + 1] == section[: kept + 1] and kept < len(content.section):
             kept += 1
-        yield from (heading for heading in content.section[kept:] if heading != invented)
+        for heading in content.section[kept:]:
+            if heading != file_title and not _UNTITLED_SLIDE.fullmatch(heading):
+                yield heading
         section = content.section
-        yield content.text if isinstance(content, Block) else content.caption
+        if isinstance(content, Block):
+            yield content.text
+        else:
+            yield (
+                f"Figure {content.number} {content.caption}" if content.number else content.caption
+            )
+
+
+def _is_speaker_note(content: Block | Figure) -> bool:
+    is_remark = content.role == "note" and content.audience == "teacher"
+    return isinstance(content, Block) and is_remark and not content.text.startswith("Comment")
 
 
 def _order(actual: Sequence[str], expected: Sequence[str], common: int) -> float:

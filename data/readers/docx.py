@@ -13,12 +13,12 @@ from docx.opc.exceptions import OpcError
 from docx.oxml.exceptions import InvalidXmlError
 from lxml import etree
 
-from data.documents import Document
+from data.documents import Document, Problem
 from data.errors import BadInput
 from data.readers.docx_walker import WordWalker
 from data.readers.files import fingerprint, format_of, source_of
 from data.readers.office import check_office_file, read_properties
-from data.readers.office_package import open_package
+from data.readers.office_package import OfficePackage, open_package
 from data.readers.structure import Content, assemble, humanise
 
 __all__ = ["DocxReader"]
@@ -47,8 +47,15 @@ class DocxReader:
 def _read(path: Path, source: str, title: str) -> Iterator[Content]:
     check_office_file(path, source, "Word", _MAIN_PART)
     try:
-        walker = WordWalker(title, _open(path, source))
+        package, word = _open(path, source)
+        walker = WordWalker(title, word)
         walker.walk()
+        walker.contents += [
+            Problem(
+                "", f"the picture {p.target} is missing from the file; paste it again", "picture"
+            )
+            for p in package.unmentioned(word.part.partname, word.element.body)
+        ]
     except (*_DOCX_ERRORS, *_XML_ERRORS) as error:
         raise BadInput(
             f"{source}: a damaged Word file ({type(error).__name__}: {error}); "
@@ -59,11 +66,11 @@ def _read(path: Path, source: str, title: str) -> Iterator[Content]:
     yield from assemble(walker.contents)
 
 
-def _open(path: Path, source: str) -> WordDocument:
+def _open(path: Path, source: str) -> tuple[OfficePackage, WordDocument]:
     """Return the document; parts beside it that are not well formed are left out."""
+    package = open_package(path, source)
     try:
-        with open_package(path, source) as package:
-            return docx.Document(package)
+        return package, docx.Document(package.file)
     except etree.XMLSyntaxError:
-        with open_package(path, source, skip_broken=True) as package:
-            return docx.Document(package)
+        package = open_package(path, source, skip_broken=True)
+        return package, docx.Document(package.file)

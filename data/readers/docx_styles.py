@@ -33,7 +33,8 @@ class Styles:
             (
                 s
                 for s in elements
-                if _attribute(s, "type") == "paragraph" and _attribute(s, "default") in ("1", "true")
+                if _attribute(s, "type") == "paragraph"
+                and _attribute(s, "default") in ("1", "true")
             ),
             None,
         )

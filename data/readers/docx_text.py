@@ -9,7 +9,7 @@ from lxml import etree
 
 from data.readers.docx_styles import value_of
 from data.readers.formulas import subscript, superscript
-from data.readers.office import clean_text
+from data.readers.office import clean_text, formula_text
 from data.readers.office_symbols import from_symbol_font, symbol
 from data.readers.omml import latex_of
 from data.readers.xml import local_name
@@ -48,9 +48,9 @@ def _text(element: etree._Element) -> str:
         return symbol(element.get(qn("w:font")) or "", int(code, 16)) if code else ""
     if name == "oMathPara":
         latex = " ".join(latex_of(f) for f in element if local_name(f) == "oMath")
-        return f" \\[{latex}\\] " if latex.strip() else ""
+        return formula_text(latex, display=True)
     if name == "oMath":
-        return f" \\({latex}\\) " if (latex := latex_of(element)) else ""
+        return formula_text(latex_of(element))
     text = "".join(_text(child) for child in element)
     return _styled(text, element.find("{*}rPr")) if name == "r" else text
 

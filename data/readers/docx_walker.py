@@ -300,7 +300,9 @@ class WordWalker:
             for _ in self._body.iter(f"{{*}}{name}"):
                 yield Problem("", message, kind)
         if shapes := sum(_is_lone_shape(shape) for shape in self._body.iter("{*}wsp")):
-            message = f"{shapes} drawn shapes, such as arrows, are not kept; paste a picture of them"
+            message = (
+                f"{shapes} drawn shapes, such as arrows, are not kept; paste a picture of them"
+            )
             yield Problem("", message, "diagram")
         texts = [c.text for c in self.contents if isinstance(c, Block)]
         if unknown := sum(text.count(UNKNOWN_SYMBOL) for text in texts):

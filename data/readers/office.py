@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -14,7 +15,13 @@ from data.readers.files import is_picture
 from data.readers.formulas import normalise_formulas
 from data.readers.xml import local_name, parse_xml
 
-__all__ = ["check_office_file", "clean_text", "picture_or_problem", "read_properties"]
+__all__ = [
+    "check_office_file",
+    "clean_text",
+    "formula_text",
+    "picture_or_problem",
+    "read_properties",
+]
 
 _OLE_SIGNATURE = b"\xd0\xcf\x11\xe0"  # OLE2: Office before 2007, or any file with a password
 _CORE_PROPERTIES = "docProps/core.xml"
@@ -22,6 +29,8 @@ _CONTENT_TYPES = "[Content_Types].xml"
 _EMF_SIGNATURE = b" EMF"
 _WMF_SIGNATURES = (b"\xd7\xcd\xc6\x9a", b"\x01\x00\x09\x00", b"\x02\x00\x09\x00")
 _SOFT_HYPHEN = "\u00ad"
+_GAP = "\x1d"  # between a formula and its neighbours: a space if both would run together
+_GAP_IN_WORDS = re.compile(rf"(?<=\w){_GAP}+|{_GAP}+(?=\w)|(?<=\)){_GAP}+(?=\\)")
 _CHUNK_BYTES = 4096  # size of the pieces that the parser gets
 
 
@@ -117,9 +126,17 @@ def read_properties(path: Path) -> tuple[str, str]:
     return values.get("title", ""), values.get("creator", "")
 
 
+def formula_text(latex: str, display: bool = False) -> str:
+    """Return a formula in brackets, to be passed to `clean_text`; '' if it is empty."""
+    if not latex.strip():
+        return ""
+    return f" \\[{latex}\\] " if display else f"{_GAP}\\({latex}\\){_GAP}"
+
+
 def clean_text(text: str) -> str:
     """Normalise formulas and white space; `\\v` starts a new line, and empty lines are removed."""
-    text = normalise_formulas(text.replace(_SOFT_HYPHEN, ""))
+    text = _GAP_IN_WORDS.sub(" ", text.replace(_SOFT_HYPHEN, "")).replace(_GAP, "")
+    text = normalise_formulas(text)
     lines = (" ".join(line.split()) for line in text.split("\v"))
     return "\n".join(line for line in lines if line)
 

@@ -55,9 +55,13 @@ def read_chart(root: etree._Element) -> Chart | None:
     indices = sorted({i for s in series for i in (*s.categories, *s.values)})[:_MAX_POINTS]
     categories = next((s.categories for s in series if s.categories), {})
     header = (_axis_title(plot, "catAx"), *(s.name for s in series))
-    rows = [(categories.get(i, str(i + 1)), *(s.values.get(i, "") for s in series)) for i in indices]
+    rows = [
+        (categories.get(i, str(i + 1)), *(s.values.get(i, "") for s in series)) for i in indices
+    ]
     title = _title(root.find("{*}chart/{*}title"))
-    if not title and len(series) == 1:
+    deleted = root.find("{*}chart/{*}autoTitleDeleted")
+    has_title = deleted is None or deleted.get("val") in ("0", "false")
+    if not title and has_title and len(series) == 1:
         title = series[0].name  # Office shows the name of an only series as the title
     unit = _axis_title(plot, "valAx")
     if unit:

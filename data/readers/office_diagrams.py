@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
+from data.readers.office import clean_text, formula_text
 from data.readers.omml import latex_of
 from data.readers.xml import local_name
 
@@ -45,13 +46,13 @@ def read_diagram(root: etree._Element) -> str:
 
 def _text(point: etree._Element) -> str:
     paragraphs = ["".join(_runs(p)) for p in point.iterfind("{*}t/{*}p")]
-    return " ".join(" ".join(paragraphs).split())
+    return " ".join(clean_text("\v".join(paragraphs)).split())
 
 
 def _runs(element: etree._Element) -> Iterator[str]:
     for child in element:
         if local_name(child) == "oMath":
-            yield f" \\({latex_of(child)}\\) "
+            yield formula_text(latex_of(child))
         elif local_name(child) == "t":
             yield child.text or ""
         elif local_name(child) == "br":

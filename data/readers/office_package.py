@@ -12,6 +12,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote
@@ -22,10 +23,13 @@ from data.errors import BadInput
 from data.readers.archive import open_zip
 from data.readers.xml import local_name, parse_xml
 
-__all__ = ["open_package"]
+__all__ = ["MissingPicture", "OfficePackage", "open_package"]
 
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/([A-Za-z]+)")
-_RENAMED = {b"extendedProperties": b"extended-properties", b"customProperties": b"custom-properties"}
+_RENAMED = {
+    b"extendedProperties": b"extended-properties",
+    b"customProperties": b"custom-properties",
+}
 _RELATION_NAME = re.compile(rb"(?<=relationships/)(?:extended|custom)Properties")
 _PLAIN_TYPES = {
     b"application/vnd.ms-word.document.macroEnabled.main+xml": "wordprocessingml.document",
@@ -40,17 +44,48 @@ _PLAIN_TYPES = {
     b"presentationml.template.main+xml": "presentationml.presentation",
 }
 _DOCUMENT_TYPE = "application/vnd.openxmlformats-officedocument."
+_NO_TARGETS = ("NULL", "#")  # Office writes these for pictures that were never there
+_NO_RELATIONS = (
+    b'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"/>'
+)
 _MEMORY_BYTES = 32 * 1024**2  # a larger copy goes to the disk
 _CONTENT_TYPES = "[Content_Types].xml"
 
 
-def open_package(path: Path, name: str, skip_broken: bool = False) -> IO[bytes]:
-    """Return a copy of an Office file that the libraries can open.
+@dataclass(frozen=True, slots=True)
+class MissingPicture:
+    """A relation to a picture that is not in the file. `part` is the part that has the relation."""
+
+    part: str
+    relation: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfficePackage:
+    """A copy of an Office file that the libraries can open, and the pictures that it lacks."""
+
+    file: IO[bytes]
+    missing_pictures: tuple[MissingPicture, ...]
+
+    def unmentioned(self, part: str, root: etree._Element) -> list[MissingPicture]:
+        """Return the missing pictures of a part that its text nowhere mentions."""
+        mentioned = {value for element in root.iter() for value in element.attrib.values()}
+        return [
+            picture
+            for picture in self.missing_pictures
+            if picture.part == part.lstrip("/") and picture.relation not in mentioned
+        ]
+
+
+def open_package(path: Path, name: str, skip_broken: bool = False) -> OfficePackage:
+    """Copy an Office file without the faults that keep the libraries from opening it.
 
     Relations to missing parts are removed, Strict namespaces become the usual ones, and templates
     and files with macros become plain documents. `skip_broken` also removes relations to parts
     that are not well-formed XML. Raises `BadInput` if the file is no safe archive.
     """
+    missing: list[MissingPicture] = []
     copy = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115
     with open_zip(path, name) as archive, zipfile.ZipFile(copy, "w") as target:
         members = {member.filename for member in archive.infolist()}
@@ -61,12 +96,12 @@ def open_package(path: Path, name: str, skip_broken: bool = False) -> IO[bytes]:
                 data = _STRICT.sub(_transitional, data)
                 data = _RELATION_NAME.sub(lambda match: _RENAMED[match[0]], data)
             if member.filename.endswith(".rels"):
-                data = _without_dangling_relations(data, member.filename, readable)
+                data = _without_dangling_relations(data, member.filename, readable, missing)
             elif member.filename == _CONTENT_TYPES:
                 data = _as_plain_document(data)
             target.writestr(member, data, zipfile.ZIP_STORED)
     copy.seek(0)
-    return copy
+    return OfficePackage(copy, tuple(missing))
 
 
 def _transitional(match: re.Match[bytes]) -> bytes:
@@ -84,17 +119,28 @@ def _broken_parts(archive: zipfile.ZipFile) -> Iterator[str]:
                 yield name
 
 
-def _without_dangling_relations(data: bytes, member: str, parts: set[str]) -> bytes:
-    """Remove the relations whose target is no part of the file, such as `NULL` and `#_top`."""
+def _without_dangling_relations(
+    data: bytes, member: str, parts: set[str], missing: list[MissingPicture]
+) -> bytes:
+    """Remove the relations whose target is no part of the file; add the pictures to `missing`."""
     folder = posixpath.dirname(posixpath.dirname(member))
     names = {name.casefold() for name in parts}
     try:
         root = parse_xml(data, member)
     except BadInput:
-        return b'<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships"/>'
-    dangling = [r for r in root if local_name(r) == "Relationship" and not _is_whole(r, folder, names)]
+        return _NO_RELATIONS
+    dangling = [
+        relation
+        for relation in root
+        if local_name(relation) == "Relationship" and not _is_whole(relation, folder, names)
+    ]
     for relation in dangling:
         root.remove(relation)
+        target = relation.get("Target") or ""
+        is_picture = (relation.get("Type") or "").endswith("/image")
+        if is_picture and not target.upper().startswith(_NO_TARGETS):
+            part = posixpath.join(folder, posixpath.basename(member).removesuffix(".rels"))
+            missing.append(MissingPicture(part, relation.get("Id") or "", target))
     return etree.tostring(root, xml_declaration=True, encoding="UTF-8") if dangling else data
 
 

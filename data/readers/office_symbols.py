@@ -23,7 +23,10 @@ def symbol(font: str, code: int) -> str:
     """
     if font not in _FONTS and code not in _PRIVATE:
         return chr(code)
-    key = (font if font in _FONTS else "Symbol", code - _PRIVATE.start if code in _PRIVATE else code)
+    key = (
+        font if font in _FONTS else "Symbol",
+        code - _PRIVATE.start if code in _PRIVATE else code,
+    )
     return _MICRO.get(key) or (chr(dingbats[key]) if key in dingbats else UNKNOWN_SYMBOL)
 
 
