@@ -65,7 +65,8 @@ def read_chart(root: etree._Element) -> Chart | None:
         title = series[0].name  # Office shows the name of an only series as the title
     unit = _axis_title(plot, "valAx")
     if unit:
-        header = (header[0], *(f"{name} ({unit})" if name else unit for name in header[1:]))
+        names = (f"{name} ({unit})" if name not in ("", unit) else unit for name in header[1:])
+        header = (header[0], *names)
     return Chart(kinds[0] if kinds else "", title, Table((header, *rows)))
 
 

@@ -23,6 +23,7 @@ from data.readers.pictures import PictureReader, is_sidecar
 from data.readers.plain import PlainReader
 from data.readers.pptx import PptxReader
 from data.readers.structure import Content
+from data.readers.xlsx import XlsxReader
 
 __all__ = ["FORMATS", "READERS", "Rejected", "Unit", "Walk", "find_documents", "scan"]
 
@@ -35,6 +36,7 @@ READERS: tuple[Reader, ...] = (
     PlainReader(),
     DocxReader(),
     PptxReader(),
+    XlsxReader(),
 )
 
 # Files that are skipped without a message: styles, code, settings, fonts, data, build products.
@@ -54,9 +56,9 @@ _IGNORED_FOLDERS = frozenset({"__MACOSX", "__pycache__", "node_modules"})
 _HINTS = {
     ".doc": "save it as .docx",
     ".rtf": "save it as .docx",
-    ".odt": "save it as .docx",
     ".ppt": "save it as .pptx",
-    ".odp": "save it as .pptx",
+    ".xls": "save it as .xlsx",
+    ".xlsb": "save it as .xlsx",
     ".key": "export it as .pptx",
     ".pages": "export it as .docx",
     ".epub": "convert it to PDF or unpack it: its pages are HTML",
@@ -70,7 +72,10 @@ _HINTS = {
     ".7z": "pack it as .zip",
     ".rar": "pack it as .zip",
 }
-FORMATS = "Markdown, HTML, text, PDF, Word, PowerPoint, pictures and zip archives of these"
+FORMATS = (
+    "Markdown, HTML, text, PDF, Word, PowerPoint, Excel, OpenDocument, pictures and zip archives "
+    "of these"
+)
 
 
 @dataclass(frozen=True, slots=True)
