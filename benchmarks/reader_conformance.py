@@ -142,10 +142,12 @@ def _lines(document: Document) -> Iterator[str]:
     for content in document.read():
         if not isinstance(content, Block | Figure) or _is_speaker_note(content):
             continue
-        kept = 0
-        while content.section[: kept + 1] == section[: kept + 1] and kept < len(content.section):
-            kept += 1
-        for heading in content.section[kept:]:
+        shared = 0
+        while content.section[: shared + 1] == section[: shared + 1] and shared < len(
+            content.section
+        ):
+            shared += 1
+        for heading in content.section[shared:]:
             if heading != file_title and not _UNTITLED_SLIDE.fullmatch(heading):
                 yield heading
         section = content.section

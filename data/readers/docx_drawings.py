@@ -16,7 +16,7 @@ from data.readers.office_diagrams import read_diagram
 from data.readers.office_markup import related_id
 from data.readers.xml import local_name, parse_xml
 
-__all__ = ["DrawnChart", "DrawnText", "Drawing", "TextBox", "drawings_of"]
+__all__ = ["Drawing", "DrawnChart", "DrawnText", "TextBox", "drawings_of"]
 
 _GROUPS = frozenset({"wgp", "wpc", "group"})  # of shapes; the last is VML's
 _SKIPPED = frozenset({"pPr", "rPr", "del", "moveFrom"})

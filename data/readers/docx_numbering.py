@@ -8,7 +8,7 @@ from collections.abc import Callable
 from docx.oxml.ns import qn
 from lxml import etree
 
-from data.readers.docx_styles import Styles, value_of
+from data.readers.docx_styles import WordStyles, value_of
 
 __all__ = ["BULLET", "Numbering", "letters", "roman"]
 
@@ -46,14 +46,14 @@ _FORMATS: dict[str, Callable[[int], str]] = {
     "lowerLetter": letters,
     "upperLetter": lambda number: letters(number).upper(),
     "decimalZero": lambda number: f"{number:02}",
-    "none": lambda number: "",
+    "none": lambda _: "",
 }
 
 
 class Numbering:
     """The lists of a file and how far each is counted. Lists of one kind share their count."""
 
-    def __init__(self, root: etree._Element | None, styles: Styles) -> None:
+    def __init__(self, root: etree._Element | None, styles: WordStyles) -> None:
         lists = root.iterfind("{*}num") if root is not None else ()
         kinds = root.iterfind("{*}abstractNum") if root is not None else ()
         self._styles = styles
@@ -91,10 +91,10 @@ class Numbering:
         is_plain = definition is not None and definition.find("{*}isLgl") is not None
 
         def write(match: re.Match[str]) -> str:
-            shown = int(match[1]) - 1
-            count = counts[shown]
-            kind = value_of(self._definition(number, shown), "numFmt") or "decimal"
-            count = self._start(number, shown) if count is None else count
+            place = int(match[1]) - 1
+            count = counts[place]
+            kind = value_of(self._definition(number, place), "numFmt") or "decimal"
+            count = self._start(number, place) if count is None else count
             return str(count) if is_plain and kind != "none" else _FORMATS.get(kind, str)(count)
 
         text = value_of(definition, "lvlText")

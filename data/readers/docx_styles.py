@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from lxml import etree
 
-__all__ = ["Styles", "value_of"]
+__all__ = ["WordStyles", "value_of"]
 
 _HEADING = re.compile(r"heading (\d)", re.IGNORECASE)
 _BODY_LEVEL = 9  # the outline level of text that is no heading
@@ -23,7 +23,7 @@ def value_of(element: etree._Element | None, path: str) -> str | None:
     return next((str(v) for k, v in setting.attrib.items() if str(k).endswith("}val")), "")
 
 
-class Styles:
+class WordStyles:
     """The paragraph styles of a file, each based on another one."""
 
     def __init__(self, root: etree._Element | None) -> None:
@@ -52,8 +52,8 @@ class Styles:
                 return int(heading[1])
             level = value_of(style, "pPr/outlineLvl")
             levels += [level] if level is not None else []
-        level = next((int(x) for x in levels if x.isdecimal()), _BODY_LEVEL)
-        return level + 1 if level < _BODY_LEVEL else None
+        outline = next((int(x) for x in levels if x.isdecimal()), _BODY_LEVEL)
+        return outline + 1 if outline < _BODY_LEVEL else None
 
     def numbering(self, paragraph: etree._Element) -> tuple[str, int] | None:
         """Return the list and the level of a paragraph, its own or its style's; None if neither."""

@@ -38,11 +38,11 @@ def table_of(
     grid = [list(_columns(row)) for row in rows]
     width = max((len(row) for row in grid), default=0)
     owners: list[list[etree._Element | None]] = []
-    for cells in grid:
+    for row_cells in grid:
         above = owners[-1] if owners else [None] * width
         owner = [
             above[i] if cell is not None and cell.is_continued else cell and cell.element
-            for i, cell in enumerate(cells)
+            for i, cell in enumerate(row_cells)
         ]
         owners.append([*owner, *[None] * (width - len(owner))])
     cells = {cell for row in owners for cell in row if cell is not None}

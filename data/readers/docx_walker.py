@@ -12,7 +12,7 @@ from lxml import etree
 from data.documents import Block, Figure, Problem, ProblemKind
 from data.readers.docx_drawings import DrawnChart, DrawnText, TextBox, drawings_of
 from data.readers.docx_numbering import BULLET, Numbering
-from data.readers.docx_styles import Styles
+from data.readers.docx_styles import WordStyles
 from data.readers.docx_tables import cells_of, table_of
 from data.readers.docx_text import note_references, text_of
 from data.readers.office_markup import simplify
@@ -40,7 +40,7 @@ class WordWalker:
         self._title = title
         self._part = word.part
         self._body = word.element.body
-        self._styles = Styles(self._related("styles"))
+        self._styles = WordStyles(self._related("styles"))
         self._numbering = Numbering(self._related("numbering"), self._styles)
         self._notes = {kind: self._texts_of_notes(kind) for kind in ("footnotes", "endnotes")}
         self._headings: list[tuple[int, str]] = []  # levels and texts
@@ -119,7 +119,7 @@ class WordWalker:
         self._forget_captions()
 
     def _keep_bare_heading(self, level: int) -> None:
-        """Make a text of the last heading if nothing stands under it: its words must not be lost."""
+        """Make a text of the last heading if nothing stands under it: no word must be lost."""
         is_bare = self._headings and self._headings[-1][0] >= level
         if is_bare and self._heading_end == len(self.contents):
             _, text = self._headings.pop()
@@ -184,12 +184,9 @@ class WordWalker:
             self._forget_captions()
         elif self._last_table and not follower and not is_of_figure:
             position, table = self._last_table
-            captioned = replace(table, caption=text)
-            self.contents[position] = replace(
-                self.contents[position],  # type: ignore[arg-type]
-                text=markdown_table(captioned),
-                title=text,
-            )
+            text_with_caption = markdown_table(replace(table, caption=text))
+            block = Block(text_with_caption, self._section, "table", text)
+            self.contents[position] = block
             self._forget_captions()
         else:
             self._keep_caption(text)

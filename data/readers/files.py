@@ -58,6 +58,7 @@ _FORMAT_MEMBERS: tuple[tuple[str, Format], ...] = (
     ("ppt/presentation.xml", "pptx"),
     ("xl/workbook.xml", "xlsx"),
 )
+_ODF_MEMBERS = frozenset({"mimetype", "content.xml", "META-INF/manifest.xml"})
 _OFFICE_FORMATS = ("docx", "pptx", "xlsx", "odf")
 _MAX_DATA_URI_CHARACTERS = 32 * 1024**2
 
@@ -116,6 +117,8 @@ def _format_in_zip(path: Path) -> Format:
             names = set(archive.namelist())
     except BadInput:
         return "zip"  # reading the archive reports the error
+    if names >= _ODF_MEMBERS:
+        return "odf"
     return next((format_ for member, format_ in _FORMAT_MEMBERS if member in names), "zip")
 
 

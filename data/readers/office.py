@@ -21,6 +21,7 @@ __all__ = [
     "formula_text",
     "picture_or_problem",
     "read_properties",
+    "refuse_doctype",
 ]
 
 _OLE_SIGNATURE = b"\xd0\xcf\x11\xe0"  # OLE2: Office before 2007, or any file with a password
@@ -55,13 +56,13 @@ def check_office_file(path: Path, name: str, program: str, main_part: str) -> No
                 f"{name}: not a {program} file (no {main_part}); save it from {program} again"
             )
         # check the list of content types first: it is XML itself and names the other XML parts
-        _refuse_doctype(archive, archive.getinfo(_CONTENT_TYPES), name, program)
+        refuse_doctype(archive, archive.getinfo(_CONTENT_TYPES), name, program)
         types = _ContentTypes(
             parse_xml(archive.read(_CONTENT_TYPES), f"{name}: member '{_CONTENT_TYPES}'")
         )
         for member in archive.infolist():
             if types.is_xml(member.filename):
-                _refuse_doctype(archive, member, name, program)
+                refuse_doctype(archive, member, name, program)
 
 
 class _ContentTypes:
@@ -84,9 +85,10 @@ class _ContentTypes:
         return content_type.endswith("xml")
 
 
-def _refuse_doctype(
+def refuse_doctype(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, program: str
 ) -> None:
+    """Raise `BadInput` if a part declares a document type or cannot be unpacked."""
     try:
         has_doctype = _has_doctype(archive, member)
     except (OSError, *ARCHIVE_ERRORS) as error:

@@ -1,4 +1,4 @@
-"""Simplify the mark-up of Office files before it is read: one version of everything, no wrappers."""
+"""Simplify the mark-up of Office files before it is read: one version, no wrappers."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def simplify(root: etree._Element) -> None:
         _replace(element, list(branch) if branch is not None else [])
     for element in list(root.iter()):
         if local_name(element) in _WRAPPERS and element.getparent() is not None:
-            kept = [child for child in element if local_name(child) not in _CONTROL_SETTINGS]
-            _replace(element, kept)
+            contents = [child for child in element if local_name(child) not in _CONTROL_SETTINGS]
+            _replace(element, contents)
 
 
 def related_id(element: etree._Element | None, *names: str) -> str:

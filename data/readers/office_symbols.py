@@ -31,7 +31,7 @@ def symbol(font: str, code: int) -> str:
 
 
 def from_symbol_font(text: str, font: str | None) -> str:
-    """Return the text of a run in Unicode. Without a symbol font, only private characters change."""
-    if font not in _FONTS:
+    """Return the text of a run in Unicode; in another font, only private characters change."""
+    if font is None or font not in _FONTS:
         return "".join(symbol("Symbol", ord(c)) if ord(c) in _PRIVATE else c for c in text)
     return "".join(symbol(font, ord(c)) if ord(c) in _PRIVATE or ord(c) < 256 else c for c in text)

@@ -176,16 +176,16 @@ class SlideReader:
         message = f"an embedded object ({shape.name}, {program}) {state}; paste its contents"
         self._add_problem(message, "attachment")
 
-    def _add_picture(
-        self, shape: BaseShape, blip: etree._Element | None, frame: _Frame
-    ) -> None:
+    def _add_picture(self, shape: BaseShape, blip: etree._Element | None, frame: _Frame) -> None:
         relation = related_id(blip, "embed")
         picture: bytes | None = None
         problem = f"{shape.name}: a picture is missing from the file; paste it again"
         if related_id(blip, "link") and not relation:
             problem = f"{shape.name}: a picture is linked, not stored in the file; paste it"
         elif relation in shape.part.rels:
-            picture, problem = picture_or_problem(shape.part.related_part(relation).blob, shape.name)
+            picture, problem = picture_or_problem(
+                shape.part.related_part(relation).blob, shape.name
+            )
         self.figures.append(self._figure(shape, picture, frame))
         if problem:
             self._add_problem(problem, "picture")
@@ -266,11 +266,11 @@ class SlideReader:
         """Move the texts that are captions to the pictures that they stand at."""
         positions = [n for n, block in enumerate(self.blocks) if is_caption(block.text)]
         captions = [(self.blocks[n].text, self.boxes[n]) for n in positions]
-        taken = captions_of_figures(captions, [figure.bbox for figure in self.figures])
-        for number, caption in taken.items():
+        owners = captions_of_figures(captions, [figure.bbox for figure in self.figures])
+        for number, caption in owners.items():
             text = " ".join(captions[caption][0].split())
             self.figures[number] = replace(self.figures[number], caption=text)
-        used = {positions[caption] for caption in taken.values()}
+        used = {positions[caption] for caption in owners.values()}
         self.blocks = [block for n, block in enumerate(self.blocks) if n not in used]
 
 
@@ -285,7 +285,9 @@ def _frame_of_group(group: GroupShape, outer: _Frame) -> _Frame:
     parts = [transform.find(f"{{*}}{name}") if transform is not None else None for name in names]
     if any(part is None for part in parts):
         return outer
-    off, ext, inner_off, inner_ext = ([int(v) for v in p.attrib.values()] for p in parts if p is not None)
+    off, ext, inner_off, inner_ext = (
+        [int(v) for v in p.attrib.values()] for p in parts if p is not None
+    )
     scale = [e / i if i else 1.0 for e, i in zip(ext, inner_ext, strict=True)]
     shift = [o - i * s for o, i, s in zip(off, inner_off, scale, strict=True)]
     return _Frame(

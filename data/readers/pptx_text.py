@@ -18,7 +18,9 @@ __all__ = ["body_text", "plain_text"]
 
 _INVISIBLE = frozenset({"pPr", "rPr", "endParaRPr", "Fallback"})
 _BULLETS = frozenset({"buNone", "buChar", "buBlip", "buAutoNum"})
-_SCHEME = re.compile(r"(arabic|alphaLc|alphaUc|romanLc|romanUc)?.*?(Period|ParenR|ParenBoth|Plain)?")
+_SCHEME = re.compile(
+    r"(arabic|alphaLc|alphaUc|romanLc|romanUc)?.*?(Period|ParenR|ParenBoth|Plain)?"
+)
 _COUNTERS = {
     "alphaLc": letters,
     "alphaUc": lambda number: letters(number).upper(),
@@ -72,7 +74,9 @@ class _Numbers:
         return _FRAMES.get((match[2] if match else "") or "", "{}.").format(counter(number))
 
     def _bullet(self, properties: etree._Element | None, level: int) -> etree._Element | None:
-        inherited = self.defaults.find(f"{{*}}lvl{level + 1}pPr") if self.defaults is not None else None
+        inherited = (
+            self.defaults.find(f"{{*}}lvl{level + 1}pPr") if self.defaults is not None else None
+        )
         for source in (properties, inherited):
             for child in source if source is not None else ():
                 if local_name(child) in _BULLETS:

@@ -17,6 +17,7 @@ from data.readers.docx import DocxReader
 from data.readers.files import format_of, source_of
 from data.readers.html import HtmlReader
 from data.readers.markdown import MarkdownReader
+from data.readers.odf import OdfReader
 from data.readers.page import IllustratedDocument
 from data.readers.pdf import PdfReader
 from data.readers.pictures import PictureReader, is_sidecar
@@ -37,6 +38,7 @@ READERS: tuple[Reader, ...] = (
     DocxReader(),
     PptxReader(),
     XlsxReader(),
+    OdfReader(),
 )
 
 # Files that are skipped without a message: styles, code, settings, fonts, data, build products.

@@ -75,8 +75,8 @@ def _runs(numbers: Sequence[int], is_full: Callable[[int], bool]) -> list[list[i
 
 
 def _without_empty_columns(cells: Grid) -> Grid:
-    kept = [column for column in range(len(cells[0])) if any(row[column] for row in cells)]
-    return [[row[column] for column in kept] for row in cells]
+    filled = [column for column in range(len(cells[0])) if any(row[column] for row in cells)]
+    return [[row[column] for column in filled] for row in cells]
 
 
 def _caption(cells: Grid) -> tuple[str, Grid]:

@@ -23,7 +23,7 @@ from data.readers.structure import Content, assemble, humanise
 from data.readers.xlsx_comments import comments_of
 from data.readers.xlsx_drawings import drawings_of
 from data.readers.xlsx_parts import SheetPart, count_unstored_formulas, sheet_parts
-from data.readers.xlsx_tables import MAX_ROWS, SheetText, SheetTable, contents_of_sheet
+from data.readers.xlsx_tables import contents_of_sheet
 from data.records import Audience
 from data.tables import markdown_table
 

@@ -17,7 +17,9 @@ def comments_of(archive: zipfile.ZipFile, part: SheetPart) -> Iterator[str]:
 
     Excel keeps a copy of each threaded comment as a note for old versions; it is left out.
     """
-    threads = [path for _, kind, path in related_parts(archive, part.path) if kind == "threadedComment"]
+    threads = [
+        path for _, kind, path in related_parts(archive, part.path) if kind == "threadedComment"
+    ]
     people = {
         person.get("id") or "": person.get("displayName") or ""
         for _, kind, path in related_parts(archive, _WORKBOOK)
@@ -37,7 +39,9 @@ def comments_of(archive: zipfile.ZipFile, part: SheetPart) -> Iterator[str]:
         authors = [author.text or "" for author in root.iterfind("{*}authors/{*}author")]
         for note in root.iterfind("{*}commentList/{*}comment"):
             cell, number = note.get("ref") or "", note.get("authorId") or ""
-            author = authors[int(number)] if number.isdecimal() and int(number) < len(authors) else ""
+            author = (
+                authors[int(number)] if number.isdecimal() and int(number) < len(authors) else ""
+            )
             text = "".join(t.text or "" for t in note.iter("{*}t"))
             if cell not in threaded_cells:
                 yield _remark(cell, author, "", text.removeprefix(f"{author}:"))

@@ -119,7 +119,10 @@ def _cells(formula: str, workbook: Workbook) -> Iterator[str]:
         left, top, right, bottom = range_boundaries(area.replace("$", ""))
     except (ValueError, TypeError):
         return
-    if None in (left, top, right, bottom) or (right - left + 1) * (bottom - top + 1) > _MAX_CACHED_CELLS:
+    if (
+        None in (left, top, right, bottom)
+        or (right - left + 1) * (bottom - top + 1) > _MAX_CACHED_CELLS
+    ):
         return
     sheet = workbook[name]
     for row in range(top, bottom + 1):
