@@ -9,6 +9,7 @@ from docx.opc.part import Part
 from lxml import etree
 
 from data.documents import Figure, Problem
+from data.errors import BadInput
 from data.readers.formulas import normalise_formulas
 from data.readers.office import picture_or_problem
 from data.readers.office_charts import Chart, read_chart
@@ -50,7 +51,10 @@ Drawing = Figure | Problem | TextBox | DrawnChart | DrawnText
 
 def drawings_of(paragraph: etree._Element, part: Part) -> Iterator[Drawing]:
     """Yield what a paragraph draws, in order. `part` resolves its relations."""
-    yield from _drawings(paragraph, part, "")
+    try:
+        yield from _drawings(paragraph, part, "")
+    except BadInput as error:
+        yield Problem("", f"a drawing cannot be read ({error}); paste it as a picture")
 
 
 def _drawings(element: etree._Element, part: Part, alt: str) -> Iterator[Drawing]:

@@ -10,6 +10,7 @@ from docx.oxml.ns import qn
 from lxml import etree
 
 from data.documents import Block, Figure, Problem, ProblemKind
+from data.errors import BadInput
 from data.readers.docx_drawings import DrawnChart, DrawnText, TextBox, drawings_of
 from data.readers.docx_numbering import BULLET, Numbering
 from data.readers.docx_styles import WordStyles
@@ -37,6 +38,7 @@ class WordWalker:
 
     def __init__(self, title: str, word: WordDocument) -> None:
         self.contents: list[Content] = []
+        self._damaged: list[Problem] = []  # parts that are not well formed
         self._title = title
         self._part = word.part
         self._body = word.element.body
@@ -47,6 +49,7 @@ class WordWalker:
         self._heading_end = 0  # number of contents when the last heading came
         self._list: list[str] = []  # the items so far of the current list
         self._due_notes: list[str] = []  # notes of the current list or paragraph
+        self._drop_cap = ""  # a large first letter, which Word keeps as a paragraph
         self._pending_caption = ""  # a caption whose table or picture follows
         self._uncaptioned: list[int] = []  # positions of the last paragraph's pictures
         self._last_table: tuple[int, Table] | None = None  # a table without a caption
@@ -78,12 +81,18 @@ class WordWalker:
             elif name in ("oMathPara", "oMath", "r"):
                 self._add_text(text_of(child))
         self._close_list()
+        self._add_text(self._drop_cap)
+        self._drop_cap = ""
         self._add_text(self._take_caption())
 
     # -- paragraphs --------------------------------------------------------------------------------
 
     def _add_paragraph(self, paragraph: etree._Element) -> None:
-        text = text_of(paragraph)
+        text = self._drop_cap + text_of(paragraph)
+        self._drop_cap = ""
+        if _is_drop_cap(paragraph) and not _draws(paragraph):
+            self._drop_cap = text
+            return
         style = next(iter(self._styles.names(paragraph)), "")
         level = None if self._box_depth else self._styles.heading_level(paragraph)
         numbered = self._numbering.label(paragraph) if text else None
@@ -285,12 +294,16 @@ class WordWalker:
         """Return the root of the part of a kind, such as "styles"; None if there is none."""
         for relation in self._part.rels.values():
             if not relation.is_external and relation.reltype.endswith(f"/{kind}"):
-                return parse_xml(relation.target_part.blob, kind)
+                try:
+                    return parse_xml(relation.target_part.blob, kind)
+                except BadInput as error:
+                    self._damaged.append(Problem("", f"the part {error}"))
         return None
 
     def _problems(self) -> Iterator[Problem]:
         """Yield what the whole document has and the reader leaves out."""
         comments = self._related("comments")
+        yield from self._damaged
         if comments is not None and len(comments):
             yield Problem("", f"{len(comments)} comments of reviewers are not read")
         for name, kind, message in _UNREAD_PARTS:
@@ -308,6 +321,11 @@ class WordWalker:
 
 def _lines_of(element: etree._Element) -> str:
     return "\n".join(filter(None, (text_of(p) for p in element.iter("{*}p"))))
+
+
+def _is_drop_cap(paragraph: etree._Element) -> bool:
+    frame = paragraph.find("{*}pPr/{*}framePr")
+    return frame is not None and frame.get(qn("w:dropCap"), "none") != "none"
 
 
 def _draws(paragraph: etree._Element) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lxml import etree
 
+from data.errors import BadInput
 from data.readers.formulas import subscript, superscript
 from data.readers.mathml import to_latex
 from data.readers.odf_package import OdfPackage, OdfStyles, attribute
@@ -39,10 +40,17 @@ class OdfText:
             root = next(child.iter("{*}math"), None)
             if root is None:
                 path = attribute(child, "xlink:href")
-                root = self._package.xml(f"{path}/content.xml") if path else None
+                root = self._part(f"{path}/content.xml") if path else None
             if root is not None and local_name(root) == "math":
                 return to_latex(root)
         return ""
+
+    def _part(self, path: str) -> etree._Element | None:
+        """Return the root of a part; None if it cannot be read, which the walker reports."""
+        try:
+            return self._package.xml(path)
+        except BadInput:
+            return None
 
     def _inside(self, element: etree._Element) -> str:
         return (element.text or "") + "".join(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from lxml import etree
 
 from data.documents import Block, Figure, Problem, ProblemKind
+from data.errors import BadInput
 from data.readers.odf_lists import OdfLists
 from data.readers.odf_package import OdfPackage, OdfStyles, attribute
 from data.readers.odf_tables import cells_of, chart_of, grid_of, table_of
@@ -325,7 +326,7 @@ class OdfWalker:
                 self._add_text(f"\\[{self._text.formula(frame)}\\]")
             return  # a formula in a line is part of its text
         path = attribute(element, "xlink:href")
-        root = self._package.xml(f"{path}/content.xml") if path else None
+        root = self._part(f"{path}/content.xml") if path else None
         chart = chart_of(root, self._text_of_cell) if root is not None else None
         if chart is not None:
             self._add_chart(frame, chart)
@@ -333,6 +334,14 @@ class OdfWalker:
         self._add_picture(frame)
         message = "an embedded object is kept as a picture only; paste its contents"
         self._add_problem(message, "attachment", self._page)
+
+    def _part(self, path: str) -> etree._Element | None:
+        """Return the root of a part; None if there is none or if it is not well formed."""
+        try:
+            return self._package.xml(path)
+        except BadInput as error:
+            self._add_problem(str(error), "part", self._page)
+            return None
 
     def _add_chart(self, frame: etree._Element, chart: Chart) -> None:
         self._add_picture(frame, chart.label)
@@ -345,7 +354,10 @@ class OdfWalker:
         names = [attribute(image, "xlink:href") for image in frame.iterfind("{*}image")]
         picture, problem = None, "a picture is missing from the file; paste it again"
         for name in names:
-            data = self._package.data(name)
+            try:
+                data = self._package.data(name)
+            except BadInput as error:
+                data, problem = None, str(error)
             if data is not None:
                 picture, problem = picture_or_problem(data, name.rsplit("/", 1)[-1])
             elif ":" in name:

@@ -11,7 +11,7 @@ import posixpath
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -20,8 +20,8 @@ from urllib.parse import unquote
 from lxml import etree
 
 from data.errors import BadInput
-from data.readers.archive import open_zip
-from data.readers.xml import local_name, parse_xml
+from data.readers.archive import ARCHIVE_ERRORS, open_zip
+from data.readers.xml import MAX_XML_BYTES, local_name, parse_xml
 
 __all__ = ["MissingPicture", "OfficePackage", "open_package"]
 
@@ -88,20 +88,39 @@ def open_package(path: Path, name: str, skip_broken: bool = False) -> OfficePack
     missing: list[MissingPicture] = []
     copy = tempfile.SpooledTemporaryFile(max_size=_MEMORY_BYTES)  # noqa: SIM115
     with open_zip(path, name) as archive, zipfile.ZipFile(copy, "w") as target:
-        members = {member.filename for member in archive.infolist()}
-        readable = members - set(_broken_parts(archive)) if skip_broken else members
-        for member in archive.infolist():
-            data = archive.read(member)
+        parts = {member.filename: member for member in archive.infolist()}
+        broken = set(_broken_parts(archive)) if skip_broken else set()
+        # the relations come last, when it is known which parts can be read
+        for member in sorted(parts.values(), key=lambda m: m.filename.endswith(".rels")):
+            data = _read(archive, member, name)
+            if data is None:
+                broken.add(member.filename)
+                continue
             if member.filename.endswith((".xml", ".rels")):
                 data = _STRICT.sub(_transitional, data)
                 data = _RELATION_NAME.sub(lambda match: _RENAMED[match[0]], data)
             if member.filename.endswith(".rels"):
+                readable = parts.keys() - broken
                 data = _without_dangling_relations(data, member.filename, readable, missing)
             elif member.filename == _CONTENT_TYPES:
                 data = _as_plain_document(data)
             target.writestr(member, data, zipfile.ZIP_STORED)
     copy.seek(0)
     return OfficePackage(copy, tuple(missing))
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str) -> bytes | None:
+    """Return the bytes of a part; None if they are damaged."""
+    is_xml = member.filename.endswith(".xml")
+    if is_xml and member.file_size > MAX_XML_BYTES:
+        raise BadInput(
+            f"{name}: member {member.filename!r} has {member.file_size:,} bytes, more than the "
+            f"{MAX_XML_BYTES:,} allowed; split the document"
+        )
+    try:
+        return archive.read(member)
+    except (OSError, *ARCHIVE_ERRORS):
+        return None
 
 
 def _transitional(match: re.Match[bytes]) -> bytes:
@@ -120,7 +139,7 @@ def _broken_parts(archive: zipfile.ZipFile) -> Iterator[str]:
 
 
 def _without_dangling_relations(
-    data: bytes, member: str, parts: set[str], missing: list[MissingPicture]
+    data: bytes, member: str, parts: Collection[str], missing: list[MissingPicture]
 ) -> bytes:
     """Remove the relations whose target is no part of the file; add the pictures to `missing`."""
     folder = posixpath.dirname(posixpath.dirname(member))

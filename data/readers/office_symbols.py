@@ -13,7 +13,17 @@ __all__ = ["UNKNOWN_SYMBOL", "from_symbol_font", "symbol"]
 UNKNOWN_SYMBOL = "\ufffd"
 _PRIVATE = range(0xF000, 0xF100)
 _FONTS = frozenset(font for font, _ in dingbats)
-_MICRO = {("Symbol", 0x6D): "\u00b5"}  # Adobe's table of Symbol names it the micro sign first
+_PLAIN_CHARACTERS = {
+    ("Symbol", 0x6D): "\u00b5",  # Adobe's table of Symbol names it the micro sign first
+    # Word makes `-->` and its kind arrows of Wingdings, whose exact twins few fonts have
+    ("Wingdings", 0xDF): "←",
+    ("Wingdings", 0xE0): "→",
+    ("Wingdings", 0xE1): "↑",
+    ("Wingdings", 0xE2): "↓",
+    ("Wingdings", 0xE7): "←",
+    ("Wingdings", 0xE8): "→",
+    ("Wingdings", 0xF3): "⇔",
+}
 
 
 def symbol(font: str, code: int) -> str:
@@ -27,11 +37,14 @@ def symbol(font: str, code: int) -> str:
         font if font in _FONTS else "Symbol",
         code - _PRIVATE.start if code in _PRIVATE else code,
     )
-    return _MICRO.get(key) or (chr(dingbats[key]) if key in dingbats else UNKNOWN_SYMBOL)
+    return _PLAIN_CHARACTERS.get(key) or (chr(dingbats[key]) if key in dingbats else UNKNOWN_SYMBOL)
 
 
-def from_symbol_font(text: str, font: str | None) -> str:
-    """Return the text of a run in Unicode; in another font, only private characters change."""
+def from_symbol_font(text: str, font: str | None, private_font: str = "Symbol") -> str:
+    """Return the text of a run in Unicode.
+
+    Without a symbol font, only the private characters change, which `private_font` draws.
+    """
     if font is None or font not in _FONTS:
-        return "".join(symbol("Symbol", ord(c)) if ord(c) in _PRIVATE else c for c in text)
+        return "".join(symbol(private_font, ord(c)) if ord(c) in _PRIVATE else c for c in text)
     return "".join(symbol(font, ord(c)) if ord(c) in _PRIVATE or ord(c) < 256 else c for c in text)

@@ -80,7 +80,7 @@ def _slides(
         try:
             slide = presentation.part.related_slide(entry.rId)
             contents = SlideReader(title, number, size, authors).read(slide)
-        except (*_PPTX_ERRORS, *_XML_ERRORS) as error:
+        except (BadInput, *_PPTX_ERRORS, *_XML_ERRORS) as error:
             message = f"slide {number} cannot be read ({error}); open it in PowerPoint and save it"
             yield [Problem("", message, page=number)]
             continue

@@ -11,6 +11,7 @@ from pptx.shapes.group import GroupShape
 from pptx.slide import Slide
 
 from data.documents import Block, Figure, Problem, ProblemKind
+from data.errors import BadInput
 from data.readers.formulas import normalise_formulas
 from data.readers.office import picture_or_problem
 from data.readers.office_charts import read_chart
@@ -30,7 +31,7 @@ __all__ = ["SlideReader"]
 _REPEATED_PLACEHOLDERS = frozenset({"dt", "ftr", "sldNum", "hdr"})
 _MEDIA = ("{*}videoFile", "{*}audioFile", "{*}media")
 _WHOLE_SLIDE = (0.0, 0.0, 1.0, 1.0)
-_SHAPE_ERRORS = (PythonPptxError, KeyError, ValueError, AttributeError, TypeError)
+_SHAPE_ERRORS = (BadInput, PythonPptxError, KeyError, ValueError, AttributeError, TypeError)
 _FEWEST_SHAPES = 2  # without words; a single line is an ornament
 
 

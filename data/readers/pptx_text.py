@@ -105,10 +105,11 @@ def _styled(text: str, properties: etree._Element | None) -> str:
     """Return a run's text with raised and lowered characters marked, and symbols in Unicode."""
     latin = properties.find("{*}latin") if properties is not None else None
     symbols = properties.find("{*}sym") if properties is not None else None
-    text = from_symbol_font(text, latin.get("typeface") if latin is not None else None)
-    if symbols is not None:  # this font draws the private characters only
-        font = symbols.get("typeface") or "Symbol"
-        text = "".join(from_symbol_font(c, font) if "\uf000" <= c <= "\uf0ff" else c for c in text)
+    text = from_symbol_font(
+        text,
+        latin.get("typeface") if latin is not None else None,
+        (symbols.get("typeface") if symbols is not None else None) or "Symbol",
+    )
     baseline = (properties.get("baseline") or "0" if properties is not None else "0").rstrip("%")
     if baseline.startswith("-"):
         return subscript(text)

@@ -30,7 +30,7 @@ from data.tables import markdown_table
 __all__ = ["XlsxReader"]
 
 _MAIN_PART = "xl/workbook.xml"
-_MAX_SHEET_BYTES = 96 * 1024**2  # of all sheets together, unpacked: about two million cells
+_MAX_SHEET_BYTES = 64 * 1024**2  # of all sheets together, unpacked: over a million cells
 _XLSX_ERRORS = (
     *(InvalidFileException, KeyError, ValueError, AttributeError, TypeError, IndexError),
     *(zipfile.BadZipFile, etree.LxmlError, OSError),
@@ -107,6 +107,9 @@ def _sheet(
         if count := count_unstored_formulas(archive, part):
             message = f"sheet {part.name}: {count} formulas have no stored result"
             yield Problem("", f"{message}; open the file in Excel and save it", "table")
-    yield from drawings_of(archive, workbook, part, section, audience)
-    for comment in comments_of(archive, part):
-        yield Block(comment, section, "note", audience=audience)
+    try:
+        yield from drawings_of(archive, workbook, part, section, audience)
+        for comment in comments_of(archive, part):
+            yield Block(comment, section, "note", audience=audience)
+    except BadInput as error:  # a part that is not well formed; the cells are read
+        yield Problem("", f"sheet {part.name}: a drawing or comment cannot be read ({error})")
