@@ -10,7 +10,7 @@ from openpyxl.utils.datetime import from_excel
 
 __all__ = ["format_cell", "format_number"]
 
-_LITERAL = re.compile(r'"([^"]*)"|\\(.)')
+_LITERAL = re.compile(r'"([^"]*)"|\\(.)|\[\$([^\-\]]*)[^\]]*\]|([$€£¥°])|\[[^\]]*\]|_.')
 _DIGITS = re.compile(r"[#0?][#0?,.]*(?:E[+-]?0+)?")
 _MAX_LITERAL = 24  # characters; a longer literal is a sentence, not a unit
 
@@ -61,5 +61,5 @@ def _digits(value: float) -> str:
 
 
 def _literal(code: str) -> str:
-    text = "".join(quoted or escaped for quoted, escaped in _LITERAL.findall(code))
+    text = "".join("".join(groups) for groups in _LITERAL.findall(code))
     return text if len(text) <= _MAX_LITERAL else ""
