@@ -104,7 +104,7 @@ def open_package(path: Path, name: str, skip_broken: bool = False) -> OfficePack
                 data = _without_dangling_relations(data, member.filename, readable, missing)
             elif member.filename == _CONTENT_TYPES:
                 data = _as_plain_document(data)
-            target.writestr(member, data, zipfile.ZIP_STORED)
+            target.writestr(member.filename, data, zipfile.ZIP_STORED)
     copy.seek(0)
     return OfficePackage(copy, tuple(missing))
 
@@ -164,6 +164,8 @@ def _without_dangling_relations(
 
 
 def _is_whole(relation: etree._Element, folder: str, names: set[str]) -> bool:
+    if not (relation.get("Id") and relation.get("Type")):
+        return False
     if relation.get("TargetMode") == "External":
         return True
     target = relation.get("Target") or ""

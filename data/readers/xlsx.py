@@ -22,7 +22,12 @@ from data.readers.sheet_regions import MAX_ROWS, SheetTable, SheetText
 from data.readers.structure import Content, assemble, humanise
 from data.readers.xlsx_comments import comments_of
 from data.readers.xlsx_drawings import drawings_of
-from data.readers.xlsx_parts import SheetPart, count_unstored_formulas, sheet_parts
+from data.readers.xlsx_parts import (
+    SheetPart,
+    count_unstored_formulas,
+    sheet_parts,
+    without_styles,
+)
 from data.readers.xlsx_tables import contents_of_sheet
 from data.records import Audience
 from data.tables import markdown_table
@@ -60,7 +65,7 @@ def _read(path: Path, source: str, title: str) -> Iterator[Content]:
         with zipfile.ZipFile(package.file) as archive:
             parts = list(sheet_parts(archive))
             _check_size(archive, parts, source)
-            workbook = _open(package)
+            workbook, problems = _open(package, archive)
             contents = [c for part in parts for c in _sheet(archive, workbook, part, title)]
     except _XLSX_ERRORS as error:
         raise BadInput(
@@ -69,14 +74,20 @@ def _read(path: Path, source: str, title: str) -> Iterator[Content]:
         ) from None
     if not contents:
         raise BadInput(f"{source}: no cells with values and no pictures; nothing to index")
-    yield from assemble(contents)
+    yield from assemble([*contents, *problems])
 
 
-def _open(package: OfficePackage) -> Workbook:
-    package.file.seek(0)
+def _open(package: OfficePackage, archive: zipfile.ZipFile) -> tuple[Workbook, list[Problem]]:
+    """Return the workbook; without its styles if they are what is damaged."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about extensions, which hold no values
-        return load_workbook(package.file, data_only=True, keep_links=False)
+        try:
+            package.file.seek(0)
+            return load_workbook(package.file, data_only=True, keep_links=False), []
+        except _XLSX_ERRORS as error:
+            plain = load_workbook(without_styles(archive), data_only=True, keep_links=False)
+            message = f"the styles are damaged ({error}): dates and units are plain numbers"
+            return plain, [Problem("", f"{message}; save the file in Excel")]
 
 
 def _check_size(archive: zipfile.ZipFile, parts: list[SheetPart], source: str) -> None:

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import posixpath
 import re
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO
 
 from lxml import etree
 
 from data.readers.office_markup import related_id
 from data.readers.xml import parse_xml
 
-__all__ = ["SheetPart", "count_unstored_formulas", "read_part", "related_parts", "sheet_parts"]
+__all__ = [
+    "SheetPart",
+    "count_unstored_formulas",
+    "read_part",
+    "related_parts",
+    "sheet_parts",
+    "without_styles",
+]
 
 _WORKBOOK = "xl/workbook.xml"
 _UNSTORED = re.compile(rb"(?:</f>|<f[^>]*/>)(?:<v\s*/>|<v></v>)?</c>")
+
+
+_STYLES = "xl/styles.xml"
+_CELL_STYLE = re.compile(rb'(<(?:c|row|col)\b[^>]*?)\s(?:s|style)="\d*"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +75,17 @@ def read_part(archive: zipfile.ZipFile, path: str) -> etree._Element:
 def count_unstored_formulas(archive: zipfile.ZipFile, part: SheetPart) -> int:
     """Return how many cells of a sheet hold a formula without its result."""
     return len(_UNSTORED.findall(archive.read(part.path)))
+
+
+def without_styles(archive: zipfile.ZipFile) -> IO[bytes]:
+    """Return a copy of a workbook without its styles, which some exporters write wrongly."""
+    copy = tempfile.TemporaryFile()  # noqa: SIM115
+    with zipfile.ZipFile(copy, "w") as target:
+        for member in archive.infolist():
+            data = archive.read(member)
+            if member.filename.startswith("xl/worksheets/"):
+                data = _CELL_STYLE.sub(rb"\1", data)
+            if member.filename != _STYLES:
+                target.writestr(member.filename, data, zipfile.ZIP_STORED)
+    copy.seek(0)
+    return copy

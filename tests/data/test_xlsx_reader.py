@@ -161,6 +161,21 @@ def test_formulas_without_results_are_a_problem(tmp_path: Path) -> None:
     assert "2 formulas have no stored result" in problem.message
 
 
+def test_damaged_styles_cost_only_themselves(tmp_path: Path) -> None:
+    read(tmp_path, lambda workbook: fill(workbook.active, [["a", "b"], [1, datetime(2024, 1, 2)]]))
+    damaged = tmp_path / "damaged.xlsx"
+    with zipfile.ZipFile(tmp_path / "metals.xlsx") as old, zipfile.ZipFile(damaged, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "xl/styles.xml":
+                data = data.replace(b"patternFill", b"noFill")
+            new.writestr(name, data)
+    contents = read_file(damaged)
+    assert [row_statements(text) for text in texts(contents)] == [["1: b 45293"]]
+    (problem,) = [c for c in contents if isinstance(c, Problem)]
+    assert problem.message.startswith("the styles are damaged")
+
+
 @pytest.mark.parametrize(
     ("rows", "corner_rows", "depth"),
     [
