@@ -31,7 +31,18 @@ __all__ = [
 ]
 
 Format = Literal[
-    "markdown", "html", "plain", "docx", "pptx", "xlsx", "odf", "pdf", "picture", "zip", ""
+    "markdown",
+    "html",
+    "plain",
+    "delimited",
+    "docx",
+    "pptx",
+    "xlsx",
+    "odf",
+    "pdf",
+    "picture",
+    "zip",
+    "",
 ]
 MAX_TEXT_BYTES = 64 * 1024**2  # the longest textbook has 5 MB of text
 _SUFFIXES: dict[str, Format] = {
@@ -42,6 +53,8 @@ _SUFFIXES: dict[str, Format] = {
     ".xhtml": "html",
     ".txt": "plain",
     ".text": "plain",
+    ".csv": "delimited",
+    ".tsv": "delimited",
     ".docx": "docx",
     ".pptx": "pptx",
     **dict.fromkeys((".docm", ".dotx", ".dotm"), "docx"),

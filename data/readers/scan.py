@@ -13,6 +13,7 @@ from data.documents import Block, Document, Figure, Reader
 from data.errors import BadInput
 from data.readers.archive import UnpackedArchive
 from data.readers.cnxml import CnxmlReader
+from data.readers.delimited import DelimitedReader
 from data.readers.docx import DocxReader
 from data.readers.files import format_of, source_of
 from data.readers.html import HtmlReader
@@ -35,6 +36,7 @@ READERS: tuple[Reader, ...] = (
     MarkdownReader(),
     HtmlReader(),
     PlainReader(),
+    DelimitedReader(),
     DocxReader(),
     PptxReader(),
     XlsxReader(),
@@ -45,7 +47,7 @@ READERS: tuple[Reader, ...] = (
 _IGNORED_SUFFIX_LIST = (
     ".css .scss .less .js .mjs .ts .jsx .tsx .map .py .pyc .ipynb_checkpoints .sh .bat .ps1 .rb "
     ".c .h .cpp .java .go .rs .r .m .json .jsonl .yml .yaml .toml .ini .cfg .conf .lock .xml "
-    ".xsl .xsd .dtd .csv .tsv .db .sqlite .woff .woff2 .ttf .otf .eot .ico .bib .sty .cls .aux "
+    ".xsl .xsd .dtd .db .sqlite .woff .woff2 .ttf .otf .eot .ico .bib .sty .cls .aux "
     ".toc .bak .tmp .swp .orig .md5 .sha256 .sig .asc .gitkeep"
 )
 _IGNORED_SUFFIXES = frozenset(_IGNORED_SUFFIX_LIST.split())
@@ -75,8 +77,8 @@ _HINTS = {
     ".rar": "pack it as .zip",
 }
 FORMATS = (
-    "Markdown, HTML, text, PDF, Word, PowerPoint, Excel, OpenDocument, pictures and zip archives "
-    "of these"
+    "Markdown, HTML, text, CSV, PDF, Word, PowerPoint, Excel, OpenDocument, pictures and zip "
+    "archives of these"
 )
 
 
