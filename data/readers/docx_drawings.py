@@ -69,6 +69,8 @@ def _drawings(element: etree._Element, part: Part, alt: str) -> Iterator[Drawing
         yield from _picture(related_id(element, "embed"), part, alt)
     elif name == "imagedata":
         yield from _picture(related_id(element, "id", "pict"), part, alt)
+    elif name == "textpath" and element.get("string"):  # words set along a line
+        yield DrawnText(element.get("string") or "")
     elif name == "chart" and related_id(element, "id"):
         yield from _chart(related_id(element, "id"), part, alt)
     elif name == "relIds":

@@ -19,6 +19,12 @@ __all__ = ["Chart", "read_chart"]
 
 _MAX_POINTS = 100_000  # rows or columns of a chart's table
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_EXTENDED_KINDS = {
+    "boxWhisker": "box",
+    "clusteredColumn": "histogram",
+    "paretoLine": "Pareto",
+    "treemap": "tree map",
+}
 _PLOT = re.compile(r"(\w+?)(?:3D)?Chart")
 
 
@@ -46,6 +52,8 @@ class _Series:
 
 def read_chart(root: etree._Element) -> Chart | None:
     """Return the chart of a chart part's root element, or None if it holds no values."""
+    if next(root.iter("{*}plotAreaRegion"), None) is not None:
+        return _read_extended_chart(root)
     plot = next(root.iter("{*}plotArea"), None)
     series = [_series(e) for e in plot.iter("{*}ser")] if plot is not None else []
     series = [s for s in series if s.values]
@@ -68,6 +76,49 @@ def read_chart(root: etree._Element) -> Chart | None:
         names = (f"{name} ({unit})" if name not in ("", unit) else unit for name in header[1:])
         header = (header[0], *names)
     return Chart(kinds[0] if kinds else "", title, Table((header, *rows)))
+
+
+def _read_extended_chart(root: etree._Element) -> Chart | None:
+    """Return a chart of the kinds that Office 2016 brought: box plots, histograms, tree maps."""
+    data = {e.get("id"): e for e in root.iterfind("{*}chartData/{*}data")}
+    kinds: list[str] = []
+    series: list[_Series] = []
+    for element in root.iter("{*}series"):
+        reference = element.find("{*}dataId")
+        source = data.get(reference.get("val") if reference is not None else None)
+        if source is not None:
+            kinds.append(element.get("layoutId") or "")
+            series.append(_extended_series(element, source))
+    if not any(s.values for s in series):
+        return None
+    categories = next((s.categories for s in series if s.categories), {})
+    indices = sorted({i for s in series for i in s.values})[:_MAX_POINTS]
+    rows = [
+        (categories.get(i, str(i + 1)), *(s.values.get(i, "") for s in series)) for i in indices
+    ]
+    kind = _EXTENDED_KINDS.get(kinds[0], kinds[0])
+    title = _title(root.find("{*}chart/{*}title"))
+    return Chart(kind, title, Table((("", *(s.name for s in series)), *rows)))
+
+
+def _extended_series(element: etree._Element, source: etree._Element) -> _Series:
+    name = " ".join(v.text or "" for v in element.iterfind("{*}tx//{*}v"))
+    texts, numbers = (
+        dict(_extended_points(dimension)) if dimension is not None else {}
+        for dimension in (source.find("{*}strDim"), source.find("{*}numDim"))
+    )
+    return _Series(" ".join(name.split()), texts, numbers)
+
+
+def _extended_points(dimension: etree._Element) -> Iterator[tuple[int, str]]:
+    """Yield the index and the text of each point; a tree map has one level for each depth."""
+    levels = [
+        {int(point.get("idx") or 0): point.text or "" for point in level.iterfind("{*}pt")}
+        for level in dimension.iterfind("{*}lvl")
+    ]
+    for index in sorted({i for level in levels for i in level}):
+        path = [level[index] for level in reversed(levels) if level.get(index)]
+        yield index, _text(", ".join(path), "General")
 
 
 def _series(element: etree._Element) -> _Series:

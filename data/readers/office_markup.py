@@ -17,7 +17,7 @@ _READ_EXTENSIONS = (
     "/wordprocessingShape",
     "/wordprocessingGroup",
     "/wordprocessingCanvas",
-    "/drawing/2014/chartex",
+    "/chartex",
     "/drawing/2007/8/2/chart",
     "/powerpoint/2010/main",
 )
