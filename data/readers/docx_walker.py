@@ -305,18 +305,18 @@ class WordWalker:
         comments = self._related("comments")
         yield from self._damaged
         if comments is not None and len(comments):
-            yield Problem("", f"{len(comments)} comments of reviewers are not read")
+            yield Problem("", f"the comments of reviewers ({len(comments)}) are not read")
         for name, kind, message in _UNREAD_PARTS:
             for _ in self._body.iter(f"{{*}}{name}"):
                 yield Problem("", message, kind)
         if shapes := sum(_is_lone_shape(shape) for shape in self._body.iter("{*}wsp")):
             message = (
-                f"{shapes} drawn shapes, such as arrows, are not kept; paste a picture of them"
+                f"drawn shapes such as arrows ({shapes}) are not kept; paste a picture of them"
             )
             yield Problem("", message, "diagram")
         texts = [c.text for c in self.contents if isinstance(c, Block)]
         if unknown := sum(text.count(UNKNOWN_SYMBOL) for text in texts):
-            yield Problem("", f"{unknown} characters of a symbol font are not known", "text")
+            yield Problem("", f"unknown characters of a symbol font ({unknown})", "text")
 
 
 def _lines_of(element: etree._Element) -> str:

@@ -67,7 +67,7 @@ class OdfWalker:
                 self._walk(body)
                 self._keep_bare_heading(0)
         if self._shape_count >= _FEWEST_SHAPES:
-            message = f"{self._shape_count} shapes without words, such as arrows, are not kept"
+            message = f"shapes without words such as arrows ({self._shape_count}) are not kept"
             self._add_problem(f"{message}; paste a picture of the drawing", "diagram", page=None)
 
     @property

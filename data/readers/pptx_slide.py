@@ -208,9 +208,9 @@ class SlideReader:
         tree = slide.shapes._spTree
         ink = sum(local_name(child) == "contentPart" for child in tree)
         if ink:
-            self._add_problem(f"{ink} drawings by hand are not read; paste a picture", "picture")
+            self._add_problem(f"drawings by hand ({ink}) are not read; paste a picture", "picture")
         if self.shape_count >= _FEWEST_SHAPES:
-            message = f"{self.shape_count} shapes without words, such as arrows, are not kept"
+            message = f"shapes without words such as arrows ({self.shape_count}) are not kept"
             self._add_problem(f"{message}; paste a picture of the drawing", "diagram")
 
     def _add_problem(self, message: str, kind: ProblemKind) -> None:

@@ -116,7 +116,7 @@ def _sheet(
                 message = f"sheet {part.name}: only the first {MAX_ROWS:,} rows are read"
                 yield Problem("", f"{message}; split the sheet", "table")
         if count := count_unstored_formulas(archive, part):
-            message = f"sheet {part.name}: {count} formulas have no stored result"
+            message = f"sheet {part.name}: formulas without a stored result ({count}) are not read"
             yield Problem("", f"{message}; open the file in Excel and save it", "table")
     try:
         yield from drawings_of(archive, workbook, part, section, audience)

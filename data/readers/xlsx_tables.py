@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+from openpyxl.cell import Cell
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
@@ -29,7 +30,7 @@ def contents_of_sheet(sheet: Worksheet) -> Iterator[SheetTable | SheetText | Lit
     grid = _grid(sheet)
     spacers = {c for c in range(max(map(len, grid), default=0)) if _is_spacer(sheet, c)}
     yield from contents_of_grid(grid, spacers)
-    if sheet.max_row > MAX_ROWS or sheet.max_column > MAX_COLUMNS:
+    if any(_is_beyond_limit(cell) for cell in sheet._cells.values()):
         yield "cut off"
 
 
@@ -48,6 +49,10 @@ def _grid(sheet: Worksheet) -> Grid:
                 width = len(row[area.min_col - 1 : area.max_col])
                 row[area.min_col - 1 : area.max_col] = [text] * width
     return grid
+
+
+def _is_beyond_limit(cell: Cell) -> bool:
+    return cell.value is not None and (cell.row > MAX_ROWS or cell.column > MAX_COLUMNS)
 
 
 def _is_spacer(sheet: Worksheet, column: int) -> bool:

@@ -166,7 +166,7 @@ def test_arrows_and_films_are_problems(tmp_path: Path) -> None:
     contents = read(tmp_path, build)
     problems = [c for c in contents if isinstance(c, Problem)]
     assert [(p.kind, p.page) for p in problems] == [("attachment", 1), ("diagram", 1)]
-    assert problems[1].message.startswith("slide 1: 3 shapes without words")
+    assert problems[1].message.startswith("slide 1: shapes without words such as arrows (3)")
     assert len(figures(contents)) == 1
 
 

@@ -158,7 +158,7 @@ def test_formulas_without_results_are_a_problem(tmp_path: Path) -> None:
     contents = read(tmp_path, lambda workbook: fill(workbook.active, rows))
     (problem,) = [c for c in contents if isinstance(c, Problem)]
     assert problem.kind == "table"
-    assert "2 formulas have no stored result" in problem.message
+    assert "formulas without a stored result (2)" in problem.message
 
 
 def test_damaged_styles_cost_only_themselves(tmp_path: Path) -> None:
