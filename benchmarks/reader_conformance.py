@@ -27,6 +27,7 @@ from pathlib import Path
 from benchmarks.environment import SHARED, describe, write_results
 from data.documents import Block, Document, Figure
 from data.errors import BadInput
+from data.readers.files import format_of
 from data.readers.scan import Rejected, scan
 from data.readers.structure import humanise
 
@@ -36,6 +37,7 @@ _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _LINK_TARGET = re.compile(r"\]\([^()\s]*(?:\([^()\s]*\)[^()\s]*)*(?:\s+\"[^\"]*\")?\)")
 _ESCAPE = re.compile(r"\\([_*#\[\]()\-.!~<>|`{}$&])")
 _SPACING = re.compile(r"\\(?:left|right|quad|qquad|displaystyle|text|mathrm|operatorname)\b")
+_TITLE_IS_PROPERTY = ("docx", "pptx", "xlsx", "odf")
 _UNTITLED_SLIDE = re.compile(r"Slide \d+")
 _WORD = re.compile(r"[^\W_]+")
 
@@ -134,23 +136,24 @@ def _documents(path: Path) -> Iterator[Document]:
 def _lines(document: Document) -> Iterator[str]:
     """Yield headings, texts and captions.
 
-    A title made from the file's name and the name of a slide without a title are no headings.
-    Speaker's notes are left out, because Docling's Markdown has none; comments are in both.
+    Left out are titles that stand in no text: those made from the file's name, those that Office
+    files store as a property, and the names of slides without a title. Speaker's notes are left
+    out too, because Docling's Markdown has none; comments are in both.
     """
     section: tuple[str, ...] = ()
     file_title = humanise(document.path.stem)
+    has_property = format_of(document.path) in _TITLE_IS_PROPERTY
     for content in document.read():
         if not isinstance(content, Block | Figure) or _is_speaker_note(content):
             continue
+        path = content.section[has_property:]
         shared = 0
-        while content.section[: shared + 1] == section[: shared + 1] and shared < len(
-            content.section
-        ):
+        while path[: shared + 1] == section[: shared + 1] and shared < len(path):
             shared += 1
-        for heading in content.section[shared:]:
+        for heading in path[shared:]:
             if heading != file_title and not _UNTITLED_SLIDE.fullmatch(heading):
                 yield heading
-        section = content.section
+        section = path
         if isinstance(content, Block):
             yield content.text
         else:

@@ -15,13 +15,15 @@ _LONGEST_NAME = 100  # characters; a longer text is no name of a column
 def header_depth(rows: Sequence[Sequence[str]], corner_rows: int = 1) -> int:
     """Return how many rows name the columns.
 
-    It is 0 if the first row already holds values: a quantity beside its label, or a text too long
-    for a name. `corner_rows` is the height of the top left cell. A header with groups of columns
+    It is 0 if the first row already holds values: a quantity beside its label, the number of an
+    item, or a text too long for a name. `corner_rows` is the height of the top left cell. A header with groups of columns
     is as deep as this cell.
     """
     if len(rows) < 2 or not any(rows[0]) or any(len(text) > _LONGEST_NAME for text in rows[0]):
         return 0
     corner, *names = rows[0]
+    if _VALUE.fullmatch(corner):  # the number of an item
+        return 0
     values = [name for name in names if _VALUE.fullmatch(name)]
     if values and corner and not all(_YEAR.fullmatch(value) for value in values):
         return 0

@@ -184,6 +184,7 @@ def test_damaged_styles_cost_only_themselves(tmp_path: Path) -> None:
         ([["Country", "2019", "2020"], ["Norway", "5", "6"]], 1, 1),
         ([["", "5 °C", "20 °C"], ["water", "1", "2"]], 1, 1),
         ([["a", "b", "b"], ["a", "c", "d"], ["x", "1", "2"]], 2, 2),
+        ([["1.1", "Voltage"], ["1.2", "Current"]], 1, 0),
         ([["only", "row"]], 1, 0),
         ([["word " * 30, "b"], ["c", "d"]], 1, 0),
     ],
