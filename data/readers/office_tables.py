@@ -16,8 +16,8 @@ def header_depth(rows: Sequence[Sequence[str]], corner_rows: int = 1) -> int:
     """Return how many rows name the columns.
 
     It is 0 if the first row already holds values: a quantity beside its label, the number of an
-    item, or a text too long for a name. `corner_rows` is the height of the top left cell. A header with groups of columns
-    is as deep as this cell.
+    item, or a text too long for a name. `corner_rows` is the height of the top left cell. A header
+    with groups of columns is as deep as this cell.
     """
     if len(rows) < 2 or not any(rows[0]) or any(len(text) > _LONGEST_NAME for text in rows[0]):
         return 0
