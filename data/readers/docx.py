@@ -24,7 +24,16 @@ from data.readers.structure import Content, assemble, humanise
 __all__ = ["DocxReader"]
 
 _MAIN_PART = "word/document.xml"
-_DOCX_ERRORS = (OpcError, InvalidXmlError, KeyError, ValueError, AttributeError, zipfile.BadZipFile)
+_DOCX_ERRORS = (
+    OpcError,
+    InvalidXmlError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    zipfile.BadZipFile,
+)
 _XML_ERRORS = (etree.LxmlError, OSError)
 
 

@@ -25,7 +25,15 @@ from data.readers.structure import Content, assemble, humanise
 __all__ = ["PptxReader"]
 
 _DEFAULT_TITLE = "PowerPoint Presentation"  # the title that PowerPoint and python-pptx write
-_PPTX_ERRORS = (PythonPptxError, KeyError, ValueError, AttributeError, zipfile.BadZipFile)
+_PPTX_ERRORS = (
+    PythonPptxError,
+    KeyError,
+    IndexError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    zipfile.BadZipFile,
+)
 _XML_ERRORS = (etree.LxmlError, OSError)
 
 

@@ -31,7 +31,15 @@ __all__ = ["SlideReader"]
 _REPEATED_PLACEHOLDERS = frozenset({"dt", "ftr", "sldNum", "hdr"})
 _MEDIA = ("{*}videoFile", "{*}audioFile", "{*}media")
 _WHOLE_SLIDE = (0.0, 0.0, 1.0, 1.0)
-_SHAPE_ERRORS = (BadInput, PythonPptxError, KeyError, ValueError, AttributeError, TypeError)
+_SHAPE_ERRORS = (
+    BadInput,
+    PythonPptxError,
+    IndexError,
+    KeyError,
+    ValueError,
+    AttributeError,
+    TypeError,
+)
 _FEWEST_SHAPES = 2  # without words; a single line is an ornament
 
 
@@ -70,7 +78,7 @@ class SlideReader:
         self.audience = "teacher" if slide._element.get("show") in ("0", "false") else "student"
         self._add_background(slide)
         for shape in slide.shapes:
-            if heading is None or shape.shape_id != heading.shape_id:
+            if heading is None or shape._element is not heading._element:
                 self._add_safely(shape, _Frame())
         self._report_unread(slide)
         self._assign_captions()
@@ -102,7 +110,7 @@ class SlideReader:
         try:
             self._add_shape(shape, frame)
         except _SHAPE_ERRORS as error:
-            self._add_problem(f"{shape.name} cannot be read ({error}); make it anew", "part")
+            self._add_problem(f"{_name(shape)} cannot be read ({error}); make it anew", "part")
 
     def _add_shape(self, shape: BaseShape, frame: _Frame) -> None:
         if isinstance(shape, GroupShape):
@@ -118,7 +126,7 @@ class SlideReader:
         if tag == "pic":
             self._add_picture(shape, element.find("{*}blipFill/{*}blip"), frame)
             if next(element.iter(*_MEDIA), None) is not None:
-                self._add_problem(f"a film or sound ({shape.name}) is not read", "attachment")
+                self._add_problem(f"a film or sound ({_name(shape)}) is not read", "attachment")
         elif tag == "graphicFrame":
             self._add_graphic(shape, frame)
         else:
@@ -146,7 +154,9 @@ class SlideReader:
             root = self._related(shape, related_id(inside["relIds"], "dm"))
             text = read_diagram(root) if root is not None else ""
             self._add_text(text, self._box(shape, frame))
-            message = f"the drawing of a diagram ({shape.name}) is not kept; paste it as a picture"
+            message = (
+                f"the drawing of a diagram ({_name(shape)}) is not kept; paste it as a picture"
+            )
             self._add_problem(message, "diagram")
         else:
             self._add_object(shape, inside.get("oleObj"), frame)
@@ -155,7 +165,7 @@ class SlideReader:
         root = self._related(shape, related_id(reference, "id"))
         chart = read_chart(root) if root is not None else None
         if chart is None:
-            message = f"a chart ({shape.name}) without stored values is not read; paste a picture"
+            message = f"a chart ({_name(shape)}) without stored values is not read; paste a picture"
             self._add_problem(message, "chart")
             return
         figure = self._figure(shape, None, frame)
@@ -174,18 +184,18 @@ class SlideReader:
         if blip is not None:
             self._add_picture(shape, blip, frame)
         state = "is kept as a picture only" if blip is not None else "is not read"
-        message = f"an embedded object ({shape.name}, {program}) {state}; paste its contents"
+        message = f"an embedded object ({_name(shape)}, {program}) {state}; paste its contents"
         self._add_problem(message, "attachment")
 
     def _add_picture(self, shape: BaseShape, blip: etree._Element | None, frame: _Frame) -> None:
         relation = related_id(blip, "embed")
         picture: bytes | None = None
-        problem = f"{shape.name}: a picture is missing from the file; paste it again"
+        problem = f"{_name(shape)}: a picture is missing from the file; paste it again"
         if related_id(blip, "link") and not relation:
-            problem = f"{shape.name}: a picture is linked, not stored in the file; paste it"
+            problem = f"{_name(shape)}: a picture is linked, not stored in the file; paste it"
         elif relation in shape.part.rels:
             picture, problem = picture_or_problem(
-                shape.part.related_part(relation).blob, shape.name
+                shape.part.related_part(relation).blob, _name(shape)
             )
         self.figures.append(self._figure(shape, picture, frame))
         if problem:
@@ -273,6 +283,12 @@ class SlideReader:
             self.figures[number] = replace(self.figures[number], caption=text)
         used = {positions[caption] for caption in owners.values()}
         self.blocks = [block for n, block in enumerate(self.blocks) if n not in used]
+
+
+def _name(shape: BaseShape) -> str:
+    """Return a shape's name, which tells people where to look."""
+    properties = next(shape._element.iter("{*}cNvPr"), None)
+    return (properties.get("name") if properties is not None else None) or "a shape"
 
 
 def _body(shape: BaseShape) -> etree._Element | None:

@@ -219,3 +219,16 @@ def test_a_shape_that_cannot_be_read_costs_only_itself(tmp_path: Path) -> None:
     assert texts(contents) == ["Heat flows."]
     (problem,) = [c for c in contents if isinstance(c, Problem)]
     assert problem.message.startswith("slide 1: Table 2 cannot be read")
+
+
+def test_a_picture_without_a_name_costs_only_itself(tmp_path: Path) -> None:
+    def build(slide: Slide) -> None:
+        slide.shapes.add_textbox(0, 0, 100, 100).text_frame.text = "Heat flows."
+        element = slide.shapes.add_picture(picture(), 0, 0)._element
+        for child in list(element):
+            element.remove(child)
+
+    contents = read(tmp_path, build)
+    assert texts(contents) == ["Heat flows."]
+    (problem,) = [c for c in contents if isinstance(c, Problem)]
+    assert problem.message.startswith("slide 1: a shape")
