@@ -30,7 +30,20 @@ __all__ = [
     "source_of",
 ]
 
-Format = Literal["markdown", "html", "plain", "docx", "pptx", "pdf", "picture", "zip", ""]
+Format = Literal[
+    "markdown",
+    "html",
+    "plain",
+    "delimited",
+    "docx",
+    "pptx",
+    "xlsx",
+    "odf",
+    "pdf",
+    "picture",
+    "zip",
+    "",
+]
 MAX_TEXT_BYTES = 64 * 1024**2  # the longest textbook has 5 MB of text
 _SUFFIXES: dict[str, Format] = {
     ".md": "markdown",
@@ -40,8 +53,14 @@ _SUFFIXES: dict[str, Format] = {
     ".xhtml": "html",
     ".txt": "plain",
     ".text": "plain",
+    ".csv": "delimited",
+    ".tsv": "delimited",
     ".docx": "docx",
     ".pptx": "pptx",
+    **dict.fromkeys((".docm", ".dotx", ".dotm"), "docx"),
+    **dict.fromkeys((".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), "pptx"),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), "xlsx"),
+    **dict.fromkeys((".odt", ".ott", ".odp", ".otp", ".ods", ".ots"), "odf"),
     ".pdf": "pdf",
     ".zip": "zip",
     **dict.fromkeys(PICTURE_SUFFIXES, "picture"),
@@ -50,7 +69,10 @@ _PICTURE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b
 _FORMAT_MEMBERS: tuple[tuple[str, Format], ...] = (
     ("word/document.xml", "docx"),
     ("ppt/presentation.xml", "pptx"),
+    ("xl/workbook.xml", "xlsx"),
 )
+_ODF_MEMBERS = frozenset({"mimetype", "content.xml", "META-INF/manifest.xml"})
+_OFFICE_FORMATS = ("docx", "pptx", "xlsx", "odf")
 _MAX_DATA_URI_CHARACTERS = 32 * 1024**2
 
 
@@ -97,7 +119,7 @@ def format_of(path: Path) -> Format:
         return "picture"
     if head.lstrip()[:5] == b"%PDF-":
         return "pdf"
-    if head[:4] == b"PK\x03\x04" and suffix_format not in ("docx", "pptx"):
+    if head[:4] == b"PK\x03\x04" and suffix_format not in _OFFICE_FORMATS:
         return _format_in_zip(path) if suffix_format else ""
     return suffix_format
 
@@ -108,6 +130,8 @@ def _format_in_zip(path: Path) -> Format:
             names = set(archive.namelist())
     except BadInput:
         return "zip"  # reading the archive reports the error
+    if names >= _ODF_MEMBERS:
+        return "odf"
     return next((format_ for member, format_ in _FORMAT_MEMBERS if member in names), "zip")
 
 

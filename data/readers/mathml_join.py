@@ -13,6 +13,8 @@ __all__ = ["join_fragments"]
 _TALL = re.compile(r"\\(?:frac|begin|sum|prod|i*int)\b")
 _ENDS_WITH_COMMAND = re.compile(r"\\[A-Za-z]+$")
 _FUNCTION_COMMANDS = tuple("\\" + name for name in FUNCTIONS)
+_ATOP = r" \atop "
+_NOTHING = Fragment("", "space")
 _SIGNS = frozenset(("+", "-", r"\pm", r"\mp"))
 
 
@@ -23,6 +25,7 @@ def join_fragments(all_fragments: Iterable[Fragment]) -> str:
     """
     fragments = [fragment for fragment in all_fragments if fragment.latex]
     _fit_brackets(fragments)
+    fragments = [fragment for fragment in fragments if fragment.latex]
     formula = ""
     previous: Fragment | None = None  # the last fragment that is not a space
     space = ""
@@ -84,6 +87,9 @@ def _fit_brackets(fragments: list[Fragment]) -> None:
         elif kind == "close" and open_indices:
             start = open_indices.pop()
             contents = fragments[start + 1 : index]
+            if binomial := _binomial(fragments[start : index + 1]):
+                fragments[start : index + 1] = [binomial, *[_NOTHING] * (index - start)]
+                continue
             is_tall = any(_TALL.search(fragment.latex) for fragment in contents)
             if CLOSING_BRACKETS[fragments[start].latex] == latex and is_tall:
                 visible = [fragment for fragment in contents if fragment.kind != "space"]
@@ -98,6 +104,23 @@ def _fit_brackets(fragments: list[Fragment]) -> None:
         if fragments[start].latex == r"\{" and follower.kind == "table":
             fragments[start] = Fragment("", "open")
             fragments[start + 1] = Fragment(_with_environment(follower.latex, "cases"), "table")
+
+
+def _binomial(fragments: list[Fragment]) -> Fragment | None:
+    r"""Return `\binom{n}{k}` for a stack `{n \atop k}` in round brackets; None for all else."""
+    opening, *contents, closing = (f for f in fragments if f.kind != "space")
+    if (opening.latex, closing.latex) != ("(", ")") or len(contents) != 1:
+        return None
+    stack = contents[0].latex
+    depth = 0
+    for position, character in enumerate(stack):
+        depth += (character == "{") - (character == "}")
+        if depth == 1 and stack.startswith(_ATOP, position):
+            above, below = stack[1:position], stack[position + len(_ATOP) : -1]
+            return Fragment(rf"\binom{{{above}}}{{{below}}}", "atom")
+        if not depth and position + 1 < len(stack):
+            return None  # more than the stack
+    return None
 
 
 def _with_environment(table: str, name: str) -> str:

@@ -13,16 +13,19 @@ from data.documents import Block, Document, Figure, Reader
 from data.errors import BadInput
 from data.readers.archive import UnpackedArchive
 from data.readers.cnxml import CnxmlReader
+from data.readers.delimited import DelimitedReader
 from data.readers.docx import DocxReader
 from data.readers.files import format_of, source_of
 from data.readers.html import HtmlReader
 from data.readers.markdown import MarkdownReader
+from data.readers.odf import OdfReader
 from data.readers.page import IllustratedDocument
 from data.readers.pdf import PdfReader
 from data.readers.pictures import PictureReader, is_sidecar
 from data.readers.plain import PlainReader
 from data.readers.pptx import PptxReader
 from data.readers.structure import Content
+from data.readers.xlsx import XlsxReader
 
 __all__ = ["FORMATS", "READERS", "Rejected", "Unit", "Walk", "find_documents", "scan"]
 
@@ -33,15 +36,18 @@ READERS: tuple[Reader, ...] = (
     MarkdownReader(),
     HtmlReader(),
     PlainReader(),
+    DelimitedReader(),
     DocxReader(),
     PptxReader(),
+    XlsxReader(),
+    OdfReader(),
 )
 
 # Files that are skipped without a message: styles, code, settings, fonts, data, build products.
 _IGNORED_SUFFIX_LIST = (
     ".css .scss .less .js .mjs .ts .jsx .tsx .map .py .pyc .ipynb_checkpoints .sh .bat .ps1 .rb "
     ".c .h .cpp .java .go .rs .r .m .json .jsonl .yml .yaml .toml .ini .cfg .conf .lock .xml "
-    ".xsl .xsd .dtd .csv .tsv .db .sqlite .woff .woff2 .ttf .otf .eot .ico .bib .sty .cls .aux "
+    ".xsl .xsd .dtd .db .sqlite .woff .woff2 .ttf .otf .eot .ico .bib .sty .cls .aux "
     ".toc .bak .tmp .swp .orig .md5 .sha256 .sig .asc .gitkeep"
 )
 _IGNORED_SUFFIXES = frozenset(_IGNORED_SUFFIX_LIST.split())
@@ -54,9 +60,9 @@ _IGNORED_FOLDERS = frozenset({"__MACOSX", "__pycache__", "node_modules"})
 _HINTS = {
     ".doc": "save it as .docx",
     ".rtf": "save it as .docx",
-    ".odt": "save it as .docx",
     ".ppt": "save it as .pptx",
-    ".odp": "save it as .pptx",
+    ".xls": "save it as .xlsx",
+    ".xlsb": "save it as .xlsx",
     ".key": "export it as .pptx",
     ".pages": "export it as .docx",
     ".epub": "convert it to PDF or unpack it: its pages are HTML",
@@ -70,7 +76,10 @@ _HINTS = {
     ".7z": "pack it as .zip",
     ".rar": "pack it as .zip",
 }
-FORMATS = "Markdown, HTML, text, PDF, Word, PowerPoint, pictures and zip archives of these"
+FORMATS = (
+    "Markdown, HTML, text, CSV, PDF, Word, PowerPoint, Excel, OpenDocument, pictures and zip "
+    "archives of these"
+)
 
 
 @dataclass(frozen=True, slots=True)
