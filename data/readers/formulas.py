@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-__all__ = ["FormulaMask", "normalise_formulas", "subscript", "superscript"]
+__all__ = ["FormulaMask", "normalise_formulas", "scripts", "subscript", "superscript"]
 
 # Matching takes linear time on any text. No formula contains its own opening sign or a blank line,
 # so every attempt ends at the next opening sign. At any position, only one alternative can match.
@@ -94,13 +94,19 @@ def _is_escaped_bracket(match: re.Match[str]) -> bool:
 def subscript(text: str) -> str:
     """Write a subscript on the line: `H₂O` becomes H2O, as people type it in a search."""
     text = text.strip()
-    return text if text.isalnum() or not text else f"_({text})"
+    return text if text.isalnum() or not text else f"_{{{text}}}"
 
 
 def superscript(text: str) -> str:
-    """Write a superscript on the line: 10^3, x^(n+1); 1st stays 1st."""
+    """Write a superscript on the line: 10^3, x^{n+1}; 1st stays 1st."""
     text = text.strip()
     if not text or text.lower() in ("st", "nd", "rd", "th"):
         return text
     is_one_word = re.fullmatch(r"[-−+]?\w+", text)
-    return f"^{text}" if is_one_word else f"^({text})"
+    return f"^{text}" if is_one_word else f"^{{{text}}}"
+
+
+def scripts(sub: str, sup: str) -> str:
+    """Write a subscript and a superscript of one base on the line: SO_4^{2-}."""
+    both = (("_", sub.strip()), ("^", sup.strip().replace("−", "-")))
+    return "".join(f"{sign}{s}" if len(s) == 1 else f"{sign}{{{s}}}" for sign, s in both if s)

@@ -17,12 +17,14 @@ from data.errors import BadInput
 from data.readers.files import decode, format_of, read_text_bytes
 from data.readers.formulas import normalise_formulas
 from data.readers.page import HtmlPage, document_of
+from data.readers.page_formulas import is_formula
 from data.readers.page_text import headings_of, text_of
 
 __all__ = ["HtmlReader", "parse_html"]
 
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}?charset\s*=\s*["']?([\w.:-]{2,40})""", re.IGNORECASE)
 _MATH_SCRIPT = re.compile(r"mathjax|katex", re.IGNORECASE)
+_NOT_TYPESET = frozenset("script style pre code textarea annotation math svg".split())
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 
 
@@ -42,8 +44,10 @@ def _parse(path: Path, name: str) -> HtmlPage:
     data = read_text_bytes(path, name)
     text = _decode(data, name)
     root = parse_html(text, name)
+    if _MATH_SCRIPT.search(text):  # else dollar signs mark no formulas
+        _mark_formulas(root)
     headings = headings_of(root, 1)
-    titles = [text_of(t) for t in root.iter("title")]
+    titles = [text_of(t) for t in root.iterfind(".//head/title")]
     meta = {
         (tag.get("name") or tag.get("property") or "").lower(): (tag.get("content") or "").strip()
         for tag in root.iter("meta")
@@ -55,9 +59,19 @@ def _parse(path: Path, name: str) -> HtmlPage:
         licence=meta.get("license") or meta.get("dc.rights") or next(iter(licences), ""),
         attribution=meta.get("author") or meta.get("dc.creator") or "",
         language=(root.get("lang") or "en").split("-")[0].lower(),
-        # dollar signs mark formulas only if a script of the page typesets them
-        clean_text=normalise_formulas if _MATH_SCRIPT.search(text) else str,
     )
+
+
+def _mark_formulas(root: lxml.html.HtmlElement) -> None:
+    """Write the formulas that a script of the page would typeset in brackets, as it finds them."""
+    for element in root.iter(lxml.etree.Element):
+        if element.tag not in _NOT_TYPESET and not is_formula(element):
+            element.text = normalise_formulas(element.text or "")
+        if element.get("alt"):
+            element.set("alt", normalise_formulas(element.get("alt")))
+        parent = element.getparent()
+        if parent is not None and parent.tag not in _NOT_TYPESET and element.tail:
+            element.tail = normalise_formulas(element.tail)
 
 
 def _decode(data: bytes, name: str) -> str:

@@ -65,7 +65,6 @@ def _parse(path: Path, name: str) -> HtmlPage:
         attribution=front.get("attribution") or front.get("author") or "",
         language=front.get("language") or front.get("lang") or "en",
         problems=problems,
-        empty_alt_is_decorative=False,
     )
 
 
