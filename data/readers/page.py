@@ -106,4 +106,4 @@ def page_contents(page: HtmlPage, title: str, find: FindPicture) -> Iterator[Con
     yield from unread_media(page.root)
     if count := unread_formulas(page.root):
         message = f"{count} typeset formulas without their source; save the page before scripts run"
-        yield Problem("", message, "formula")
+        yield Problem("formulas", message, "formula")

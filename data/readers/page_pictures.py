@@ -14,7 +14,7 @@ from data.documents import Problem
 from data.errors import BadInput
 from data.pictures import PICTURE_SUFFIXES, picture_size
 from data.readers.page_formulas import is_formula
-from data.readers.page_text import is_hidden, text_of
+from data.readers.page_text import fallback_of, is_hidden
 from data.readers.svg import parse_inline_svg, render_svg, svg_size, svg_words
 
 __all__ = ["FindPicture", "PagePicture", "links_of", "pictures_of", "read_picture", "unread_media"]
@@ -149,7 +149,7 @@ def read_picture(image: HtmlElement, caption: str, find: FindPicture) -> PagePic
         return None
     if image.tag == "svg":
         return _inline_drawing(image, caption, size)
-    alt = text_of(image) if image.tag == "object" else image.get("alt") or ""
+    alt = fallback_of(image) if image.tag == "object" else image.get("alt") or ""
     alt = " ".join((alt or image.get("aria-label") or "").split())
     picture, problem = _find_first(links_of(image), image, find)
     if not alt and not caption:
@@ -222,8 +222,9 @@ def _inline_drawing(
 
 
 def unread_media(root: HtmlElement) -> Iterator[Problem]:
-    """Yield a problem for each film, recording, embedded page and script's drawing."""
-    for element in root.iter(*_MEDIA):
+    """Yield a problem for each film, recording, embedded page and drawing of a script."""
+    for count, element in enumerate(root.iter(*_MEDIA), 1):
+        anchor = element.get("id") or f"{element.tag}-{count}"
         source = next(
             (link for name in ("src", "data") if (link := (element.get(name) or "").strip())), ""
         ) or next(((s.get("src") or "").strip() for s in element.iter("source")), "")
@@ -233,10 +234,12 @@ def unread_media(root: HtmlElement) -> Iterator[Problem]:
             continue
         name = element.get("title") or source[:120] or "without a name"
         if element.tag == "canvas":
-            yield Problem("", "a drawing made by a script; save it as a picture", "diagram")
+            yield Problem(anchor, "a drawing made by a script; save it as a picture", "diagram")
         elif source or element.tag in ("video", "audio"):
             yield Problem(
-                "", f"{name}: {element.tag} is not read; add its text or transcript", "attachment"
+                anchor,
+                f"{name}: {element.tag} is not read; add its text or transcript",
+                "attachment",
             )
 
 

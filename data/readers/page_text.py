@@ -13,6 +13,7 @@ __all__ = [
     "DROPPED",
     "HEADINGS",
     "code_of",
+    "fallback_of",
     "headings_of",
     "is_hidden",
     "raw_text",
@@ -46,6 +47,11 @@ def headings_of(root: HtmlElement, level: int) -> list[str]:
 def text_of(element: HtmlElement) -> str:
     """Return the text of an element, one line for each line break or block inside it."""
     return squeeze(raw_text(element))
+
+
+def fallback_of(element: HtmlElement) -> str:
+    """Return the text inside an `object`, which stands for what it embeds."""
+    return " ".join(squeeze(_inner_text(element, frozenset())).split())
 
 
 def squeeze(text: str) -> str:

@@ -105,7 +105,7 @@ class PageWalker:
             self._collect_links_and_pictures(element)
             self._add_text(code_of(element))
             self._add_pending_figures()
-        elif tag == "aside":
+        elif tag == "aside" or "admonition" in (element.get("class") or "").split():
             self.aside_depth += 1
             self._walk_container(element)
             self.aside_depth -= 1
