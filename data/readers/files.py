@@ -25,7 +25,23 @@ __all__ = [
     "source_of",
 ]
 
-Format = Literal["markdown", "html", "plain", "docx", "pptx", "pdf", "picture", "zip", ""]
+Format = Literal[
+    "markdown",
+    "html",
+    "plain",
+    "docx",
+    "pptx",
+    "pdf",
+    "picture",
+    "epub",
+    "csv",
+    "transcript",
+    "notebook",
+    "latex",
+    "svg",
+    "zip",
+    "",
+]
 MAX_TEXT_BYTES = 64 * 1024**2  # the longest textbook has 5 MB of text
 _SUFFIXES: dict[str, Format] = {
     ".md": "markdown",
@@ -38,6 +54,14 @@ _SUFFIXES: dict[str, Format] = {
     ".docx": "docx",
     ".pptx": "pptx",
     ".pdf": "pdf",
+    ".epub": "epub",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".vtt": "transcript",
+    ".srt": "transcript",
+    ".sbv": "transcript",
+    ".ipynb": "notebook",
+    ".tex": "latex",
     ".zip": "zip",
     **dict.fromkeys(PICTURE_SUFFIXES, "picture"),
 }
@@ -45,6 +69,7 @@ _PICTURE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b
 _FORMAT_MEMBERS: tuple[tuple[str, Format], ...] = (
     ("word/document.xml", "docx"),
     ("ppt/presentation.xml", "pptx"),
+    ("META-INF/container.xml", "epub"),
 )
 
 

@@ -29,7 +29,7 @@ from data.readers.markdown_syntax import markdown_parser
 from data.readers.page import HtmlPage, document_of
 from data.readers.page_text import headings_of
 
-__all__ = ["MarkdownReader", "parse_markdown"]
+__all__ = ["MarkdownReader", "parse_markdown", "render_markdown"]
 
 _VERBATIM = frozenset({"code_inline", "code_block", "fence", "colon_fence", "myst_role"})
 _MAX_DEPTH = 6  # of directives inside directives
@@ -64,6 +64,11 @@ def parse_markdown(text: str, name: str) -> HtmlPage:
         language=front.get("language") or front.get("lang") or "en",
         problems=problems,
     )
+
+
+def render_markdown(text: str) -> str:
+    """Return Markdown as HTML, for the page reader."""
+    return _render(text)[0]
 
 
 def _render(text: str, depth: int = 0) -> tuple[str, str]:

@@ -23,7 +23,7 @@ __all__ = ["HtmlPage", "IllustratedDocument", "document_of", "page_contents"]
 
 @dataclass(frozen=True)
 class HtmlPage:
-    """A parsed page and its metadata."""
+    """A parsed page and its metadata. `files` are the files that it includes."""
 
     root: HtmlElement
     title: str = ""
@@ -31,6 +31,7 @@ class HtmlPage:
     attribution: str = ""
     language: str = "en"
     problems: tuple[Problem, ...] = ()
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,12 @@ def document_of(
         page = None
     find = _finder(path.parent, root)
     pictures = _linked_files(page, find) if page else {}
+    included = ((source_of(file, root.resolve()), file) for file in page.files) if page else ()
     title = (page.title if page else "") or humanise(path.stem)
     return IllustratedDocument(
         source=source,
         path=path,
-        fingerprint=fingerprint(path, pictures.items()),
+        fingerprint=fingerprint(path, [*pictures.items(), *included]),
         title=title,
         read=partial(_read, path, source, title, parse, find),
         licence=page.licence if page else "",

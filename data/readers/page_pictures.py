@@ -234,7 +234,7 @@ def unread_media(root: HtmlElement) -> Iterator[Problem]:
             continue
         name = element.get("title") or source[:120] or "without a name"
         if element.tag == "canvas":
-            yield Problem(anchor, "a drawing made by a script; save it as a picture", "diagram")
+            yield Problem(anchor, "a drawing that a program makes; save it as a picture", "diagram")
         elif source or element.tag in ("video", "audio"):
             yield Problem(
                 anchor,

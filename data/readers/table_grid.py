@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from data.tables import Table
 
-__all__ = ["Cell", "grid_table", "has_header_row"]
+__all__ = ["Cell", "grid_table", "has_header_row", "looks_like_number"]
 
 _MAX_COLUMNS = 400
 _MAX_CELLS = 400_000
@@ -68,13 +68,19 @@ def has_header_row(rows: Sequence[Sequence[str]]) -> bool:
 
     Two columns do not show it: they may be pairs of a name and a value.
     """
-    if len(rows) < 3 or len(rows[0]) < 3 or not all(rows[0]) or any(map(_is_number, rows[0])):
+    if (
+        len(rows) < 3
+        or len(rows[0]) < 3
+        or not all(rows[0])
+        or any(map(looks_like_number, rows[0]))
+    ):
         return False
     columns = zip(*(row for row in rows[1:] if len(row) == len(rows[0])), strict=True)
-    return any(all(_is_number(t) for t in c if t) and any(c) for c in list(columns)[1:])
+    return any(all(looks_like_number(t) for t in c if t) and any(c) for c in list(columns)[1:])
 
 
-def _is_number(text: str) -> bool:
+def looks_like_number(text: str) -> bool:
+    """Return whether a cell holds a number, perhaps with a sign, a power or a currency."""
     return _NUMBER.fullmatch(text.strip()) is not None
 
 
