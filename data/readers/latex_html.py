@@ -203,6 +203,8 @@ class LatexConverter:
         """Return accents and symbols as characters, and of an unknown command its words."""
         if last[0] is not None and not _is_simple(last[0]):
             return self._nodes(last)
+        if last[0] is None and _arguments(node):
+            return ""
         if node.macroname in ("TeX", "LaTeX", "LaTeXe", "BibTeX"):
             return node.macroname + " "
         text = LatexNodes2Text(math_mode="verbatim").node_to_text(node)

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 __all__ = ["balanced", "expand_macros", "without_comments"]
 
 _MAX_PASSES = 6
-_MAX_GROWTH = 4
-_EXTRA_CHARACTERS = 1_000_000
+_MAX_GROWTH = 2
+_EXTRA_CHARACTERS = 50_000
+_MAX_ARGUMENT_CHARACTERS = 20_000
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*(?:\n(?![ \t]*\n)[ \t]*)?")
 _VERBATIM = re.compile(
     r"\\begin\{(verbatim\*?|lstlisting|minted|Verbatim)\}.*?\\end\{\1\}|\\(?:verb|lstinline)\*?([^\w\s*]).*?\2",
@@ -50,21 +52,18 @@ def _comment_text(match: re.Match[str]) -> str:
     return match[1]
 
 
-def balanced(source: str, start: int) -> str | None:
-    """Return the text inside the braces that open at `start`, or None if they never close."""
+def balanced(source: str, start: int, limit: int = _MAX_ARGUMENT_CHARACTERS) -> str | None:
+    """Return the text inside the braces that open at `start`.
+
+    Return None if no brace opens there, or if it is not closed within `limit` characters.
+    """
+    if source[start : start + 1] != "{":
+        return None
     depth = 0
-    position = start
-    while position < len(source):
-        sign = source[position]
-        if sign == "\\":
-            position += 1
-        elif sign == "{":
-            depth += 1
-        elif sign == "}":
-            depth -= 1
-            if depth == 0:
-                return source[start + 1 : position]
-        position += 1
+    for match in _BRACE.finditer(source, start, start + limit):
+        depth += (match[0] == "{") - (match[0] == "}")
+        if depth == 0 and match[0] == "}":
+            return source[start + 1 : match.start()]
     return None
 
 

@@ -25,7 +25,8 @@ _UNITS = dict(
         "metre=m meter=m gram=g kilogram=kg second=s ampere=A kelvin=K mole=mol candela=cd "
         "hertz=Hz newton=N pascal=Pa joule=J watt=W coulomb=C volt=V farad=F ohm=Ω siemens=S "
         "weber=Wb tesla=T henry=H lumen=lm lux=lx becquerel=Bq gray=Gy sievert=Sv katal=kat "
-        "radian=rad steradian=sr celsius=°C degreeCelsius=°C degree=° arcminute=′ arcsecond=″ minute=min "
+        "radian=rad steradian=sr celsius=°C degreeCelsius=°C degree=° arcminute=′ arcsecond=″ "
+        "minute=min "
         "hour=h day=d litre=L liter=L tonne=t hectare=ha electronvolt=eV dalton=Da bar=bar "
         "decibel=dB bel=B percent=% angstrom=Å astronomicalunit=au parsec=pc atomicmassunit=u "
         "clight=c bit=bit byte=B mmHg=mmHg knot=kn"
@@ -33,6 +34,7 @@ _UNITS = dict(
 )
 _COMMAND = re.compile(r"\\(?P<name>SI|qty|si|unit|num|ang)\b\s*(?:\[[^\]]*\])?\s*(?=\{)")
 _TOKEN = re.compile(r"\\(?P<name>[A-Za-z]+)(?:\{(?P<argument>[^{}]*)\})?|(?P<text>[^\\]+)")
+_MAX_QUANTITY = 200  # characters
 _EXPONENT = re.compile(r"(?P<factor>[\d.,+-]*)[eE](?P<exponent>[+-]?\d+)")
 
 
@@ -41,13 +43,13 @@ def write_units(source: str) -> str:
     pieces: list[str] = []
     end = 0
     for match in _COMMAND.finditer(source):
-        first = balanced(source, match.end())
+        first = balanced(source, match.end(), _MAX_QUANTITY)
         if first is None or match.start() < end:
             continue
         stop = match.end() + len(first) + 2
         name, text = match["name"], _number(first)
         if name in ("SI", "qty"):
-            second = balanced(source, stop) if source[stop : stop + 1] == "{" else None
+            second = balanced(source, stop, _MAX_QUANTITY)
             if second is None:
                 continue
             stop += len(second) + 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 import lxml.html
 from lxml import etree
@@ -25,6 +26,7 @@ _PICTURE_CLASSES = frozenset(
     "latex tex texrender Wirisformula mwe-math-fallback-image-inline "
     "mwe-math-fallback-image-display".split()
 )
+_MAX_FOLLOWERS = 4  # elements between a typeset formula and its source
 _TEX = re.compile(r"(?:^|[/-])(?:la)?tex$", re.IGNORECASE)  # application/x-tex, LaTeX
 _DISPLAY_STYLE = re.compile(r"\{\\(?:displaystyle|textstyle)\b\s*(?P<body>.*)\}", re.DOTALL)
 # WIRIS writes MathML into an attribute with these signs for those of XML
@@ -125,7 +127,7 @@ def _parsed_math(source: str) -> HtmlElement | None:
 
 def _has_source_after(element: HtmlElement) -> bool:
     """Return whether a script with the source of the formula follows, as MathJax 2 writes it."""
-    for follower in _followers(element):
+    for follower in islice(_followers(element), _MAX_FOLLOWERS):
         if follower.tag == "script":
             return (follower.get("type") or "").startswith("math/")
         if not is_formula(follower):

@@ -71,5 +71,5 @@ def _parts(element: HtmlElement) -> Iterator[HtmlElement]:
     for child in element:
         if child.tag in ("dt", "dd"):
             yield child
-        elif child.tag == "div":
+        elif isinstance(child.tag, str):
             yield from _parts(child)

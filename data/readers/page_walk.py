@@ -286,7 +286,7 @@ class PageWalker:
         is_used, self.caption = self.caption.is_used, outer
         if outer is not None:
             outer.is_used = outer.is_used or is_used
-        elif not is_used:
+        if not is_used:
             self._add_text(text)
 
     def _add_picture(self, image: HtmlElement) -> None:

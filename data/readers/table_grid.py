@@ -97,11 +97,11 @@ def _fill(rows: Sequence[Sequence[Cell]]) -> list[list[_Slot | None]]:
         for cell in cells:
             while column < len(grid[row]) and grid[row][column] is not None:
                 column += 1
-            width = min(max(cell.column_span, 1), _MAX_COLUMNS - column)
+            width = max(min(cell.column_span, _MAX_COLUMNS - column), 1)
             height = min(cell.row_span or len(rows), len(rows) - row)
             count += width * height
-            if width <= 0 or count > _MAX_CELLS:
-                break
+            if count > _MAX_CELLS:  # not a real table: nothing is merged any more
+                width, height = 1, 1
             for y in range(row, row + height):
                 line = grid[y]
                 line += [None] * (column + width - len(line))
