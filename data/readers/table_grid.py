@@ -38,8 +38,9 @@ def grid_table(rows: Sequence[Sequence[Cell]], caption: str = "", head_rows: int
     """Return the table of the cells; `head_rows` is the number of rows in its `thead`.
 
     The text of a merged cell stands in every row and column that it covers, so that each row can be
-    read alone. A cell over the whole width of the body is a heading of rows: it stands once. A row
-    that only begins cells which the next row continues has no contents of its own and is left out.
+    read alone. A cell over the whole width is a title of the table if it stands in the header, else
+    of the rows below it: it stands once. A row that only begins cells which the next row continues
+    has no contents of its own and is left out.
     """
     slots = _fill(rows)
     width = max((len(row) for row in slots), default=0)
@@ -47,10 +48,14 @@ def grid_table(rows: Sequence[Sequence[Cell]], caption: str = "", head_rows: int
     grid = [[row[n] if n < len(row) else None for n in columns] for row in slots]
     body_start = _body_start(grid, head_rows)
     lines: list[tuple[str, ...]] = []
+    titles = [caption] if caption else []
     header_rows = 0
     for index, row in enumerate(grid):
         texts = [slot.text if slot else "" for slot in row]
-        if index >= body_start and _is_one_cell(row):
+        if _is_one_cell(row) and index < body_start and texts[0]:
+            titles.append(texts[0])
+            continue
+        if _is_one_cell(row):
             texts[1:] = [""] * (len(texts) - 1)
         elif index + 1 < len(grid) and _adds_nothing(row, grid[index + 1]):
             continue
@@ -60,7 +65,8 @@ def grid_table(rows: Sequence[Sequence[Cell]], caption: str = "", head_rows: int
     is_marked = any(cell.is_header or cell.names_row for row in rows for cell in row)
     if not header_rows and not is_marked and has_header_row(lines):
         header_rows = 1
-    return Table(tuple(lines), header_rows if header_rows < len(lines) else 0, caption)
+    header_rows = header_rows if header_rows < len(lines) else 0
+    return Table(tuple(lines), header_rows, "\n".join(titles))
 
 
 def has_header_row(rows: Sequence[Sequence[str]]) -> bool:
