@@ -55,6 +55,7 @@ _SUFFIXES: dict[str, Format] = {
     ".pptx": "pptx",
     ".pdf": "pdf",
     ".epub": "epub",
+    ".svg": "svg",
     ".csv": "csv",
     ".tsv": "csv",
     ".vtt": "transcript",

@@ -11,32 +11,27 @@ from urllib.parse import unquote
 from data.errors import BadInput
 from data.readers.data_uri import data_of_uri
 from data.readers.files import format_of, is_picture
-from data.readers.svg import parse_svg, render_svg
+from data.readers.svg import is_svg
 
 __all__ = ["find_linked", "find_picture"]
-
-_MAX_SVG_BYTES = 8 * 1024**2
 
 
 def find_picture(href: str, folder: Path, root: Path, by_name: bool = False) -> Path | bytes:
     """Return the picture that a document in `folder` links to.
 
-    The result is the path of a file below `root`, or the bytes of an inline picture or of a
-    rendered SVG drawing. Raises `BadInput`, starting with the link, if the picture is on the web,
-    outside `root`, missing, or in an unsupported format. For the other arguments see `find_linked`.
+    The result is the path of a file below `root`, or the bytes of an inline picture; either may be
+    an SVG drawing, which `data/readers/svg.py` renders. Raises `BadInput`, starting with the link,
+    if the picture is on the web, outside `root`, missing, or in an unsupported format. For the
+    other arguments see `find_linked`.
     """
     short_href = _shorten(href)
     if href.startswith("data:"):
         data = data_of_uri(href)
-        if is_picture(data):
+        if is_picture(data) or is_svg(data):
             return data
-        if b"<svg" in data[:1024]:
-            return render_svg(parse_svg(data, short_href), short_href)
         raise BadInput(f"{short_href}: not a picture in a supported format; save it as PNG or JPEG")
     path = find_linked(href, folder, root, by_name)
-    if path.suffix.lower() == ".svg" and path.stat().st_size <= _MAX_SVG_BYTES:
-        return render_svg(parse_svg(path.read_bytes(), short_href), short_href)
-    if format_of(path) != "picture":
+    if format_of(path) not in ("picture", "svg"):
         raise BadInput(f"{short_href}: not a picture in a supported format; save it as PNG or JPEG")
     return path
 

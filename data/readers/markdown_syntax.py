@@ -38,6 +38,7 @@ _SPACED_PICTURE = re.compile(
 _WIKI_LINK = re.compile(
     r"!?\[\[(?P<target>[^\[\]|\n]{1,300})(?:\|(?P<label>[^\[\]\n]{0,500}))?\]\]"
 )
+_SPAN = re.compile(rf"\[(?P<words>[^\[\]\n]{{1,300}})\]{_ATTRIBUTES.pattern}")
 _SIZE = re.compile(r"\d+(?:x\d+)?")
 _SHORTCODE = re.compile(r"\{\{[<%]\s*/?\s*(?P<name>[\w-]*)(?P<rest>[^{}\n]{0,1000}?)/?\s*[>%]\}\}")
 _COMMENT = re.compile(r"%%.{0,5000}?%%", re.DOTALL)
@@ -198,7 +199,19 @@ def _attributes(state: StateInline, silent: bool) -> bool:
     return True
 
 
+def _span(state: StateInline, silent: bool) -> bool:
+    """Read the words of `[words]{.class}`."""
+    match = _SPAN.match(state.src, state.pos)
+    if not match:
+        return False
+    if not silent:
+        state.md.inline.parse(match["words"], state.md, state.env, state.tokens)
+    state.pos = match.end()
+    return True
+
+
 _INLINE_RULES = {
+    "span": _span,
     "spaced_picture": _spaced_picture,
     "wiki_link": _wiki_link,
     "comment": _comment,

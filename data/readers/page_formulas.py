@@ -52,11 +52,11 @@ def formula_of(element: HtmlElement) -> str:
         return _script_formula(element)
     if element.tag == "img":
         return _picture_formula(element)
+    if element.tag != "math" and _has_source_after(element):
+        return ""
     math = _math_in(element)
     if math is not None:
         return _delimited(_latex_of(math), _is_displayed(math))
-    if _has_source_after(element):
-        return ""
     # without its source only the typeset characters are left
     return "" if element.tag == "math" else " ".join(element.text_content().split())
 
@@ -109,8 +109,6 @@ def _math_in(element: HtmlElement) -> HtmlElement | None:
     """Return the MathML of a formula: in the element, or in an attribute of it."""
     for math in element.iter("math"):
         return math
-    if _has_source_after(element):
-        return None
     for inner in element.iter():
         if isinstance(inner.tag, str) and (source := inner.get("data-mathml")):
             return _parsed_math(source)

@@ -13,9 +13,18 @@ from lxml.html import HtmlElement
 from data.documents import Problem
 from data.errors import BadInput
 from data.pictures import PICTURE_SUFFIXES, picture_size
+from data.readers.files import is_picture
 from data.readers.page_formulas import is_formula
 from data.readers.page_text import fallback_of, is_hidden
-from data.readers.svg import parse_inline_svg, render_svg, svg_size, svg_words
+from data.readers.svg import (
+    is_svg,
+    parse_inline_svg,
+    picture_of_svg,
+    render_svg,
+    svg_size,
+    svg_words,
+    words_of_svg,
+)
 
 __all__ = ["FindPicture", "PagePicture", "links_of", "pictures_of", "read_picture", "unread_media"]
 
@@ -151,7 +160,9 @@ def read_picture(image: HtmlElement, caption: str, find: FindPicture) -> PagePic
         return _inline_drawing(image, caption, size)
     alt = fallback_of(image) if image.tag == "object" else image.get("alt") or ""
     alt = " ".join((alt or image.get("aria-label") or "").split())
-    picture, problem = _find_first(links_of(image), image, find)
+    picture, words, problem = _find_first(links_of(image), image, find)
+    if words.casefold() not in alt.casefold():
+        alt = f"{alt}: {words}" if alt else words
     if not alt and not caption:
         if image.get("aria-hidden") == "true":
             return None
@@ -163,21 +174,30 @@ def read_picture(image: HtmlElement, caption: str, find: FindPicture) -> PagePic
 
 def _find_first(
     links: list[str], image: HtmlElement, find: FindPicture
-) -> tuple[Path | bytes | None, Problem | None]:
-    """Return the first picture that can be read, or else the problem of the first link."""
+) -> tuple[Path | bytes | None, str, Problem | None]:
+    """Return the first picture that can be read and its words, or the problem of the first link."""
     by_name = image.get("data-by-name") is not None
     messages: list[str] = []
     for link in links:
         try:
-            picture = find(link, by_name)
+            picture, words = _drawn(find(link, by_name), link[:60])
             size = picture_size(picture, link[:60])
         except BadInput as error:
             messages.append(str(error))
             continue
         if not (messages and isinstance(picture, bytes) and min(size) < _PREVIEW_PIXELS):
-            return picture, None
+            return picture, words, None
     message = next(iter(messages), "a picture without a link; save it next to the text")
-    return None, Problem("", message, "picture")
+    return None, "", Problem("", message, "picture")
+
+
+def _drawn(picture: Path | bytes, name: str) -> tuple[Path | bytes, str]:
+    """Return a picture, an SVG drawing as PNG, and the words of the drawing."""
+    if isinstance(picture, Path):
+        is_drawing = picture.suffix.lower() == ".svg"
+    else:
+        is_drawing = not is_picture(picture) and is_svg(picture)
+    return picture_of_svg(picture, name) if is_drawing else (picture, "")
 
 
 def _declared_size(image: HtmlElement) -> tuple[float, float] | None:
@@ -202,7 +222,7 @@ def _inline_drawing(
     element: HtmlElement, caption: str, size: tuple[float, float] | None
 ) -> PagePicture | None:
     root = parse_inline_svg(element)
-    description, labels = svg_words(root)
+    _, labels = svg_words(root)
     size = size or svg_size(root)
     if not caption and not labels:
         if element.get("aria-hidden") == "true" or not len(root):
@@ -211,7 +231,7 @@ def _inline_drawing(
             return None
         if next(element.iterancestors("a", "button", "summary"), None) is not None:
             return None
-    alt = ": ".join(filter(None, [description, "; ".join(labels)]))
+    alt = words_of_svg(root)
     try:
         return PagePicture(render_svg(root, "inline SVG"), alt)
     except BadInput as error:

@@ -94,11 +94,8 @@ def raw_text(element: HtmlElement, skip: frozenset[str] = frozenset()) -> str:
     if tag == "pre":
         return "\v" + code_of(element).replace("\n", "\v") + "\v"
     text = _inner_text(element, skip)
-    if tag == "sub":
-        return subscript(text)
-    if tag == "sup":
-        is_footnote_mark = element.find(".//a") is not None
-        return "" if is_footnote_mark else superscript(text)
+    if tag in ("sub", "sup"):
+        return _script_text(element, text)
     if tag == "q":
         return f"“{text}”"
     if tag == "rt":  # how the word before it is read
@@ -107,17 +104,22 @@ def raw_text(element: HtmlElement, skip: frozenset[str] = frozenset()) -> str:
 
 
 def _inner_text(element: HtmlElement, skip: frozenset[str]) -> str:
-    pieces = [element.text or ""]
-    children = iter(element)
-    for child in children:
-        follower = child.getnext()
-        if follower is not None and _share_a_base(child, follower):
-            next(children)  # both stand on one base: SO_4^{2-}
-            sub, sup = (squeeze(_inner_text(script, skip)) for script in (child, follower))
-            pieces += [scripts(sub, sup), follower.tail or ""]
-        else:
-            pieces += [raw_text(child, skip), child.tail or ""]
-    return "".join(pieces)
+    return (element.text or "") + "".join(
+        raw_text(child, skip) + (child.tail or "") for child in element
+    )
+
+
+def _script_text(element: HtmlElement, text: str) -> str:
+    """Return a subscript or superscript; both of one base are written as in SO_4^{2-}."""
+    if element.tag == "sub":
+        follower = element.getnext()
+        shares_base = follower is not None and _share_a_base(element, follower)
+        return scripts(squeeze(text), "") if shares_base else subscript(text)
+    if element.find(".//a") is not None:
+        return ""  # the mark of a footnote
+    previous = element.getprevious()
+    shares_base = previous is not None and _share_a_base(previous, element)
+    return scripts("", squeeze(text)) if shares_base else superscript(text)
 
 
 def _share_a_base(element: HtmlElement, follower: HtmlElement) -> bool:

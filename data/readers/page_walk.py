@@ -281,7 +281,8 @@ class PageWalker:
         own = [c for c in element.iter("figcaption") if next(c.iterancestors("figure")) is element]
         text = " ".join(" ".join(text_of(caption).split()) for caption in own)
         whole = " ".join(filter(None, [outer.text if outer else "", text]))
-        self.caption = _Caption(whole, element.get("id") or (outer.anchor if outer else ""))
+        outer_anchor = outer.anchor if outer and not outer.is_used else ""
+        self.caption = _Caption(whole, element.get("id") or outer_anchor)
         self._walk_container(element)
         is_used, self.caption = self.caption.is_used, outer
         if outer is not None:

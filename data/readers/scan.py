@@ -69,7 +69,6 @@ _HINTS = {
     ".odp": "save it as .pptx",
     ".key": "export it as .pptx",
     ".pages": "export it as .docx",
-    ".svg": "save it as .png",
     ".eps": "save it as .png",
     ".heic": "save it as .jpg",
     ".rst": "convert it to Markdown or HTML",
@@ -173,7 +172,7 @@ class Walk:
     def _walk_file(self, path: Path) -> Iterator[Unit | Rejected]:
         try:
             file_format = format_of(path)
-            if file_format == "picture" or is_sidecar(path):
+            if file_format in ("picture", "svg") or is_sidecar(path):
                 self._postponed.append(path)
             elif file_format == "zip" or self._find_reader(path):
                 yield self._unit(path, is_container=file_format == "zip")

@@ -19,9 +19,17 @@ from data.errors import BadInput
 from data.pictures import MAX_PIXELS, picture_size
 from data.readers.data_uri import data_of_uri
 from data.readers.white_space import collapse
-from data.readers.xml import local_name, parse_xml
+from data.readers.xml import local_name, parse_xml, read_xml_bytes
 
-__all__ = ["parse_inline_svg", "parse_svg", "render_svg", "svg_size", "svg_words"]
+__all__ = [
+    "is_svg",
+    "parse_inline_svg",
+    "picture_of_svg",
+    "render_svg",
+    "svg_size",
+    "svg_words",
+    "words_of_svg",
+]
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
@@ -52,6 +60,27 @@ _MIXED_CASE_NAMES = {
         "viewTarget xChannelSelector yChannelSelector zoomAndPan"
     ).split()
 }
+
+
+def is_svg(data: bytes) -> bool:
+    """Return whether data that is no other picture looks like an SVG drawing."""
+    return b"<svg" in data[:1024]
+
+
+def picture_of_svg(source: Path | bytes, name: str) -> tuple[bytes, str]:
+    """Return an SVG file as a PNG picture, and its words.
+
+    Raises `BadInput`, starting with `name`, if it cannot be rendered.
+    """
+    root = parse_svg(read_xml_bytes(source) if isinstance(source, Path) else source, name)
+    words = words_of_svg(root)
+    return render_svg(root, name), words
+
+
+def words_of_svg(root: etree._Element) -> str:
+    """Return the description of a drawing and its labels: "Heat engine: hot; cold"."""
+    description, labels = svg_words(root)
+    return ": ".join(filter(None, [description, "; ".join(labels)]))
 
 
 def parse_svg(data: bytes, name: str) -> etree._Element:
