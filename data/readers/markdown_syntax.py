@@ -205,6 +205,8 @@ def _span(state: StateInline, silent: bool) -> bool:
     if not match:
         return False
     if not silent:
+        if state.pending:
+            state.pushPending()
         state.md.inline.parse(match["words"], state.md, state.env, state.tokens)
     state.pos = match.end()
     return True

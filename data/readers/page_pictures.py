@@ -101,10 +101,10 @@ def links_of(image: HtmlElement) -> list[str]:
     picture = next(image.iterancestors("picture"), None)
     if picture is not None:
         sets += [link for s in picture.iter("source") for link in _source_links(s)]
-    beside = picture if picture is not None else image
+    outermost = picture if picture is not None else image
     sets += [
         (fallback.get("src") or "").strip()
-        for sibling in (beside.getnext(), beside.getprevious())
+        for sibling in (outermost.getnext(), outermost.getprevious())
         if sibling is not None and sibling.tag == "noscript"
         for fallback in sibling.iter("img")
     ]

@@ -106,8 +106,8 @@ Figure 2. The *same* $x_1$.
 
 def test_included_files_and_films_are_problems(tmp_path: Path) -> None:
     markdown = "Text.\n\n{{< video https://x.org/v.mp4 >}}\n\n```{include} part.md\n```"
-    found = problems(read_text(tmp_path, "a.md", markdown))
-    assert [p.message.split(":")[0] for p in found] == ["https", "part.md"]
+    reported = problems(read_text(tmp_path, "a.md", markdown))
+    assert [p.message.split(":")[0] for p in reported] == ["https", "part.md"]
 
 
 @pytest.mark.parametrize("hostile", ["[[", "![[a|", "{{<", "![](", "::: \n", "```{note}\n"])

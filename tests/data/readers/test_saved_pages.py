@@ -189,8 +189,8 @@ def test_films_and_frames_are_problems_with_a_place(tmp_path: Path) -> None:
         '<p>See</p><video id="film" src="cell.mp4"></video><iframe src="https://x.org/q"></iframe>'
         '<canvas></canvas><iframe src="count" width="0" height="0"></iframe>'
     )
-    found = problems(read_text(tmp_path, "a.html", page))
-    assert [(p.anchor, p.kind) for p in found] == [
+    reported = problems(read_text(tmp_path, "a.html", page))
+    assert [(p.anchor, p.kind) for p in reported] == [
         ("film", "attachment"),
         ("iframe-2", "attachment"),
         ("canvas-3", "diagram"),
