@@ -21,8 +21,7 @@ from data.errors import BadInput
 from data.readers.archive import ARCHIVE_ERRORS, UnpackedArchive, open_zip
 from data.readers.files import fingerprint, format_of, source_of
 from data.readers.html import parse_page
-from data.readers.links import find_picture
-from data.readers.page import page_contents
+from data.readers.page import page_contents, picture_finder
 from data.readers.structure import Content, assemble, humanise
 from data.readers.xml import MAX_XML_BYTES, local_name, parse_xml
 
@@ -89,17 +88,12 @@ def _read(path: Path, source: str, title: str) -> Iterator[Content]:
 def _page_contents(root: Path, name: str, title: str) -> Iterator[Content]:
     path = root / name
     page = parse_page(path, name)
-    finder = partial(_find_picture, folder=path.parent, root=root)
-    for content in page_contents(page, title, finder):
+    for content in page_contents(page, title, picture_finder(path.parent, root)):
         if isinstance(content, Figure) and isinstance(content.picture, Path):
             # the folder of the unpacked book is temporary
             yield replace(content, picture=content.picture.read_bytes())
         else:
             yield content
-
-
-def _find_picture(href: str, by_name: bool, folder: Path, root: Path) -> Path | bytes:
-    return find_picture(href, folder, root, by_name)
 
 
 # -- the package document --------------------------------------------------------------------------

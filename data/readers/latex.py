@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from data.documents import Document, Problem
@@ -58,7 +59,7 @@ class LatexReader:
 
     def documents(self, path: Path, root: Path) -> Iterable[Document]:
         if not _is_included(path, root):
-            yield document_of(path, root, lambda path, name: _parse(path, name, root))
+            yield document_of(path, root, partial(_parse, root=root))
 
 
 def _is_included(path: Path, root: Path) -> bool:

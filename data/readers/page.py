@@ -18,7 +18,7 @@ from data.readers.page_pictures import FindPicture, links_of, pictures_of, unrea
 from data.readers.page_walk import PageWalker
 from data.readers.structure import Content, assemble, humanise
 
-__all__ = ["HtmlPage", "IllustratedDocument", "document_of", "page_contents"]
+__all__ = ["HtmlPage", "IllustratedDocument", "document_of", "page_contents", "picture_finder"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def document_of(
         page = parse(path, source)
     except BadInput:
         page = None
-    find = _finder(path.parent, root)
+    find = picture_finder(path.parent, root)
     pictures = _linked_files(page, find) if page else {}
     included = ((source_of(file, root.resolve()), file) for file in page.files) if page else ()
     title = (page.title if page else "") or humanise(path.stem)
@@ -67,8 +67,13 @@ def document_of(
     )
 
 
-def _finder(folder: Path, root: Path) -> FindPicture:
-    return lambda href, by_name: find_picture(href, folder, root, by_name)
+def picture_finder(folder: Path, root: Path) -> FindPicture:
+    """Return the function that finds the pictures that a page in `folder` links."""
+    return partial(_find_picture, folder=folder, root=root)
+
+
+def _find_picture(href: str, by_name: bool, folder: Path, root: Path) -> Path | bytes:
+    return find_picture(href, folder, root, by_name)
 
 
 def _linked_files(page: HtmlPage, find: FindPicture) -> dict[str, Path | None]:
