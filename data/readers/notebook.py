@@ -12,9 +12,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
-from nbformat.reader import NotJSONError
-
 from data.documents import Document
 from data.errors import BadInput
 from data.readers.files import decode, format_of, read_text_bytes
@@ -42,6 +39,8 @@ class NotebookReader:
 
 
 def _parse(path: Path, name: str) -> HtmlPage:
+    import nbformat  # takes 0.3 s, and most corpora have no notebook
+
     text = decode(read_text_bytes(path, name), name)
     try:
         with warnings.catch_warnings():
@@ -49,7 +48,7 @@ def _parse(path: Path, name: str) -> HtmlPage:
             notebook = nbformat.reads(text, as_version=4)
         cells, metadata = list(notebook.cells), dict(notebook.metadata)
         body = "\n".join(part for cell in cells for part in _cell_html(cell))
-    except (NotJSONError, json.JSONDecodeError, RecursionError):
+    except (nbformat.reader.NotJSONError, json.JSONDecodeError, RecursionError):
         raise BadInput(f"{name}: not a notebook; save it again in Jupyter") from None
     except (AttributeError, KeyError, TypeError, ValueError, nbformat.ValidationError) as error:
         reason = str(error).split("\n", 1)[0]
