@@ -10,6 +10,7 @@ from data.readers.mathml_tokens import CLOSING_BRACKETS, Fragment
 
 __all__ = ["join_fragments"]
 
+_STACK = re.compile(r"\{(.*) \\atop (.*)\}")
 _TALL = re.compile(r"\\(?:frac|begin|sum|prod|i*int)\b")
 _ENDS_WITH_COMMAND = re.compile(r"\\[A-Za-z]+$")
 _FUNCTION_COMMANDS = tuple("\\" + name for name in FUNCTIONS)
@@ -78,7 +79,8 @@ def _is_thousands_separator(fragments: list[Fragment], index: int) -> bool:
 def _fit_brackets(fragments: list[Fragment]) -> None:
     """Let brackets grow with tall contents (`\\left`, `\\right`), in place.
 
-    A table in brackets becomes a matrix; a table after a lone brace becomes `cases`.
+    A table in brackets becomes a matrix, and a fraction without its line becomes a binomial. A
+    table after a lone brace becomes `cases`.
     """
     open_indices: list[int] = []
     for index, (latex, kind) in enumerate(fragments):
@@ -87,8 +89,12 @@ def _fit_brackets(fragments: list[Fragment]) -> None:
         elif kind == "close" and open_indices:
             start = open_indices.pop()
             contents = fragments[start + 1 : index]
-            if binomial := _binomial(fragments[start : index + 1]):
-                fragments[start : index + 1] = [binomial, *[_NOTHING] * (index - start)]
+            if latex == ")" and (binomial := _binomial(contents)):
+                fragments[start : index + 1] = [
+                    Fragment("", "space"),
+                    Fragment(binomial, "atom"),
+                    *[Fragment("", "space")] * (index - start - 1),
+                ]
                 continue
             is_tall = any(_TALL.search(fragment.latex) for fragment in contents)
             if CLOSING_BRACKETS[fragments[start].latex] == latex and is_tall:
@@ -106,21 +112,13 @@ def _fit_brackets(fragments: list[Fragment]) -> None:
             fragments[start + 1] = Fragment(_with_environment(follower.latex, "cases"), "table")
 
 
-def _binomial(fragments: list[Fragment]) -> Fragment | None:
-    r"""Return `\binom{n}{k}` for a stack `{n \atop k}` in round brackets; None for all else."""
-    opening, *contents, closing = (f for f in fragments if f.kind != "space")
-    if (opening.latex, closing.latex) != ("(", ")") or len(contents) != 1:
-        return None
-    stack = contents[0].latex
-    depth = 0
-    for position, character in enumerate(stack):
-        depth += (character == "{") - (character == "}")
-        if depth == 1 and stack.startswith(_ATOP, position):
-            above, below = stack[1:position], stack[position + len(_ATOP) : -1]
-            return Fragment(rf"\binom{{{above}}}{{{below}}}", "atom")
-        if not depth and position + 1 < len(stack):
-            return None  # more than the stack
-    return None
+def _binomial(contents: list[Fragment]) -> str:
+    """Return the binomial that stands between brackets as a fraction without its line, or ''."""
+    visible = [fragment.latex for fragment in contents if fragment.kind != "space"]
+    if len(visible) != 1 or visible[0].count(r"\atop") != 1:
+        return ""
+    stack = _STACK.fullmatch(visible[0])
+    return rf"\binom{{{stack[1]}}}{{{stack[2]}}}" if stack else ""
 
 
 def _with_environment(table: str, name: str) -> str:

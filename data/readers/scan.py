@@ -15,9 +15,12 @@ from data.readers.archive import UnpackedArchive
 from data.readers.cnxml import CnxmlReader
 from data.readers.delimited import DelimitedReader
 from data.readers.docx import DocxReader
+from data.readers.epub import EpubReader
 from data.readers.files import format_of, source_of
 from data.readers.html import HtmlReader
+from data.readers.latex import LatexReader
 from data.readers.markdown import MarkdownReader
+from data.readers.notebook import NotebookReader
 from data.readers.odf import OdfReader
 from data.readers.page import IllustratedDocument
 from data.readers.pdf import PdfReader
@@ -25,6 +28,7 @@ from data.readers.pictures import PictureReader, is_sidecar
 from data.readers.plain import PlainReader
 from data.readers.pptx import PptxReader
 from data.readers.structure import Content
+from data.readers.transcript import TranscriptReader
 from data.readers.xlsx import XlsxReader
 
 __all__ = ["FORMATS", "READERS", "Rejected", "Unit", "Walk", "find_documents", "scan"]
@@ -41,6 +45,10 @@ READERS: tuple[Reader, ...] = (
     PptxReader(),
     XlsxReader(),
     OdfReader(),
+    EpubReader(),
+    NotebookReader(),
+    LatexReader(),
+    TranscriptReader(),
 )
 
 # Files that are skipped without a message: styles, code, settings, fonts, data, build products.
@@ -65,11 +73,8 @@ _HINTS = {
     ".xlsb": "save it as .xlsx",
     ".key": "export it as .pptx",
     ".pages": "export it as .docx",
-    ".epub": "convert it to PDF or unpack it: its pages are HTML",
-    ".svg": "save it as .png",
     ".eps": "save it as .png",
     ".heic": "save it as .jpg",
-    ".tex": "convert it to HTML, Markdown or PDF",
     ".rst": "convert it to Markdown or HTML",
     ".tar": "pack it as .zip",
     ".gz": "pack it as .zip",
@@ -77,8 +82,8 @@ _HINTS = {
     ".rar": "pack it as .zip",
 }
 FORMATS = (
-    "Markdown, HTML, text, CSV, PDF, Word, PowerPoint, Excel, OpenDocument, pictures and zip "
-    "archives of these"
+    "Markdown, HTML, text, CSV, PDF, Word, PowerPoint, Excel, OpenDocument, EPUB, LaTeX, "
+    "notebooks, transcripts, pictures and zip archives of these"
 )
 
 
@@ -171,7 +176,7 @@ class Walk:
     def _walk_file(self, path: Path) -> Iterator[Unit | Rejected]:
         try:
             file_format = format_of(path)
-            if file_format == "picture" or is_sidecar(path):
+            if file_format in ("picture", "svg") or is_sidecar(path):
                 self._postponed.append(path)
             elif file_format == "zip" or self._find_reader(path):
                 yield self._unit(path, is_container=file_format == "zip")
