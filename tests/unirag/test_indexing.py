@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw
 from data.errors import BadInput, UniragError
 from data.reading_pool import ReaderPool
 from data.reading_settings import ReadingSettings
-from data.records import Query, QueryAudio, QueryImage
+from data.records import Item, Query, QueryAudio, QueryImage
+from data.tables import Table, markdown_table
 from retrieval.store import Where
 from tests.fakes import IndexingBench
 from unirag.indexing import indexer
@@ -393,6 +394,12 @@ def test_hits_carry_the_styles_of_the_query_pictures(bench: IndexingBench, book:
     assert result.experts == (0.25, 0.75)
     assert all(h.styles == result.styles for h in result.hits)
     assert bench.searcher.search(Query("lens")).styles == {}
+
+
+def test_the_searchable_text_of_a_table_names_the_columns_in_every_row() -> None:
+    table = Table((("Gas", "K"), ("Neon", "27"), ("Argon", "87")), caption="Table 1 Gases")
+    item = Item("t", "passage", "c", "s#t", table.caption, markdown_table(table), role="table")
+    assert searchable_text(item) == "Table 1 Gases\nNeon: K 27.\nArgon: K 87."
 
 
 def test_labels_belong_to_the_searchable_text_of_a_figure(bench: IndexingBench, book: Path) -> None:

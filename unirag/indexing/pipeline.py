@@ -18,6 +18,7 @@ from PIL import Image
 
 from data.chunking import link_neighbours
 from data.records import Item
+from data.tables import statement_text
 from retrieval.bm25 import Bm25
 from retrieval.store import Point, Vector, VectorStore, Where
 from unirag.workspace.catalog import Catalog, DocumentProblem, StoredDocument
@@ -249,6 +250,9 @@ def _stored_document(document: PendingDocument) -> StoredDocument:
 
 
 def searchable_text(item: Item) -> str:
-    """Return the text that is encoded for an item: its title, text and picture labels."""
+    """Return the text that is encoded for an item: its title, text and picture labels.
+
+    The rows of a table are statements that name the columns.
+    """
     title = "" if item.text.startswith(item.title) else item.title
-    return "\n".join(part for part in (title, item.text, item.labels) if part)
+    return "\n".join(part for part in (title, statement_text(item.text), item.labels) if part)
