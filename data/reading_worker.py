@@ -7,7 +7,7 @@ A request names a unit. The answers are JSON messages; pixels follow the item th
     {"document": {...}, "number": n}            asks whether to read the document
     {"digest": sha256}                          asks whether to decode a picture that is stored
     {"item": {...}, "size": [w, h] or null}
-    {"problem": message, "anchor": ...}
+    {"problem": {...}}
     {"page": n or null}                         a sign of life: page n, or null once a second
     {"end": reason or null}                     the document ends; why it could not be read
     {"storage_error": [errno, message, path]}   a picture cannot be stored; the worker ends
@@ -21,7 +21,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -130,22 +130,21 @@ class _UnitReader:
             if isinstance(event, ItemDraft):
                 self._send_item(event, is_document=event.picture == document.path)
             else:
-                self._send_problem(event.anchor, event.message)
+                self._send_problem(event)
 
     def _with_signs_of_life(self, document: Document) -> Iterator[Block | Figure | Problem]:
         """Read a document and report progress, because `chunk` may yield its first item late."""
         page, last_sign = None, time.monotonic()
         for event in document.read():
             now = time.monotonic()
-            event_page = None if isinstance(event, Problem) else event.page
-            is_new_page = event_page is not None and event_page != page
+            is_new_page = event.page is not None and event.page != page
             if is_new_page or now - last_sign > _SIGN_OF_LIFE_SECONDS:
-                self._parent.send({"page": event_page if event_page != page else None})
-                page, last_sign = event_page, now
+                self._parent.send({"page": event.page if event.page != page else None})
+                page, last_sign = event.page, now
             yield event
 
-    def _send_problem(self, anchor: str, message: str) -> None:
-        self._parent.send({"problem": message, "anchor": anchor})
+    def _send_problem(self, problem: Problem) -> None:
+        self._parent.send({"problem": asdict(problem)})
 
     def _send_item(self, draft: ItemDraft, is_document: bool) -> None:
         """Send an item with its picture.
@@ -162,7 +161,8 @@ class _UnitReader:
             except BadInput as error:
                 if is_document:
                     raise
-                self._send_problem(item.locator.rpartition("#")[2], str(error))
+                anchor = item.locator.rpartition("#")[2]
+                self._send_problem(Problem(anchor, str(error), "picture", item.page))
         if not item.image and not item.text.strip():
             return  # without picture and words, no query can find it
         pixels = picture.tobytes() if picture else b""

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from data.documents import ProblemKind
 from data.records import Kind, Level, Task
 from unirag.indexing.jobs import JobState
 from unirag.workspace.catalog import DocumentState
@@ -237,10 +238,15 @@ class CorporaOut(BaseModel):
 
 
 class PartOut(BaseModel):
-    """A part of a document that was left out: its place and the reason."""
+    """A part of a document that was left out: its place, the reason, and what it is.
+
+    `page` is null where the document has no pages.
+    """
 
     anchor: str
     message: str
+    kind: ProblemKind
+    page: int | None
 
 
 class CoveredOut(BaseModel):

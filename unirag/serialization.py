@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from data.documents import ProblemKind
 from data.records import CHANNELS, Answer, Hit, Item, Sentence
 from unirag.schemas import (
     AnswerOut,
@@ -30,6 +31,7 @@ __all__ = [
     "hit_out",
     "item_out",
     "left_out_line",
+    "problem_line",
     "search_out",
     "sentence_out",
     "source_line",
@@ -163,8 +165,15 @@ def left_out_line(document: CoveredOut) -> str:
     if document.state != "stored":
         return f"Not read to its end; index again.{note}"
     if document.problems:
-        return "; ".join(part.message for part in document.problems)
+        return "; ".join(problem_line(p.message, p.kind, p.page) for p in document.problems)
     return "" if has_items else "It holds nothing to search for."
+
+
+def problem_line(message: str, kind: ProblemKind, page: int | None) -> str:
+    """Return the reason why a part was left out, with its kind and page if they are known."""
+    places = ["" if kind == "part" else kind, f"page {page}" if page else ""]
+    place = ", ".join(filter(None, places))
+    return f"{message} ({place})" if place else message
 
 
 def source_line(item: Item) -> str:
