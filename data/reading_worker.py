@@ -20,7 +20,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -31,10 +31,11 @@ from PIL import Image
 from data.chunking import ItemDraft, chunk
 from data.documents import Block, Document, Figure, Problem
 from data.errors import BadInput
-from data.pictures import Assets, digest_of, open_picture
+from data.pictures import Assets, count_frames, digest_of, open_picture
 from data.readers.files import sha256_of
 from data.readers.page import IllustratedDocument
 from data.readers.scan import Rejected, Unit, find_documents
+from data.records import Item
 from data.worker_process import ParentConnection, ParentGone, die_with_parent, limit_memory
 
 __all__ = ["MAX_SIDE", "main"]
@@ -156,8 +157,10 @@ class _UnitReader:
         if (source := draft.picture) is not None:
             name = str(source) if isinstance(source, Path) else f"{item.source}, {item.title}"
             try:
-                digest, picture = self._picture(source, item.source if is_document else name)
+                name = item.source if is_document else name
+                digest, picture = self._picture(source, name)
                 item = replace(item, image=digest)
+                self._report_other_frames(item, source, name)
             except BadInput as error:
                 if is_document:
                     raise
@@ -167,6 +170,16 @@ class _UnitReader:
             return  # without picture and words, no query can find it
         pixels = picture.tobytes() if picture else b""
         self._parent.send({"item": item.to_json(), "size": picture and picture.size}, pixels)
+
+    def _report_other_frames(self, item: Item, source: Path | bytes, name: str) -> None:
+        frames, are_pages = 1, False
+        with suppress(BadInput):  # the frames behind the one that is read may be broken
+            frames, are_pages = count_frames(source, name)
+        if frames > 1:
+            part = "first page" if are_pages else "first frame that shows something"
+            message = f"{name}: of {frames} frames only the {part} is read; save the others apart"
+            anchor = item.locator.rpartition("#")[2]
+            self._send_problem(Problem(anchor, message, "picture", item.page))
 
     def _picture(self, source: Path | bytes, name: str) -> tuple[str, Image.Image | None]:
         """Store a picture. Return its digest, and the picture if the parent needs its pixels."""

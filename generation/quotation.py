@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from data.folding import fold
 from data.records import Sentence, Task
 from generation.definitions import defines_topic
 from generation.embedding import Vector
@@ -95,8 +96,8 @@ def _fits(
 
 
 def with_title(title: str, text: str) -> str:
-    """Return a text as the reranker reads it: after its title, unless it begins with it."""
-    return text if not title or text.startswith(title) else f"{title}: {text}"
+    """Return a text as the reranker reads it: folded, after its title unless it begins with it."""
+    return fold(text if not title or text.startswith(title) else f"{title}: {text}")
 
 
 def _candidates(

@@ -97,6 +97,7 @@ class ItemOut(EvidenceOut):
 class SearchOut(BaseModel):
     """The result of a search. `query` is the question: typed, transcribed and read in pictures.
 
+    `corrections` maps the slips in it to the words that were searched for instead.
     `styles` and `experts` are shares with sum 1: the query styles of the pictures, and the experts
     that adapted the encoder to them.
     """
@@ -104,6 +105,7 @@ class SearchOut(BaseModel):
     query: str
     hits: list[HitOut]
     no_good_match: bool
+    corrections: dict[str, str] = {}
     styles: dict[str, float]
     experts: list[float]
     timings_ms: dict[str, float]

@@ -26,6 +26,7 @@ __all__ = [
     "answer_out",
     "conversation_markdown",
     "conversation_out",
+    "correction_line",
     "count_of",
     "coverage_line",
     "hit_out",
@@ -143,6 +144,13 @@ def _source(hit: HitOut) -> str:
     return f"{hit.title or hit.text[:80]} — {place}"
 
 
+def correction_line(search: SearchOut) -> str:
+    """Say which words were searched for instead of slips; "" if there was none."""
+    pairs = (f"“{word}” instead of “{slip}”" for slip, word in search.corrections.items())
+    corrections = ", ".join(pairs)
+    return f"Searched for {corrections}." if corrections else ""
+
+
 def coverage_line(coverage: CoverageOut) -> str:
     """Sum up the coverage of a corpus in a sentence."""
     items = f"{count_of(coverage.figures, 'figure')} and {count_of(coverage.passages, 'passage')}"
@@ -192,6 +200,7 @@ def _search_fields(result: SearchResult, address: PictureAddress) -> dict[str, A
         "query": result.question,
         "hits": [hit_out(hit, address) for hit in result.hits],
         "no_good_match": result.no_good_match,
+        "corrections": dict(result.corrections),
         "styles": _rounded(result.styles, 4),
         "experts": [round(share, 4) for share in result.experts],
     }

@@ -21,7 +21,7 @@ from data.reading_settings import ReadingSettings
 from data.records import Item, Query, QueryAudio, QueryImage
 from data.tables import Table, markdown_table
 from retrieval.store import Where
-from tests.fakes import IndexingBench
+from tests.fakes import FixedOcr, IndexingBench
 from unirag.indexing import indexer
 from unirag.indexing.indexer import default_corpus_name
 from unirag.indexing.pipeline import searchable_text
@@ -395,6 +395,17 @@ def test_hits_carry_the_styles_of_the_query_pictures(bench: IndexingBench, book:
     assert result.experts == (0.25, 0.75)
     assert all(h.styles == result.styles for h in result.hits)
     assert bench.searcher.search(Query("lens")).styles == {}
+
+
+def test_a_photographed_page_that_is_too_long_is_refused_by_name(
+    bench: IndexingBench, book: Path
+) -> None:
+    bench.indexer.index(book, "optics")
+    bench.searcher.ocr = FixedOcr("a long page of words " * 1_000)
+    page = Query("why?", images=(QueryImage.from_file(book / "figures" / "lens.png"),))
+    message = r"the page in .*lens.png has 21,000 characters; expected 20,000 at most; crop it"
+    with pytest.raises(BadInput, match=message):
+        bench.searcher.search(page)
 
 
 def test_a_problem_keeps_its_place_kind_and_page_up_to_the_catalog(

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from data.folding import fold
 from data.records import Hit, Item
 from data.tables import statement_text
 from generation.definitions import defines_topic
@@ -57,4 +58,5 @@ def rerank(
 def _readable(item: Item, question: str) -> str:
     wanted = " ".join(answering_rows(question, item.text).values()) if item.role == "table" else ""
     text = " ".join(f"{wanted or statement_text(item.text)} {item.labels}".split())
-    return text if not item.title or text.startswith(item.title) else f"{item.title}: {text}"
+    is_titled = not item.title or text.startswith(item.title)
+    return fold(text if is_titled else f"{item.title}: {text}")

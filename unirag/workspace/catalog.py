@@ -8,7 +8,7 @@ so a kill in between costs a second reading of that document and nothing else.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -43,6 +43,10 @@ CREATE TABLE IF NOT EXISTS problems (
     kind TEXT NOT NULL, page INTEGER
 );
 CREATE INDEX IF NOT EXISTS problems_by_source ON problems (corpus, source);
+CREATE TABLE IF NOT EXISTS words (
+    word TEXT NOT NULL, reversed TEXT NOT NULL, corpus TEXT NOT NULL, PRIMARY KEY (word, corpus)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS words_by_end ON words (reversed);
 """
 _SET_STATE = """
 INSERT INTO documents VALUES (?, ?, '', '', 0, 0, 0, ?, ?, ?, ?)
@@ -52,6 +56,13 @@ ON CONFLICT DO UPDATE SET state = excluded.state, latest_fingerprint = excluded.
 _SAVE_CORPUS = "INSERT OR REPLACE INTO corpora VALUES (?, ?, ?, ?)"
 _SAVE_DOCUMENT = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SAVE_PROBLEM = "INSERT INTO problems VALUES (?, ?, ?, ?, ?, ?)"
+_SAVE_WORD = "INSERT OR IGNORE INTO words VALUES (?, ?, ?)"
+# One slip leaves the start or the end of a word as it is.
+_WORDS_LIKE = """
+SELECT word FROM words WHERE word >= ? AND word < ? AND LENGTH(word) BETWEEN ? AND ?
+UNION SELECT word FROM words WHERE reversed >= ? AND reversed < ? AND LENGTH(word) BETWEEN ? AND ?
+"""
+_LAST_CHARACTER = "\U0010ffff"
 _NO_CONTENT = "to be read again"  # differs from every fingerprint
 
 
@@ -99,7 +110,10 @@ class CatalogEntry:
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document whose items are in the vector store, with the problems met while reading it."""
+    """A document whose items are in the vector store, with the problems met while reading it.
+
+    `words` are those that misspelt words of questions are compared with.
+    """
 
     source: str
     fingerprint: str
@@ -107,6 +121,7 @@ class StoredDocument:
     figures: int
     passages: int
     problems: Sequence[DocumentProblem] = ()
+    words: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +190,9 @@ class Catalog:
 
     def remove_corpus(self, name: str) -> None:
         """Delete a corpus with all its documents."""
-        for table, column in (("documents", "corpus"), ("problems", "corpus"), ("corpora", "name")):
-            self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", name)  # noqa: S608 - constants
+        for table in ("documents", "problems", "words"):
+            self._db.execute(f"DELETE FROM {table} WHERE corpus = ?", name)  # noqa: S608 - constants
+        self._db.execute("DELETE FROM corpora WHERE name = ?", name)
 
     def fingerprints(self, corpus: str) -> dict[str, str]:
         """Return the fingerprint of each stored document, by source."""
@@ -234,6 +250,28 @@ class Catalog:
                 [(corpus, document.source) for document in documents],
             )
             db.executemany(_SAVE_PROBLEM, problems)
+            words = {word for document in documents for word in document.words}
+            db.executemany(_SAVE_WORD, _word_rows(corpus, words))
+
+    def save_words(self, corpus: str, words: Iterable[str]) -> None:
+        """Add words of a corpus that misspelt words of questions are compared with."""
+        with self._db.transaction() as db:
+            db.executemany(_SAVE_WORD, _word_rows(corpus, words))
+
+    def words_like(self, word: str) -> list[str]:
+        """Return every stored word that one slip may turn into `word`, and other ones.
+
+        The words of documents that were removed since may be among them.
+        """
+        size = max(1, len(word) // 2 - 1)
+        lengths = (len(word) - 1, len(word) + 1)
+        start, end = word[:size], word[::-1][:size]
+        rows = self._db.rows(
+            _WORDS_LIKE,
+            *(start, start + _LAST_CHARACTER, *lengths),
+            *(end, end + _LAST_CHARACTER, *lengths),
+        )
+        return [row[0] for row in rows]
 
     def documents(self, corpus: str) -> list[CatalogDocument]:
         """Return everything about each document of a corpus, by source."""
@@ -353,3 +391,7 @@ class Catalog:
         for source, *fields in rows:
             problems.setdefault(source, []).append(Problem(*fields))
         return problems
+
+
+def _word_rows(corpus: str, words: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    return ((word, word[::-1], corpus) for word in words)
