@@ -212,6 +212,8 @@ class CorpusArchive:
             name = member.filename
             if name not in _REQUIRED and not _PICTURE.fullmatch(name):
                 raise ValueError(f"member {name!r} does not belong in one")
+            if member.header_offset < 0:
+                raise ValueError(f"member {name!r} begins before the file")
             if member.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"member {name!r} is compressed")
             if name != _ITEMS and member.file_size > _MAX_MEMBER_BYTES:
