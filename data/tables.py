@@ -77,7 +77,9 @@ def parse_table(text: str) -> Table | None:
     has_header = any(header)
     rows = [_cells(line) for line in lines[border + 1 :] if line.startswith("|")]
     rows = [header, *rows] if has_header else rows
-    return Table(tuple(rows), int(has_header), "\n".join(lines[: border - 1]))
+    width = max(map(len, rows), default=0)  # tables that people typed may have rows of any length
+    padded = tuple(row + ("",) * (width - len(row)) for row in rows)
+    return Table(padded, int(has_header), "\n".join(lines[: border - 1]))
 
 
 def split_table(text: str, limit: int) -> list[str]:

@@ -87,3 +87,11 @@ def test_the_rows_of_a_text_become_sentences() -> None:
 def test_a_cell_over_the_whole_row_is_stated_once() -> None:
     table = Table((("Metal", "K"), ("Light metals", "Light metals"), ("Lithium", "454")))
     assert row_statements(markdown_table(table)) == ["Light metals", "Lithium: K 454"]
+
+
+def test_typed_rows_of_any_length_lose_nothing() -> None:
+    text = "| Gas | K |\n| --- | --- |\n| Neon |\n| Argon | 87 | noble |\n|  |"
+    assert parse_table(text) == Table(
+        (("Gas", "K", ""), ("Neon", "", ""), ("Argon", "87", "noble"), ("", "", ""))
+    )
+    assert row_statements(text) == ["Neon", "Argon: K 87; noble"]

@@ -79,6 +79,12 @@ def test_a_question_that_names_no_row_gets_all_of_them() -> None:
     assert [row.partition(":")[0] for row in rows] == ["Oxygen", "Bromine", "Iodine"]
 
 
+def test_typed_rows_of_any_length_are_quoted() -> None:
+    text = "| Gas | K |\n| --- | --- |\n| Neon |\n| Argon | 87 | noble |"
+    assert list(answering_rows("K of argon", text).values()) == ["Argon: K 87; noble."]
+    assert list(answering_rows("argon", "| a |\n| --- |")) == []
+
+
 def test_a_row_with_a_label_alone_is_left_out() -> None:
     table = Table((("Metal", "K"), ("Light metals", "Light metals"), ("Lithium", "454")))
     assert list(answering_rows("metals", markdown_table(table))) == ["Lithium: K 454."]
