@@ -2,7 +2,8 @@
 
 A passage never crosses a heading, and all of it has one role and one audience. Text longer than
 `MAX_CHARS` is split between sentences, and neighbouring pieces share one sentence. Figures, terms,
-examples, exercises and solutions are separate items.
+examples, exercises, solutions and tables are separate items. A table longer than `MAX_CHARS` is
+split between rows, and every piece has its caption and header.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from data.documents import Block, Document, Figure, Problem
 from data.records import Item, Kind, Role, item_id
 from data.sentences import split_sentences
+from data.tables import parse_table, split_table
 
 __all__ = ["MAX_CHARS", "ItemDraft", "chunk", "link_neighbours", "split_text"]
 
@@ -22,7 +24,7 @@ MAX_CHARS = 1_100
 _MERGED_TAIL_FACTOR = 1.25  # how far a merged last piece may exceed the limit
 _TITLE_CHARS = 90
 # Neighbouring blocks of these roles are continuous text and join into one passage.
-_CONTINUOUS: frozenset[Role] = frozenset({"text", "summary", "objective", "note", "table"})
+_CONTINUOUS: frozenset[Role] = frozenset({"text", "summary", "objective", "note"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +117,9 @@ class _DraftFactory:
 
     def passages(self, run: _Run) -> Iterator[ItemDraft]:
         block = run.first
-        title = block.title or self._section_title(block.section)
+        title = block.title or _table_title(block) or self._section_title(block.section)
         linked = [*dict.fromkeys(run.refs), *([block.partner] if block.partner else [])]
-        for text in split_text(run.lines, self._document.language):
+        for text in self._pieces(run):
             item = self._item("passage", block.anchor or "passage", title, text)
             yield ItemDraft(
                 replace(
@@ -129,6 +131,11 @@ class _DraftFactory:
                     neighbours=tuple(self._item_id(anchor) for anchor in linked),
                 )
             )
+
+    def _pieces(self, run: _Run) -> list[str]:
+        if run.first.role == "table":
+            return split_table("\n".join(run.lines), MAX_CHARS)
+        return split_text(run.lines, self._document.language)
 
     def _section_title(self, section: tuple[str, ...]) -> str:
         return section[-1] if section else self._document.title
@@ -236,9 +243,17 @@ def _figure_title(figure: Figure) -> str:
     return ". ".join(text for text in (name, summary) if text)
 
 
+def _table_title(block: Block) -> str:
+    table = parse_table(block.text) if block.role == "table" else None
+    return _cut(table.caption.replace("\n", " ")) if table else ""
+
+
 def _first_sentence(text: str) -> str:
-    """Return the first sentence, cut to the length of a title."""
-    first = next(iter(split_sentences(text)), "")
-    if len(first) <= _TITLE_CHARS:
-        return first
-    return first[:_TITLE_CHARS].rsplit(" ", 1)[0] + " …"
+    return _cut(next(iter(split_sentences(text)), ""))
+
+
+def _cut(text: str) -> str:
+    """Return a text, cut between words to the length of a title."""
+    if len(text) <= _TITLE_CHARS:
+        return text
+    return text[:_TITLE_CHARS].rsplit(" ", 1)[0] + " …"

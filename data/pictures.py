@@ -11,7 +11,8 @@ import re
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,9 @@ __all__ = [
     "MAX_PIXELS",
     "PICTURE_SUFFIXES",
     "Assets",
+    "count_frames",
     "digest_of",
+    "open_page",
     "open_picture",
     "picture_size",
     "read_description",
@@ -31,9 +34,18 @@ __all__ = [
 
 MAX_PIXELS = 64_000_000  # 192 MB decoded: any scanned page, but no decompression bomb
 PICTURE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm"}
+    {
+        *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm"),
+        *(".avif", ".heic", ".heif"),
+    }
 )
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
+# Formats whose frames are pages or an animation. Those of a JPEG are previews and depth maps.
+_FRAMED_FORMATS = ("PNG", "WEBP", "GIF", "TIFF", "AVIF", "HEIF")
+_MAX_BLANK_FRAMES = 30  # frames of one colour at the start of an animation that are skipped
+_TIFF_SUBFILE_TYPE, _REDUCED = 254, 1  # a page of a TIFF that is a smaller copy of another one
+_BRIGHT = 160  # grey value from which a pixel can hardly be seen on white
+_MAX_DARK_SHARE = 0.01  # of the visible pixels of a picture that is drawn for a dark page
 _THUMBNAIL_PIXELS = 320  # on the longer side
 _EXIF_DESCRIPTION = 0x010E
 _IPTC_CAPTION = (2, 120)
@@ -47,13 +59,61 @@ def digest_of(data: bytes) -> str:
 
 
 def open_picture(source: Path | bytes, name: str = "") -> Image.Image:
-    """Decode a picture to RGB: turned upright by its EXIF orientation, transparency on white.
+    """Decode a picture to RGB: turned upright by its EXIF orientation, transparency filled.
+
+    Of an animation the first frame is decoded that has more than one colour; of a TIFF, the first
+    page. Transparent parts become white, or black behind a picture that has only bright pixels.
 
     `name` stands for the picture in error messages. Raises `BadInput` if the file is not a picture,
     is broken, or has more than `MAX_PIXELS` pixels. The size is checked before pixels are decoded.
     """
     with _opened(source, name) as picture:
-        return _on_white(ImageOps.exif_transpose(picture) or picture)
+        if picture.format not in ("TIFF", "HEIF"):
+            _skip_blank_frames(picture)
+        return _opaque(ImageOps.exif_transpose(picture) or picture)
+
+
+def count_frames(source: Path | bytes, name: str = "") -> tuple[int, bool]:
+    """Return the number of frames of a picture, and whether they are the pages of a document.
+
+    Smaller copies of a page in a TIFF do not count. Raises `BadInput` as `open_picture` does.
+    """
+    with _opened(source, name) as picture:
+        if picture.format != "TIFF":
+            frames = getattr(picture, "n_frames", 1)
+            return (frames if picture.format in _FRAMED_FORMATS else 1), False
+        return max(1, len(_pages(picture))), True
+
+
+def open_page(source: Path | bytes, page: int, name: str = "") -> Image.Image:
+    """Decode a page of a TIFF, counted from 1, as `open_picture` decodes a picture."""
+    with _opened(source, name) as picture:
+        picture.seek(_pages(picture)[page - 1])
+        _check_size(picture, name)
+        return _opaque(ImageOps.exif_transpose(picture) or picture)
+
+
+def _pages(picture: ImageFile.ImageFile) -> list[int]:
+    """Return the frames of a TIFF that are pages and no smaller copies of one."""
+    pages = []
+    for frame in range(getattr(picture, "n_frames", 1)):
+        picture.seek(frame)
+        if not picture.tag_v2.get(_TIFF_SUBFILE_TYPE, 0) & _REDUCED:  # type: ignore[attr-defined]
+            pages.append(frame)
+    return pages
+
+
+def _skip_blank_frames(picture: ImageFile.ImageFile) -> None:
+    """Seek the first frame with more than one colour, or the first one if there is none."""
+    frames = min(getattr(picture, "n_frames", 1), _MAX_BLANK_FRAMES)
+    if frames == 1 or picture.format not in _FRAMED_FORMATS:
+        return
+    with suppress(OSError, EOFError):  # a later frame is broken
+        for frame in range(frames):
+            picture.seek(frame)
+            if any(low < high for low, high in _opaque(picture).getextrema()):  # type: ignore[misc]
+                return
+    picture.seek(0)
 
 
 def picture_size(source: Path | bytes, name: str = "") -> tuple[int, int]:
@@ -97,13 +157,9 @@ def _opened(source: Path | bytes, name: str) -> Iterator[ImageFile.ImageFile]:
             # The size is checked below, and warnings about odd metadata do not help the user.
             warnings.simplefilter("ignore", UserWarning)
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            _register_heif()
             with Image.open(handle, formats=_FORMATS) as picture:
-                width, height = picture.size
-                if width * height > MAX_PIXELS:
-                    raise BadInput(
-                        f"{name}: the picture has {width} x {height} pixels, more than the "
-                        f"{MAX_PIXELS // 1_000_000} million allowed; scale it down first"
-                    )
+                _check_size(picture, name)
                 yield picture
     except FileNotFoundError:
         raise BadInput(f"{name}: no such file; check the path") from None
@@ -120,17 +176,43 @@ def _opened(source: Path | bytes, name: str) -> Iterator[ImageFile.ImageFile]:
         raise BadInput(f"{name}: the picture is broken ({error}); save it again") from None
 
 
-def _on_white(picture: Image.Image) -> Image.Image:
+@cache
+def _register_heif() -> None:
+    """Teach Pillow to open the photos of phones. Pillow itself has no decoder for them."""
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False)
+
+
+def _check_size(picture: Image.Image, name: str) -> None:
+    width, height = picture.size
+    if width * height > MAX_PIXELS:
+        raise BadInput(
+            f"{name}: the picture has {width} x {height} pixels, more than the "
+            f"{MAX_PIXELS // 1_000_000} million allowed; scale it down first"
+        )
+
+
+def _opaque(picture: Image.Image) -> Image.Image:
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        page = Image.new("RGBA", rgba.size, "black" if _is_bright(rgba) else "white")
+        return Image.alpha_composite(page, rgba).convert("RGB")
     if picture.mode.startswith("I;16") or picture.mode in ("I", "F"):
         # 16-bit scans: convert() would clip the values instead of scaling them to 8 bits.
         low, high = picture.convert("F").getextrema()
         scale = 255.0 / max(high - low, 1e-6)  # type: ignore[operator]
         return picture.convert("F").point(lambda v: (v - low) * scale).convert("RGB")
     return picture.convert("RGB")
+
+
+def _is_bright(rgba: Image.Image) -> bool:
+    """Return whether all that can be seen of a transparent picture is bright."""
+    alpha = rgba.getchannel("A")
+    histogram = rgba.convert("L").histogram(mask=alpha.point(lambda value: 255 * (value > 127)))
+    visible, dark = sum(histogram), sum(histogram[:_BRIGHT])
+    is_transparent = alpha.getextrema()[0] == 0
+    return is_transparent and visible > 0 and dark <= _MAX_DARK_SHARE * visible
 
 
 class Assets:
@@ -218,6 +300,8 @@ def _suffix(data: bytes) -> str:
     """Return the suffix for the content: the server derives the media type from it."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return ".webp"
+    if data[4:8] == b"ftyp":
+        return ".avif" if data[8:12] in (b"avif", b"avis") else ".heic"
     return next((suffix for magic, suffix in _SUFFIXES_BY_MAGIC if data.startswith(magic)), ".bin")
 
 

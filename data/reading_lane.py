@@ -213,8 +213,8 @@ class _Exchange:
                     self._emit(ItemRead(Item.from_json(item), picture), len(pixels))
                 case {"digest": digest}:
                     self._worker.send(self._job.decode_again(digest))
-                case {"problem": problem, "anchor": anchor}:
-                    self._emit(Problem(anchor, problem))
+                case {"problem": problem}:
+                    self._emit(Problem(**problem))
                 case {"page": number}:
                     if number is not None:
                         self._emit(PageRead(number))
@@ -228,8 +228,8 @@ class _Exchange:
                     self._emit(Rejected(source, reason))
                 case {"count": count}:
                     self._emit(Count(count))
-                case {"storage_error": [code, problem, path]}:
-                    raise OSError(code, problem, path)
+                case {"storage_error": [code, reason, path]}:
+                    raise OSError(code, reason, path)
 
     def _start_document(self, head: dict[str, Any], number: int) -> None:
         self.number = number

@@ -7,7 +7,7 @@ A request names a unit. The answers are JSON messages; pixels follow the item th
     {"document": {...}, "number": n}            asks whether to read the document
     {"digest": sha256}                          asks whether to decode a picture that is stored
     {"item": {...}, "size": [w, h] or null}
-    {"problem": message, "anchor": ...}
+    {"problem": {...}}
     {"page": n or null}                         a sign of life: page n, or null once a second
     {"end": reason or null}                     the document ends; why it could not be read
     {"storage_error": [errno, message, path]}   a picture cannot be stored; the worker ends
@@ -20,8 +20,8 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,10 +31,11 @@ from PIL import Image
 from data.chunking import ItemDraft, chunk
 from data.documents import Block, Document, Figure, Problem
 from data.errors import BadInput
-from data.pictures import Assets, digest_of, open_picture
+from data.pictures import Assets, count_frames, digest_of, open_picture
 from data.readers.files import sha256_of
 from data.readers.page import IllustratedDocument
 from data.readers.scan import Rejected, Unit, find_documents
+from data.records import Item
 from data.worker_process import ParentConnection, ParentGone, die_with_parent, limit_memory
 
 __all__ = ["MAX_SIDE", "main"]
@@ -130,22 +131,21 @@ class _UnitReader:
             if isinstance(event, ItemDraft):
                 self._send_item(event, is_document=event.picture == document.path)
             else:
-                self._send_problem(event.anchor, event.message)
+                self._send_problem(event)
 
     def _with_signs_of_life(self, document: Document) -> Iterator[Block | Figure | Problem]:
         """Read a document and report progress, because `chunk` may yield its first item late."""
         page, last_sign = None, time.monotonic()
         for event in document.read():
             now = time.monotonic()
-            event_page = None if isinstance(event, Problem) else event.page
-            is_new_page = event_page is not None and event_page != page
+            is_new_page = event.page is not None and event.page != page
             if is_new_page or now - last_sign > _SIGN_OF_LIFE_SECONDS:
-                self._parent.send({"page": event_page if event_page != page else None})
-                page, last_sign = event_page, now
+                self._parent.send({"page": event.page if event.page != page else None})
+                page, last_sign = event.page, now
             yield event
 
-    def _send_problem(self, anchor: str, message: str) -> None:
-        self._parent.send({"problem": message, "anchor": anchor})
+    def _send_problem(self, problem: Problem) -> None:
+        self._parent.send({"problem": asdict(problem)})
 
     def _send_item(self, draft: ItemDraft, is_document: bool) -> None:
         """Send an item with its picture.
@@ -157,16 +157,29 @@ class _UnitReader:
         if (source := draft.picture) is not None:
             name = str(source) if isinstance(source, Path) else f"{item.source}, {item.title}"
             try:
-                digest, picture = self._picture(source, item.source if is_document else name)
+                name = item.source if is_document else name
+                digest, picture = self._picture(source, name)
                 item = replace(item, image=digest)
+                self._report_other_frames(item, source, name)
             except BadInput as error:
                 if is_document:
                     raise
-                self._send_problem(item.locator.rpartition("#")[2], str(error))
+                anchor = item.locator.rpartition("#")[2]
+                self._send_problem(Problem(anchor, str(error), "picture", item.page))
         if not item.image and not item.text.strip():
             return  # without picture and words, no query can find it
         pixels = picture.tobytes() if picture else b""
         self._parent.send({"item": item.to_json(), "size": picture and picture.size}, pixels)
+
+    def _report_other_frames(self, item: Item, source: Path | bytes, name: str) -> None:
+        frames, are_pages = 1, False
+        with suppress(BadInput):  # the frames behind the one that is read may be broken
+            frames, are_pages = count_frames(source, name)
+        if frames > 1:
+            part = "first page" if are_pages else "first frame that shows something"
+            message = f"{name}: of {frames} frames only the {part} is read; save the others apart"
+            anchor = item.locator.rpartition("#")[2]
+            self._send_problem(Problem(anchor, message, "picture", item.page))
 
     def _picture(self, source: Path | bytes, name: str) -> tuple[str, Image.Image | None]:
         """Store a picture. Return its digest, and the picture if the parent needs its pixels."""

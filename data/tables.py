@@ -3,7 +3,8 @@
 A reader makes a `Table` and stores `markdown_table(table)` in a block of role "table". Everything
 downstream works from that text: `split_table` cuts a long table between rows and repeats its
 caption and header; `row_statements` reads each row with the names of its columns, so that a label
-and its value always come from one row ("Bromine: boiling point (K) 332").
+and its value always come from one row ("Bromine: boiling point (K) 332"). `text_parts` finds the
+tables of a longer text.
 """
 
 from __future__ import annotations
@@ -12,7 +13,18 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Table", "markdown_table", "parse_table", "row_statements", "split_table"]
+__all__ = [
+    "Table",
+    "markdown_table",
+    "parse_table",
+    "row_sentences",
+    "row_statement",
+    "row_statements",
+    "split_table",
+    "statement_text",
+    "text_parts",
+    "with_full_stop",
+]
 
 _SEPARATOR = re.compile(r"\|(?: ?:?-{3,}:? ?\|)+")
 _CELL_BORDER = re.compile(r"(?<!\\)\|")
@@ -65,7 +77,9 @@ def parse_table(text: str) -> Table | None:
     has_header = any(header)
     rows = [_cells(line) for line in lines[border + 1 :] if line.startswith("|")]
     rows = [header, *rows] if has_header else rows
-    return Table(tuple(rows), int(has_header), "\n".join(lines[: border - 1]))
+    width = max(map(len, rows), default=0)  # tables that people typed may have rows of any length
+    padded = tuple(row + ("",) * (width - len(row)) for row in rows)
+    return Table(padded, int(has_header), "\n".join(lines[: border - 1]))
 
 
 def split_table(text: str, limit: int) -> list[str]:
@@ -94,13 +108,67 @@ def row_statements(text: str) -> list[str]:
     | Bromine | 332 |
     """
     table = parse_table(text)
-    return [s for row in table.body if (s := _statement(table.column_names, row))] if table else []
+    return _statements(table) if table else []
 
 
-def _statement(names: Sequence[str], row: Sequence[str]) -> str:
+def row_statement(names: Sequence[str], row: Sequence[str]) -> str:
+    """Return one row as a statement: its first cell, then the others with the column's name.
+
+    `names` may be empty. A cell that was merged over the whole row is stated once.
+    """
     label, *values = row
+    if set(values) <= {label}:
+        return label
     named = list(_named_values(names, values)) if names else [value for value in values if value]
     return ": ".join(filter(None, [label, "; ".join(named)]))
+
+
+def text_parts(text: str) -> Iterator[str | Table]:
+    """Yield the lines of a text in order, and each table among them as a `Table` of its rows.
+
+    The caption of a table is a line of the text like any other.
+    """
+    lines = text.split("\n")
+    start = 0
+    while start < len(lines):
+        table, end = _table_at(lines, start)
+        yield table or lines[start]
+        start = end
+
+
+def statement_text(text: str) -> str:
+    """Return a text in which each row of a table is a sentence on a line of its own."""
+    lines = []
+    for part in text_parts(text):
+        lines += list(row_sentences(part).values()) if isinstance(part, Table) else [part]
+    return "\n".join(lines)
+
+
+def row_sentences(table: Table) -> dict[int, str]:
+    """Return the statement of each row that has one, with a full stop, by its index in `body`."""
+    statements = (row_statement(table.column_names, row) for row in table.body)
+    return {n: with_full_stop(s) for n, s in enumerate(statements) if s}
+
+
+def with_full_stop(statement: str) -> str:
+    """Return a statement that ends as a sentence does."""
+    return statement if statement.endswith((".", "!", "?")) else f"{statement}."
+
+
+def _table_at(lines: Sequence[str], start: int) -> tuple[Table | None, int]:
+    """Return the table whose header is at `start`, if there is one, and the line behind it."""
+    border = start + 1
+    is_table = lines[start].startswith("|") and border < len(lines)
+    if not is_table or not _SEPARATOR.fullmatch(lines[border]):
+        return None, border
+    end = border + 1
+    while end < len(lines) and lines[end].startswith("|"):
+        end += 1
+    return parse_table("\n".join(lines[start:end])), end
+
+
+def _statements(table: Table) -> list[str]:
+    return [s for row in table.body if (s := row_statement(table.column_names, row))]
 
 
 def _named_values(names: Sequence[str], values: Sequence[str]) -> Iterator[str]:

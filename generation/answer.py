@@ -88,7 +88,7 @@ class Answerer:
             topic = topic_vector
             support = self._settings.for_size(self._size).support
             grounding = grounding.model_copy(update={"support": support})
-        grounder = Grounder(evidence, models, grounding, topic)
+        grounder = Grounder(evidence, models, grounding, question, topic)
         numbers = CitationNumbers()
         sentences: list[Sentence] = []
         extracted = self._extracted(question, question_vector, task, evidence, grounder, models)

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from data.records import Hit, Item
 from data.sentences import split_sentences
+from data.tables import Table, row_sentences, text_parts
 from generation.embedding import Embed, Vector
 
-__all__ = ["LABELS_PREFIX", "Evidence", "assemble"]
+__all__ = ["LABELS_PREFIX", "Evidence", "assemble", "text_sentences"]
 
 LABELS_PREFIX = "Labels in the figure: "
 
@@ -101,8 +102,19 @@ def _distinct(hits: Sequence[Hit], limit: int) -> list[Hit]:
     return list(by_text.values())[:limit]
 
 
+def text_sentences(text: str) -> list[str]:
+    """Return the sentences of a text. Each row of a table is one, with the names of its columns."""
+    sentences: list[str] = []
+    for part in text_parts(text):
+        if isinstance(part, Table):
+            sentences += row_sentences(part).values()
+        else:
+            sentences += split_sentences(part)
+    return sentences
+
+
 def _item_sentences(item: Item) -> list[str]:
-    texts = [s for line in item.text.splitlines() for s in split_sentences(line)]
+    texts = text_sentences(item.text)
     if item.kind == "figure" and item.labels:
         texts.append(LABELS_PREFIX + ", ".join(item.labels.split("\n")))
     return texts or [item.title]

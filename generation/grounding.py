@@ -1,10 +1,10 @@
 """Check the sentences of the language model against the evidence, and cite it.
 
 A sentence is supported if its sources entail it and contain its numbers, units, formulas and web
-addresses. The model names its sources by the labels of the prompt. Here they become item ids. A
-label that the prompt does not have is dropped. A sentence without a label, or with a wrong one, is
-cited anew: by the source that entails it, or by the two nearest sources together. A sentence that
-no source supports is dropped.
+addresses, and if it takes the facts of a table from one row. The model names its sources by the
+labels of the prompt. Here they become item ids. A label that the prompt does not have is dropped. A
+sentence without a label, or with a wrong one, is cited anew: by the source that entails it, or by
+the two nearest sources together. A sentence that no source supports is dropped.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from generation.evidence import Evidence
 from generation.quantities import quantities
 from generation.settings import GroundingSettings
 from generation.statements import FORMULA, Statement
+from generation.table_rows import mixes_rows
 from generation.text_models import TextModels
 from generation.words import word_count
 
@@ -38,7 +39,8 @@ Labels = tuple[int, ...]
 class Grounder:
     """Check sentences against the evidence of one answer.
 
-    `topic_vector` (D,) is the unit vector of the user's own words; None skips the topic check.
+    `question` decides which row of a table a sentence may take its facts from. `topic_vector` (D,)
+    is the unit vector of the user's own words; None skips the topic check.
     """
 
     def __init__(
@@ -46,11 +48,13 @@ class Grounder:
         evidence: Sequence[Evidence],
         models: TextModels,
         settings: GroundingSettings,
+        question: str = "",
         topic_vector: Vector | None = None,
     ) -> None:
         self.settings = settings
         self._evidence = {source.label: source for source in evidence}
         self._models = models
+        self._question = question
         self._topic_vector = topic_vector
 
     def check(self, text: str) -> Sentence | None:
@@ -125,7 +129,12 @@ class Grounder:
         return topic is not None and bool(vector_D @ topic < self.settings.topic)
 
     def has_facts(self, text: str, labels: Labels) -> bool:
-        """Return whether the sources contain the numbers and the notation of `text`."""
+        """Return whether the sources contain the numbers and the notation of `text`.
+
+        Facts of a table have to come from one row of it.
+        """
+        if any(mixes_rows(text, self._question, self._evidence[n].item.text) for n in labels):
+            return False
         sources = "\n".join(_source_text(self._evidence[label]) for label in labels)
         return _numbers(text) <= _numbers(sources) and _notation_is_in(text, sources)
 

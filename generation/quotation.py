@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from data.folding import fold
 from data.records import Sentence, Task
 from generation.definitions import defines_topic
 from generation.embedding import Vector
@@ -16,6 +17,7 @@ from generation.evidence import LABELS_PREFIX, Evidence
 from generation.reply import split_list_number
 from generation.settings import AnswerSettings, QuotationSettings
 from generation.statements import Statement, depends_on_previous
+from generation.table_rows import answering_rows, most_specific
 from generation.tasks import EXPLAIN, TaskRequest
 from generation.text_models import ScorePairs, with_cosine
 from generation.word_lists import WORDS
@@ -30,7 +32,10 @@ _SENTENCE_ENDS = (".", "!", ".”", '."', ".)", "\\)", "\\]", "$")
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A sentence that may be quoted, with its relevance to the question in [0, 1]."""
+    """A sentence that may be quoted, with its relevance to the question in [0, 1].
+
+    `text` is the part of the sentence that is quoted.
+    """
 
     statement: Statement
     text: str
@@ -49,7 +54,8 @@ def quote(
 
     A definition is shorter and an answer for college longer by one sentence. Steps come from one
     source, a comparison from two at least. Instructions, questions and figure labels are never
-    quoted. A sentence that refers to the previous one is quoted with it.
+    quoted. A sentence that refers to the previous one is quoted with it. Of a table the rows are
+    quoted that the question asks for.
     """
     limits = settings.quotation
     count = limits.sentences + (task.level == "college") - (task.task == "define")
@@ -90,8 +96,8 @@ def _fits(
 
 
 def with_title(title: str, text: str) -> str:
-    """Return a text as the reranker reads it: after its title, unless it begins with it."""
-    return text if not title or text.startswith(title) else f"{title}: {text}"
+    """Return a text as the reranker reads it: folded, after its title unless it begins with it."""
+    return fold(text if not title or text.startswith(title) else f"{title}: {text}")
 
 
 def _candidates(
@@ -101,25 +107,42 @@ def _candidates(
     relevance: ScorePairs,
     settings: QuotationSettings,
 ) -> list[_Candidate]:
-    statements = [
-        statement
-        for source in evidence
-        for statement in (Statement(source, n) for n in range(len(source.sentences)))
-        if _can_be_quoted(statement, settings)
+    quotable = [
+        *_wanted_rows(evidence, question),
+        *((s, _plain_text(s)) for s in _statements(evidence) if _can_be_quoted(s, settings)),
     ]
-    pairs = [(question, with_title(s.source.item.title, _plain_text(s))) for s in statements]
-    cosine_N = np.array([s.cosine(question_vector) for s in statements], np.float32)
+    pairs = [(question, with_title(s.source.item.title, text)) for s, text in quotable]
+    cosine_N = np.array([s.cosine(question_vector) for s, _ in quotable], np.float32)
     scores = with_cosine(relevance(pairs), cosine_N, settings.cosine_weight)
-    scores[[defines_topic(s.source.item, question) for s in statements]] = 1.0
+    scores[[defines_topic(s.source.item, question) for s, _ in quotable]] = 1.0
     return [
-        _Candidate(s, _plain_text(s), float(score))
-        for s, score in zip(statements, scores, strict=True)
+        _Candidate(statement, text, float(score))
+        for (statement, text), score in zip(quotable, scores, strict=True)
     ]
+
+
+def _wanted_rows(evidence: Sequence[Evidence], question: str) -> list[tuple[Statement, str]]:
+    """Return the rows of tables that the question asks for, each with the part to quote."""
+    wanted = [
+        (statement, rows[statement.text])
+        for source in evidence
+        if source.item.role == "table"
+        for rows in [answering_rows(question, source.item.text)]
+        for statement in _statements([source])
+        if statement.text in rows
+    ]
+    texts = [f"{statement.source.item.title} {text}" for statement, text in wanted]
+    return [wanted[n] for n in most_specific(question, texts)]
+
+
+def _statements(evidence: Sequence[Evidence]) -> list[Statement]:
+    return [Statement(source, n) for source in evidence for n in range(len(source.sentences))]
 
 
 def _with_previous(candidate: _Candidate, candidates: Sequence[_Candidate]) -> list[_Candidate]:
     """Return a candidate after the sentence that it refers to or goes on with, if there is one."""
-    if not depends_on_previous(candidate.text) and not candidate.text[0].islower():
+    goes_on = depends_on_previous(candidate.text) or candidate.text[0].islower()
+    if candidate.statement.source.item.role == "table" or not goes_on:
         return [candidate]
     label, index = candidate.statement.position
     previous = [c for c in candidates if c.statement.position == (label, index - 1)]
@@ -135,11 +158,12 @@ def _plain_text(statement: Statement) -> str:
 def _can_be_quoted(statement: Statement, settings: QuotationSettings) -> bool:
     """Return whether a sentence is a statement.
 
-    It is none if it is a heading, an instruction, a question, a label, a row of a table, a note in
-    parentheses, or the description of a figure for those who cannot see it, where the figure has a
-    caption too.
+    It is none if it is a heading, an instruction, a question, a label, a note in parentheses, or
+    the description of a figure for those who cannot see it, where the figure has a caption too.
     """
     item, text = statement.source.item, _plain_text(statement)
+    if item.role == "table":
+        return False  # its rows are chosen by the question, and its caption is their title
     caption, _, alt = item.text.partition("\n")
     if item.kind == "figure" and alt and statement.text not in caption:
         return False
@@ -149,7 +173,6 @@ def _can_be_quoted(statement: Statement, settings: QuotationSettings) -> bool:
         complete
         and word_count(text) >= settings.min_words
         and not text.endswith(("?", ":"))
-        and " | " not in text
         and not text.startswith((LABELS_PREFIX, "("))
         and not _instruction().match(text)
     )

@@ -10,9 +10,8 @@ from functools import lru_cache
 import numpy as np
 
 from data.records import Item, Role, Sentence
-from data.sentences import split_sentences
 from generation.embedding import Vector
-from generation.evidence import Evidence
+from generation.evidence import Evidence, text_sentences
 from generation.settings import StatementSettings
 from generation.word_lists import WORDS
 from generation.words import any_of
@@ -79,8 +78,8 @@ def find_statements(
 
 def _sentence_count(item: Item) -> int:
     """Return the number of sentences of a passage or caption, without alt text and labels."""
-    lines = item.text.splitlines()[: 1 if item.kind == "figure" else None]
-    return sum(len(split_sentences(line)) for line in lines)
+    text = item.text.partition("\n")[0] if item.kind == "figure" else item.text
+    return len(text_sentences(text))
 
 
 def stands_alone(text: str, settings: StatementSettings = _DEFAULTS, language: str = "en") -> bool:

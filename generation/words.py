@@ -31,6 +31,7 @@ def _stemmer(language: str) -> snowballstemmer.stemmer:
     return snowballstemmer.stemmer(WORDS[language].stemmer)
 
 
+@lru_cache(maxsize=100_000)
 def stem(word: str, language: str = "en") -> str:
     """Return the stem of a word, in lower case."""
     return str(_stemmer(language).stemWord(word.lower()))
@@ -39,7 +40,7 @@ def stem(word: str, language: str = "en") -> str:
 def stems(text: str, language: str = "en") -> frozenset[str]:
     """Return the stems of the content words of `text`."""
     words = [w for w in _WORD.findall(text.lower()) if w not in WORDS[language].stop_words]
-    return frozenset(_stemmer(language).stemWords(words))
+    return frozenset(stem(word, language) for word in words)
 
 
 def word_count(text: str) -> int:
@@ -47,6 +48,7 @@ def word_count(text: str) -> int:
     return len(_WORD.findall(text))
 
 
+@lru_cache(maxsize=256)
 def topic_words(question: str, language: str = "en") -> frozenset[str]:
     """Return the stems of the words that name the topic of a question.
 
@@ -67,7 +69,7 @@ def stemmed_words(text: str, language: str = "en") -> list[str]:
     `slower`, `slowest` and `slowly` have one stem; `n't` counts as `not`.
     """
     plain = re.sub(r"n['’]t\b", " not", text.lower())
-    words = _stemmer(language).stemWords(re.findall(r"[^\W\d_]+", plain))
+    words = [stem(word, language) for word in re.findall(r"[^\W\d_]+", plain)]
     return [re.sub(r"(?<=...)(?:er|est|li)$", "", word) for word in words]
 
 

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from unirag.api.errors import NotFound
 from unirag.api.service import CurrentService, CurrentTeacher
 from unirag.schemas import CoverageOut, CoveredOut
-from unirag.serialization import coverage_line, left_out_line
+from unirag.serialization import coverage_line, left_out_line, problem_line
 
 __all__ = ["router"]
 
@@ -78,7 +78,8 @@ def _left_out(document: CoveredOut) -> str:
     """Return what was left out and why; several parts as a list."""
     if len(document.problems) < 2:
         return escape(left_out_line(document))
-    reasons = "".join(f"<li>{escape(part.message)}</li>" for part in document.problems)
+    lines = (problem_line(part.message, part.kind, part.page) for part in document.problems)
+    reasons = "".join(f"<li>{escape(line)}</li>" for line in lines)
     return f"{len(document.problems)} parts<ul>{reasons}</ul>"
 
 

@@ -19,6 +19,7 @@ from unirag.schemas import (
     SearchOut,
     SentenceOut,
 )
+from unirag.serialization import correction_line
 
 __all__ = [
     "TASK_LABELS",
@@ -92,19 +93,19 @@ def partial_answer(search: SearchOut, sentences: Sequence[SentenceOut]) -> str:
         for number, item_id in zip(sentence.numbers, sentence.citations, strict=True)
     }
     sources = [cited[number] for number in sorted(cited)]
-    return _style(search) + _sentences(sentences, hits) + _numbered_sources(sources)
+    return _notes(search) + _sentences(sentences, hits) + _numbered_sources(sources)
 
 
 def complete_answer(answer: AnswerOut) -> str:
     """Return a whole answer with its sources and related figures, or a refusal."""
     if answer.refused:
-        return _style(answer) + _refusal(answer)
+        return _notes(answer) + _refusal(answer)
     task = ""
     if answer.task != "explain":
         task = f'<p class="task">{TASK_LABELS[answer.task]}</p>'
     return "".join(
         [
-            _style(answer),
+            _notes(answer),
             task,
             _sentences(answer.sentences, {hit.id: hit for hit in answer.hits}),
             _numbered_sources(answer.cited_hits),
@@ -184,6 +185,13 @@ def _figure(number: int, hit: HitOut) -> str:
         f'<button type="button" class="figure" data-open="{hit.id}" '
         f'aria-label="Open figure {number}: {escape(hit.title)}">{picture_thumbnail(hit)}</button>'
     )
+
+
+def _notes(search: SearchOut) -> str:
+    """Return what the search made of the query: its corrected slips, the style of its picture."""
+    line = correction_line(search)
+    corrections = f'<p class="quiet">{escape(line)}</p>' if line else ""
+    return corrections + _style(search)
 
 
 def _style(search: SearchOut) -> str:

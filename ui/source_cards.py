@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from data.tables import Table, statement_text, text_parts
 from ui.formulas import text_to_html
 from unirag.schemas import HitOut
 
@@ -34,7 +35,8 @@ def _card(hit: HitOut, number: int | None) -> str:
     picture = f'<span class="thumbnail">{picture_thumbnail(hit)}</span>' if hit.image else ""
     excerpt = ""
     if hit.kind == "passage":  # a figure's title repeats the start of its text
-        excerpt = f'<span class="quote">{text_to_html(_excerpt(hit.text))}</span>'
+        text = _excerpt(statement_text(hit.text))
+        excerpt = f'<span class="quote">{text_to_html(text)}</span>'
     return (
         f'<li class="card" data-item="{hit.id}"><button type="button" data-open="{hit.id}">'
         f"{picture}<span class=text>{badge}<strong>{title}</strong>"
@@ -56,12 +58,34 @@ def _viewer_content(hit: HitOut) -> str:
         ("By", hit.attribution),
     ]
     rows = "".join(f"<dt>{name}</dt><dd>{escape(value)}</dd>" for name, value in facts if value)
-    lines = (line for line in hit.text.split("\n") if line.strip())
-    paragraphs = "".join(f"<p>{text_to_html(line)}</p>" for line in lines)
+    paragraphs = "".join(map(_paragraph_or_table, text_parts(hit.text)))
     return (
         f'<p class="kind">{hit.kind.capitalize()}</p><h2>{text_to_html(_title(hit))}</h2>{picture}'
         f'<div class="full">{paragraphs}</div><dl>{rows}</dl>'
     )
+
+
+def _paragraph_or_table(part: str | Table) -> str:
+    if isinstance(part, Table):
+        return _table(part)
+    return f"<p>{text_to_html(part)}</p>" if part.strip() else ""
+
+
+def _table(table: Table) -> str:
+    """Return a table that can be scrolled sideways, with a heading on each column and row."""
+    names = "".join(f'<th scope="col">{text_to_html(name)}</th>' for name in table.column_names)
+    head = f"<thead><tr>{names}</tr></thead>" if names else ""
+    body = "".join(map(_row, table.body))
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Table">'
+        f"<table>{head}<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _row(cells: Sequence[str]) -> str:
+    label, *values = map(text_to_html, cells)
+    data = "".join(f"<td>{value}</td>" for value in values)
+    return f'<tr><th scope="row">{label}</th>{data}</tr>'
 
 
 def _title(hit: HitOut) -> str:

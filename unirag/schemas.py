@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
+from data.documents import ProblemKind
 from data.records import Kind, Level, Task
 from unirag.indexing.jobs import JobState
 from unirag.workspace.catalog import DocumentState
@@ -96,6 +97,7 @@ class ItemOut(EvidenceOut):
 class SearchOut(BaseModel):
     """The result of a search. `query` is the question: typed, transcribed and read in pictures.
 
+    `corrections` maps the slips in it to the words that were searched for instead.
     `styles` and `experts` are shares with sum 1: the query styles of the pictures, and the experts
     that adapted the encoder to them.
     """
@@ -103,6 +105,7 @@ class SearchOut(BaseModel):
     query: str
     hits: list[HitOut]
     no_good_match: bool
+    corrections: dict[str, str] = {}
     styles: dict[str, float]
     experts: list[float]
     timings_ms: dict[str, float]
@@ -237,10 +240,15 @@ class CorporaOut(BaseModel):
 
 
 class PartOut(BaseModel):
-    """A part of a document that was left out: its place and the reason."""
+    """A part of a document that was left out: its place, the reason, and what it is.
+
+    `page` is null where the document has no pages.
+    """
 
     anchor: str
     message: str
+    kind: ProblemKind
+    page: int | None
 
 
 class CoveredOut(BaseModel):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from data.documents import ProblemKind
 from data.records import CHANNELS, Answer, Hit, Item, Sentence
 from unirag.schemas import (
     AnswerOut,
@@ -25,11 +26,13 @@ __all__ = [
     "answer_out",
     "conversation_markdown",
     "conversation_out",
+    "correction_line",
     "count_of",
     "coverage_line",
     "hit_out",
     "item_out",
     "left_out_line",
+    "problem_line",
     "search_out",
     "sentence_out",
     "source_line",
@@ -141,6 +144,13 @@ def _source(hit: HitOut) -> str:
     return f"{hit.title or hit.text[:80]} — {place}"
 
 
+def correction_line(search: SearchOut) -> str:
+    """Say which words were searched for instead of slips; "" if there was none."""
+    pairs = (f"“{word}” instead of “{slip}”" for slip, word in search.corrections.items())
+    corrections = ", ".join(pairs)
+    return f"Searched for {corrections}." if corrections else ""
+
+
 def coverage_line(coverage: CoverageOut) -> str:
     """Sum up the coverage of a corpus in a sentence."""
     items = f"{count_of(coverage.figures, 'figure')} and {count_of(coverage.passages, 'passage')}"
@@ -163,8 +173,15 @@ def left_out_line(document: CoveredOut) -> str:
     if document.state != "stored":
         return f"Not read to its end; index again.{note}"
     if document.problems:
-        return "; ".join(part.message for part in document.problems)
+        return "; ".join(problem_line(p.message, p.kind, p.page) for p in document.problems)
     return "" if has_items else "It holds nothing to search for."
+
+
+def problem_line(message: str, kind: ProblemKind, page: int | None) -> str:
+    """Return the reason why a part was left out, with its kind and page if they are known."""
+    places = ["" if kind == "part" else kind, f"page {page}" if page else ""]
+    place = ", ".join(filter(None, places))
+    return f"{message} ({place})" if place else message
 
 
 def source_line(item: Item) -> str:
@@ -183,6 +200,7 @@ def _search_fields(result: SearchResult, address: PictureAddress) -> dict[str, A
         "query": result.question,
         "hits": [hit_out(hit, address) for hit in result.hits],
         "no_good_match": result.no_good_match,
+        "corrections": dict(result.corrections),
         "styles": _rounded(result.styles, 4),
         "experts": [round(share, 4) for share in result.experts],
     }

@@ -1,5 +1,7 @@
 """Read picture files: each becomes a figure, described by a sidecar file or by its metadata.
 
+Each page of a TIFF becomes a figure.
+
 A sidecar of the picture `NAME.png` is `NAME.json` (keys caption, title, alt or description,
 licence, attribution), `NAME.txt` or `NAME.md`. Without one, the caption is the picture's EXIF or
 IPTC description.
@@ -7,17 +9,20 @@ IPTC description.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from data.documents import Document, Figure, Problem
 from data.errors import BadInput
-from data.pictures import PICTURE_SUFFIXES, read_description
+from data.pictures import PICTURE_SUFFIXES, count_frames, open_page, read_description
 from data.readers.files import decode, fingerprint, format_of, read_text_bytes, source_of
 from data.readers.formulas import normalise_formulas
 from data.readers.structure import Content, assemble, humanise
@@ -115,4 +120,25 @@ def _read(path: Path, source: str) -> Iterator[Content]:
     title = description.get("title") or humanise(path.stem)
     caption = description.get("caption") or description.get("title") or embedded_description
     alt = description.get("alt") or description.get("description") or ""
-    yield from assemble([Figure("picture", picture, caption, alt, section=(title,)), *problems])
+    figure = Figure("picture", picture, caption, alt, section=(title,))
+    pages = _pages(figure, path, source) if isinstance(picture, Path) else [figure]
+    yield from assemble([*pages, *problems])
+
+
+def _pages(figure: Figure, path: Path, source: str) -> Iterator[Figure | Problem]:
+    """Yield the figure of a picture, or one figure for each page of a TIFF."""
+    frames, are_pages = 1, False
+    with suppress(BadInput):  # a later page is broken; the first one may still be read
+        frames, are_pages = count_frames(path, source)
+    if frames == 1 or not are_pages:
+        yield figure
+        return
+    for page in range(1, frames + 1):
+        anchor = f"page-{page}"
+        try:
+            buffer = io.BytesIO()
+            open_page(path, page, source).save(buffer, "PNG")
+        except BadInput as error:
+            yield Problem(anchor, str(error), "picture", page)
+        else:
+            yield replace(figure, anchor=anchor, picture=buffer.getvalue(), page=page)

@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path.cwd()))
 
 from data import reading_worker
-from data.documents import Document
+from data.documents import Document, Problem
 from data.readers.plain import PlainReader
 from data.readers.structure import Content
 
@@ -45,6 +45,8 @@ def _read(document: Document) -> Iterator[Content]:
     for part in document.read():
         yield part
         _misbehave(Path(document.source).stem)
+    if document.source == "problem.txt":
+        yield Problem("p7", "a chart without its data", "chart", 7)
 
 
 def _documents(self: PlainReader, path: Path, root: Path) -> Iterable[Document]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from data.chunking import MAX_CHARS, ItemDraft, chunk, link_neighbours, split_text
 from data.documents import Block, Document, Figure, Problem
 from data.sentences import split_sentences
+from data.tables import Table, markdown_table, parse_table
 
 BOOK = ("Book", "1 Motion")
 
@@ -131,3 +132,30 @@ def test_neighbouring_pieces_share_one_sentence() -> None:
 )
 def test_formulas_and_abbreviations_do_not_end_sentences(text: str) -> None:
     assert len(split_sentences(text)) == 2
+
+
+def gases(count: int, caption: str = "") -> Block:
+    rows = tuple((f"Gas {n}", f"{n} K", "a remark of some length") for n in range(count))
+    table = Table((("Gas", "Boiling point", "Remark"), *rows), caption=caption)
+    return Block(markdown_table(table), BOOK, "table", anchor="t1")
+
+
+def test_a_table_is_an_item_of_its_own() -> None:
+    first, second = gases(2, "Table 1. Gases. At sea level."), gases(3)
+    result = drafts(Block("Before.", BOOK), first, second, Block("After.", BOOK))
+    assert texts(result) == ["Before.", first.text, second.text, "After."]
+    assert [d.item.role for d in result] == ["text", "table", "table", "text"]
+    assert [d.item.title for d in result[1:3]] == ["Table 1. Gases. At sea level.", "1 Motion"]
+
+
+def test_a_long_table_is_split_between_rows_and_keeps_its_header() -> None:
+    block = gases(60, "Table 2. Gases")
+    result = drafts(block)
+    assert len(result) > 2
+    assert max(map(len, texts(result))) <= MAX_CHARS
+    tables = [table for text in texts(result) if (table := parse_table(text))]
+    assert {(t.caption, t.column_names) for t in tables} == {
+        ("Table 2. Gases", ("Gas", "Boiling point", "Remark"))
+    }
+    assert [row[0] for table in tables for row in table.body] == [f"Gas {n}" for n in range(60)]
+    assert len({d.item.id for d in result}) == len(result)

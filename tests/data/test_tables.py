@@ -1,6 +1,14 @@
 """Tables stay together: a label and its value come from one row, and every piece has the header."""
 
-from data.tables import Table, markdown_table, parse_table, row_statements, split_table
+from data.tables import (
+    Table,
+    markdown_table,
+    parse_table,
+    row_statements,
+    split_table,
+    statement_text,
+    text_parts,
+)
 
 HALOGENS = Table(
     (
@@ -59,3 +67,31 @@ def test_every_piece_of_a_long_table_has_its_caption_and_header() -> None:
 def test_prose_is_no_table() -> None:
     assert parse_table("a | b\nc | d") is None
     assert row_statements("A sentence.") == []
+
+
+def test_the_tables_of_a_text_are_found_between_its_lines() -> None:
+    text = f"Before.\n{markdown_table(HALOGENS)}\nAfter | it."
+    before, caption, table, after = text_parts(text)
+    assert (before, caption, after) == ("Before.", "Table 1 Halogens", "After | it.")
+    assert table == Table(HALOGENS.rows)
+
+
+def test_the_rows_of_a_text_become_sentences() -> None:
+    table = markdown_table(Table((("Gas", "Colour"), ("Neon", "none"), ("Helium", "None at all."))))
+    assert statement_text(f"They glow.\n{table}") == (
+        "They glow.\nNeon: Colour none.\nHelium: Colour None at all."
+    )
+    assert statement_text("a | b\nc | d") == "a | b\nc | d"
+
+
+def test_a_cell_over_the_whole_row_is_stated_once() -> None:
+    table = Table((("Metal", "K"), ("Light metals", "Light metals"), ("Lithium", "454")))
+    assert row_statements(markdown_table(table)) == ["Light metals", "Lithium: K 454"]
+
+
+def test_typed_rows_of_any_length_lose_nothing() -> None:
+    text = "| Gas | K |\n| --- | --- |\n| Neon |\n| Argon | 87 | noble |\n|  |"
+    assert parse_table(text) == Table(
+        (("Gas", "K", ""), ("Neon", "", ""), ("Argon", "87", "noble"), ("", "", ""))
+    )
+    assert row_statements(text) == ["Neon", "Argon: K 87; noble"]

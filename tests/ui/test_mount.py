@@ -112,9 +112,8 @@ def test_coverage_says_what_was_left_out_and_why(tmp_path: Path) -> None:
     with closing(Catalog(tmp_path / "home" / "catalog.db")) as catalog:
         catalog.save_corpus(Corpus("optics", "/books/optics"))
         problems = [
-            DocumentProblem(
-                "b.pdf", "page-3", "b.pdf, page 3: a <broken> picture", is_dead_letter=False
-            )
+            DocumentProblem("b.pdf", "p3", "a <broken> picture", False, "picture", 3),
+            DocumentProblem("b.pdf", "p4", "a shape that holds nothing", False),
         ]
         stored = [
             StoredDocument("a.md", "f", "Lenses", 1, 4),
@@ -143,7 +142,12 @@ def test_coverage_says_what_was_left_out_and_why(tmp_path: Path) -> None:
         assert {name: coverage[name] for name in counts} == counts
         states = [document["state"] for document in coverage["covered"]]
         assert states == ["failed", "read", "stored"]
-        assert coverage["covered"][2]["problems"][0]["anchor"] == "page-3"
+        assert "<li>a &lt;broken&gt; picture (picture, page 3)</li>" in page
+        assert "<li>a shape that holds nothing</li>" in page
+        assert coverage["covered"][2]["problems"] == [
+            {"anchor": "p3", "message": "a <broken> picture", "kind": "picture", "page": 3},
+            {"anchor": "p4", "message": "a shape that holds nothing", "kind": "part", "page": None},
+        ]
 
 
 def test_the_page_may_load_from_its_own_service_only(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from data.tables import Table, markdown_table
 from ui import library, render
 from ui.live_turn import LiveTurn
 from ui.source_cards import source_cards
@@ -242,3 +243,16 @@ def test_a_whole_answer_replaces_the_partial_one() -> None:
     assert 'data-conversation="c"' in turn.html()
     assert "It falls." not in turn.html()
     assert "No evidence in your books" in turn.html()
+
+
+def test_a_table_is_shown_as_a_table_with_its_cells_escaped() -> None:
+    table = Table((("Gas", "<b>K</b>"), ("Neon", "27 & more"), ("{{x}}", "")), caption="Gases")
+    html = source_cards("Sources", [make_hit("t", text=markdown_table(table))])
+    card, _, viewer = html.partition("<template>")
+    assert "Gases Neon: &lt;b&gt;K&lt;/b&gt; 27 &amp; more." in card.replace("\n", " ")
+    assert "|" not in card
+    assert "<p>Gases</p>" in viewer
+    assert '<thead><tr><th scope="col">Gas</th><th scope="col">&lt;b&gt;K' in viewer
+    assert '<tr><th scope="row">Neon</th><td>27 &amp; more</td></tr>' in viewer
+    assert "{{" not in html
+    assert "---" not in html

@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from data.documents import Problem
 from data.errors import BadInput, UniragError
 from data.reading_pool import ReaderPool
 from data.reading_settings import ReadingSettings
-from data.records import Query, QueryAudio, QueryImage
+from data.records import Item, Query, QueryAudio, QueryImage
+from data.tables import Table, markdown_table
 from retrieval.store import Where
-from tests.fakes import IndexingBench
+from tests.fakes import FixedOcr, IndexingBench
 from unirag.indexing import indexer
 from unirag.indexing.indexer import default_corpus_name
 from unirag.indexing.pipeline import searchable_text
@@ -393,6 +395,49 @@ def test_hits_carry_the_styles_of_the_query_pictures(bench: IndexingBench, book:
     assert result.experts == (0.25, 0.75)
     assert all(h.styles == result.styles for h in result.hits)
     assert bench.searcher.search(Query("lens")).styles == {}
+
+
+def test_a_photographed_page_that_is_too_long_is_refused_by_name(
+    bench: IndexingBench, book: Path
+) -> None:
+    bench.indexer.index(book, "optics")
+    bench.searcher.ocr = FixedOcr("a long page of words " * 1_000)
+    page = Query("why?", images=(QueryImage.from_file(book / "figures" / "lens.png"),))
+    message = r"the page in .*lens.png has 21,000 characters; expected 20,000 at most; crop it"
+    with pytest.raises(BadInput, match=message):
+        bench.searcher.search(page)
+
+
+def test_a_problem_keeps_its_place_kind_and_page_up_to_the_catalog(
+    bench: IndexingBench, tmp_path: Path
+) -> None:
+    root = tmp_path / "slides"
+    root.mkdir()
+    (root / "problem.txt").write_text("A slide with a chart.\n")
+    (root / "a.md").write_text("# Lenses\n\nA lens.\n\n![A ray](ray.png)\n")
+    (root / "ray.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(40))
+    hostile = (sys.executable, str(Path(__file__).parents[1] / "data" / "hostile_reader.py"))
+    assets = tmp_path / "home" / "assets"
+    bench.indexer.readers = partial(ReaderPool, ReadingSettings(workers=1), assets, hostile)
+    report = bench.indexer.index(root, "slides")
+    picture, chart = sorted(report.to_json()["problems"], key=lambda row: row["source"])
+    assert (picture["source"], picture["kind"], picture["page"]) == ("a.md", "picture", None)
+    assert chart == {
+        "source": "problem.txt",
+        "anchor": "p7",
+        "message": "a chart without its data",
+        "kind": "chart",
+        "page": 7,
+    }
+    stored = {d.source: d.problems for d in bench.catalog.coverage("slides", 9)}
+    assert stored["problem.txt"] == (Problem("p7", "a chart without its data", "chart", 7),)
+    assert {p.kind for p in bench.catalog.problems("slides")} == {"chart", "picture"}
+
+
+def test_the_searchable_text_of_a_table_names_the_columns_in_every_row() -> None:
+    table = Table((("Gas", "K"), ("Neon", "27"), ("Argon", "87")), caption="Table 1 Gases")
+    item = Item("t", "passage", "c", "s#t", table.caption, markdown_table(table), role="table")
+    assert searchable_text(item) == "Table 1 Gases\nNeon: K 27.\nArgon: K 87."
 
 
 def test_labels_belong_to_the_searchable_text_of_a_figure(bench: IndexingBench, book: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from data.records import Hit, Item, Query, QueryImage
+from data.tables import Table, markdown_table
 from tests.fakes import fake_app
 from tests.unirag.books import write_book
 from unirag.app import App
@@ -73,3 +74,17 @@ def test_a_question_in_words_is_reranked_and_a_picture_is_not(app: App, tmp_path
     assert all(score is not None for score in scores)
     picture = Query(images=[QueryImage.from_file(tmp_path / "book" / "1.png")])
     assert all(h.relevance is None for h in app.search(picture).hits)
+
+
+def test_the_reranker_reads_the_rows_of_a_table_that_the_question_asks_for() -> None:
+    read: list[tuple[str, str]] = []
+
+    def keep(pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+        read.extend(pairs)
+        return np.ones(len(pairs), np.float32)
+
+    text = markdown_table(Table((("Gas", "K"), ("Neon", "27"), ("Argon", "87"))))
+    table = Item("t", "passage", "c", "s#t", "Gases", text, role="table")
+    for question in ("argon", "why?"):
+        rerank(question, [Hit(table, 1.0)], keep, candidates=1)
+    assert [text for _, text in read] == ["Gases: Argon: K 87.", "Gases: Neon: K 27. Argon: K 87."]

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from data.documents import Problem
 from data.errors import BadInput, Mismatch, Missing
 from data.records import Item
 from retrieval.store import Where
@@ -331,7 +332,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "no-items": (without("items.parquet"), r"items\.parquet is missing"),
     "head-is-no-json": (lambda m: m.update({"header.json": b"{"}), "Invalid JSON"),
     "head-of-something": (header_with(format="x"), "format"),
-    "version": (header_with(version=2), "version 2, expected 1; update unirag"),
+    "version": (header_with(version=1), "version 1, expected 2; update unirag"),
     "more-items": (header_with(items=10**9), "claims 1,000,000,000 items and holds 7"),
     "fewer-items": (header_with(items=6), "claims 6 items and holds 7"),
     "pictures": (header_with(pictures=2), "claims 2 pictures and holds 3"),
@@ -433,10 +434,10 @@ def test_problems_of_documents_are_exported(tmp_path: Path) -> None:
     with fake_app(tmp_path / "home") as app:
         app.index([write_book(tmp_path / "book", 1)], corpus="optics")
         rows = app.components.catalog.documents("optics")
-    problem = DocumentProblem("waves.md", "p3", "a formula", is_dead_letter=False)
+    problem = DocumentProblem("waves.md", "p3", "not read", False, kind="formula", page=7)
     rows[-1] = type(rows[-1])(
         **{n: getattr(rows[-1], n) for n in rows[-1].__dataclass_fields__}
-        | {"problems": (("p3", "a formula"),)}
+        | {"problems": (Problem("p3", "not read", "formula", 7),)}
     )
     catalog.restore(Corpus("optics", "/books"), rows)
     assert catalog.documents("optics") == rows

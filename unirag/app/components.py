@@ -335,6 +335,7 @@ class Components:
             ocr=self.ocr,
             transcribe=self._transcribe,
             decode=self.decoder.decode,
+            words_like=self.catalog.words_like,
         )
 
     def _transcribe(

@@ -143,6 +143,7 @@ class Corpora:
         Change nothing if the file is damaged or another encoder wrote it. `progress` receives the
         number of stored items and of all items.
         """
+        from unirag.indexing.pipeline import words_of
         from unirag.transfer.archive import CorpusArchive
         from unirag.transfer.corpus import import_corpus, require_new_corpus
 
@@ -165,6 +166,7 @@ class Corpora:
                 components.catalog,
                 components.assets,
                 components.decoder.decode,
+                words_of,
                 progress,
             )
             self._remove_unused(old_pictures)

@@ -13,6 +13,7 @@ from unirag.cli.output import err, out, plain, print_json
 from unirag.cli.progress import show_progress
 from unirag.cli.session import Session
 from unirag.indexing.progress import IndexProgress, IndexReport
+from unirag.serialization import problem_line
 from unirag.workspace.catalog import DocumentProblem
 
 __all__ = ["PARTLY_DONE", "index", "run_index"]
@@ -105,4 +106,4 @@ def print_report(report: IndexReport) -> None:
 def _problem_line(problem: DocumentProblem) -> str:
     """Return `document: message`. Do not repeat the document if the message names it."""
     message = problem.message.removeprefix(f"{problem.source}: ")
-    return plain(f"{problem.source}: {message}")
+    return plain(f"{problem.source}: {problem_line(message, problem.kind, problem.page)}")

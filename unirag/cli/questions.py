@@ -24,11 +24,11 @@ from unirag.cli.options import (
     parse_filter,
     parse_query,
 )
-from unirag.cli.output import out, print_hits, print_json
+from unirag.cli.output import out, plain, print_hits, print_json
 from unirag.cli.session import Session
 from unirag.schemas import AnswerOut, SearchOut
 from unirag.search.result import SearchResult
-from unirag.serialization import answer_out, search_out
+from unirag.serialization import answer_out, correction_line, search_out
 
 __all__ = ["ask", "print_answer", "search"]
 
@@ -61,6 +61,7 @@ def search(
 
 
 def _print_search(result: SearchOut) -> None:
+    _print_corrections(result)
     if not result.hits:
         out.print(
             "Nothing found: no corpus here matches. `unirag corpora list` shows what is indexed."
@@ -72,6 +73,11 @@ def _print_search(result: SearchOut) -> None:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in styles)
         out.print(f"[dim]The picture looks like: {shares}[/]")
     print_hits(result.hits)
+
+
+def _print_corrections(result: SearchOut) -> None:
+    if line := correction_line(result):
+        out.print(f"[dim]{plain(line)}[/]")
 
 
 def ask(
@@ -118,6 +124,7 @@ def _whole_answer(
 def print_answer(app: App, events: Iterable[SearchResult | Sentence | Answer]) -> None:
     """Print sentences as they come, each with its citation numbers, then the cited hits."""
     answer = _whole_answer(app, events, echo=True)
+    _print_corrections(answer)
     if answer.refused:
         out.print(f"[yellow]{answer.answer} The nearest material:[/]")
     out.print()

@@ -195,9 +195,15 @@ class _IndexRun:
                 return
             case Problem():
                 assert self.document is not None
-                source = self.document.source
                 self.document.problems.append(
-                    DocumentProblem(source, event.anchor, event.message, is_dead_letter=False)
+                    DocumentProblem(
+                        self.document.source,
+                        event.anchor,
+                        event.message,
+                        is_dead_letter=False,
+                        kind=event.kind,
+                        page=event.page,
+                    )
                 )
                 return
             case DocumentStart():

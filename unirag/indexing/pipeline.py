@@ -17,13 +17,23 @@ from typing import Protocol
 from PIL import Image
 
 from data.chunking import link_neighbours
+from data.folding import fold
 from data.records import Item
+from data.tables import statement_text
 from retrieval.bm25 import Bm25
+from retrieval.spelling import vocabulary
 from retrieval.store import Point, Vector, VectorStore, Where
 from unirag.workspace.catalog import Catalog, DocumentProblem, StoredDocument
 from unirag.workspace.embedding_cache import CachedEncoders
 
-__all__ = ["EncodingBuffer", "IndexWriter", "LabelSource", "PendingDocument", "searchable_text"]
+__all__ = [
+    "EncodingBuffer",
+    "IndexWriter",
+    "LabelSource",
+    "PendingDocument",
+    "searchable_text",
+    "words_of",
+]
 
 _PICTURE_BATCH = 32  # decoded pictures, up to 8 MB each
 _ITEM_BATCH = 512
@@ -224,9 +234,7 @@ class IndexWriter:
                 item,
                 document.picture_vectors.get(item.image),
                 document.text_vectors[item.id],
-                self._bm25.encode_document(
-                    f"{' '.join(item.section)}\n{searchable_text(item) or item.title}"
-                ),
+                self._bm25.encode_document(_bm25_text(item)),
             )
             for item in link_neighbours(document.items)
         ]
@@ -245,10 +253,24 @@ def _stored_document(document: PendingDocument) -> StoredDocument:
         figures,
         len(document.items) - figures,
         document.problems,
+        words_of(document.items),
     )
 
 
+def words_of(items: Iterable[Item]) -> frozenset[str]:
+    """Return the words of items that misspelt words of questions are compared with."""
+    return frozenset().union(*(vocabulary(_bm25_text(item)) for item in items))
+
+
+def _bm25_text(item: Item) -> str:
+    return f"{' '.join(item.section)}\n{searchable_text(item) or item.title}"
+
+
 def searchable_text(item: Item) -> str:
-    """Return the text that is encoded for an item: its title, text and picture labels."""
+    """Return the text that is encoded for an item: its title, text and picture labels.
+
+    The rows of a table are statements that name the columns. Characters are folded.
+    """
     title = "" if item.text.startswith(item.title) else item.title
-    return "\n".join(part for part in (title, item.text, item.labels) if part)
+    parts = (title, statement_text(item.text), item.labels)
+    return fold("\n".join(part for part in parts if part))

@@ -97,12 +97,16 @@ class IndexReport:
             "figures": self.figures,
             "passages": self.passages,
             "pages": self.pages,
-            "dead_letters": _rows(self.dead_letters),
-            "problems": _rows([p for p in self.problems if not p.is_dead_letter]),
+            "dead_letters": [_row(p) for p in self.dead_letters],
+            "problems": [
+                {**_row(p), "kind": p.kind, "page": p.page}
+                for p in self.problems
+                if not p.is_dead_letter
+            ],
             "seconds": round(self.seconds, 2),
             "items_per_second": round(items / max(self.seconds, 1e-3), 1),
         }
 
 
-def _rows(problems: list[DocumentProblem]) -> list[dict[str, str]]:
-    return [{"source": p.source, "anchor": p.anchor, "message": p.message} for p in problems]
+def _row(problem: DocumentProblem) -> dict[str, Any]:
+    return {"source": problem.source, "anchor": problem.anchor, "message": problem.message}

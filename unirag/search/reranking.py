@@ -8,8 +8,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from data.folding import fold
 from data.records import Hit, Item
+from data.tables import statement_text
 from generation.definitions import defines_topic
+from generation.table_rows import answering_rows
 from generation.text_models import with_cosine
 
 __all__ = ["Relevance", "rerank"]
@@ -28,14 +31,15 @@ def rerank(
 ) -> list[Hit]:
     """Return the hits with the first `candidates` of them reordered by their relevance.
 
-    `relevance` reads the title, text and figure labels of a hit beside the question. The cosine of
-    the hit in the channel `text` is added to its logit with `cosine_weight`; a hit outside that
-    channel counts as its farthest. A glossary entry that defines the question's topic has the
-    relevance 1. The new order fuses the ranks before and by relevance:
-    1 / (`rank_constant` + rank), summed (reciprocal rank fusion, Cormack et al. 2009).
+    `relevance` reads the title, text and figure labels of a hit beside the question. Of a table it
+    reads the rows that the question asks for, as sentences. The cosine of the hit in the channel
+    `text` is added to its logit with `cosine_weight`; a hit outside that channel counts as its
+    farthest. A glossary entry that defines the question's topic has the relevance 1. The new order
+    fuses the ranks before and by relevance: 1 / (`rank_constant` + rank), summed (reciprocal rank
+    fusion, Cormack et al. 2009).
     """
     first, rest = hits[:candidates], hits[candidates:]
-    scores = relevance([(question, _readable(hit.item)) for hit in first])
+    scores = relevance([(question, _readable(hit.item, question)) for hit in first])
     cosines = [hit.channels.get("text") for hit in first]
     farthest = min((c for c in cosines if c is not None), default=0.0)
     cosine_N = np.array([farthest if c is None else c for c in cosines], np.float32)
@@ -51,6 +55,8 @@ def rerank(
     return [*(scored[i] for i in np.argsort(-fused, kind="stable")), *rest]
 
 
-def _readable(item: Item) -> str:
-    text = " ".join(f"{item.text} {item.labels}".split())
-    return text if not item.title or text.startswith(item.title) else f"{item.title}: {text}"
+def _readable(item: Item, question: str) -> str:
+    wanted = " ".join(answering_rows(question, item.text).values()) if item.role == "table" else ""
+    text = " ".join(f"{wanted or statement_text(item.text)} {item.labels}".split())
+    is_titled = not item.title or text.startswith(item.title)
+    return fold(text if is_titled else f"{item.title}: {text}")

@@ -45,9 +45,10 @@ class SearchResult:
     `question` is the query in words: typed, transcribed and read in its pictures. `confidence` in
     [0, 1] estimates that the best hit answers the question; `no_good_match` is true below the
     threshold. `rarity` maps each content word to the best BM25 score that it gets on its own, 0 if
-    no item holds it. `styles` and `experts` are shares with sum 1: the query styles of the pictures
-    and the experts that adapted the encoder to them; both are empty without pictures. `pictures`
-    are the decoded query pictures. `embedder` holds the vectors of the question.
+    no item holds it. `corrections` maps the slips in the words of the query to the words that were
+    searched for instead. `styles` and `experts` are shares with sum 1: the query styles of the
+    pictures and the experts that adapted the encoder to them; both are empty without pictures.
+    `pictures` are the decoded query pictures. `embedder` holds the vectors of the question.
     """
 
     query: Query
@@ -57,6 +58,7 @@ class SearchResult:
     no_good_match: bool
     embedder: QuestionEmbedder = field(repr=False, compare=False)
     rarity: Mapping[str, float] = field(default_factory=dict)
+    corrections: Mapping[str, str] = field(default_factory=dict)
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     styles: Mapping[str, float] = field(default_factory=dict)
     experts: tuple[float, ...] = ()

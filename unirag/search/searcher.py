@@ -2,7 +2,8 @@
 
 Words are searched for in the channels `text`, `bm25` and `image`, a picture in `image`. Labels that
 OCR reads in a picture are searched for in `bm25`. The text of a photographed page and the
-transcript of a recording are searched for like typed words.
+transcript of a recording are searched for like typed words. Characters are folded and slips
+corrected before anything is searched for.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Protocol
 from PIL import Image
 
 from data.errors import BadInput
+from data.folding import fold
 from data.paper import readings_of
 from data.pictures import open_picture
 from data.records import Hit, Query, QueryAudio, QueryImage, Role
@@ -33,6 +35,7 @@ from unirag.search.picture_ranking import (
 from unirag.search.reranking import Relevance, rerank
 from unirag.search.result import QuestionEmbedder, SearchResult
 from unirag.search.speech import Transcribe, transcribe_again
+from unirag.search.spelling import WordsLike, correct, find_corrections
 from unirag.settings.search import SearchSettings
 
 __all__ = ["EXPLAINING_ROLES", "Searcher", "check_query"]
@@ -43,6 +46,7 @@ EXPLAINING_ROLES: tuple[Role, ...] = (
     "text", "term", "example", "solution", "summary", "table", "note",
 )  # fmt: skip
 _MAX_LIMIT = 1000
+_MAX_CHARACTERS = 20_000  # about 3,000 words; the models read the first few hundred of them
 _MAX_WEIGHT = 1000.0
 
 
@@ -73,6 +77,7 @@ def check_query(query: Query, limit: int) -> None:
         raise BadInput("the query is empty; expected words, a picture or a sound file")
     if not 1 <= limit <= _MAX_LIMIT:
         raise BadInput(f"limit: got {limit}; expected 1 to {_MAX_LIMIT}")
+    _check_length(query.text, "the query", "shorten it to the question itself")
     parts: tuple[QueryImage | QueryAudio, ...] = (*query.images, *query.audio)
     for part in parts:
         if not 0 < part.weight <= _MAX_WEIGHT:
@@ -83,7 +88,8 @@ def check_query(query: Query, limit: int) -> None:
 class Searcher:
     """Searches one store. `ocr` and `transcribe` are None if they are switched off.
 
-    `decode` opens the bytes of a query picture, which are not trusted.
+    `decode` opens the bytes of a query picture, which are not trusted. `words_like` looks up the
+    words of the workspace that are spelt nearly like a word.
     """
 
     store: VectorStore
@@ -95,6 +101,7 @@ class Searcher:
     ocr: PictureText | None = None
     transcribe: Transcribe | None = None
     decode: Callable[[bytes, str], Image.Image] = open_picture
+    words_like: WordsLike = lambda _: ()
 
     def search(self, query: Query, limit: int = 10, where: Where = Where()) -> SearchResult:
         """Return the best `limit` items.
@@ -110,6 +117,8 @@ class Searcher:
             pictures = tuple(self.decode(image.data, image.name) for image in query.images)
         with _timed(timings, "ocr", bool(pictures and self.ocr)):
             texts += self._picture_texts(query, pictures)
+        with _timed(timings, "spelling"):
+            texts, rarity, corrections = self._corrected(texts, where)
         with _timed(timings, "encode"):
             word_queries = self._word_queries(texts, embedder, _cross_modal(where, self.settings))
             readings, detections_by_reading = self._picture_queries(query, pictures)
@@ -117,7 +126,7 @@ class Searcher:
             candidates = max(limit, self.settings.rerank_candidates)
             chosen = choose_readings(self.store, readings, where)
             scored = self._rank(word_queries, readings, chosen, candidates, where)
-        question = " ".join(part.text for part in texts)
+        question = _question(texts)
         detections = [d[n] for d, n in zip(detections_by_reading, chosen, strict=True)]
         styles, experts = _mean_shares(detections)
         hits = [Hit(s.item, s.score, s.channels, styles) for s in scored]
@@ -132,7 +141,6 @@ class Searcher:
                     self.settings.rerank_constant,
                 )
         with _timed(timings, "answerability"):
-            rarity = self._rarity(question, where)
             settings = self.settings.answerability
             sure = confidence(question, hits, rarity, has_picture=bool(pictures), settings=settings)
         timings["total"] = sum(timings.values())
@@ -144,6 +152,7 @@ class Searcher:
             no_good_match=sure < settings.threshold,
             embedder=embedder,
             rarity=rarity,
+            corrections=corrections,
             timings_ms=timings,
             styles=styles,
             experts=experts,
@@ -162,7 +171,7 @@ class Searcher:
         self, query: Query, embedder: QuestionEmbedder, where: Where
     ) -> list[_WeightedText]:
         return [
-            _WeightedText(self._transcript(audio, embedder, where), audio.weight)
+            _WeightedText(fold(self._transcript(audio, embedder, where)), audio.weight)
             for audio in query.audio
         ]
 
@@ -183,10 +192,12 @@ class Searcher:
         for image, picture in zip(query.images, pictures, strict=True):
             labels = self.ocr.read(picture)
             if len(labels.split()) >= self.settings.page_words:
-                texts.append(_WeightedText(self.ocr.read_page(picture), image.weight))
+                page = self.ocr.read_page(picture)
+                _check_length(page, f"the page in {image.name}", "crop it to the question itself")
+                texts.append(_WeightedText(fold(page), image.weight))
             else:
                 weight = image.weight * self.settings.picture_words
-                texts.append(_WeightedText(labels, weight, semantic=False))
+                texts.append(_WeightedText(fold(labels), weight, semantic=False))
         return [part for part in texts if part.text]
 
     def _word_queries(
@@ -239,13 +250,34 @@ class Searcher:
             self.store, fused, word_queries, picture_queries, readings, where, self.settings
         )
 
-    def _rarity(self, question: str, where: Where) -> dict[str, float]:
-        """Return the best BM25 score of a search for each content word alone."""
+    def _corrected(
+        self, texts: Sequence[_WeightedText], where: Where
+    ) -> tuple[list[_WeightedText], dict[str, float], dict[str, str]]:
+        """Return the texts without slips, the rarity of their words, and what was corrected."""
+        rarity = self._rarity(texts, where)
+        corrections = find_corrections(
+            rarity, self.words_like, lambda words: self._best_scores(words, where)
+        )
+        if not corrections:
+            return list(texts), rarity, {}
+        texts = [replace(part, text=correct(part.text, corrections)) for part in texts]
+        return texts, self._rarity(texts, where), corrections
+
+    def _rarity(self, texts: Sequence[_WeightedText], where: Where) -> dict[str, float]:
+        """Return the best BM25 score of a search for each content word alone.
+
+        The other names of a unit count too: "ohm" is in a text that has only "47 Ω".
+        """
+        question = _question(texts)
         words = question_words(question, self.settings.answerability.question_words)
-        if not words:
-            return {}
-        queries = [ChannelQuery("bm25", self.bm25.encode_query(word)) for word in words]
-        return dict(zip(words, self.store.best_scores(queries, where), strict=True))
+        synonyms = self.bm25.unit_synonyms(question)
+        queries = [" ".join([word, *synonyms.get(word, ())]) for word in words]
+        return dict(zip(words, self._best_scores(queries, where), strict=True))
+
+    def _best_scores(self, texts: Sequence[str], where: Where) -> list[float]:
+        """Return the best BM25 score of a search for each text."""
+        queries = [ChannelQuery("bm25", self.bm25.encode_query(text)) for text in texts]
+        return self.store.best_scores(queries, where) if queries else []
 
 
 def _default_filter(where: Where, *, has_pictures: bool) -> Where:
@@ -262,8 +294,19 @@ def _cross_modal(where: Where, settings: SearchSettings) -> float:
     return 1.0 if where.kinds == ("figure",) else settings.cross_modal
 
 
+def _check_length(text: str, name: str, remedy: str) -> None:
+    if len(text) > _MAX_CHARACTERS:
+        raise BadInput(
+            f"{name} has {len(text):,} characters; expected {_MAX_CHARACTERS:,} at most; {remedy}"
+        )
+
+
+def _question(texts: Sequence[_WeightedText]) -> str:
+    return " ".join(part.text for part in texts)
+
+
 def _typed(query: Query) -> list[_WeightedText]:
-    text = query.text.strip()
+    text = fold(query.text.strip())
     return [_WeightedText(text, query.text_weight)] if text else []
 
 

@@ -35,7 +35,7 @@ __all__ = ["ArchiveHeader", "CorpusArchive", "ExportResult", "write_archive"]
 _HEADER, _DOCUMENTS, _ITEMS = "header.json", "documents.jsonl", "items.parquet"
 _REQUIRED = frozenset({_HEADER, _DOCUMENTS, _ITEMS})
 _PICTURE = re.compile(r"pictures/([0-9a-f]{64})")
-_VERSION = 1
+_VERSION = 2
 _MAX_PICTURES = 1_000_000
 _MAX_DIRECTORY_BYTES = _MAX_PICTURES * 200  # size limit of the list of members
 _MAX_MEMBER_BYTES = 256 * 1024**2  # size limit of a member that is read into memory
@@ -212,6 +212,8 @@ class CorpusArchive:
             name = member.filename
             if name not in _REQUIRED and not _PICTURE.fullmatch(name):
                 raise ValueError(f"member {name!r} does not belong in one")
+            if member.header_offset < 0:
+                raise ValueError(f"member {name!r} begins before the file")
             if member.compress_type != zipfile.ZIP_STORED:
                 raise ValueError(f"member {name!r} is compressed")
             if name != _ITEMS and member.file_size > _MAX_MEMBER_BYTES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,6 +11,7 @@ from PIL import Image
 
 from data.errors import BadInput
 from data.pictures import Assets
+from data.records import Item
 from retrieval.store import VectorStore, Where
 from unirag.transfer.archive import CorpusArchive, ExportResult, write_archive
 from unirag.workspace.catalog import Catalog
@@ -52,13 +53,15 @@ def import_corpus(
     catalog: Catalog,
     assets: Assets,
     decode: Callable[[bytes, str], Image.Image],
+    words_of: Callable[[Iterable[Item]], Collection[str]],
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> None:
     """Store the corpus of `archive`, and delete other items of a corpus of this name.
 
     Its documents are `queued` in the catalog until every item is stored. So after a kill, the same
-    import repeats everything, and `index` reads every document again. `progress` is called with
-    the number of stored items and of all items. Memory holds the ids of all items and one batch.
+    import repeats everything, and `index` reads every document again. `words_of` returns the words
+    of items for the correction of slips. `progress` is called with the number of stored items and
+    of all items. Memory holds the ids of all items and one batch.
     """
     header = archive.header
     documents = archive.documents()
@@ -76,6 +79,7 @@ def import_corpus(
     points = archive.points()
     while batch := list(islice(points, _UPSERT_BATCH)):
         store.upsert(batch)
+        catalog.save_words(corpus.name, words_of([point.item for point in batch]))
         stored_ids |= {point.item.id for point in batch}
         progress(len(stored_ids), header.items)
     where = Where(corpora=(header.corpus.name,))

@@ -8,11 +8,12 @@ so a kill in between costs a second reading of that document and nothing else.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from data.documents import Problem, ProblemKind
 from data.sqlite import Database
 
 __all__ = [
@@ -38,9 +39,14 @@ CREATE TABLE IF NOT EXISTS documents (
     reason TEXT NOT NULL, changed_at REAL NOT NULL, PRIMARY KEY (corpus, source)
 );
 CREATE TABLE IF NOT EXISTS problems (
-    corpus TEXT NOT NULL, source TEXT NOT NULL, anchor TEXT NOT NULL, message TEXT NOT NULL
+    corpus TEXT NOT NULL, source TEXT NOT NULL, anchor TEXT NOT NULL, message TEXT NOT NULL,
+    kind TEXT NOT NULL, page INTEGER
 );
 CREATE INDEX IF NOT EXISTS problems_by_source ON problems (corpus, source);
+CREATE TABLE IF NOT EXISTS words (
+    word TEXT NOT NULL, reversed TEXT NOT NULL, corpus TEXT NOT NULL, PRIMARY KEY (word, corpus)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS words_by_end ON words (reversed);
 """
 _SET_STATE = """
 INSERT INTO documents VALUES (?, ?, '', '', 0, 0, 0, ?, ?, ?, ?)
@@ -49,7 +55,14 @@ ON CONFLICT DO UPDATE SET state = excluded.state, latest_fingerprint = excluded.
 """
 _SAVE_CORPUS = "INSERT OR REPLACE INTO corpora VALUES (?, ?, ?, ?)"
 _SAVE_DOCUMENT = "INSERT OR REPLACE INTO documents VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_SAVE_PROBLEM = "INSERT INTO problems VALUES (?, ?, ?, ?)"
+_SAVE_PROBLEM = "INSERT INTO problems VALUES (?, ?, ?, ?, ?, ?)"
+_SAVE_WORD = "INSERT OR IGNORE INTO words VALUES (?, ?, ?)"
+# One slip leaves the start or the end of a word as it is.
+_WORDS_LIKE = """
+SELECT word FROM words WHERE word >= ? AND word < ? AND LENGTH(word) BETWEEN ? AND ?
+UNION SELECT word FROM words WHERE reversed >= ? AND reversed < ? AND LENGTH(word) BETWEEN ? AND ?
+"""
+_LAST_CHARACTER = "\U0010ffff"
 _NO_CONTENT = "to be read again"  # differs from every fingerprint
 
 
@@ -68,13 +81,15 @@ class DocumentProblem:
     """Something that could not be indexed, and why.
 
     A dead letter is a whole document that could not be read; `anchor` is then empty. Otherwise
-    `anchor` is the place of the part within the document.
+    `anchor`, `kind` and `page` are those of the `Problem` with a part of the document.
     """
 
     source: str
     anchor: str
     message: str
     is_dead_letter: bool
+    kind: ProblemKind = "part"
+    page: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +110,10 @@ class CatalogEntry:
 
 @dataclass(frozen=True, slots=True)
 class StoredDocument:
-    """A document whose items are in the vector store, with the problems met while reading it."""
+    """A document whose items are in the vector store, with the problems met while reading it.
+
+    `words` are those that misspelt words of questions are compared with.
+    """
 
     source: str
     fingerprint: str
@@ -103,6 +121,7 @@ class StoredDocument:
     figures: int
     passages: int
     problems: Sequence[DocumentProblem] = ()
+    words: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +129,6 @@ class CatalogDocument:
     """Everything the catalog stores about one document, for export to another workspace.
 
     Fields are those of `CatalogEntry` and `StoredDocument`. Times are in seconds since 1970.
-    `problems` are pairs of an anchor and a message.
     """
 
     source: str
@@ -123,7 +141,7 @@ class CatalogDocument:
     latest_fingerprint: str
     reason: str
     changed_at: float
-    problems: tuple[tuple[str, str], ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +150,7 @@ class DocumentCoverage:
 
     `figures` and `passages` are stored; they belong to an earlier version of the document if
     `state` is not `stored`. `reason` says why a `failed` document could not be read. `problems` are
-    the parts that are missing from a stored document, as pairs of an anchor and a message.
+    the parts that are missing from a stored document.
     """
 
     source: str
@@ -141,12 +159,11 @@ class DocumentCoverage:
     figures: int
     passages: int
     reason: str
-    problems: tuple[tuple[str, str], ...] = ()
+    problems: tuple[Problem, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the coverage as JSON values."""
-        problems = [{"anchor": anchor, "message": message} for anchor, message in self.problems]
-        return {**asdict(self), "problems": problems}
+        return asdict(self)
 
 
 class Catalog:
@@ -173,8 +190,9 @@ class Catalog:
 
     def remove_corpus(self, name: str) -> None:
         """Delete a corpus with all its documents."""
-        for table, column in (("documents", "corpus"), ("problems", "corpus"), ("corpora", "name")):
-            self._db.execute(f"DELETE FROM {table} WHERE {column} = ?", name)  # noqa: S608 - constants
+        for table in ("documents", "problems", "words"):
+            self._db.execute(f"DELETE FROM {table} WHERE corpus = ?", name)  # noqa: S608 - constants
+        self._db.execute("DELETE FROM corpora WHERE name = ?", name)
 
     def fingerprints(self, corpus: str) -> dict[str, str]:
         """Return the fingerprint of each stored document, by source."""
@@ -220,7 +238,11 @@ class Catalog:
             )
             for d in documents
         ]
-        problems = [(corpus, p.source, p.anchor, p.message) for d in documents for p in d.problems]
+        problems = [
+            (corpus, p.source, p.anchor, p.message, p.kind, p.page)
+            for document in documents
+            for p in document.problems
+        ]
         with self._db.transaction() as db:
             db.executemany(_SAVE_DOCUMENT, rows)
             db.executemany(
@@ -228,6 +250,28 @@ class Catalog:
                 [(corpus, document.source) for document in documents],
             )
             db.executemany(_SAVE_PROBLEM, problems)
+            words = {word for document in documents for word in document.words}
+            db.executemany(_SAVE_WORD, _word_rows(corpus, words))
+
+    def save_words(self, corpus: str, words: Iterable[str]) -> None:
+        """Add words of a corpus that misspelt words of questions are compared with."""
+        with self._db.transaction() as db:
+            db.executemany(_SAVE_WORD, _word_rows(corpus, words))
+
+    def words_like(self, word: str) -> list[str]:
+        """Return every stored word that one slip may turn into `word`, and other ones.
+
+        The words of documents that were removed since may be among them.
+        """
+        size = max(1, len(word) // 2 - 1)
+        lengths = (len(word) - 1, len(word) + 1)
+        start, end = word[:size], word[::-1][:size]
+        rows = self._db.rows(
+            _WORDS_LIKE,
+            *(start, start + _LAST_CHARACTER, *lengths),
+            *(end, end + _LAST_CHARACTER, *lengths),
+        )
+        return [row[0] for row in rows]
 
     def documents(self, corpus: str) -> list[CatalogDocument]:
         """Return everything about each document of a corpus, by source."""
@@ -245,7 +289,7 @@ class Catalog:
         """Replace a corpus and all its documents, in one transaction."""
         name = corpus.name
         rows = [(name, *astuple(replace(d, problems=()))[:-1]) for d in documents]
-        problems = [(name, d.source, *problem) for d in documents for problem in d.problems]
+        problems = [(name, d.source, *astuple(p)) for d in documents for p in d.problems]
         with self._db.transaction() as db:
             db.execute(_SAVE_CORPUS, astuple(corpus))
             db.execute("DELETE FROM documents WHERE corpus = ?", (name,))
@@ -283,9 +327,9 @@ class Catalog:
             DocumentProblem(source, "", reason, is_dead_letter=True)
             for source, reason in dead_letters
         ] + [
-            DocumentProblem(source, anchor, message, is_dead_letter=False)
+            DocumentProblem(source, p.anchor, p.message, False, p.kind, p.page)
             for source, problems in self._problems_by_source(corpus).items()
-            for anchor, message in problems
+            for p in problems
         ]
 
     def coverage(self, corpus: str, limit: int, offset: int = 0) -> list[DocumentCoverage]:
@@ -337,11 +381,17 @@ class Catalog:
         """Close the file."""
         self._db.close()
 
-    def _problems_by_source(self, corpus: str) -> dict[str, list[tuple[str, str]]]:
+    def _problems_by_source(self, corpus: str) -> dict[str, list[Problem]]:
         rows = self._db.rows(
-            "SELECT source, anchor, message FROM problems WHERE corpus = ? ORDER BY rowid", corpus
+            "SELECT source, anchor, message, kind, page FROM problems WHERE corpus = ? "
+            "ORDER BY rowid",
+            corpus,
         )
-        problems: dict[str, list[tuple[str, str]]] = {}
-        for source, anchor, message in rows:
-            problems.setdefault(source, []).append((anchor, message))
+        problems: dict[str, list[Problem]] = {}
+        for source, *fields in rows:
+            problems.setdefault(source, []).append(Problem(*fields))
         return problems
+
+
+def _word_rows(corpus: str, words: Iterable[str]) -> Iterator[tuple[str, str, str]]:
+    return ((word, word[::-1], corpus) for word in words)
