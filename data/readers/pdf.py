@@ -20,7 +20,8 @@ import pypdfium2.raw as raw
 from data.documents import Document, Problem
 from data.errors import BadInput
 from data.readers.files import format_of, sha256_of, source_of
-from data.readers.pdf_layout import Line, join_lines
+from data.readers.pdf_hyphens import join_lines
+from data.readers.pdf_layout import Line
 from data.readers.pdf_page import image_keys, read_page
 from data.readers.pdf_sections import read_outline
 from data.readers.pdf_stream import PageStream
@@ -137,7 +138,7 @@ def _survey(pdf: pdfium.PdfDocument) -> PdfSurvey:
         except pdfium.PdfiumError:
             continue
         with closing(page), suppress(pdfium.PdfiumError):
-            box, lines, _ = read_lines(page)
+            box, lines, *_ = read_lines(page)
             pages[index] = box.height, lines
             picture_counts.update(image_keys(page))
     min_repeats = max(3, len(pages) // 4)
@@ -169,7 +170,7 @@ def _find_title(path: Path, source: str) -> str:
             if len(title) > 1 and not _USELESS_TITLE.fullmatch(title):
                 return title
             with closing(pdf[0]) as page:
-                box, lines, _ = read_lines(page)
+                box, lines, *_ = read_lines(page)
     except (BadInput, pdfium.PdfiumError):
         return humanise(path.stem)
     survey = survey_pages({0: (box.height, lines)})

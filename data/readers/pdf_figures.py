@@ -5,19 +5,20 @@ Pure functions over rectangles and lines, as in `pdf_layout`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from data.readers.pdf_captions import CAPTION, parse_caption
-from data.readers.pdf_layout import Line, Paragraph, Rectangle
+from data.readers.pdf_geometry import Rectangle
+from data.readers.pdf_layout import Line, Paragraph
 from data.readers.pdf_survey import PdfSurvey, is_heading
 
 __all__ = [
     "FigureRegion",
     "Graphic",
     "find_figures",
-    "find_tables",
+    "find_ruled_areas",
     "match_captions",
     "merge_by_caption",
     "select_figures",
@@ -46,17 +47,27 @@ class Graphic:
 
 @dataclass(eq=False)
 class FigureRegion:
-    """The graphics of one figure. `certain` is False if they may frame text or a table."""
+    """The graphics of one figure, and the words inside its area.
+
+    `certain` is False if the graphics may frame text or a table.
+    """
 
     box: Rectangle
     graphics: list[Graphic] = field(default_factory=list)
     certain: bool = True
+    text: str = ""
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether the figure consists of straight lines and boxes only, as tables do."""
+        return all(graphic.kind in ("rule", "rect") for graphic in self.graphics)
 
     def absorb(self, other: FigureRegion) -> None:
         """Add the graphics of another region to this one."""
         self.box = self.box.union(other.box)
         self.graphics += other.graphics
         self.certain = self.certain or other.certain
+        self.text = "\n".join(filter(None, (self.text, other.text)))
 
 
 def find_figures(
@@ -225,7 +236,7 @@ def _add_labels(
                 region.box = region.box.union(line.box)
 
 
-def find_tables(
+def find_ruled_areas(
     graphics: Sequence[Graphic], lines: Sequence[Line], figures: Sequence[Rectangle]
 ) -> list[Rectangle]:
     """Return the boxes of ruled tables: stacks of equally wide rules, or grids, around cells."""
@@ -263,20 +274,16 @@ def match_captions(
 ) -> dict[int, int]:
     """Return a map from the index of a box to the index of its caption in `texts`.
 
-    Numbered captions are matched first, nearest pair first. A box without one then gets a short
-    text in smaller type close to it, if there is one.
+    Numbered captions are matched first. On one page they all stand below their figures or all
+    above, if that finds a figure for as many of them. A box without one then gets a short text in
+    smaller type close to it, if there is one.
     """
-    pairs = sorted(
-        (_caption_distance(box, text.box), box_index, text_index)
-        for text_index, text in enumerate(texts)
-        if parse_caption(text.text)
-        for box_index, box in enumerate(boxes)
-    )
-    matched: dict[int, int] = {}
-    for distance, box_index, text_index in pairs:
-        is_free = box_index not in matched and text_index not in matched.values()
-        if distance <= CAPTION_GAP and is_free:
-            matched[box_index] = text_index
+    labelled = [index for index, text in enumerate(texts) if parse_caption(text.text)]
+    attempts = [
+        _match_nearest(boxes, {index: texts[index].box for index in labelled}, side)
+        for side in ("below", "above", "any")
+    ]
+    matched = max(attempts, key=lambda attempt: (len(attempt[0]), -attempt[1]))[0]
     for box_index, box in enumerate(boxes):
         if box_index in matched:
             continue
@@ -293,6 +300,38 @@ def match_captions(
         if candidates and min(candidates)[0] <= 1.5 * survey.body_size:
             matched[box_index] = min(candidates)[1]
     return matched
+
+
+def _match_nearest(
+    boxes: Sequence[Rectangle], captions: Mapping[int, Rectangle], side: str
+) -> tuple[dict[int, int], float]:
+    """Match captions on one side of their boxes, nearest pair first.
+
+    Return the map from box to caption, and the sum of the distances.
+    """
+    pairs = sorted(
+        (distance, box_index, text_index)
+        for text_index, caption in captions.items()
+        for box_index, box in enumerate(boxes)
+        if (distance := _caption_distance(box, caption)) <= CAPTION_GAP
+        and (side == "any" or _is_on_side(box, caption, side))
+    )
+    matched: dict[int, int] = {}
+    total = 0.0
+    for distance, box_index, text_index in pairs:
+        if box_index not in matched and text_index not in matched.values():
+            matched[box_index] = text_index
+            total += distance
+    return matched, total
+
+
+def _is_on_side(box: Rectangle, caption: Rectangle, side: str) -> bool:
+    """Return whether a caption stands on one side of a box; beside it counts as both."""
+    overlap = min(box.bottom, caption.bottom) - max(box.top, caption.top)
+    if overlap > 0.5 * min(box.height, caption.height):
+        return True
+    is_below = caption.top + caption.bottom > box.top + box.bottom
+    return is_below == (side == "below")
 
 
 def _caption_distance(figure: Rectangle, text: Rectangle) -> float:

@@ -1,0 +1,184 @@
+"""Read the words on an open PDF page: characters of one text object without a space between them.
+
+The loop over characters calls PDFium's raw interface: the helper classes would take more time than
+the calls themselves.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import unicodedata
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as raw
+
+from data.readers.pdf_geometry import PageTransform, Rectangle, page_transform
+
+__all__ = ["PageWords", "TypeStyle", "Word", "read_words"]
+
+_FIXED_PITCH = 1  # font descriptor flags, PDF 32000-1 table 123
+_FORCE_BOLD = 1 << 18
+_BOLD_NAMES = ("bold", "black", "heavy", "cmbx", "demi")
+_FIXED_PITCH_NAMES = ("mono", "courier", "consol", "typewriter", "cmtt", "menlo", "inconsolata")
+_PRIVATE_USE = range(0xE000, 0xF900)
+
+
+class TypeStyle(NamedTuple):
+    """The type of a text object. `turn` is the clockwise quarter turn of the type, in degrees.
+
+    `turn` is -1 for type at any other angle.
+    """
+
+    font_size: float
+    font: str
+    bold: bool
+    fixed_pitch: bool
+    turn: int
+    hidden: bool
+
+
+class Word(NamedTuple):
+    """Characters of one text object without a space between them.
+
+    `box` and `baseline` are in the frame in which the word reads from left to right.
+    `after_space` and `after_break` say whether a space or a line break precedes the word.
+    """
+
+    text: str
+    style: TypeStyle
+    box: Rectangle
+    baseline: float
+    after_space: bool
+    after_break: bool
+
+
+class PageWords(NamedTuple):
+    """The words of a page in file order, and how many of its characters have no Unicode value."""
+
+    page_box: Rectangle
+    words: list[Word]
+    unmapped_characters: int
+
+
+def read_words(page: pdfium.PdfPage) -> PageWords:
+    """Read the words of an open page."""
+    transform, page_box = page_transform(page)
+    textpage = page.get_textpage()
+    try:
+        reader = _WordReader(textpage.raw, transform, page_box)
+        words = list(reader.words(textpage.count_chars()))
+    finally:
+        textpage.close()
+    return PageWords(page_box, words, reader.unmapped_characters)
+
+
+class _WordReader:
+    """Reads the characters of a text page; only first and last characters are measured, for speed."""
+
+    def __init__(self, handle: Any, transform: PageTransform, page_box: Rectangle) -> None:
+        self._handle, self._transform, self._page_box = handle, transform, page_box
+        self.unmapped_characters = 0
+
+    def words(self, character_count: int) -> Iterator[Word]:
+        text_object: int | None = None  # address of the object that drew the current word
+        style: TypeStyle | None = None
+        letters: list[str] = []
+        start = end = 0
+        after_space = after_break = False
+        for index in range(character_count):
+            code = raw.FPDFText_GetUnicode(self._handle, index)
+            text = _decode_character(code)
+            if not text and code not in (10, 13):
+                continue
+            drawn_by = text_object
+            if text.strip():
+                pointer = raw.FPDFText_GetTextObject(self._handle, index)
+                drawn_by = ctypes.cast(pointer, ctypes.c_void_p).value
+                if letters and drawn_by == text_object:
+                    letters.append(text)
+                    end = index
+                    continue
+            if letters and style:
+                yield self._word(letters, style, (start, end), after_space, after_break)
+                letters, after_space, after_break = [], False, False
+            if not text.strip():
+                after_space = after_space or bool(text)
+                after_break = after_break or not text
+                continue
+            if style is None or drawn_by != text_object:
+                style, text_object = self._style(index), drawn_by
+            letters, start, end = [text], index, index
+        if letters and style:
+            yield self._word(letters, style, (start, end), after_space, after_break)
+
+    def _word(
+        self,
+        letters: list[str],
+        style: TypeStyle,
+        span: tuple[int, int],
+        after_space: bool,
+        after_break: bool,
+    ) -> Word:
+        start, end = span
+        if raw.FPDFText_HasUnicodeMapError(self._handle, start) > 0 or (
+            ord(letters[0]) in _PRIVATE_USE
+        ):
+            self.unmapped_characters += len(letters)
+        box, baseline = self._measure(start, style.turn)
+        if end > start:
+            box = box.union(self._measure(end, style.turn)[0])
+        text = "".join(letters)
+        if any("\ud800" <= c <= "\udfff" for c in text):
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return Word(text, style, box, baseline, after_space, after_break)
+
+    def _measure(self, index: int, turn: int) -> tuple[Rectangle, float]:
+        """Return the box and the baseline of a character in the frame of its type."""
+        rect, x, y = raw.FS_RECTF(), ctypes.c_double(), ctypes.c_double()
+        raw.FPDFText_GetLooseCharBox(self._handle, index, rect)
+        raw.FPDFText_GetCharOrigin(self._handle, index, x, y)
+        box = self._transform.rectangle(rect.left, rect.bottom, rect.right, rect.top)
+        x_origin, y_origin = self._transform.point(x.value, y.value)
+        origin = Rectangle(x_origin, y_origin, x_origin, y_origin)
+        if turn > 0:
+            box = box.turned_back(turn, self._page_box)
+            origin = origin.turned_back(turn, self._page_box)
+        return box, origin.top
+
+    def _style(self, index: int) -> TypeStyle:
+        matrix, flags = raw.FS_MATRIX(), ctypes.c_int()
+        raw.FPDFText_GetMatrix(self._handle, index, matrix)
+        scale = (matrix.c**2 + matrix.d**2) ** 0.5 or 1.0
+        buffer = ctypes.create_string_buffer(128)
+        raw.FPDFText_GetFontInfo(self._handle, index, buffer, 128, flags)
+        full_name = buffer.value.decode("utf-8", "replace")
+        font = full_name.partition("+")[2] or full_name  # without the tag of a font subset
+        lower_case = font.lower()
+        bold = (
+            bool(flags.value & _FORCE_BOLD)
+            or any(name in lower_case for name in _BOLD_NAMES)
+            or raw.FPDFText_GetFontWeight(self._handle, index) >= 650
+        )
+        fixed_pitch = bool(flags.value & _FIXED_PITCH) or any(
+            name in lower_case for name in _FIXED_PITCH_NAMES
+        )
+        text_object = raw.FPDFText_GetTextObject(self._handle, index)
+        hidden = bool(text_object) and (
+            raw.FPDFTextObj_GetTextRenderMode(text_object) == raw.FPDF_TEXTRENDERMODE_INVISIBLE
+        )
+        font_size = round(raw.FPDFText_GetFontSize(self._handle, index) * scale, 2)
+        turn = self._transform.turn(matrix.a, matrix.b)
+        return TypeStyle(font_size, font, bold, fixed_pitch, turn, hidden)
+
+
+def _decode_character(code: int) -> str:
+    """Return the text of a character code; '' for control characters."""
+    if code in (2, 0xFFFE):  # PDFium's marks for a hyphen at the end of a line
+        return "-"
+    if 0xFB00 <= code <= 0xFB06:
+        return unicodedata.normalize("NFKC", chr(code))  # ligatures: fi, fl, ffi
+    if code in (9, 0xA0):
+        return " "
+    return chr(code) if 32 <= code < 0x110000 and code != 0xFFFF else ""
