@@ -18,7 +18,7 @@ from data.readers.pdf_figures import (
 from data.readers.pdf_geometry import Rectangle
 from data.readers.pdf_layout import Line, Paragraph, order_columns, split_paragraphs
 from data.readers.pdf_survey import PdfSurvey, is_footnote, is_header_or_footer
-from data.readers.pdf_tables import PdfTable, find_aligned_tables, find_ruled_tables
+from data.readers.pdf_tables import PdfTable, find_tables
 
 __all__ = ["PageElement", "PageLayout", "compose_page"]
 
@@ -85,14 +85,12 @@ def _find_tables(
 ) -> list[PdfTable]:
     drawings = [figure.box for figure in figures if not figure.is_frame]
     areas = find_ruled_areas(graphics, lines, drawings)
-    ruled = find_ruled_tables(graphics, lines, areas)
-    occupied = [table.box for table in ruled] + [figure.box for figure in figures]
     free = [
         line
         for line in lines
-        if not CAPTION.match(line.text) and not any(b.contains_centre(line.box) for b in occupied)
+        if not CAPTION.match(line.text) and not any(b.contains_centre(line.box) for b in drawings)
     ]
-    return ruled + find_aligned_tables(free)
+    return find_tables(graphics, free, areas)
 
 
 def _compose_turned(

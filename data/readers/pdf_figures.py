@@ -27,6 +27,7 @@ __all__ = [
 # distances are in points
 DRAWING_GAP = 6.0  # between the graphics of one drawing
 FIGURE_GAP = 20.0  # between the drawings of one figure, if no text separates them
+_MAX_STACK_GAP = 200.0  # between two rules of one table
 CAPTION_GAP = 60.0  # between a figure and its caption
 LABEL_SEARCH_MARGIN = 60.0  # text further away is not a label of the drawing
 MIN_FIGURE_SIDE = 32 * 72 / 150  # 32 pixels at the resolution of rendered crops
@@ -244,23 +245,34 @@ def find_ruled_areas(
         g.box
         for g in graphics
         if g.kind in ("rule", "rect")
-        and g.box.width > 3
+        and max(g.box.width, g.box.height) > 3
         and not any(box.contains_centre(g.box) for box in figures)
     ]
+    prose = [line.box for line in lines if line.is_prose]
     groups: list[Rectangle] = []
-    for box in sorted(rules, key=lambda b: b.top):
-        for index, group in enumerate(groups):
-            same_width = abs(box.left - group.left) < 4 and abs(box.right - group.right) < 4
-            between = Rectangle(group.left, group.bottom, group.right, box.top)
-            distance = box.top - group.bottom
-            has_prose = any(between.contains_centre(line.box) and line.is_prose for line in lines)
-            is_stacked = same_width and distance < 200 and not has_prose
-            if group.expanded(1.0).touches(box) or is_stacked:
-                groups[index] = group.union(box)
+    for box in sorted(set(rules), key=lambda b: b.top):
+        touched = [group for group in groups if group.expanded(1.0).touches(box)]
+        for group in touched:
+            box = box.union(group)
+        groups = [*(group for group in groups if group not in touched), box]
+    groups = _stack(groups, prose)
+    return [group for group in groups if _has_cells(group, lines)]
+
+
+def _stack(groups: Sequence[Rectangle], prose: Sequence[Rectangle]) -> list[Rectangle]:
+    """Join groups of rules of equal width that stand above each other without prose between."""
+    stacks: list[Rectangle] = []
+    for box in sorted(groups, key=lambda b: b.top):
+        for index, above in enumerate(stacks):
+            same_width = abs(box.left - above.left) < 4 and abs(box.right - above.right) < 4
+            between = Rectangle(above.left, above.bottom, above.right, box.top)
+            is_near = same_width and between.height < _MAX_STACK_GAP
+            if is_near and not any(between.contains_centre(p) for p in prose):
+                stacks[index] = above.union(box)
                 break
         else:
-            groups.append(box)
-    return [group for group in groups if _has_cells(group, lines)]
+            stacks.append(box)
+    return stacks
 
 
 def _has_cells(box: Rectangle, lines: Sequence[Line]) -> bool:

@@ -13,24 +13,26 @@ __all__ = ["join_fractions"]
 _MAX_WORDS = 16  # above or below a bar
 _MAX_GAP = 0.9  # between the bar and the type, in sizes of the type
 _MIN_COVER = 0.6  # of the bar, that its wider side covers
+_REACH = 40.0  # points above and below a bar in which its words stand
 _AXIS = 0.25  # height of a bar above the baseline, in sizes of the type
 
 
 def join_fractions(words: Sequence[Word], bars: Sequence[Rectangle]) -> list[Word]:
     """Replace the words of each fraction by one word on the baseline of its formula."""
     joined = list(words)
-    for bar in sorted(bars, key=lambda b: b.width):  # inner fractions first
-        above = [word for word in joined if _is_on_bar(word, bar, above=True)]
-        below = [word for word in joined if _is_on_bar(word, bar, above=False)]
+    for bar in sorted(set(bars), key=lambda b: b.width):  # inner fractions first
+        near = [w for w in joined if bar.top - _REACH < w.baseline < bar.bottom + _REACH]
+        above = [word for word in near if _is_on_bar(word, bar, above=True)]
+        below = [word for word in near if _is_on_bar(word, bar, above=False)]
         if not (0 < len(above) <= _MAX_WORDS and 0 < len(below) <= _MAX_WORDS):
             continue
         members = [*above, *below]
         size = max(word.style.font_size for word in members)
         covered = max(_width(above), _width(below))
-        if covered < _MIN_COVER * bar.width or _has_outer_neighbour(joined, members, size):
+        if covered < _MIN_COVER * bar.width or _has_outer_neighbour(near, members, size):
             continue
         axis = (bar.top + bar.bottom) / 2
-        neighbour = _neighbour(joined, members, bar, axis, size)
+        neighbour = _neighbour(near, members, bar, axis, size)
         if neighbour is None:
             continue
         first = min(members, key=joined.index)

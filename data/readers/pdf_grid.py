@@ -19,6 +19,7 @@ __all__ = ["Grid", "cells_of_grid", "find_grid"]
 
 _SNAP = 3.0  # points between edges that count as one
 _THIN = 2.5  # points: a thicker rectangle has two edges
+_MAX_CUT_SHARE = 0.15  # of the lines that an edge between columns may run through
 _MIN_EDGE_SHARE = 0.3  # of the table's side that an edge of the grid covers
 
 
@@ -37,6 +38,7 @@ def find_grid(box: Rectangle, lines: Sequence[Line], rules: Sequence[Rectangle])
     vertical = [edge for rule in rules for edge in _vertical_edges(rule)]
     tops = _edges(((e.top, e.width) for e in horizontal), box.top, box.bottom, box.width)
     lefts = _edges(((e.left, e.height) for e in vertical), box.left, box.right, box.height)
+    lefts = [left for left in lefts if not _cuts_text(left, lines)]
     if len(lefts) < 3 or len(tops) < 3:
         return None
     # rows that no rule divides are rows of their own, if each has its own first cell
@@ -137,6 +139,12 @@ def _edges(
         else:
             clusters.append([position, length])
     return [position for position, length in clusters if length >= _MIN_EDGE_SHARE * side]
+
+
+def _cuts_text(left: float, lines: Sequence[Line]) -> bool:
+    """Return whether an edge runs through more lines of type than merged cells explain."""
+    cut = sum(line.box.left < left - 2 and line.box.right > left + 2 for line in lines)
+    return cut > max(1, _MAX_CUT_SHARE * len(lines))
 
 
 def _middle(line: Line) -> float:

@@ -54,7 +54,11 @@ def join_lines(lines: Iterable[str], vocabulary: Set[str] = frozenset()) -> str:
 
 def is_wide(letter: str) -> bool:
     """Return whether a letter belongs to a script that is written without spaces."""
-    return bool(letter) and unicodedata.east_asian_width(letter) in ("W", "F")
+    return (
+        bool(letter)
+        and unicodedata.east_asian_width(letter) in ("W", "F")
+        and not unicodedata.name(letter, "").startswith("HANGUL")  # Korean has spaces
+    )
 
 
 def _keeps_hyphen(before: str, after: str, vocabulary: Set[str]) -> bool:

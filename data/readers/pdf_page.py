@@ -18,7 +18,7 @@ from data.readers.pdf_geometry import PageTransform, Rectangle, page_transform
 from data.readers.pdf_layout import Line
 from data.readers.pdf_text import read_lines
 
-__all__ = ["PageContent", "PlacedImage", "image_keys", "read_page"]
+__all__ = ["MAX_OBJECTS", "PageContent", "PlacedImage", "image_keys", "read_page"]
 
 MAX_OBJECTS = 60_000  # drawn objects read per page; a map may have a million
 MAX_FORM_DEPTH = 8  # levels of nested form XObjects
@@ -45,6 +45,7 @@ class PageContent:
     `hidden` is True if all type is invisible, as in the text layer of a scan after OCR.
     `unmapped_share` is the share of characters whose font has no mapping to Unicode.
     `is_cut_off` is true if the page has too many drawn objects to read all of them.
+    `is_recognised` is true if the lines come from OCR.
     """
 
     box: Rectangle
@@ -52,6 +53,7 @@ class PageContent:
     hidden: bool
     unmapped_share: float = 0.0
     is_cut_off: bool = False
+    is_recognised: bool = False
     graphics: list[Graphic] = field(default_factory=list)
     images: list[PlacedImage] = field(default_factory=list)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from statistics import median
 from typing import TypeVar
 
 import pypdfium2 as pdfium
@@ -44,6 +45,7 @@ class PageStream:
     ) -> None:
         self._title = title
         self._survey = survey
+        self._page_survey = survey  # of the current page
         self._outline = outline
         self._sections = SectionPath(title)
         self._anchors = Anchors()
@@ -69,7 +71,8 @@ class PageStream:
         """
         bookmarks = PageBookmarks(self._outline.get(number - 1, ()), self._sections)
         graphics = [] if scan else content.graphics
-        layout = compose_page(content.box, content.lines, graphics, self._survey)
+        self._page_survey = self._survey_of(content)
+        layout = compose_page(content.box, content.lines, graphics, self._page_survey)
         bookmarks.enter_unseen([e.text for e in layout.flow if isinstance(e, Paragraph)])
         self._is_title_page = self._is_title_page and number == 1
         if scan:
@@ -87,6 +90,18 @@ class PageStream:
         if not self._unfinished:
             yield from self._waiting_footnotes()
         bookmarks.enter_remaining()
+
+    @property
+    def section(self) -> tuple[str, ...]:
+        """The path of the headings that are open."""
+        return self._sections.path
+
+    def _survey_of(self, content: PageContent) -> PdfSurvey:
+        """Return the survey for a page: recognised lines have sizes of their own."""
+        if content.is_recognised and content.lines:
+            size = median(line.font_size for line in content.lines)
+            return replace(self._survey, body_size=size, body_font="")
+        return self._survey
 
     def finish(self) -> Iterator[Block]:
         """Yield everything that is still open, at the end of the document."""
@@ -154,7 +169,7 @@ class PageStream:
             yield self._with_headings(figure)
             return
         is_bookmark = bookmarks.enter_heading(text)
-        if is_bookmark or is_heading(paragraph, self._survey):
+        if is_bookmark or is_heading(paragraph, self._page_survey):
             yield from self._finish_paragraph()
             heading = self._block(paragraph, page_box, number)
             if not is_bookmark:
@@ -177,7 +192,7 @@ class PageStream:
     def _continued(
         self, block: Block, paragraph: Paragraph, page_box: Rectangle, number: int
     ) -> Block:
-        text = join_lines((block.text, paragraph.text), self._survey.vocabulary)
+        text = join_lines((block.text, paragraph.text), self._page_survey.vocabulary)
         boxes = (*block.boxes, _box(paragraph.page_box, page_box, number))
         return replace(block, text=text, refs=find_references(text), boxes=boxes)
 
@@ -218,7 +233,7 @@ class PageStream:
         first, following = flow[0], flow[1] if len(flow) > 1 else None
         return (
             isinstance(first, Paragraph)
-            and is_heading(first, self._survey)
+            and is_heading(first, self._page_survey)
             and not first.bold
             and not first.text[0].isdigit()
             and comparison_key(first.text) not in comparison_key(self._title)
@@ -234,7 +249,7 @@ class PageStream:
         if caption:
             return False
         images = [content.images[g.image_index] for g in region.graphics if g.kind == "image"]
-        if images and all(image.key in self._survey.logos for image in images):
+        if images and all(image.key in self._page_survey.logos for image in images):
             return True
         margin = MARGIN_SHARE * content.box.height
         return region.box.bottom <= margin or region.box.top >= content.box.height - margin

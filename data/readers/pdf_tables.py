@@ -16,13 +16,17 @@ from data.readers.pdf_figures import Graphic
 from data.readers.pdf_geometry import Rectangle
 from data.readers.pdf_grid import Grid, cells_of_grid, find_grid
 from data.readers.pdf_hyphens import join_lines
-from data.readers.pdf_layout import Line
+from data.readers.pdf_layout import Line, order_columns
 
-__all__ = ["PdfTable", "find_aligned_tables", "find_ruled_tables"]
+__all__ = ["PdfTable", "find_tables"]
 
+_GRID_WEIGHT, _RULES_WEIGHT = 1.6, 1.2  # of a candidate's lines, against alignment alone
 _MIN_ROWS, _MIN_COLUMNS = 3, 2  # of a table without rules
+_MAX_SINGLE_LINES = 2  # between two rows with several cells
 _MAX_ROW_STEP = 2.6  # between the baselines of rows, in sizes of the type
 _MAX_CELL_WORDS = 6  # in the median cell of a table without rules
+_MAX_PROSE_CELLS = 0.03  # share of prose among cells, for each word allowed in the median cell
+_MAX_RULED_CELL_WORDS = 10  # in the median cell of a table with rules between some rows
 _MAX_RUNNING_TEXT = 0.35  # share of cells that begin with a small letter
 _NUMBER = re.compile(r"[-−–+(~<>≈±$€£]?\s?\d[\d.,\s]*\)?\s?%?|[-−–—]|n/?a", re.IGNORECASE)
 _YEAR = re.compile(r"(19|20)\d\d\W?")
@@ -50,23 +54,41 @@ class PdfTable:
         return box
 
 
-def find_ruled_tables(
-    graphics: Sequence[Graphic], lines: Sequence[Line], boxes: Sequence[Rectangle]
+def find_tables(
+    graphics: Sequence[Graphic], lines: Sequence[Line], areas: Sequence[Rectangle]
 ) -> list[PdfTable]:
-    """Return the tables inside `boxes`, which are areas of rules around rows of cells."""
-    tables = []
-    for box in boxes:
-        inside = [line for line in lines if box.contains_centre(line.box)]
-        rules = [g.box for g in graphics if g.kind in ("rule", "rect") and box.touches(g.box)]
-        grid = find_grid(box, inside, rules)
+    """Return the tables among the lines; `areas` hold rules around rows of cells.
+
+    Where candidates share lines, the one with the most lines is read. Rules count more than
+    alignment.
+    """
+    rules = [g.box for g in graphics if g.kind in ("rule", "rect")]
+    columns = order_columns(lines, median(line.font_size for line in lines)) if lines else []
+    candidates = [(1.0, table) for column in columns for table in _aligned_tables(column)]
+    for area in areas:
+        inside = [line for line in lines if area.contains_centre(line.box)]
+        near = [rule for rule in rules if area.touches(rule)]
+        grid = find_grid(area, inside, near)
         table = _table_of_grid(grid, inside) if grid else None
-        table = table or _table_of_rows(inside, [r for r in rules if r.width > 5 * r.height])
         if table:
-            tables.append(replace(table, box=box.union(table.box)))
+            candidates.append((_GRID_WEIGHT, replace(table, box=area.union(table.box))))
+            continue
+        level = [rule for rule in near if rule.width > 5 * rule.height]
+        table = _table_of_rows(inside, level)
+        if table and not _is_running_text(_rows(inside), inside, _MAX_RULED_CELL_WORDS):
+            candidates.append((_RULES_WEIGHT, replace(table, box=area.union(table.box))))
+    candidates.sort(key=lambda candidate: -candidate[0] * len(candidate[1].lines))
+    tables: list[PdfTable] = []
+    used: set[int] = set()
+    for _, table in candidates:
+        ids = {id(line) for line in table.lines}
+        if not ids & used:
+            tables.append(table)
+            used |= ids
     return tables
 
 
-def find_aligned_tables(lines: Sequence[Line]) -> list[PdfTable]:
+def _aligned_tables(lines: Sequence[Line]) -> list[PdfTable]:
     """Return the tables without rules: rows of short cells that stand below each other."""
     tables = []
     for rows in _runs_of_rows(_rows(lines)):
@@ -75,7 +97,8 @@ def find_aligned_tables(lines: Sequence[Line]) -> list[PdfTable]:
             continue
         table = _table_of_rows(cells, [])
         if table and _is_filled(table):
-            tables.append(table)
+            own = [line for line in lines if table.box.contains_centre(line.box)]
+            tables.append(replace(table, lines=tuple(own)))
     return tables
 
 
@@ -110,8 +133,11 @@ def _table_of_rows(lines: Sequence[Line], rules: Sequence[Rectangle]) -> PdfTabl
             bold.append(all(c.bold for c in rows[index]))
             heads.append(index)
     header_rows = _count_header_rows(merged, bold, heads, separated)
-    result = tuple(tuple(row) for row in merged)
-    return PdfTable(_union(lines), tuple(lines), result, header_rows)
+    # the rows of a header are mostly one name, wrapped over lines
+    header = [" ".join(dict.fromkeys(filter(None, c))) for c in zip(*merged[:header_rows], strict=True)]
+    body = [tuple(row) for row in merged[header_rows:]]
+    result = (tuple(header), *body) if header else tuple(body)
+    return PdfTable(_union(lines), tuple(lines), result, min(header_rows, 1))
 
 
 def _count_header_rows(
@@ -223,7 +249,8 @@ def _runs_of_rows(rows: Sequence[Sequence[Line]]) -> list[list[Sequence[Line]]]:
             row[0].baseline - previous[0].baseline <= _MAX_ROW_STEP * size
         )
         is_single = len(row) == 1
-        if not is_near or (is_single and (row[0].is_prose or CAPTION.match(row[0].text) or singles)):
+        is_text = is_single and (row[0].is_prose or bool(CAPTION.match(row[0].text)))
+        if not is_near or is_text or (is_single and len(singles) >= _MAX_SINGLE_LINES):
             close()
         if not is_single:
             run += [*singles, row]
@@ -235,10 +262,12 @@ def _runs_of_rows(rows: Sequence[Sequence[Line]]) -> list[list[Sequence[Line]]]:
     return runs
 
 
-def _is_running_text(rows: Sequence[Sequence[Line]], cells: Sequence[Line]) -> bool:
+def _is_running_text(
+    rows: Sequence[Sequence[Line]], cells: Sequence[Line], max_words: int = _MAX_CELL_WORDS
+) -> bool:
     """Return whether the cells are lines of text in columns, or labels around a drawing."""
     words = [len(cell.text.split()) for cell in cells]
-    if median(words) > _MAX_CELL_WORDS or sum(c.is_prose for c in cells) > 0.15 * len(cells):
+    if median(words) > max_words or sum(c.is_prose for c in cells) > _MAX_PROSE_CELLS * max_words * len(cells):
         return True
     lower = sum(cell.text[:1].islower() for cell in cells)
     numbers = sum(any(map(str.isdigit, cell.text)) for cell in cells)

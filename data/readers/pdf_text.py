@@ -6,7 +6,7 @@ Type that is turned by a quarter is read in a frame of its own, in which it runs
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ __all__ = ["PageLines", "lines_of", "read_lines"]
 
 _TURNS = (0, 90, 180, 270, -1)
 _SPACE_SHARE = 0.12  # the least width of a space, in sizes of the type
+_ROW = 30.0  # points: the parts of a line lie in the same or in neighbouring rows of this height
 _DROP_CAP_FACTOR = 1.8  # size of a drop cap, relative to the text beside it
 
 
@@ -46,14 +47,14 @@ class _LineDraft:
         self.box = word.box
         self.baseline = word.baseline
         self.is_right_to_left = _is_right_to_left(word.text)
+        self._characters: dict[TypeStyle, int] = {word.style: len(word.text)}
 
     @property
     def main_style(self) -> TypeStyle:
         """The style of most characters."""
-        characters: Counter[TypeStyle] = Counter()
-        for word in self.words:
-            characters[word.style] += len(word.text)
-        return characters.most_common(1)[0][0]
+        if len(self._characters) == 1:
+            return next(iter(self._characters))
+        return max(self._characters, key=lambda style: self._characters[style])
 
     def add(self, word: Word) -> bool:
         """Add a word that follows the last one; return False if it stands elsewhere."""
@@ -65,6 +66,10 @@ class _LineDraft:
             gap = word.box.left - self.box.right
             if self.is_right_to_left or _is_right_to_left(word.text):
                 gap = max(gap, self.box.left - word.box.right)
+                last = self.words[-1].box
+                distance = max(word.box.left - last.right, last.left - word.box.right)
+                if distance > _SPACE_SHARE * size and not unicodedata.combining(word.text[0]):
+                    word = word._replace(after_space=True)
             if not (abs(word.baseline - self.baseline) < 0.5 * size and -size < gap < size):
                 return False
         self._append(word)
@@ -83,6 +88,7 @@ class _LineDraft:
 
     def _append(self, word: Word) -> None:
         self.words.append(word)
+        self._characters[word.style] = self._characters.get(word.style, 0) + len(word.text)
         self.box = self.box.union(word.box)
         self.is_right_to_left = self.is_right_to_left or _is_right_to_left(word.text)
 
@@ -147,17 +153,23 @@ def _join_parts(drafts: list[_LineDraft]) -> list[_LineDraft]:
     """
     drafts = _join_drop_caps(drafts)
     joined: list[_LineDraft] = []
+    rows: dict[int, list[_LineDraft]] = defaultdict(list)  # by height on the page
     for part in sorted(drafts, key=lambda d: d.box.left):
-        line = next((line for line in joined if _is_next_part(line, part)), None)
+        row = round(part.baseline / _ROW)
+        near = [line for step in (-1, 0, 1) for line in rows[row + step]]
+        line = next((line for line in near if _is_next_part(line, part)), None)
         if line:
             line.absorb(part)
         else:
             joined.append(part)
+            rows[row].append(part)
     return _join_right_to_left(joined)
 
 
 def _join_right_to_left(drafts: list[_LineDraft]) -> list[_LineDraft]:
     """Join lines that run from right to left with the part to the left of them."""
+    if not any(draft.is_right_to_left for draft in drafts):
+        return drafts
     joined: list[_LineDraft] = []
     for part in sorted(drafts, key=lambda d: -d.box.right):
         line = next(
@@ -225,4 +237,4 @@ def _join_drop_caps(drafts: list[_LineDraft]) -> list[_LineDraft]:
 
 
 def _is_right_to_left(text: str) -> bool:
-    return any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in text)
+    return not text.isascii() and any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in text)

@@ -7,6 +7,7 @@ the calls themselves.
 from __future__ import annotations
 
 import ctypes
+import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ _FIXED_PITCH = 1  # font descriptor flags, PDF 32000-1 table 123
 _FORCE_BOLD = 1 << 18
 _BOLD_NAMES = ("bold", "black", "heavy", "cmbx", "demi")
 _FIXED_PITCH_NAMES = ("mono", "courier", "consol", "typewriter", "cmtt", "menlo", "inconsolata")
+_REVERSED_LIGATURE = re.compile("[\u0622\u0623\u0625\u0627]\u0644")  # alef, then lam
 _PRIVATE_USE = range(0xE000, 0xF900)
 
 
@@ -79,9 +81,11 @@ class _WordReader:
 
     def __init__(self, handle: Any, transform: PageTransform, page_box: Rectangle) -> None:
         self._handle, self._transform, self._page_box = handle, transform, page_box
+        self._faces: dict[int | None, tuple[str, bool, bool]] = {}  # by the address of a font
         self.unmapped_characters = 0
 
     def words(self, character_count: int) -> Iterator[Word]:
+        pointer: Any = None
         text_object: int | None = None  # address of the object that drew the current word
         style: TypeStyle | None = None
         letters: list[str] = []
@@ -96,7 +100,7 @@ class _WordReader:
             if text.strip():
                 pointer = raw.FPDFText_GetTextObject(self._handle, index)
                 drawn_by = ctypes.cast(pointer, ctypes.c_void_p).value
-                if letters and drawn_by == text_object:
+                if letters and drawn_by == text_object and not _turns_round(letters[-1], text):
                     letters.append(text)
                     end = index
                     continue
@@ -108,7 +112,7 @@ class _WordReader:
                 after_break = after_break or not text
                 continue
             if style is None or drawn_by != text_object:
-                style, text_object = self._style(index), drawn_by
+                style, text_object = self._style(index, pointer), drawn_by
             letters, start, end = [text], index, index
         if letters and style:
             yield self._word(letters, style, (start, end), after_space, after_break)
@@ -126,6 +130,8 @@ class _WordReader:
             ord(letters[0]) in _PRIVATE_USE
         ):
             self.unmapped_characters += len(letters)
+        if _REVERSED_LIGATURE.search("".join(letters)) and end - start == len(letters) - 1:
+            self._mend_ligatures(letters, start, style.turn)
         box, baseline = self._measure(start, style.turn)
         if end > start:
             box = box.union(self._measure(end, style.turn)[0])
@@ -133,6 +139,14 @@ class _WordReader:
         if any("\ud800" <= c <= "\udfff" for c in text):
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return Word(text, style, box, baseline, after_space, after_break)
+
+    def _mend_ligatures(self, letters: list[str], start: int, turn: int) -> None:
+        """Put lam before alef where one glyph draws both: PDFium reverses the two, in place."""
+        for index in range(len(letters) - 1):
+            if _REVERSED_LIGATURE.match(letters[index] + letters[index + 1]):
+                first, second = (self._measure(start + index + n, turn)[0] for n in (0, 1))
+                if first.left == second.left:
+                    letters[index : index + 2] = letters[index + 1], letters[index]
 
     def _measure(self, index: int, turn: int) -> tuple[Rectangle, float]:
         """Return the box and the baseline of a character in the frame of its type."""
@@ -147,11 +161,24 @@ class _WordReader:
             origin = origin.turned_back(turn, self._page_box)
         return box, origin.top
 
-    def _style(self, index: int) -> TypeStyle:
-        matrix, flags = raw.FS_MATRIX(), ctypes.c_int()
+    def _style(self, index: int, text_object: Any) -> TypeStyle:
+        matrix = raw.FS_MATRIX()
         raw.FPDFText_GetMatrix(self._handle, index, matrix)
         scale = (matrix.c**2 + matrix.d**2) ** 0.5 or 1.0
-        buffer = ctypes.create_string_buffer(128)
+        font = raw.FPDFTextObj_GetFont(text_object) if text_object else None
+        address = ctypes.cast(font, ctypes.c_void_p).value if font else None
+        face = self._faces.get(address) if address else None
+        if face is None:
+            face = self._faces[address] = self._face(index)
+        hidden = bool(text_object) and (
+            raw.FPDFTextObj_GetTextRenderMode(text_object) == raw.FPDF_TEXTRENDERMODE_INVISIBLE
+        )
+        font_size = round(raw.FPDFText_GetFontSize(self._handle, index) * scale, 2)
+        return TypeStyle(font_size, *face, self._transform.turn(matrix.a, matrix.b), hidden)
+
+    def _face(self, index: int) -> tuple[str, bool, bool]:
+        """Return the name of a character's font, and whether it is bold and of fixed pitch."""
+        buffer, flags = ctypes.create_string_buffer(128), ctypes.c_int()
         raw.FPDFText_GetFontInfo(self._handle, index, buffer, 128, flags)
         full_name = buffer.value.decode("utf-8", "replace")
         font = full_name.partition("+")[2] or full_name  # without the tag of a font subset
@@ -164,13 +191,15 @@ class _WordReader:
         fixed_pitch = bool(flags.value & _FIXED_PITCH) or any(
             name in lower_case for name in _FIXED_PITCH_NAMES
         )
-        text_object = raw.FPDFText_GetTextObject(self._handle, index)
-        hidden = bool(text_object) and (
-            raw.FPDFTextObj_GetTextRenderMode(text_object) == raw.FPDF_TEXTRENDERMODE_INVISIBLE
-        )
-        font_size = round(raw.FPDFText_GetFontSize(self._handle, index) * scale, 2)
-        turn = self._transform.turn(matrix.a, matrix.b)
-        return TypeStyle(font_size, font, bold, fixed_pitch, turn, hidden)
+        return font, bold, fixed_pitch
+
+
+def _turns_round(last: str, letter: str) -> bool:
+    """Return whether the direction of writing changes between two letters of a text object."""
+    if last.isascii() and letter.isascii():
+        return False
+    directions = unicodedata.bidirectional(last[-1]), unicodedata.bidirectional(letter[0])
+    return "L" in directions and bool({"R", "AL"} & set(directions))
 
 
 def _decode_character(code: int) -> str:
@@ -179,6 +208,8 @@ def _decode_character(code: int) -> str:
         return "-"
     if 0xFB00 <= code <= 0xFB06:
         return unicodedata.normalize("NFKC", chr(code))  # ligatures: fi, fl, ffi
+    if 0x80 <= code < 0xA0:
+        return "•"  # symbol fonts draw bullets with these control characters
     if code in (9, 0xA0):
         return " "
     return chr(code) if 32 <= code < 0x110000 and code != 0xFFFF else ""
