@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from data.readers.pdf_geometry import Rectangle
 from data.readers.pdf_scripts import compose_text
@@ -12,6 +13,7 @@ __all__ = ["join_fractions"]
 
 _MAX_WORDS = 16  # above or below a bar
 _MAX_GAP = 0.9  # between the bar and the type, in sizes of the type
+_MAX_WORD_GAP = 0.8  # between the words of one side, in sizes of the type
 _MIN_COVER = 0.6  # of the bar, that its wider side covers
 _REACH = 40.0  # points above and below a bar in which its words stand
 _AXIS = 0.25  # height of a bar above the baseline, in sizes of the type
@@ -29,7 +31,8 @@ def join_fractions(words: Sequence[Word], bars: Sequence[Rectangle]) -> list[Wor
         members = [*above, *below]
         size = max(word.style.font_size for word in members)
         covered = max(_width(above), _width(below))
-        if covered < _MIN_COVER * bar.width or _has_outer_neighbour(near, members, size):
+        has_columns = _has_wide_gap(above, size) or _has_wide_gap(below, size)
+        if covered < _MIN_COVER * bar.width or has_columns or _has_outer_neighbour(near, members, size):
             continue
         axis = (bar.top + bar.bottom) / 2
         neighbour = _neighbour(near, members, bar, axis, size)
@@ -76,6 +79,12 @@ def _has_outer_neighbour(words: Sequence[Word], members: Sequence[Word], size: f
     return False
 
 
+def _has_wide_gap(words: Sequence[Word], size: float) -> bool:
+    """Return whether words stand apart, as the columns of a table do."""
+    ordered = sorted(words, key=lambda word: word.box.left)
+    return any(b.box.left - a.box.right > _MAX_WORD_GAP * size for a, b in pairwise(ordered))
+
+
 def _neighbour(
     words: Sequence[Word], members: Sequence[Word], bar: Rectangle, axis: float, size: float
 ) -> Word | None:
@@ -92,6 +101,7 @@ def _neighbour(
 
 def _continue_line(words: list[Word], fraction: Word) -> list[Word]:
     """Put the fraction into the line of its neighbours, from left to right."""
+    place = next(index for index, word in enumerate(words) if word is fraction)
     rest = [word for word in words if word is not fraction]
     level = [
         index
@@ -103,6 +113,8 @@ def _continue_line(words: list[Word], fraction: Word) -> list[Word]:
     after = [i for i in level if rest[i].box.left >= fraction.box.right - 2]
     if before:
         position = max(before, key=lambda i: rest[i].box.right) + 1
+    elif not after:
+        position = place
     else:
         position = min(after, key=lambda i: rest[i].box.left)
         fraction = fraction._replace(after_break=rest[position].after_break)

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 MARGIN_SHARE = 0.12  # of the page height: pictures and numbers in it are no content
-_HEADER_FOOTER_SHARE = 0.2  # of the page height: headers and footers lie within it
+_HEADER_FOOTER_SHARE = 0.15  # of the page height: headers and footers lie within it
 _PAGE_NUMBER = re.compile(r"^\W*(page\s+)?(\d+|[ivxlc]+)(\s*(of|/)\s*\d+)?\W*$", re.IGNORECASE)
 _COUNTER = re.compile(r"\d+|\b[ivxlc]+\b", re.IGNORECASE)
 _FOOTNOTE = re.compile(r"(\d{1,3}|[*†‡§¶]{1,3}|[a-z](?=\s[A-Z]))\s*[^\W\d_]|[⁰¹²³⁴⁵⁶⁷⁸⁹]+\s?\S")

@@ -58,7 +58,10 @@ class _LineDraft:
 
     def add(self, word: Word) -> bool:
         """Add a word that follows the last one; return False if it stands elsewhere."""
-        size = max(word.style.font_size, self.words[0].style.font_size)
+        sizes = word.style.font_size, self.words[0].style.font_size
+        size = max(sizes)
+        if _stands_beside(*sizes, word.baseline - self.baseline):
+            return False
         if word.style.turn < 0:
             if not self.box.expanded(0.6 * size).touches(word.box):
                 return False
@@ -200,10 +203,18 @@ def _is_next_part(line: _LineDraft, part: _LineDraft) -> bool:
 def _is_level(line: _LineDraft, part: _LineDraft) -> bool:
     line_size, part_size = line.main_style.font_size, part.main_style.font_size
     size = max(line_size, part_size)
+    if _stands_beside(line_size, part_size, line.baseline - part.baseline):
+        return False
     if abs(line_size - part_size) < 0.1 * size:
         return abs(line.baseline - part.baseline) < 1.0
     overlap = min(line.box.bottom, part.box.bottom) - max(line.box.top, part.box.top)
     return overlap > 0.4 * min(line.box.height, part.box.height)
+
+
+def _stands_beside(size: float, other_size: float, step: float) -> bool:
+    """Return whether small type stands beside much larger type, on a baseline of its own."""
+    smaller, larger = sorted((size, other_size))
+    return larger >= _DROP_CAP_FACTOR * smaller and abs(step) > 0.25 * smaller
 
 
 def _join_drop_caps(drafts: list[_LineDraft]) -> list[_LineDraft]:
