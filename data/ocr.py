@@ -215,9 +215,7 @@ class LabelReader:
             return []
         return [
             TextLine(text.strip(), np.asarray(corners, dtype=np.float64), float(score))
-            for text, corners, score in zip(
-                output.txts, output.boxes, output.scores, strict=True
-            )
+            for text, corners, score in zip(output.txts, output.boxes, output.scores, strict=True)
         ]
 
 

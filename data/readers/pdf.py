@@ -24,7 +24,7 @@ from data.readers.pdf_extras import read_annotations, read_attachments
 from data.readers.pdf_hyphens import join_lines
 from data.readers.pdf_layout import Line
 from data.readers.pdf_page import MAX_OBJECTS, image_keys, read_page
-from data.readers.pdf_scan import PageOcr, find_scan, is_gibberish
+from data.readers.pdf_scan import PageOcr, PageText, find_scan, is_gibberish
 from data.readers.pdf_sections import read_outline
 from data.readers.pdf_stream import PageStream
 from data.readers.pdf_survey import PdfSurvey, survey_pages
@@ -43,13 +43,17 @@ _USELESS_TITLE = re.compile(
 )
 
 
+_OCR = PageOcr()  # loads its models for the first page that needs them
+
+
 class PdfReader:
     """Read `*.pdf`, and files with another suffix whose content begins like a PDF."""
 
     name = "pdf"
 
-    def __init__(self, ocr: PageOcr | None = None) -> None:
-        self._ocr = ocr or PageOcr()
+    def __init__(self, ocr: PageText | None = _OCR) -> None:
+        """Without `ocr`, pages without a usable text layer become problems."""
+        self._ocr = ocr
 
     def claims(self, path: Path) -> bool:
         try:
@@ -74,7 +78,7 @@ class PdfReader:
         )
 
 
-def _read(path: Path, source: str, title: str, ocr: PageOcr) -> Iterator[Content]:
+def _read(path: Path, source: str, title: str, ocr: PageText | None) -> Iterator[Content]:
     with _opened(path, source) as pdf:
         page_count = len(pdf)
         stream = PageStream(title, _survey(pdf), read_outline(pdf))
@@ -87,7 +91,7 @@ def _read(path: Path, source: str, title: str, ocr: PageOcr) -> Iterator[Content
 
 
 def _read_page(
-    pdf: pdfium.PdfDocument, index: int, stream: PageStream, ocr: PageOcr
+    pdf: pdfium.PdfDocument, index: int, stream: PageStream, ocr: PageText | None
 ) -> Iterator[Content]:
     number = index + 1
     try:
@@ -106,18 +110,20 @@ def _read_page(
 
 
 def _page_contents(
-    page: pdfium.PdfPage, number: int, stream: PageStream, ocr: PageOcr
+    page: pdfium.PdfPage, number: int, stream: PageStream, ocr: PageText | None
 ) -> Iterator[Content]:
     content = read_page(page)
     scan = find_scan(content)
     if is_gibberish(content) or (scan and not content.hidden):
         try:
+            if ocr is None:
+                raise Missing("OCR is switched off; index without --no-ocr")
             content.lines = ocr.read(page, content)
             content.is_recognised = True
         except Missing as error:
-            yield Problem(
-                f"p{number}", f"the text of page {number} cannot be read: {error}", "text", number
-            )
+            message = f"the words of page {number} are only a picture and are not read: {error}"
+            yield Problem(f"p{number}", message, "text", number)
+            content.lines = [] if scan is None else content.lines
     if content.is_cut_off:
         yield Problem(
             f"p{number}", f"page {number}: only the first {MAX_OBJECTS} drawings", "picture", number

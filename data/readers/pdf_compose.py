@@ -60,13 +60,13 @@ def compose_page(
     figures = select_figures(regions, placed)
     upright = [line for line in placed if line.upright]
     tables = _find_tables(graphics, upright, figures)
-    figures = [f for f in figures if not any(f.is_frame and t.box.contains_centre(f.box) for t in tables)]
+    figures = [
+        f for f in figures if not any(f.is_frame and t.box.contains_centre(f.box) for t in tables)
+    ]
     tables = [t for t in tables if not any(f.box.contains_centre(t.box) for f in figures)]
     in_table = {id(line) for table in tables for line in table.lines}
     free = [
-        (line, own)
-        for line, own in zip(placed, lines, strict=True)
-        if id(line) not in in_table
+        (line, own) for line, own in zip(placed, lines, strict=True) if id(line) not in in_table
     ]
     outside = _move_into_figures(free, figures, page, survey)
     running_text = [line for line in outside if line.upright]
@@ -102,7 +102,9 @@ def _compose_turned(
 ) -> PageLayout:
     """Compose the text that is set sideways, in the frame in which it stands upright."""
     rules = [
-        replace(g, box=g.box.turned_back(turn, page)) for g in graphics if g.kind in ("rule", "rect")
+        replace(g, box=g.box.turned_back(turn, page))
+        for g in graphics
+        if g.kind in ("rule", "rect")
     ]
     tables = _find_tables(rules, lines, [])
     in_table = {id(line) for table in tables for line in table.lines}

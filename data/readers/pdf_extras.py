@@ -70,7 +70,10 @@ def read_annotations(
             kind = raw.FPDFAnnot_GetSubtype(handle)
             if kind in _MEDIA:
                 yield Problem(
-                    f"p{number}", f"a {_MEDIA[kind]} on page {number} is not read", "attachment", number
+                    f"p{number}",
+                    f"a {_MEDIA[kind]} on page {number} is not read",
+                    "attachment",
+                    number,
                 )
                 continue
             text = _text(handle, kind)

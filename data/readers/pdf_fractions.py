@@ -32,7 +32,11 @@ def join_fractions(words: Sequence[Word], bars: Sequence[Rectangle]) -> list[Wor
         size = max(word.style.font_size for word in members)
         covered = max(_width(above), _width(below))
         has_columns = _has_wide_gap(above, size) or _has_wide_gap(below, size)
-        if covered < _MIN_COVER * bar.width or has_columns or _has_outer_neighbour(near, members, size):
+        if (
+            covered < _MIN_COVER * bar.width
+            or has_columns
+            or _has_outer_neighbour(near, members, size)
+        ):
             continue
         axis = (bar.top + bar.bottom) / 2
         neighbour = _neighbour(near, members, bar, axis, size)

@@ -86,7 +86,9 @@ def _merged_areas(grid: Grid) -> dict[tuple[int, int], int]:
             if area == old:
                 area_of[cell] = new
 
-    ruled_tops = {top: [e for e in grid.horizontal if abs(e.top - top) <= _SNAP] for top in grid.tops}
+    ruled_tops = {
+        top: [e for e in grid.horizontal if abs(e.top - top) <= _SNAP] for top in grid.tops
+    }
     ruled_lefts = {x: [e for e in grid.vertical if abs(e.left - x) <= _SNAP] for x in grid.lefts}
     for row in range(height):
         middle_y = (grid.tops[row] + grid.tops[row + 1]) / 2

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from statistics import median
+from typing import Protocol
 
 import pypdfium2 as pdfium
 from PIL import Image
@@ -20,7 +21,7 @@ from data.readers.pdf_page import PageContent
 from data.readers.pdf_pictures import render_crop
 from data.text_line_order import TextLine
 
-__all__ = ["PageOcr", "find_scan", "is_gibberish"]
+__all__ = ["PageOcr", "PageText", "find_scan", "is_gibberish"]
 
 _MIN_PAGE_CHARACTERS = 20  # a page with less text may be a scan
 _MIN_SCAN_SHARE = 0.6  # the least share of a scanned page that its picture covers
@@ -82,6 +83,14 @@ def is_gibberish(content: PageContent) -> bool:
         return False
     common = sum(letter in _COMMON_LETTERS for letter in plain)
     return common < _MIN_COMMON_SHARE * len(plain)
+
+
+class PageText(Protocol):
+    """Reads the lines of type that a page shows, whatever its text layer says."""
+
+    def read(self, page: pdfium.PdfPage, content: PageContent) -> list[Line]:
+        """Return the lines of a page. Raise `Missing` if a package or model is missing."""
+        ...
 
 
 class PageOcr:
@@ -148,9 +157,7 @@ def _line(line: TextLine, turn: int, page: Rectangle) -> Line:
     width, height = page.width, page.height
     if turn in (90, 270):
         width, height = height, width
-    box = Rectangle(
-        line.left * width, line.top * height, line.right * width, line.bottom * height
-    )
+    box = Rectangle(line.left * width, line.top * height, line.right * width, line.bottom * height)
     size = _TEXT_HEIGHT * box.height
     upright = Line(line.text, box, box.bottom - 0.22 * box.height, round(size, 1))
     return upright if not turn else replace(upright, turn=turn, turned_box=box.turned(turn, page))

@@ -120,21 +120,27 @@ def _table_of_rows(lines: Sequence[Line], rules: Sequence[Rectangle]) -> PdfTabl
         return None
     table = [_cells(row, columns) for row in rows]
     steps = [b[0].baseline - a[0].baseline for a, b in pairwise(rows)]
-    separated = [any(a[0].baseline < r.top < b[0].baseline for r in rules) for a, b in pairwise(rows)]
+    separated = [
+        any(a[0].baseline < r.top < b[0].baseline for r in rules) for a, b in pairwise(rows)
+    ]
     merged, bold, heads = [list(table[0])], [all(c.bold for c in rows[0])], [0]
     for index, cells in enumerate(table[1:], 1):
         is_tight = steps[index - 1] < 0.9 * median(steps) + 0.1 or not cells[0]
         tight_step = steps[index - 1] < 1.45 * rows[index][0].font_size
         goes_on = is_tight and tight_step and not separated[index - 1] and not cells[0]
         if goes_on and not any(_NUMBER.fullmatch(c) for c in cells if c):
-            merged[-1] = [join_lines(filter(None, pair)) for pair in zip(merged[-1], cells, strict=True)]
+            merged[-1] = [
+                join_lines(filter(None, pair)) for pair in zip(merged[-1], cells, strict=True)
+            ]
         else:
             merged.append(list(cells))
             bold.append(all(c.bold for c in rows[index]))
             heads.append(index)
     header_rows = _count_header_rows(merged, bold, heads, separated)
     # the rows of a header are mostly one name, wrapped over lines
-    header = [" ".join(dict.fromkeys(filter(None, c))) for c in zip(*merged[:header_rows], strict=True)]
+    header = [
+        " ".join(dict.fromkeys(filter(None, c))) for c in zip(*merged[:header_rows], strict=True)
+    ]
     body = [tuple(row) for row in merged[header_rows:]]
     result = (tuple(header), *body) if header else tuple(body)
     return PdfTable(_union(lines), tuple(lines), result, min(header_rows, 1))
@@ -183,9 +189,12 @@ def _join_lone_signs(row: Sequence[Line]) -> list[Line]:
     for line in row:
         previous = joined[-1] if joined else None
         if previous and (
-            previous.text in ("$", "€", "£", "(") or (_LONE_SIGN.fullmatch(line.text) and line.text[0] in ")%")
+            previous.text in ("$", "€", "£", "(")
+            or (_LONE_SIGN.fullmatch(line.text) and line.text[0] in ")%")
         ):
-            joined[-1] = replace(previous, text=previous.text + line.text, box=previous.box.union(line.box))
+            joined[-1] = replace(
+                previous, text=previous.text + line.text, box=previous.box.union(line.box)
+            )
         else:
             joined.append(line)
     return joined
@@ -267,7 +276,9 @@ def _is_running_text(
 ) -> bool:
     """Return whether the cells are lines of text in columns, or labels around a drawing."""
     words = [len(cell.text.split()) for cell in cells]
-    if median(words) > max_words or sum(c.is_prose for c in cells) > _MAX_PROSE_CELLS * max_words * len(cells):
+    if median(words) > max_words or sum(
+        c.is_prose for c in cells
+    ) > _MAX_PROSE_CELLS * max_words * len(cells):
         return True
     lower = sum(cell.text[:1].islower() for cell in cells)
     numbers = sum(any(map(str.isdigit, cell.text)) for cell in cells)

@@ -248,4 +248,6 @@ def _join_drop_caps(drafts: list[_LineDraft]) -> list[_LineDraft]:
 
 
 def _is_right_to_left(text: str) -> bool:
-    return not text.isascii() and any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in text)
+    return not text.isascii() and any(
+        unicodedata.bidirectional(letter) in ("R", "AL") for letter in text
+    )

@@ -156,9 +156,7 @@ def _join_labels(own: str, recognised: str) -> str:
     """Return the labels that a document has as text, then those that only OCR found."""
     known = {"".join(label.split()).casefold() for label in own.splitlines()}
     new = [
-        label
-        for label in recognised.splitlines()
-        if "".join(label.split()).casefold() not in known
+        label for label in recognised.splitlines() if "".join(label.split()).casefold() not in known
     ]
     return "\n".join(filter(None, (own, *new)))
 
