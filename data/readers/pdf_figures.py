@@ -383,7 +383,11 @@ def merge_by_caption(
             vertical_overlap = min(a.bottom, b.bottom) - max(a.top, b.top)
             caption_overlap = min(caption.right, b.right) - max(caption.left, b.left)
             is_beside = vertical_overlap > 0.5 * min(a.height, b.height)
-            if other_index not in absorbed and is_beside and caption_overlap > 0:
+            # a short caption may end before the last picture of its row
+            is_level = vertical_overlap > 0.8 * max(a.height, b.height)
+            gap = max(a.left - b.right, b.left - a.right)
+            shares_caption = caption_overlap > 0 or (is_level and gap <= CAPTION_GAP)
+            if other_index not in absorbed and is_beside and shares_caption:
                 regions[index].absorb(regions[other_index])
                 absorbed.add(other_index)
     remaining = [index for index in range(len(regions)) if index not in absorbed]

@@ -6,7 +6,7 @@ Raised and lowered type is written as in the other readers: `10^8 m/s`, `m^3`, `
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from statistics import median
 from typing import Literal
 
@@ -96,7 +96,7 @@ def _close_spaced_letters(words: Sequence[Word]) -> Sequence[Word]:
         return words
     if not all(word.text.isalpha() for word in letters):
         return words
-    gaps = [b.box.left - a.box.right for a, b in zip(words, words[1:], strict=False)]
+    gaps = [b.box.left - a.box.right for a, b in pairwise(words)]
     usual_gap = median(gaps)
     if usual_gap <= 0:
         return words

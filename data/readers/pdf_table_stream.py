@@ -1,4 +1,4 @@
-"""Turn the tables of a PDF into blocks; a table that goes on over pages keeps caption and header."""
+"""Turn the tables of a PDF into blocks; each page of a long table has caption and header."""
 
 from __future__ import annotations
 

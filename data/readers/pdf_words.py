@@ -77,7 +77,7 @@ def read_words(page: pdfium.PdfPage) -> PageWords:
 
 
 class _WordReader:
-    """Reads the characters of a text page; only first and last characters are measured, for speed."""
+    """Reads the words of a text page; only first and last characters are measured, for speed."""
 
     def __init__(self, handle: Any, transform: PageTransform, page_box: Rectangle) -> None:
         self._handle, self._transform, self._page_box = handle, transform, page_box
