@@ -72,7 +72,7 @@ def read_page(page: pdfium.PdfPage) -> PageContent:
     bars = [
         g.box
         for g in content.graphics
-        if g.kind == "rule" and g.box.height < _MAX_RULE_THICKNESS and 3 < g.box.width < _MAX_BAR
+        if g.kind == "rule" and g.box.height < g.box.width and 3 < g.box.width < _MAX_BAR
     ]
     _, content.lines, content.hidden, content.unmapped_share = read_lines(page, bars)
     return content
@@ -162,7 +162,9 @@ def _path_kind(handle: Any, box: Rectangle) -> Literal["rule", "rect", "shape"] 
     raw.FPDFPath_GetDrawMode(handle, fill, stroke)
     if not fill.value and not stroke.value:
         return None
-    if min(box.width, box.height) < _MAX_RULE_THICKNESS:
+    # PDFium adds the width of the stroke on both sides of a line
+    is_line = raw.FPDFPath_CountSegments(handle) == 2
+    if min(box.width, box.height) < _MAX_RULE_THICKNESS * (2 if is_line else 1):
         return "rule"
     x, y = ctypes.c_float(), ctypes.c_float()
     previous: tuple[float, float] | None = None
