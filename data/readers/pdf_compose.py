@@ -58,8 +58,7 @@ def compose_page(
     placed = [line if line.upright else replace(line, box=line.page_box) for line in lines]
     regions = find_figures(graphics, placed, page, survey.body_size, survey.body_font)
     figures = select_figures(regions, placed)
-    upright = [line for line in placed if line.upright]
-    tables = _find_tables(graphics, upright, figures)
+    tables = _find_tables(graphics, placed, figures)
     figures = [
         f for f in figures if not any(f.is_frame and t.box.contains_centre(f.box) for t in tables)
     ]
@@ -106,6 +105,7 @@ def _compose_turned(
         for g in graphics
         if g.kind in ("rule", "rect")
     ]
+    lines = [replace(line, turn=0) for line in lines]  # they stand upright in their own frame
     tables = _find_tables(rules, lines, [])
     in_table = {id(line) for table in tables for line in table.lines}
     text = [line for line in lines if id(line) not in in_table]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -52,7 +53,8 @@ def cells_of_grid(grid: Grid, lines: Sequence[Line]) -> tuple[tuple[str, ...], .
     """Return the rows of a grid. The text of a merged cell stands in all cells that it covers."""
     width, height = len(grid.lefts) - 1, len(grid.tops) - 1
     contents: dict[tuple[int, int], list[Line]] = defaultdict(list)
-    for line in sorted(lines, key=lambda line: (line.baseline, line.box.left)):
+    pieces = [piece for line in lines for piece in _split_at_edges(line, grid.lefts[1:-1])]
+    for line in sorted(pieces, key=lambda line: (line.baseline, line.box.left)):
         row = min(max(bisect_right(grid.tops, _middle(line)) - 1, 0), height - 1)
         column = min(max(bisect_right(grid.lefts, line.box.left + 1) - 1, 0), width - 1)
         contents[row, column].append(line)
@@ -66,8 +68,29 @@ def cells_of_grid(grid: Grid, lines: Sequence[Line]) -> tuple[tuple[str, ...], .
         for row in range(height)
     )
     rows = tuple(row for row in rows if any(row))
-    kept = [c for c in range(width) if any(row[c] for row in rows)]
-    return tuple(tuple(row[c] for c in kept) for row in rows)
+    filled = [c for c in range(width) if any(row[c] for row in rows)]
+    return tuple(tuple(row[c] for c in filled) for row in rows)
+
+
+def _split_at_edges(line: Line, edges: Sequence[float]) -> list[Line]:
+    """Split a line whose words stand in several columns, as the marks in narrow cells do."""
+    if not line.upright or not line.words:
+        return [line]
+    if any(box.left < edge - 1 and box.right > edge + 1 for _, box in line.words for edge in edges):
+        return [line]  # a word runs over an edge: the cell is merged
+    groups: dict[int, list[tuple[str, Rectangle]]] = defaultdict(list)
+    for text, box in line.words:
+        groups[bisect_right(edges, (box.left + box.right) / 2)].append((text, box))
+    if len(groups) < 2:
+        return [line]
+    return [_piece(line, words) for words in groups.values()]
+
+
+def _piece(line: Line, words: Sequence[tuple[str, Rectangle]]) -> Line:
+    box = words[0][1]
+    for _, other in words[1:]:
+        box = box.union(other)
+    return replace(line, text=" ".join(text for text, _ in words), box=box, words=tuple(words))
 
 
 def _cell_text(lines: Sequence[Line]) -> str:
@@ -97,8 +120,8 @@ def _merged_areas(grid: Grid) -> dict[tuple[int, int], int]:
             above = ruled_tops[grid.tops[row]]
             if row and above and not any(e.left <= middle_x <= e.right for e in above):
                 merge((row - 1, column), (row, column))
-            beside = ruled_lefts[grid.lefts[column]]
-            if column and beside and not any(e.top <= middle_y <= e.bottom for e in beside):
+            left_rules = ruled_lefts[grid.lefts[column]]
+            if column and left_rules and not any(e.top <= middle_y <= e.bottom for e in left_rules):
                 merge((row, column - 1), (row, column))
     return area_of
 

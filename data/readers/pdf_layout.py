@@ -38,6 +38,7 @@ class Line:
     `font_size` is in points. `turn` is the clockwise quarter turn of the type in degrees, -1 for
     any other angle. `box` and `baseline` are in the frame in which the line reads from left to
     right; `turned_box` is the place of turned type on the page.
+    `words` are the words with their boxes, in file order.
     """
 
     text: str
@@ -49,6 +50,7 @@ class Line:
     fixed_pitch: bool = False
     turn: int = 0
     turned_box: Rectangle | None = None
+    words: tuple[tuple[str, Rectangle], ...] = ()
 
     @property
     def page_box(self) -> Rectangle:

@@ -94,7 +94,7 @@ class PageText(Protocol):
 
 
 class PageOcr:
-    """Reads the text of rendered pages. The models are loaded for the first page that needs them."""
+    """Reads the text of rendered pages. The first page that needs them loads the models."""
 
     @cached_property
     def _reader(self) -> LabelReader:
@@ -114,7 +114,8 @@ class PageOcr:
         """
         lines = self._reader.read_lines(picture)
         if lines and _is_turned(lines, picture.size):
-            attempts, turns = {}, (90, 270)
+            attempts: dict[int, list[TextLine]] = {}
+            turns: tuple[int, ...] = (90, 270)
         elif lines and sum(line.score for line in lines) < _MIN_SCORE * len(lines):
             attempts, turns = {0: lines}, (180,)
         else:

@@ -23,7 +23,7 @@ class TableStream:
 
     def block(
         self,
-        found: PdfTable,
+        pdf_table: PdfTable,
         caption: Paragraph | None,
         is_first_of_page: bool,
         section: tuple[str, ...],
@@ -31,7 +31,7 @@ class TableStream:
     ) -> Block:
         """Return the block of a table. `is_first_of_page`: nothing stands above it on its page."""
         page = box[0]
-        table = Table(found.rows, found.header_rows, caption.text if caption else "")
+        table = Table(pdf_table.rows, pdf_table.header_rows, caption.text if caption else "")
         if is_first_of_page and page == self._last_page + 1 and not caption:
             table = self._continued(table)
         self._last, self._last_page = table, page

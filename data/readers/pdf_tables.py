@@ -25,6 +25,7 @@ _MIN_ROWS, _MIN_COLUMNS = 3, 2  # of a table without rules
 _MAX_SINGLE_LINES = 2  # between two rows with several cells
 _MAX_ROW_STEP = 2.6  # between the baselines of rows, in sizes of the type
 _MAX_CELL_WORDS = 6  # in the median cell of a table without rules
+_MIN_UPRIGHT_SHARE = 0.6  # of the lines in a table; headers of narrow columns may be turned
 _MAX_PROSE_CELLS = 0.03  # share of prose among cells, for each word allowed in the median cell
 _MAX_RULED_CELL_WORDS = 10  # in the median cell of a table with rules between some rows
 _MAX_RUNNING_TEXT = 0.35  # share of cells that begin with a small letter
@@ -63,19 +64,24 @@ def find_tables(
     alignment.
     """
     rules = [g.box for g in graphics if g.kind in ("rule", "rect")]
-    columns = order_columns(lines, median(line.font_size for line in lines)) if lines else []
+    upright = [line for line in lines if line.upright]
+    size = median(line.font_size for line in upright) if upright else 0.0
+    columns = order_columns(upright, size) if upright else []
     candidates = [(1.0, table) for column in columns for table in _aligned_tables(column)]
     for area in areas:
         inside = [line for line in lines if area.contains_centre(line.box)]
+        level_text = [line for line in inside if line.upright]
+        if len(level_text) < _MIN_UPRIGHT_SHARE * len(inside):
+            continue  # a table that is set sideways is read in its own frame
         near = [rule for rule in rules if area.touches(rule)]
-        grid = find_grid(area, inside, near)
+        grid = find_grid(area, level_text, near)
         table = _table_of_grid(grid, inside) if grid else None
         if table:
             candidates.append((_GRID_WEIGHT, replace(table, box=area.union(table.box))))
             continue
         level = [rule for rule in near if rule.width > 5 * rule.height]
-        table = _table_of_rows(inside, level)
-        if table and not _is_running_text(_rows(inside), inside, _MAX_RULED_CELL_WORDS):
+        table = _table_of_rows(level_text, level)
+        if table and not _is_running_text(_rows(level_text), level_text, _MAX_RULED_CELL_WORDS):
             candidates.append((_RULES_WEIGHT, replace(table, box=area.union(table.box))))
     candidates.sort(key=lambda candidate: -candidate[0] * len(candidate[1].lines))
     tables: list[PdfTable] = []

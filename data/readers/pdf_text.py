@@ -109,6 +109,7 @@ class _LineDraft:
             bold=all(word.style.bold for word in self.words),
             fixed_pitch=style.fixed_pitch,
             turn=style.turn,
+            words=tuple((word.text, word.box) for word in self.words),
             turned_box=self.box.turned(style.turn, page_box) if style.turn > 0 else None,
         )
 
@@ -225,7 +226,7 @@ def _join_drop_caps(drafts: list[_LineDraft]) -> list[_LineDraft]:
         if not (len(text) <= 2 and text[-1:].isupper()):
             continue
         size = cap.main_style.font_size
-        beside = [
+        neighbours = [
             line
             for line in rest
             if size >= _DROP_CAP_FACTOR * line.main_style.font_size
@@ -233,9 +234,9 @@ def _join_drop_caps(drafts: list[_LineDraft]) -> list[_LineDraft]:
             and cap.box.top - 0.5 * size < line.box.top
             and line.baseline <= cap.baseline + 0.1 * size
         ]
-        if not beside:
+        if not neighbours:
             continue
-        first = min(beside, key=lambda line: line.baseline)
+        first = min(neighbours, key=lambda line: line.baseline)
         is_word = len(text) == 1 and text in "AI" and first.words[0].text[:1].islower() is False
         first.words = [
             cap.words[0]._replace(style=first.words[0].style, baseline=first.words[0].baseline),

@@ -24,6 +24,8 @@ _FORCE_BOLD = 1 << 18
 _BOLD_NAMES = ("bold", "black", "heavy", "cmbx", "demi")
 _FIXED_PITCH_NAMES = ("mono", "courier", "consol", "typewriter", "cmtt", "menlo", "inconsolata")
 _REVERSED_LIGATURE = re.compile("[\u0622\u0623\u0625\u0627]\u0644")  # alef, then lam
+_MAX_LETTER_WIDTH = 1.2  # of the letters of a word on average, in sizes of the type
+_MIN_GAP = 1.0  # between letters that are words of their own, in sizes of the type
 _PRIVATE_USE = range(0xE000, 0xF900)
 
 
@@ -105,7 +107,7 @@ class _WordReader:
                     end = index
                     continue
             if letters and style:
-                yield self._word(letters, style, (start, end), after_space, after_break)
+                yield from self._words_of(letters, style, (start, end), after_space, after_break)
                 letters, after_space, after_break = [], False, False
             if not text.strip():
                 after_space = after_space or bool(text)
@@ -115,7 +117,38 @@ class _WordReader:
                 style, text_object = self._style(index, pointer), drawn_by
             letters, start, end = [text], index, index
         if letters and style:
-            yield self._word(letters, style, (start, end), after_space, after_break)
+            yield from self._words_of(letters, style, (start, end), after_space, after_break)
+
+    def _words_of(
+        self,
+        letters: list[str],
+        style: TypeStyle,
+        span: tuple[int, int],
+        after_space: bool,
+        after_break: bool,
+    ) -> Iterator[Word]:
+        """Yield one word, or several if a file sets its letters far apart, as marks in a table."""
+        word = self._word(letters, style, span, after_space, after_break)
+        start, end = span
+        usual_width = _MAX_LETTER_WIDTH * style.font_size * len(letters)
+        if word.box.width <= usual_width or end - start != len(letters) - 1 or style.turn < 0:
+            yield word
+            return
+        boxes = [self._measure(start + n, style.turn)[0] for n in range(len(letters))]
+        begin = 0
+        for n in range(1, len(letters) + 1):
+            is_apart = n < len(letters) and (
+                boxes[n].left - boxes[n - 1].right > _MIN_GAP * style.font_size
+            )
+            if is_apart or n == len(letters):
+                part = self._word(
+                    letters[begin:n],
+                    style,
+                    (start + begin, start + n - 1),
+                    *((after_space, after_break) if begin == 0 else (True, False)),
+                )
+                yield part
+                begin = n
 
     def _word(
         self,
