@@ -8,7 +8,7 @@ split between rows, and every piece has its caption and header.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -45,6 +45,7 @@ class _Run:
     first: Block
     lines: list[str] = field(default_factory=list)
     refs: list[str] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
 
     def continues_with(self, block: Block) -> bool:
         return (
@@ -58,6 +59,7 @@ class _Run:
     def add(self, block: Block) -> None:
         self.lines += block.text.splitlines()
         self.refs += block.refs
+        self.blocks.append(block)
 
 
 def chunk(document: Document, corpus: str) -> Iterator[ItemDraft | Problem]:
@@ -111,6 +113,7 @@ class _DraftFactory:
                 audience=figure.audience,
                 page=figure.page,
                 bbox=figure.bbox,
+                labels=figure.text,
             ),
             figure.picture,
         )
@@ -119,7 +122,8 @@ class _DraftFactory:
         block = run.first
         title = block.title or _table_title(block) or self._section_title(block.section)
         linked = [*dict.fromkeys(run.refs), *([block.partner] if block.partner else [])]
-        for text in self._pieces(run):
+        pieces = self._pieces(run)
+        for text, sources in zip(pieces, _sources(pieces, run.blocks), strict=True):
             item = self._item("passage", block.anchor or "passage", title, text)
             yield ItemDraft(
                 replace(
@@ -127,7 +131,8 @@ class _DraftFactory:
                     role=block.role,
                     audience=block.audience,
                     section=block.section,
-                    page=block.page,
+                    page=sources[0].page,
+                    boxes=tuple(dict.fromkeys(box for s in sources for box in s.boxes)),
                     neighbours=tuple(self._item_id(anchor) for anchor in linked),
                 )
             )
@@ -168,6 +173,20 @@ class _DraftFactory:
     def _item_id(self, anchor: str) -> str:
         locator = anchor if "#" in anchor else f"{self._document.source}#{anchor}"
         return item_id(self._corpus, locator)
+
+
+def _sources(pieces: Iterable[str], blocks: Sequence[Block]) -> Iterator[list[Block]]:
+    """Yield the blocks that each piece of their text comes from, in order."""
+    texts = [" ".join(block.text.split()) for block in blocks]
+    current = 0
+    for piece in pieces:
+        sources: dict[int, Block] = {}
+        for line in piece.splitlines():
+            words = " ".join(line.split())
+            later = (n for n in range(current, len(blocks)) if words in texts[n])
+            current = next(later, current)
+            sources[current] = blocks[current]
+        yield list(sources.values())
 
 
 def split_text(lines: Iterable[str], language: str = "en", limit: int = MAX_CHARS) -> list[str]:

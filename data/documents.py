@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from data.records import Audience, Role
+from data.records import Audience, Box, Role
 
 __all__ = ["Block", "Document", "Figure", "Problem", "ProblemKind", "Reader"]
 
@@ -36,7 +36,8 @@ class Block:
     `section` is the path of headings above the block, book first. `anchor` is unique in the
     document, or empty if the format has no anchors. `refs` are the anchors of the figures that the
     text refers to (`other-source#anchor` for a figure of another document). `partner` is set on
-    solutions: it is the anchor of the exercise.
+    solutions: it is the anchor of the exercise. `boxes` are the places of the text on its pages:
+    (page, left, top, right, bottom), the edges as fractions of the page.
     """
 
     text: str
@@ -48,6 +49,7 @@ class Block:
     partner: str = ""
     audience: Audience = "student"
     page: int | None = None
+    boxes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class Figure:
 
     `number` is the printed number, such as "3.1". `role` is "text", or "exercise" or "solution" for
     a figure that belongs to one. `bbox` is (left, top, right, bottom) as fractions of the page.
+    `text` holds the words inside the figure, one label per line, if the format has them as text.
     """
 
     anchor: str
@@ -68,6 +71,7 @@ class Figure:
     audience: Audience = "student"
     page: int | None = None
     bbox: tuple[float, float, float, float] | None = None
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)

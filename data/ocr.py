@@ -173,6 +173,14 @@ class LabelReader:
         """
         return self._threads.submit(self._read_page, picture).result()
 
+    def read_lines(self, picture: Image.Image) -> list[TextLine]:
+        """Return the lines of a page, unordered; corners are fractions of the picture's sides."""
+        pixels = self.settings.page_pixels
+        width, height = scale(picture, pixels, self.settings.max_scale).size
+        lines = self._threads.submit(self._recognise, picture, pixels).result()
+        sides = np.array([width, height], dtype=np.float64)
+        return [TextLine(line.text, line.corners / sides, line.score) for line in lines]
+
     def read_all(self, pictures: Mapping[str, Image.Image]) -> dict[str, str]:
         """Return the labels of figures, keyed by picture digest. Uses and fills the cache."""
         labels = {d: text for d in pictures if (text := self.cached(d)) is not None}
@@ -206,8 +214,8 @@ class LabelReader:
         if output.boxes is None or output.txts is None:
             return []
         return [
-            TextLine(text.strip(), np.asarray(corners, dtype=np.float64))
-            for text, corners in zip(output.txts, output.boxes, strict=True)
+            TextLine(text.strip(), np.asarray(corners, dtype=np.float64), float(score))
+            for text, corners, score in zip(output.txts, output.boxes, output.scores, strict=True)
         ]
 
 

@@ -76,7 +76,8 @@ class ReadingLane:
         closed: threading.Event,
     ) -> None:
         self._number, self._settings, self._closed = number, settings, closed
-        self._command = [*command, str(os.getpid()), str(settings.file_megabytes), str(assets)]
+        limits = (str(os.getpid()), str(settings.file_megabytes), str(assets))
+        self._command = [*command, *limits, "scans" if settings.scans else "no-scans"]
         self._environment = {"TMPDIR": str(temporary_folder)}
         self._jobs: queue.SimpleQueue[ReadingJob | None] = queue.SimpleQueue()
         self._events: queue.SimpleQueue[tuple[Event | UnitDone | Exception, int]] = (

@@ -18,6 +18,7 @@ class ReadingSettings(BaseModel):
         le=256,
         description="Processes that read documents; none: one per core, or fewer for few files.",
     )
+    scans: bool = Field(True, description="Read scanned pages of PDFs with OCR, if `ocr` is on.")
     # The slowest normal picture takes 7 s on a busy machine.
     stall_seconds: float = Field(
         120, gt=0, description="Seconds without progress after which a file becomes a dead letter."

@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
@@ -29,12 +29,13 @@ from typing import Any
 from PIL import Image
 
 from data.chunking import ItemDraft, chunk
-from data.documents import Block, Document, Figure, Problem
+from data.documents import Block, Document, Figure, Problem, Reader
 from data.errors import BadInput
 from data.pictures import Assets, count_frames, digest_of, open_picture
 from data.readers.files import sha256_of
 from data.readers.page import IllustratedDocument
-from data.readers.scan import Rejected, Unit, find_documents
+from data.readers.pdf import PdfReader
+from data.readers.scan import READERS, Rejected, Unit, find_documents
 from data.records import Item
 from data.worker_process import ParentConnection, ParentGone, die_with_parent, limit_memory
 
@@ -46,7 +47,10 @@ _NICENESS = 15
 
 
 def main() -> None:
-    """Answer requests until the parent is gone. Arguments: the parent's pid, megabytes, assets."""
+    """Answer requests until the parent is gone.
+
+    Arguments: the parent's pid, megabytes, assets, and whether scanned pages are read ("scans").
+    """
     parent_pid, megabytes, assets = int(sys.argv[1]), int(sys.argv[2]), Assets(Path(sys.argv[3]))
     parent = ParentConnection()
     die_with_parent(parent_pid)
@@ -54,7 +58,7 @@ def main() -> None:
     if hasattr(os, "nice"):  # not on Windows
         os.nice(_NICENESS)
     limit_memory(megabytes * 1_000_000)
-    reader = _UnitReader(parent, assets, megabytes)
+    reader = _UnitReader(parent, assets, megabytes, _readers(reads_scans=sys.argv[4] == "scans"))
     try:
         parent.ready()
         while True:
@@ -65,6 +69,12 @@ def main() -> None:
         return
 
 
+def _readers(reads_scans: bool) -> tuple[Reader, ...]:
+    if reads_scans:
+        return READERS
+    return tuple(PdfReader(ocr=None) if isinstance(r, PdfReader) else r for r in READERS)
+
+
 class _Skipped(Exception):
     """The parent does not want the document."""
 
@@ -72,8 +82,11 @@ class _Skipped(Exception):
 class _UnitReader:
     """Read units one after the other and send their items to the parent."""
 
-    def __init__(self, parent: ParentConnection, assets: Assets, megabytes: int) -> None:
+    def __init__(
+        self, parent: ParentConnection, assets: Assets, megabytes: int, readers: Sequence[Reader]
+    ) -> None:
         self._parent, self._assets, self._megabytes = parent, assets, megabytes
+        self._readers = readers
 
     def read(self, request: dict[str, Any]) -> None:
         """Read this worker's share of the documents of a unit, starting at number `first`."""
@@ -97,7 +110,7 @@ class _UnitReader:
         """Return the documents of a unit. An error ends the list with a `Rejected`."""
         entries: list[Document | Rejected] = []
         try:
-            entries += find_documents(unit)
+            entries += find_documents(unit, readers=self._readers)
         except Exception as error:  # noqa: BLE001 - crafted files make libraries raise anything
             entries.append(Rejected(unit.source, _fault("", error, self._megabytes)))
         return entries

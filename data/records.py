@@ -20,6 +20,7 @@ __all__ = [
     "CHANNELS",
     "Answer",
     "Audience",
+    "Box",
     "Channel",
     "Hit",
     "Item",
@@ -47,6 +48,7 @@ Role = Literal[
     "note",  # a box beside the running text
 ]
 Audience = Literal["student", "teacher"]
+Box = tuple[int, float, float, float, float]  # page, left, top, right, bottom
 Channel = Literal["image", "text", "bm25"]
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 Task = Literal[
@@ -77,7 +79,8 @@ class Item:
     `locator` is `<source>#<anchor>`, unique in the corpus. `text` is the passage, or the caption
     and alt text of a figure; formulas are LaTeX between `\\(` and `\\)`. `labels` are the words
     that OCR read in the picture. `bbox` is (left, top, right, bottom) as fractions of the page,
-    from the top left. `order` is the position in the reading order of the source. `neighbours` are
+    from the top left; `boxes` are the places of a passage in the same fractions, behind the number
+    of their page. `order` is the position in the reading order of the source. `neighbours` are
     the ids of items that belong to this one: a figure and the passages that refer to it, an
     exercise and its solution.
     """
@@ -95,6 +98,7 @@ class Item:
     section: tuple[str, ...] = ()
     page: int | None = None
     bbox: tuple[float, float, float, float] | None = None
+    boxes: tuple[Box, ...] = ()
     order: int = 0
     neighbours: tuple[str, ...] = ()
     source: str = ""
@@ -113,6 +117,7 @@ class Item:
         for name in ("section", "neighbours", "bbox"):
             if values.get(name) is not None:
                 values[name] = tuple(values[name])
+        values["boxes"] = tuple(tuple(box) for box in values.get("boxes") or ())
         return cls(**values)
 
 

@@ -33,10 +33,14 @@ _MIN_WIDTH_FOR_TILT = 3.0  # width of a line, in its own heights
 
 @dataclass(frozen=True, eq=False)
 class TextLine:
-    """A recognised line of text; `corners` (4, 2) are x and y, clockwise from the top left."""
+    """A recognised line of text; `corners` (4, 2) are x and y, clockwise from the top left.
+
+    `score` in [0, 1] is the mean probability of its characters.
+    """
 
     text: str
     corners: NDArray[np.float64]
+    score: float = 1.0
 
     @cached_property
     def left(self) -> float:
@@ -88,7 +92,7 @@ def straighten(lines: Sequence[TextLine]) -> list[TextLine]:
         return list(lines)
     cos, sin = np.cos(tilt), np.sin(tilt)
     rotation = np.array([[cos, -sin], [sin, cos]])  # row vectors, so this rotates by -tilt
-    return [TextLine(line.text, line.corners @ rotation) for line in lines]
+    return [TextLine(line.text, line.corners @ rotation, line.score) for line in lines]
 
 
 def group_rows(lines: Sequence[TextLine]) -> list[list[TextLine]]:

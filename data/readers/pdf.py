@@ -18,10 +18,13 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
 from data.documents import Document, Problem
-from data.errors import BadInput
+from data.errors import BadInput, Missing
 from data.readers.files import format_of, sha256_of, source_of
-from data.readers.pdf_layout import Line, join_lines
-from data.readers.pdf_page import image_keys, read_page
+from data.readers.pdf_extras import read_annotations, read_attachments
+from data.readers.pdf_hyphens import join_lines
+from data.readers.pdf_layout import Line
+from data.readers.pdf_page import MAX_OBJECTS, image_keys, read_page
+from data.readers.pdf_scan import PageOcr, PageText, find_scan, is_gibberish
 from data.readers.pdf_sections import read_outline
 from data.readers.pdf_stream import PageStream
 from data.readers.pdf_survey import PdfSurvey, survey_pages
@@ -40,10 +43,17 @@ _USELESS_TITLE = re.compile(
 )
 
 
+_OCR = PageOcr()  # loads its models for the first page that needs them
+
+
 class PdfReader:
     """Read `*.pdf`, and files with another suffix whose content begins like a PDF."""
 
     name = "pdf"
+
+    def __init__(self, ocr: PageText | None = _OCR) -> None:
+        """Without `ocr`, pages without a usable text layer become problems."""
+        self._ocr = ocr
 
     def claims(self, path: Path) -> bool:
         try:
@@ -64,36 +74,62 @@ class PdfReader:
             path=path,
             fingerprint=digest,
             title=title,
-            read=lambda: _read(path, source, title),
+            read=lambda: _read(path, source, title, self._ocr),
         )
 
 
-def _read(path: Path, source: str, title: str) -> Iterator[Content]:
+def _read(path: Path, source: str, title: str, ocr: PageText | None) -> Iterator[Content]:
     with _opened(path, source) as pdf:
         page_count = len(pdf)
         stream = PageStream(title, _survey(pdf), read_outline(pdf))
+        yield from read_attachments(pdf)
     for start in range(0, page_count, _PAGES_PER_OPENING):
         with _opened(path, source) as pdf:
             for index in range(start, min(start + _PAGES_PER_OPENING, page_count)):
-                yield from _read_page(pdf, index, stream)
+                yield from _read_page(pdf, index, stream, ocr)
     yield from stream.finish()
 
 
-def _read_page(pdf: pdfium.PdfDocument, index: int, stream: PageStream) -> Iterator[Content]:
+def _read_page(
+    pdf: pdfium.PdfDocument, index: int, stream: PageStream, ocr: PageText | None
+) -> Iterator[Content]:
     number = index + 1
     try:
         page = pdf[index]
     except pdfium.PdfiumError as error:
-        yield Problem(f"p{number}", f"page {number} is left out: {error}")
+        yield Problem(f"p{number}", f"page {number} is left out: {error}", page=number)
         return
     try:
         # read the whole page first: a page that fails half-way yields only its problem
-        contents: list[Content] = list(stream.read_page(page, read_page(page), number))
+        contents = list(_page_contents(page, number, stream, ocr))
     except (pdfium.PdfiumError, ValueError, MemoryError) as error:
-        contents = [Problem(f"p{number}", f"page {number} is left out: {error}")]
+        contents = [Problem(f"p{number}", f"page {number} is left out: {error}", page=number)]
     finally:
         page.close()
     yield from contents
+
+
+def _page_contents(
+    page: pdfium.PdfPage, number: int, stream: PageStream, ocr: PageText | None
+) -> Iterator[Content]:
+    content = read_page(page)
+    scan = find_scan(content)
+    if is_gibberish(content) or (scan and not content.hidden):
+        try:
+            if ocr is None:
+                raise Missing("OCR is switched off; index without --no-ocr")
+            content.lines = ocr.read(page, content)
+            content.is_recognised = True
+        except Missing as error:
+            message = f"the words of page {number} are only a picture and are not read: {error}"
+            yield Problem(f"p{number}", message, "text", number)
+            content.lines = [] if scan is None else content.lines
+    if content.is_cut_off:
+        yield Problem(
+            f"p{number}", f"page {number}: only the first {MAX_OBJECTS} drawings", "picture", number
+        )
+    yield from stream.read_page(page, content, number, scan)
+    yield from read_annotations(page, content, number, stream.section)
 
 
 @contextmanager
@@ -137,7 +173,7 @@ def _survey(pdf: pdfium.PdfDocument) -> PdfSurvey:
         except pdfium.PdfiumError:
             continue
         with closing(page), suppress(pdfium.PdfiumError):
-            box, lines, _ = read_lines(page)
+            box, lines, *_ = read_lines(page)
             pages[index] = box.height, lines
             picture_counts.update(image_keys(page))
     min_repeats = max(3, len(pages) // 4)
@@ -169,7 +205,7 @@ def _find_title(path: Path, source: str) -> str:
             if len(title) > 1 and not _USELESS_TITLE.fullmatch(title):
                 return title
             with closing(pdf[0]) as page:
-                box, lines, _ = read_lines(page)
+                box, lines, *_ = read_lines(page)
     except (BadInput, pdfium.PdfiumError):
         return humanise(path.stem)
     survey = survey_pages({0: (box.height, lines)})

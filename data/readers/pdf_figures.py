@@ -5,19 +5,20 @@ Pure functions over rectangles and lines, as in `pdf_layout`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from data.readers.pdf_captions import CAPTION, parse_caption
-from data.readers.pdf_layout import Line, Paragraph, Rectangle
+from data.readers.pdf_geometry import Rectangle
+from data.readers.pdf_layout import Line, Paragraph
 from data.readers.pdf_survey import PdfSurvey, is_heading
 
 __all__ = [
     "FigureRegion",
     "Graphic",
     "find_figures",
-    "find_tables",
+    "find_ruled_areas",
     "match_captions",
     "merge_by_caption",
     "select_figures",
@@ -26,6 +27,7 @@ __all__ = [
 # distances are in points
 DRAWING_GAP = 6.0  # between the graphics of one drawing
 FIGURE_GAP = 20.0  # between the drawings of one figure, if no text separates them
+_MAX_STACK_GAP = 200.0  # between two rules of one table
 CAPTION_GAP = 60.0  # between a figure and its caption
 LABEL_SEARCH_MARGIN = 60.0  # text further away is not a label of the drawing
 MIN_FIGURE_SIDE = 32 * 72 / 150  # 32 pixels at the resolution of rendered crops
@@ -46,17 +48,27 @@ class Graphic:
 
 @dataclass(eq=False)
 class FigureRegion:
-    """The graphics of one figure. `certain` is False if they may frame text or a table."""
+    """The graphics of one figure, and the words inside its area.
+
+    `certain` is False if the graphics may frame text or a table.
+    """
 
     box: Rectangle
     graphics: list[Graphic] = field(default_factory=list)
     certain: bool = True
+    text: str = ""
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether the figure consists of straight lines and boxes only, as tables do."""
+        return all(graphic.kind in ("rule", "rect") for graphic in self.graphics)
 
     def absorb(self, other: FigureRegion) -> None:
         """Add the graphics of another region to this one."""
         self.box = self.box.union(other.box)
         self.graphics += other.graphics
         self.certain = self.certain or other.certain
+        self.text = "\n".join(filter(None, (self.text, other.text)))
 
 
 def find_figures(
@@ -225,7 +237,7 @@ def _add_labels(
                 region.box = region.box.union(line.box)
 
 
-def find_tables(
+def find_ruled_areas(
     graphics: Sequence[Graphic], lines: Sequence[Line], figures: Sequence[Rectangle]
 ) -> list[Rectangle]:
     """Return the boxes of ruled tables: stacks of equally wide rules, or grids, around cells."""
@@ -233,23 +245,34 @@ def find_tables(
         g.box
         for g in graphics
         if g.kind in ("rule", "rect")
-        and g.box.width > 3
+        and max(g.box.width, g.box.height) > 3
         and not any(box.contains_centre(g.box) for box in figures)
     ]
+    prose = [line.box for line in lines if line.is_prose]
     groups: list[Rectangle] = []
-    for box in sorted(rules, key=lambda b: b.top):
-        for index, group in enumerate(groups):
-            same_width = abs(box.left - group.left) < 4 and abs(box.right - group.right) < 4
-            between = Rectangle(group.left, group.bottom, group.right, box.top)
-            distance = box.top - group.bottom
-            has_prose = any(between.contains_centre(line.box) and line.is_prose for line in lines)
-            is_stacked = same_width and distance < 200 and not has_prose
-            if group.expanded(1.0).touches(box) or is_stacked:
-                groups[index] = group.union(box)
+    for box in sorted(set(rules), key=lambda b: b.top):
+        touched = [group for group in groups if group.expanded(1.0).touches(box)]
+        for group in touched:
+            box = box.union(group)
+        groups = [*(group for group in groups if group not in touched), box]
+    groups = _stack(groups, prose)
+    return [group for group in groups if _has_cells(group, lines)]
+
+
+def _stack(groups: Sequence[Rectangle], prose: Sequence[Rectangle]) -> list[Rectangle]:
+    """Join groups of rules of equal width that stand above each other without prose between."""
+    stacks: list[Rectangle] = []
+    for box in sorted(groups, key=lambda b: b.top):
+        for index, above in enumerate(stacks):
+            same_width = abs(box.left - above.left) < 4 and abs(box.right - above.right) < 4
+            between = Rectangle(above.left, above.bottom, above.right, box.top)
+            is_near = same_width and between.height < _MAX_STACK_GAP
+            if is_near and not any(between.contains_centre(p) for p in prose):
+                stacks[index] = above.union(box)
                 break
         else:
-            groups.append(box)
-    return [group for group in groups if _has_cells(group, lines)]
+            stacks.append(box)
+    return stacks
 
 
 def _has_cells(box: Rectangle, lines: Sequence[Line]) -> bool:
@@ -263,20 +286,16 @@ def match_captions(
 ) -> dict[int, int]:
     """Return a map from the index of a box to the index of its caption in `texts`.
 
-    Numbered captions are matched first, nearest pair first. A box without one then gets a short
-    text in smaller type close to it, if there is one.
+    Numbered captions are matched first. On one page they all stand below their figures or all
+    above, if that finds a figure for as many of them. A box without one then gets a short text in
+    smaller type close to it, if there is one.
     """
-    pairs = sorted(
-        (_caption_distance(box, text.box), box_index, text_index)
-        for text_index, text in enumerate(texts)
-        if parse_caption(text.text)
-        for box_index, box in enumerate(boxes)
-    )
-    matched: dict[int, int] = {}
-    for distance, box_index, text_index in pairs:
-        is_free = box_index not in matched and text_index not in matched.values()
-        if distance <= CAPTION_GAP and is_free:
-            matched[box_index] = text_index
+    labelled = [index for index, text in enumerate(texts) if parse_caption(text.text)]
+    attempts = [
+        _match_nearest(boxes, {index: texts[index].box for index in labelled}, side)
+        for side in ("below", "above", "any")
+    ]
+    matched = max(attempts, key=lambda attempt: (len(attempt[0]), -attempt[1]))[0]
     for box_index, box in enumerate(boxes):
         if box_index in matched:
             continue
@@ -293,6 +312,38 @@ def match_captions(
         if candidates and min(candidates)[0] <= 1.5 * survey.body_size:
             matched[box_index] = min(candidates)[1]
     return matched
+
+
+def _match_nearest(
+    boxes: Sequence[Rectangle], captions: Mapping[int, Rectangle], side: str
+) -> tuple[dict[int, int], float]:
+    """Match captions on one side of their boxes, nearest pair first.
+
+    Return the map from box to caption, and the sum of the distances.
+    """
+    pairs = sorted(
+        (distance, box_index, text_index)
+        for text_index, caption in captions.items()
+        for box_index, box in enumerate(boxes)
+        if (distance := _caption_distance(box, caption)) <= CAPTION_GAP
+        and (side == "any" or _is_on_side(box, caption, side))
+    )
+    matched: dict[int, int] = {}
+    total = 0.0
+    for distance, box_index, text_index in pairs:
+        if box_index not in matched and text_index not in matched.values():
+            matched[box_index] = text_index
+            total += distance
+    return matched, total
+
+
+def _is_on_side(box: Rectangle, caption: Rectangle, side: str) -> bool:
+    """Return whether a caption stands on one side of a box; beside it counts as both."""
+    overlap = min(box.bottom, caption.bottom) - max(box.top, caption.top)
+    if overlap > 0.5 * min(box.height, caption.height):
+        return True
+    is_below = caption.top + caption.bottom > box.top + box.bottom
+    return is_below == (side == "below")
 
 
 def _caption_distance(figure: Rectangle, text: Rectangle) -> float:
@@ -332,7 +383,11 @@ def merge_by_caption(
             vertical_overlap = min(a.bottom, b.bottom) - max(a.top, b.top)
             caption_overlap = min(caption.right, b.right) - max(caption.left, b.left)
             is_beside = vertical_overlap > 0.5 * min(a.height, b.height)
-            if other_index not in absorbed and is_beside and caption_overlap > 0:
+            # a short caption may end before the last picture of its row
+            is_level = vertical_overlap > 0.8 * max(a.height, b.height)
+            gap = max(a.left - b.right, b.left - a.right)
+            shares_caption = caption_overlap > 0 or (is_level and gap <= CAPTION_GAP)
+            if other_index not in absorbed and is_beside and shares_caption:
                 regions[index].absorb(regions[other_index])
                 absorbed.add(other_index)
     remaining = [index for index in range(len(regions)) if index not in absorbed]

@@ -7,95 +7,38 @@ Coordinates are in points, with the origin at the top left of the displayed page
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from statistics import median
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol, TypeVar
+
+from data.readers.pdf_geometry import Rectangle
+from data.readers.pdf_hyphens import join_lines
 
 __all__ = [
     "Line",
     "Paragraph",
-    "Rectangle",
     "continues",
     "is_unfinished",
-    "join_lines",
     "order_columns",
     "split_paragraphs",
 ]
 
 _BULLET = re.compile(r"^[•‣▪●○◦∙·–—*-]\s|^\(?(\d{1,2}|[a-z])[.)]\s")
 _SENTENCE_ENDS = (".", "!", "?", ":", "”", '"')
-
-
-class Rectangle(NamedTuple):
-    """A rectangle on the page, in points from the top left."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    @property
-    def width(self) -> float:
-        """The width in points; negative if the rectangle is empty."""
-        return self.right - self.left
-
-    @property
-    def height(self) -> float:
-        """The height in points; negative if the rectangle is empty."""
-        return self.bottom - self.top
-
-    @property
-    def area(self) -> float:
-        """The area in square points; 0 if the rectangle is empty."""
-        return max(self.width, 0.0) * max(self.height, 0.0)
-
-    def union(self, other: Rectangle) -> Rectangle:
-        """Return the smallest rectangle around both."""
-        return Rectangle(
-            min(self.left, other.left),
-            min(self.top, other.top),
-            max(self.right, other.right),
-            max(self.bottom, other.bottom),
-        )
-
-    def intersection(self, other: Rectangle) -> Rectangle:
-        """Return the part inside `other`; its area is 0 if they do not overlap."""
-        return Rectangle(
-            max(self.left, other.left),
-            max(self.top, other.top),
-            min(self.right, other.right),
-            min(self.bottom, other.bottom),
-        )
-
-    def expanded(self, margin: float) -> Rectangle:
-        """Return the rectangle with `margin` points more on each side."""
-        return Rectangle(
-            self.left - margin, self.top - margin, self.right + margin, self.bottom + margin
-        )
-
-    def touches(self, other: Rectangle) -> bool:
-        """Return whether the two rectangles overlap or share an edge."""
-        return (
-            self.left <= other.right
-            and other.left <= self.right
-            and self.top <= other.bottom
-            and other.top <= self.bottom
-        )
-
-    def contains_centre(self, other: Rectangle) -> bool:
-        """Return whether the centre of `other` lies inside."""
-        x, y = (other.left + other.right) / 2, (other.top + other.bottom) / 2
-        return self.left <= x <= self.right and self.top <= y <= self.bottom
+_MAX_CODE_STEP = 2.8  # between two lines of a listing, in sizes of the type: one empty line
 
 
 @dataclass(frozen=True)
 class Line:
     """A line of type on one baseline.
 
-    `font_size` is in points. `upright` is False for type that is rotated on the page.
+    `font_size` is in points. `turn` is the clockwise quarter turn of the type in degrees, -1 for
+    any other angle. `box` and `baseline` are in the frame in which the line reads from left to
+    right; `turned_box` is the place of turned type on the page.
+    `words` are the words with their boxes, in file order.
     """
 
     text: str
@@ -104,7 +47,20 @@ class Line:
     font_size: float
     font: str = ""
     bold: bool = False
-    upright: bool = True
+    fixed_pitch: bool = False
+    turn: int = 0
+    turned_box: Rectangle | None = None
+    words: tuple[tuple[str, Rectangle], ...] = ()
+
+    @property
+    def page_box(self) -> Rectangle:
+        """The place of the line on the page."""
+        return self.turned_box or self.box
+
+    @property
+    def upright(self) -> bool:
+        """Whether the line runs from left to right on the page."""
+        return self.turn == 0
 
     @property
     def is_prose(self) -> bool:
@@ -114,14 +70,28 @@ class Line:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Consecutive lines that form one paragraph, heading or caption."""
+    """Consecutive lines that form one paragraph, heading, caption or program listing.
+
+    `vocabulary` holds words of the document, which decide about hyphens at line ends.
+    """
 
     lines: tuple[Line, ...]
+    vocabulary: Set[str] = frozenset()
 
     @cached_property
     def text(self) -> str:
-        """The lines as one text, with words that were hyphenated at line ends joined again."""
-        return join_lines(line.text for line in self.lines)
+        """The lines as one text, with words that were hyphenated at line ends joined again.
+
+        A program listing keeps its lines and their indents.
+        """
+        if self.is_code:
+            return "\n".join(_indented(self.lines))
+        return join_lines((line.text for line in self.lines), self.vocabulary)
+
+    @property
+    def is_code(self) -> bool:
+        """Whether the paragraph is a program listing: two or more lines in fixed-pitch type."""
+        return len(self.lines) > 1 and all(line.fixed_pitch for line in self.lines)
 
     @cached_property
     def box(self) -> Rectangle:
@@ -129,6 +99,14 @@ class Paragraph:
         box = self.lines[0].box
         for line in self.lines[1:]:
             box = box.union(line.box)
+        return box
+
+    @property
+    def page_box(self) -> Rectangle:
+        """The place of the paragraph on the page."""
+        box = self.lines[0].page_box
+        for line in self.lines[1:]:
+            box = box.union(line.page_box)
         return box
 
     @property
@@ -140,6 +118,14 @@ class Paragraph:
     def bold(self) -> bool:
         """Whether all lines are bold."""
         return all(line.bold for line in self.lines)
+
+
+def _indented(lines: Sequence[Line]) -> list[str]:
+    """Return the lines of a listing, each behind the spaces of its indent."""
+    widths = [line.box.width / len(line.text) for line in lines if line.text]
+    left = min(line.box.left for line in lines)
+    width = median(widths) if widths else 1.0
+    return [" " * round((line.box.left - left) / max(width, 0.1)) + line.text for line in lines]
 
 
 class _HasBox(Protocol):
@@ -240,13 +226,16 @@ def _is_column(elements: Sequence[_HasBox]) -> bool:
 
 
 def split_paragraphs(
-    column: Sequence[Line], right: float, label_pattern: re.Pattern[str] | None = None
+    column: Sequence[Line],
+    right: float,
+    label_pattern: re.Pattern[str] | None = None,
+    vocabulary: Set[str] = frozenset(),
 ) -> list[Paragraph]:
     """Split the lines of a column into paragraphs.
 
     `right` is the right edge of the column: a line that ends well before it may end a paragraph. A
     line that matches `label_pattern` (such as "Figure 2.") begins a paragraph, unless it continues
-    the sentence before it in the same type.
+    the sentence before it in the same type. `vocabulary` decides about hyphens (`pdf_hyphens`).
     """
     if not column:
         return []
@@ -269,7 +258,7 @@ def split_paragraphs(
             groups.append([line])
         else:
             groups[-1].append(line)
-    return [Paragraph(tuple(group)) for group in groups]
+    return [Paragraph(tuple(group), vocabulary) for group in groups]
 
 
 def _begins_paragraph(group: Sequence[Line], line: Line, right: float, leading: float) -> bool:
@@ -278,6 +267,10 @@ def _begins_paragraph(group: Sequence[Line], line: Line, right: float, leading: 
     step = line.baseline - previous.baseline
     if abs(step) < 0.5 * line.font_size:
         return False  # still the same row
+    if line.fixed_pitch and previous.fixed_pitch:
+        return step < 0 or step > _MAX_CODE_STEP * line.font_size
+    if line.fixed_pitch != previous.fixed_pitch:
+        return True
     is_other_size = abs(line.font_size - previous.font_size) > 0.08 * previous.font_size
     if is_other_size or line.bold != previous.bold:
         return True
@@ -291,25 +284,6 @@ def _begins_paragraph(group: Sequence[Line], line: Line, right: float, leading: 
     has_hanging_indent = len(group) == 1 and _BULLET.match(previous.text)
     indent = line.box.left - previous.box.left
     return not has_hanging_indent and 0.7 * line.font_size < indent < 4 * line.font_size
-
-
-def join_lines(lines: Iterable[str]) -> str:
-    """Join lines with spaces, and words that a hyphen splits over two lines.
-
-    A hyphen between two lower-case letters comes from the line break and is removed; any other
-    (`Navier-Stokes`, `3-dimensional`) is part of the word.
-    """
-    joined = ""
-    for line in lines:
-        line = line.strip()
-        if not joined:
-            joined = line
-        elif joined[-1] in "-\u00ad\u2010" and joined[-2:-1].isalpha() and line[:1].isalpha():
-            is_soft = joined[-1] == "\u00ad" or (joined[-2].islower() and line[0].islower())
-            joined = (joined[:-1] if is_soft else joined) + line
-        elif line:
-            joined += " " + line
-    return joined.replace("\u00ad", "")
 
 
 def is_unfinished(text: str) -> bool:

@@ -14,14 +14,16 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
 from data.readers.pdf_figures import Graphic
-from data.readers.pdf_layout import Line, Rectangle
-from data.readers.pdf_text import PageTransform, page_transform, read_lines
+from data.readers.pdf_geometry import PageTransform, Rectangle, page_transform
+from data.readers.pdf_layout import Line
+from data.readers.pdf_text import read_lines
 
-__all__ = ["PageContent", "PlacedImage", "image_keys", "read_page"]
+__all__ = ["MAX_OBJECTS", "PageContent", "PlacedImage", "image_keys", "read_page"]
 
 MAX_OBJECTS = 60_000  # drawn objects read per page; a map may have a million
 MAX_FORM_DEPTH = 8  # levels of nested form XObjects
 _MAX_RULE_THICKNESS = 2.0  # points
+_MAX_BAR = 250.0  # points: a longer rule is no bar of a fraction
 
 
 class PlacedImage(NamedTuple):
@@ -41,26 +43,38 @@ class PageContent:
     """The lines, graphics and pictures of a page.
 
     `hidden` is True if all type is invisible, as in the text layer of a scan after OCR.
+    `unmapped_share` is the share of characters whose font has no mapping to Unicode.
+    `is_cut_off` is true if the page has too many drawn objects to read all of them.
+    `is_recognised` is true if the lines come from OCR.
     """
 
     box: Rectangle
     lines: list[Line]
     hidden: bool
+    unmapped_share: float = 0.0
+    is_cut_off: bool = False
+    is_recognised: bool = False
     graphics: list[Graphic] = field(default_factory=list)
     images: list[PlacedImage] = field(default_factory=list)
 
 
 def read_page(page: pdfium.PdfPage) -> PageContent:
     """Read the lines and graphics of an open page."""
-    box, lines, hidden = read_lines(page)
-    content = PageContent(box, lines, hidden)
-    transform, _ = page_transform(page)
+    transform, box = page_transform(page)
+    content = PageContent(box, [], hidden=False)
     for count, (handle, matrix) in enumerate(_objects(page.raw, pdfium.PdfMatrix(), 0)):
         if count >= MAX_OBJECTS:
+            content.is_cut_off = True
             break
         graphic = _read_graphic(handle, matrix, transform, content, page)
         if graphic:
             content.graphics.append(graphic)
+    bars = [
+        g.box
+        for g in content.graphics
+        if g.kind == "rule" and g.box.height < g.box.width and 3 < g.box.width < _MAX_BAR
+    ]
+    _, content.lines, content.hidden, content.unmapped_share = read_lines(page, bars)
     return content
 
 
@@ -148,7 +162,9 @@ def _path_kind(handle: Any, box: Rectangle) -> Literal["rule", "rect", "shape"] 
     raw.FPDFPath_GetDrawMode(handle, fill, stroke)
     if not fill.value and not stroke.value:
         return None
-    if min(box.width, box.height) < _MAX_RULE_THICKNESS:
+    # PDFium adds the width of the stroke on both sides of a line
+    is_line = raw.FPDFPath_CountSegments(handle) == 2
+    if min(box.width, box.height) < _MAX_RULE_THICKNESS * (2 if is_line else 1):
         return "rule"
     x, y = ctypes.c_float(), ctypes.c_float()
     previous: tuple[float, float] | None = None

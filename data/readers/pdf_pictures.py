@@ -8,7 +8,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
 from data.readers.pdf_figures import FigureRegion
-from data.readers.pdf_layout import Rectangle
+from data.readers.pdf_geometry import Rectangle
 from data.readers.pdf_page import PageContent, PlacedImage
 
 __all__ = ["CROP_DPI", "MAX_SIDE_PIXELS", "extract_picture", "render_crop"]

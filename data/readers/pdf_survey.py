@@ -10,21 +10,24 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from data.readers.pdf_hyphens import words_with_hyphens
 from data.readers.pdf_layout import Line, Paragraph
 
 __all__ = [
     "MARGIN_SHARE",
     "PdfSurvey",
     "is_contents_entry",
+    "is_footnote",
     "is_header_or_footer",
     "is_heading",
     "survey_pages",
 ]
 
 MARGIN_SHARE = 0.12  # of the page height: pictures and numbers in it are no content
-_HEADER_FOOTER_SHARE = 0.2  # of the page height: headers and footers lie within it
+_HEADER_FOOTER_SHARE = 0.15  # of the page height: headers and footers lie within it
 _PAGE_NUMBER = re.compile(r"^\W*(page\s+)?(\d+|[ivxlc]+)(\s*(of|/)\s*\d+)?\W*$", re.IGNORECASE)
 _COUNTER = re.compile(r"\d+|\b[ivxlc]+\b", re.IGNORECASE)
+_FOOTNOTE = re.compile(r"(\d{1,3}|[*†‡§¶]{1,3}|[a-z](?=\s[A-Z]))\s*[^\W\d_]|[⁰¹²³⁴⁵⁶⁷⁸⁹]+\s?\S")
 _DOT_LEADERS = re.compile(r"(\.\s?){6}")
 
 
@@ -35,6 +38,7 @@ class PdfSurvey:
     `body_size` (in points), `body_font` and `body_bold` describe the body type.
     `header_footer_slots` are the places of running headers and footers: an edge of the page and
     the distance from it in points. `logos` are the keys of pictures that many pages repeat.
+    `vocabulary` holds the words of the document, in lower case.
     """
 
     body_size: float = 10.0
@@ -42,6 +46,7 @@ class PdfSurvey:
     body_bold: bool = False
     header_footer_slots: frozenset[tuple[str, int]] = frozenset()
     logos: frozenset[tuple[int, int, int]] = frozenset()
+    vocabulary: frozenset[str] = frozenset()
 
 
 def survey_pages(pages: Mapping[int, tuple[float, Sequence[Line]]]) -> PdfSurvey:
@@ -78,7 +83,10 @@ def survey_pages(pages: Mapping[int, tuple[float, Sequence[Line]]]) -> PdfSurvey
         ((style, count) for style, count in characters.items() if style[0] == body_size),
         key=lambda entry: entry[1],
     )
-    return PdfSurvey(body_size, font, bold, frozenset(header_footer_slots))
+    vocabulary = words_with_hyphens(line.text for _, lines in pages.values() for line in lines)
+    return PdfSurvey(
+        body_size, font, bold, frozenset(header_footer_slots), vocabulary=frozenset(vocabulary)
+    )
 
 
 def _slot(line: Line, height: float) -> tuple[str, int] | None:
@@ -101,6 +109,11 @@ def is_header_or_footer(line: Line, height: float, survey: PdfSurvey) -> bool:
         line.box.bottom <= MARGIN_SHARE * height or line.box.top >= (1 - MARGIN_SHARE) * height
     )
     return is_in_margin and bool(_PAGE_NUMBER.match(line.text)) and len(line.text) <= 12
+
+
+def is_footnote(line: Line) -> bool:
+    """Return whether a line begins a footnote: a number or sign, then text."""
+    return bool(_FOOTNOTE.match(line.text))
 
 
 def is_contents_entry(paragraph: Paragraph) -> bool:

@@ -1,161 +1,147 @@
-"""Read the type on an open PDF page: characters become words, and words become lines.
+"""Read the lines of type on an open PDF page: words become lines, with raised and lowered type.
 
-The loop over characters calls PDFium's raw interface: the helper classes would take more time than
-the calls themselves.
+Type that is turned by a quarter is read in a frame of its own, in which it runs from left to right.
 """
 
 from __future__ import annotations
 
-import ctypes
 import unicodedata
-from collections import Counter
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import pypdfium2 as pdfium
-import pypdfium2.raw as raw
 
-from data.readers.pdf_layout import Line, Rectangle
+from data.readers.pdf_fractions import join_fractions
+from data.readers.pdf_geometry import Rectangle
+from data.readers.pdf_layout import Line
+from data.readers.pdf_scripts import compose_text
+from data.readers.pdf_words import PageWords, TypeStyle, Word, read_words
 
-__all__ = ["PageTransform", "page_transform", "read_lines"]
+__all__ = ["PageLines", "lines_of", "read_lines"]
 
-_FORCE_BOLD = 1 << 18  # font descriptor flag, PDF 32000-1 table 123
+_TURNS = (0, 90, 180, 270, -1)
+_SPACE_SHARE = 0.12  # the least width of a space, in sizes of the type
+_ROW = 30.0  # points: the parts of a line lie in the same or in neighbouring rows of this height
+_DROP_CAP_FACTOR = 1.8  # size of a drop cap, relative to the text beside it
 
 
-class PageTransform(NamedTuple):
-    """Converts PDF page coordinates (origin bottom left, before /Rotate) to those of `Rectangle`.
+class PageLines(NamedTuple):
+    """The page's rectangle, its lines in file order, and what is wrong with its text layer.
 
-    The fields are the page's box in PDF coordinates and its rotation in degrees.
+    `hidden` is true if all type is invisible, as in the text layer of a scan after OCR.
+    `unmapped_share` is the share of characters whose font has no mapping to Unicode.
     """
 
-    left: float
-    bottom: float
-    right: float
-    top: float
-    rotation: int
-
-    def point(self, x: float, y: float) -> tuple[float, float]:
-        """Convert a point."""
-        match self.rotation:
-            case 90:
-                return y - self.bottom, x - self.left
-            case 180:
-                return self.right - x, y - self.bottom
-            case 270:
-                return self.top - y, self.right - x
-            case _:
-                return x - self.left, self.top - y
-
-    def rectangle(self, left: float, bottom: float, right: float, top: float) -> Rectangle:
-        """Convert a rectangle."""
-        x0, y0 = self.point(left, bottom)
-        x1, y1 = self.point(right, top)
-        return Rectangle(min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1))
-
-    def is_upright(self, a: float, b: float) -> bool:
-        """Return whether type with the matrix entries `a` and `b` runs from left to right."""
-        x0, y0 = self.point(0, 0)
-        x1, y1 = self.point(a, b)
-        return x1 - x0 > 0 and abs(y1 - y0) < 0.1 * (x1 - x0)
-
-
-def page_transform(page: pdfium.PdfPage) -> tuple[PageTransform, Rectangle]:
-    """Return the coordinate transform of a page, and its displayed rectangle.
-
-    Raises `PdfiumError` if the page has no area or an absurd size.
-    """
-    left, bottom, right, top = page.get_bbox()
-    transform = PageTransform(left, bottom, right, top, page.get_rotation())
-    box = transform.rectangle(left, bottom, right, top)
-    if not (0 < box.width < 1e6 and 0 < box.height < 1e6):
-        raise pdfium.PdfiumError(f"the page measures {box.width:g} x {box.height:g} points")
-    return transform, box
-
-
-class _TypeStyle(NamedTuple):
-    font_size: float
-    font: str
-    bold: bool
-    upright: bool
+    page_box: Rectangle
+    lines: list[Line]
     hidden: bool
-
-
-class _Word(NamedTuple):
-    """Characters of one text object without a space between them.
-
-    `after_space` and `after_break` say whether a space or a line break precedes the word.
-    """
-
-    text: str
-    style: _TypeStyle
-    box: Rectangle
-    baseline: float
-    after_space: bool
-    after_break: bool
+    unmapped_share: float
 
 
 class _LineDraft:
     """Words on one baseline, collected until a word starts elsewhere."""
 
-    def __init__(self, word: _Word) -> None:
-        self.texts = [word.text]
-        self.characters: Counter[_TypeStyle] = Counter({word.style: len(word.text)})
-        self.first_style = word.style
+    def __init__(self, word: Word) -> None:
+        self.words = [word]
         self.box = word.box
         self.baseline = word.baseline
+        self.is_right_to_left = _is_right_to_left(word.text)
+        self._characters: dict[TypeStyle, int] = {word.style: len(word.text)}
 
-    def add(self, word: _Word) -> bool:
+    @property
+    def main_style(self) -> TypeStyle:
+        """The style of most characters."""
+        if len(self._characters) == 1:
+            return next(iter(self._characters))
+        return max(self._characters, key=lambda style: self._characters[style])
+
+    def add(self, word: Word) -> bool:
         """Add a word that follows the last one; return False if it stands elsewhere."""
-        size = max(word.style.font_size, self.first_style.font_size)
-        gap = word.box.left - self.box.right
-        if word.style.upright != self.first_style.upright:
+        sizes = word.style.font_size, self.words[0].style.font_size
+        size = max(sizes)
+        if _stands_beside(*sizes, word.baseline - self.baseline):
             return False
-        if not word.style.upright:
+        if word.style.turn < 0:
             if not self.box.expanded(0.6 * size).touches(word.box):
                 return False
-        elif not (abs(word.baseline - self.baseline) < 0.5 * size and -size < gap < size):
-            return False
-        if word.after_space:
-            self.texts.append(" ")
-        self.texts.append(word.text)
-        self.characters[word.style] += len(word.text)
-        self.box = self.box.union(word.box)
+        else:
+            gap = word.box.left - self.box.right
+            if self.is_right_to_left or _is_right_to_left(word.text):
+                gap = max(gap, self.box.left - word.box.right)
+                last = self.words[-1].box
+                distance = max(word.box.left - last.right, last.left - word.box.right)
+                if distance > _SPACE_SHARE * size and not unicodedata.combining(word.text[0]):
+                    word = word._replace(after_space=True)
+            if not (abs(word.baseline - self.baseline) < 0.5 * size and -size < gap < size):
+                return False
+        self._append(word)
         return True
 
-    def line(self) -> Line:
+    def absorb(self, other: _LineDraft) -> None:
+        """Add the words of a draft that stands directly behind this one."""
+        gap = max(other.box.left - self.box.right, self.box.left - other.box.right)
+        size = max(self.main_style.font_size, other.main_style.font_size)
+        if len(other.words) > len(self.words) or other.main_style.font_size > size:
+            self.baseline = other.baseline
+        first, *rest = other.words
+        is_spaced = first.after_space or gap > _SPACE_SHARE * size
+        for word in (first._replace(after_space=is_spaced), *rest):
+            self._append(word)
+
+    def _append(self, word: Word) -> None:
+        self.words.append(word)
+        self._characters[word.style] = self._characters.get(word.style, 0) + len(word.text)
+        self.box = self.box.union(word.box)
+        self.is_right_to_left = self.is_right_to_left or _is_right_to_left(word.text)
+
+    def line(self, page_box: Rectangle) -> Line:
         """Return the finished line, with the size and font that most of its characters have."""
-        main_style = self.characters.most_common(1)[0][0]
-        text = "".join(self.texts)
-        if any("\ud800" <= c <= "\udfff" for c in text):
-            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        style = self.main_style
+        baselines = Counter(w.baseline for w in self.words if w.style == style)
+        baseline = baselines.most_common(1)[0][0]
         return Line(
-            text=" ".join(text.split()),
+            text=compose_text(self.words, style.font_size, baseline),
             box=self.box,
-            baseline=self.baseline,
-            font_size=main_style.font_size,
-            font=main_style.font,
-            bold=all(style.bold for style in self.characters),
-            upright=main_style.upright,
+            baseline=baseline,
+            font_size=style.font_size,
+            font=style.font,
+            bold=all(word.style.bold for word in self.words),
+            fixed_pitch=style.fixed_pitch,
+            turn=style.turn,
+            words=tuple((word.text, word.box) for word in self.words),
+            turned_box=self.box.turned(style.turn, page_box) if style.turn > 0 else None,
         )
 
 
-def read_lines(page: pdfium.PdfPage) -> tuple[Rectangle, list[Line], bool]:
-    """Return the page's rectangle, its lines in file order, and whether all type is invisible."""
-    transform, page_box = page_transform(page)
-    textpage = page.get_textpage()
-    try:
-        drafts = list(_line_drafts(textpage, transform))
-    finally:
-        textpage.close()
-    styles = [style for draft in drafts for style in draft.characters]
-    lines = [line for draft in drafts if (line := draft.line()).text and page_box.touches(line.box)]
-    is_hidden = bool(styles) and all(style.hidden for style in styles)
-    return page_box, _join_parts(lines), is_hidden
+def read_lines(page: pdfium.PdfPage, bars: Sequence[Rectangle] = ()) -> PageLines:
+    """Read the lines of a page. `bars` are short rules that may be the bars of fractions."""
+    return lines_of(read_words(page), bars)
 
 
-def _line_drafts(textpage: pdfium.PdfTextPage, transform: PageTransform) -> Iterator[_LineDraft]:
+def lines_of(content: PageWords, bars: Sequence[Rectangle] = ()) -> PageLines:
+    """Return the lines that the words of a page form, upright lines first."""
+    page_box, words, unmapped = content
+    drafts = {
+        turn: list(_drafts([word for word in words if word.style.turn == turn])) for turn in _TURNS
+    }
+    if bars and drafts[0]:
+        upright = [word for word in words if word.style.turn == 0]
+        drafts[0] = list(_drafts(join_fractions(upright, bars)))
+    lines = [
+        line
+        for turn, group in drafts.items()
+        for draft in (_join_parts(group) if turn >= 0 else group)
+        if (line := draft.line(page_box)).text and page_box.touches(line.page_box)
+    ]
+    characters = sum(len(word.text) for word in words)
+    is_hidden = bool(words) and all(word.style.hidden for word in words)
+    return PageLines(page_box, lines, is_hidden, unmapped / characters if characters else 0.0)
+
+
+def _drafts(words: Iterable[Word]) -> Iterator[_LineDraft]:
     draft: _LineDraft | None = None
-    for word in _words(textpage, transform):
+    for word in words:
         if draft is None or word.after_break or not draft.add(word):
             if draft:
                 yield draft
@@ -164,125 +150,105 @@ def _line_drafts(textpage: pdfium.PdfTextPage, transform: PageTransform) -> Iter
         yield draft
 
 
-def _words(textpage: pdfium.PdfTextPage, transform: PageTransform) -> Iterator[_Word]:
-    """Yield the words of a page; only their first and last characters are measured, for speed."""
-    handle = textpage.raw
-    text_object: int | None = None  # address of the object that drew the current word
-    style: _TypeStyle | None = None
-    letters: list[str] = []
-    start = end = 0
-    after_space = after_break = False
-
-    def finish_word() -> _Word:
-        assert style is not None
-        box, baseline = _measure_character(handle, start, transform)
-        if end > start:
-            box = box.union(_measure_character(handle, end, transform)[0])
-        return _Word("".join(letters), style, box, baseline, after_space, after_break)
-
-    for index in range(textpage.count_chars()):
-        code = raw.FPDFText_GetUnicode(handle, index)
-        text = _decode_character(code)
-        if not text and code not in (10, 13):
-            continue
-        drawn_by = text_object
-        if text.strip():
-            pointer = raw.FPDFText_GetTextObject(handle, index)
-            drawn_by = ctypes.cast(pointer, ctypes.c_void_p).value
-            if letters and drawn_by == text_object:
-                letters.append(text)
-                end = index
-                continue
-        if letters:
-            yield finish_word()
-            letters, after_space, after_break = [], False, False
-        if not text.strip():
-            after_space = after_space or bool(text)
-            after_break = after_break or not text
-            continue
-        if style is None or drawn_by != text_object:
-            style, text_object = _read_style(handle, index, transform), drawn_by
-        letters, start, end = [text], index, index
-    if letters:
-        yield finish_word()
-
-
-def _measure_character(
-    handle: Any, index: int, transform: PageTransform
-) -> tuple[Rectangle, float]:
-    """Return the box and the baseline of a character."""
-    rect, x, y = raw.FS_RECTF(), ctypes.c_double(), ctypes.c_double()
-    raw.FPDFText_GetLooseCharBox(handle, index, rect)
-    raw.FPDFText_GetCharOrigin(handle, index, x, y)
-    box = transform.rectangle(rect.left, rect.bottom, rect.right, rect.top)
-    return box, transform.point(x.value, y.value)[1]
-
-
-def _decode_character(code: int) -> str:
-    """Return the text of a character code; '' for control characters."""
-    if code in (2, 0xFFFE):  # PDFium's marks for a hyphen at the end of a line
-        return "-"
-    if 0xFB00 <= code <= 0xFB06:
-        return unicodedata.normalize("NFKC", chr(code))  # ligatures: fi, fl, ffi
-    if code in (9, 0xA0):
-        return " "
-    return chr(code) if 32 <= code < 0x110000 and code != 0xFFFF else ""
-
-
-def _read_style(handle: Any, index: int, transform: PageTransform) -> _TypeStyle:
-    matrix, flags = raw.FS_MATRIX(), ctypes.c_int()
-    raw.FPDFText_GetMatrix(handle, index, matrix)
-    scale = (matrix.c**2 + matrix.d**2) ** 0.5 or 1.0
-    buffer = ctypes.create_string_buffer(128)
-    raw.FPDFText_GetFontInfo(handle, index, buffer, 128, flags)
-    full_name = buffer.value.decode("utf-8", "replace")
-    font = full_name.partition("+")[2] or full_name  # without the tag of a font subset
-    bold = (
-        bool(flags.value & _FORCE_BOLD)
-        or any(mark in font.lower() for mark in ("bold", "black", "heavy", "cmbx", "demi"))
-        or raw.FPDFText_GetFontWeight(handle, index) >= 650
-    )
-    text_object = raw.FPDFText_GetTextObject(handle, index)
-    hidden = bool(text_object) and (
-        raw.FPDFTextObj_GetTextRenderMode(text_object) == raw.FPDF_TEXTRENDERMODE_INVISIBLE
-    )
-    font_size = round(raw.FPDFText_GetFontSize(handle, index) * scale, 2)
-    return _TypeStyle(font_size, font, bold, transform.is_upright(matrix.a, matrix.b), hidden)
-
-
-def _join_parts(lines: list[Line]) -> list[Line]:
+def _join_parts(drafts: list[_LineDraft]) -> list[_LineDraft]:
     """Join the parts of a line that the file draws separately, such as raised and lowered type.
 
     Each part, from left to right, is added to the line that ends where the part begins.
     """
-    rotated = [line for line in lines if not line.upright]
-    joined: list[Line] = []
-    for part in sorted((line for line in lines if line.upright), key=lambda a: a.box.left):
-        index = next((i for i, line in enumerate(joined) if _is_next_part(line, part)), None)
-        if index is None:
+    drafts = _join_drop_caps(drafts)
+    joined: list[_LineDraft] = []
+    rows: dict[int, list[_LineDraft]] = defaultdict(list)  # by height on the page
+    for part in sorted(drafts, key=lambda d: d.box.left):
+        row = round(part.baseline / _ROW)
+        near = [line for step in (-1, 0, 1) for line in rows[row + step]]
+        line = next((line for line in near if _is_next_part(line, part)), None)
+        if line:
+            line.absorb(part)
+        else:
             joined.append(part)
-            continue
-        line = joined[index]
-        is_line_main = line.font_size > part.font_size or len(line.text) >= len(part.text)
-        main = line if is_line_main else part
-        gap = part.box.left - line.box.right
-        joined[index] = Line(
-            text=line.text + (" " if gap > 0.12 * main.font_size else "") + part.text,
-            box=line.box.union(part.box),
-            baseline=main.baseline,
-            font_size=main.font_size,
-            font=main.font,
-            bold=line.bold and part.bold,
+            rows[row].append(part)
+    return _join_right_to_left(joined)
+
+
+def _join_right_to_left(drafts: list[_LineDraft]) -> list[_LineDraft]:
+    """Join lines that run from right to left with the part to the left of them."""
+    if not any(draft.is_right_to_left for draft in drafts):
+        return drafts
+    joined: list[_LineDraft] = []
+    for part in sorted(drafts, key=lambda d: -d.box.right):
+        line = next(
+            (
+                line
+                for line in joined
+                if (line.is_right_to_left or part.is_right_to_left)
+                and _is_level(line, part)
+                and -0.3 * part.box.height < line.box.left - part.box.right < part.box.height
+            ),
+            None,
         )
-    return rotated + joined
+        if line:
+            line.absorb(part)
+        else:
+            joined.append(part)
+    return joined
 
 
-def _is_next_part(line: Line, part: Line) -> bool:
+def _is_next_part(line: _LineDraft, part: _LineDraft) -> bool:
     """Return whether a part stands directly after a line, at the same height."""
-    size = max(line.font_size, part.font_size)
-    if not -0.3 * size < part.box.left - line.box.right < 0.6 * size:
+    if line.is_right_to_left or part.is_right_to_left:
         return False
-    if abs(line.font_size - part.font_size) < 0.1 * size:
+    size = max(line.main_style.font_size, part.main_style.font_size)
+    return -0.3 * size < part.box.left - line.box.right < 0.6 * size and _is_level(line, part)
+
+
+def _is_level(line: _LineDraft, part: _LineDraft) -> bool:
+    line_size, part_size = line.main_style.font_size, part.main_style.font_size
+    size = max(line_size, part_size)
+    if _stands_beside(line_size, part_size, line.baseline - part.baseline):
+        return False
+    if abs(line_size - part_size) < 0.1 * size:
         return abs(line.baseline - part.baseline) < 1.0
     overlap = min(line.box.bottom, part.box.bottom) - max(line.box.top, part.box.top)
     return overlap > 0.4 * min(line.box.height, part.box.height)
+
+
+def _stands_beside(size: float, other_size: float, step: float) -> bool:
+    """Return whether small type stands beside much larger type, on a baseline of its own."""
+    smaller, larger = sorted((size, other_size))
+    return larger >= _DROP_CAP_FACTOR * smaller and abs(step) > 0.25 * smaller
+
+
+def _join_drop_caps(drafts: list[_LineDraft]) -> list[_LineDraft]:
+    """Put each drop cap before the first of the lines beside it."""
+    rest = list(drafts)
+    for cap in drafts:
+        text = "".join(word.text for word in cap.words)
+        if not (len(text) <= 2 and text[-1:].isupper()):
+            continue
+        size = cap.main_style.font_size
+        neighbours = [
+            line
+            for line in rest
+            if size >= _DROP_CAP_FACTOR * line.main_style.font_size
+            and -1.0 < line.box.left - cap.box.right < 1.5 * line.main_style.font_size
+            and cap.box.top - 0.5 * size < line.box.top
+            and line.baseline <= cap.baseline + 0.1 * size
+        ]
+        if not neighbours:
+            continue
+        first = min(neighbours, key=lambda line: line.baseline)
+        is_word = len(text) == 1 and text in "AI" and first.words[0].text[:1].islower() is False
+        first.words = [
+            cap.words[0]._replace(style=first.words[0].style, baseline=first.words[0].baseline),
+            *(word._replace(after_space=False) for word in cap.words[1:]),
+            first.words[0]._replace(after_space=is_word),
+            *first.words[1:],
+        ]
+        rest.remove(cap)
+    return rest
+
+
+def _is_right_to_left(text: str) -> bool:
+    return not text.isascii() and any(
+        unicodedata.bidirectional(letter) in ("R", "AL") for letter in text
+    )

@@ -6,12 +6,12 @@ import pytest
 
 from data.readers.pdf_captions import CAPTION, find_references, parse_caption
 from data.readers.pdf_figures import Graphic, find_figures, match_captions
+from data.readers.pdf_geometry import Rectangle
+from data.readers.pdf_hyphens import join_lines
 from data.readers.pdf_layout import (
     Line,
     Paragraph,
-    Rectangle,
     continues,
-    join_lines,
     order_columns,
     split_paragraphs,
 )

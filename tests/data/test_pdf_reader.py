@@ -127,12 +127,13 @@ def test_columns_are_read_in_order_and_hyphenated_words_are_joined(canvas: Canva
     for row in range(4):  # row by row, as some programs write
         for column, left in (("left", 50), ("right", 310)):
             canvas.setFont("Times-Roman", 10)
-            words = f"{column} {row} the weight of a body pulls it to-"
-            canvas.drawString(left, HEIGHT - 100 - 12 * row, words + ("" if row < 3 else "wards."))
+            begin = "synthesis of" if row else "Leaves of"
+            end = "long- and the photo-" if row < 3 else "done."
+            canvas.drawString(left, HEIGHT - 100 - 12 * row, f"{begin} {column} {row}, {end}")
     text = " ".join(block.text for block in blocks(read(canvas)))
     assert text.index("left 3") < text.index("right 0")
-    assert text.startswith("left 0 the weight of a body pulls it toleft 1")
-    assert text.endswith("pulls it to-wards.")
+    assert text.startswith("Leaves of left 0, long- and the photosynthesis of left 1")
+    assert text.endswith("photosynthesis of right 3, done.")
 
 
 def test_headings_make_the_section_path(canvas: Canvas) -> None:
@@ -297,7 +298,13 @@ def test_a_ruled_table_is_one_block_with_its_caption(canvas: Canvas) -> None:
             canvas.drawString(left, HEIGHT - 211 - 15 * row, cell)
     contents = read(canvas)
     (table,) = [block for block in blocks(contents) if block.role == "table"]
-    assert table.text == "Body | Mass\nSun | 333,000\nEarth | 1"
+    assert table.text.splitlines() == [
+        "Table 1. Masses.",
+        "| Body | Mass |",
+        "| --- | --- |",
+        "| Sun | 333,000 |",
+        "| Earth | 1 |",
+    ]
     assert (table.title, table.anchor) == ("Table 1. Masses.", "table-1")
     assert figures(contents) == []
 

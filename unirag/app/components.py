@@ -346,6 +346,8 @@ class Components:
     def readers(self) -> DocumentReaders:
         """Return new reader processes, on this machine or on a Ray cluster."""
         reading = self.settings.reading
+        if not self.settings.ocr:
+            reading = reading.model_copy(update={"scans": False})
         if self.settings.engine == "local":
             return ReaderPool(reading, self.assets.root)
         cluster = self.settings.cluster

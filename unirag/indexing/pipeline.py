@@ -127,7 +127,10 @@ class EncodingBuffer:
     def encode(self) -> list[PendingDocument]:
         """Encode all items. Remove and return the documents that are complete, in order."""
         self._encode_pictures()
-        items = [replace(item, labels=d.labels.get(item.image, "")) for d, item in self._items]
+        items = [
+            replace(item, labels=_join_labels(item.labels, d.labels.get(item.image, "")))
+            for d, item in self._items
+        ]
         texts = [searchable_text(item) or item.title for item in items]
         vectors = self._encoders.encode_passages(texts) if texts else []
         for (document, _), item, vector_D in zip(self._items, items, vectors, strict=True):
@@ -157,6 +160,15 @@ class EncodingBuffer:
             return {}
         cached_labels = {digest: self._ocr.cached(digest) or "" for digest in cached}
         return self._ocr.read_all(self._pictures) | cached_labels
+
+
+def _join_labels(own: str, recognised: str) -> str:
+    """Return the labels that a document has as text, then those that only OCR found."""
+    known = {"".join(label.split()).casefold() for label in own.splitlines()}
+    new = [
+        label for label in recognised.splitlines() if "".join(label.split()).casefold() not in known
+    ]
+    return "\n".join(filter(None, (own, *new)))
 
 
 class IndexWriter:

@@ -146,6 +146,7 @@ def _schema(pa: Any) -> pa.Schema:
         "section": list_of(pa.string()),
         "page": pa.int32(),
         "bbox": list_of(pa.float64()),
+        "boxes": list_of(list_of(pa.float64())),
         "order": pa.int64(),
         "neighbours": list_of(pa.string()),
         "image_vector": list_of(pa.float32()),
