@@ -19,7 +19,8 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 _DOCUMENTS_PER_PAGE = 200
-_CSS = (Path(__file__).with_name("static") / "app.css").read_text(encoding="utf-8")
+_STATIC = Path(__file__).with_name("static")
+_CSS = "".join((_STATIC / f"{name}.css").read_text("utf-8") for name in ("app", "library"))
 _TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{name} · unirag</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{css}

@@ -8,10 +8,11 @@ from html import escape
 from urllib.parse import quote
 
 from unirag.indexing.jobs import Job
-from unirag.schemas import CorpusOut, StyleOut
+from unirag.schemas import AnswerTurnOut, CorpusOut, StyleOut
 from unirag.serialization import count_of
+from unirag.workspace.conversations import VotedAnswer
 
-__all__ = ["FORMS", "corpora_table", "jobs_table", "styles_table", "usage_table"]
+__all__ = ["FORMS", "corpora_table", "jobs_table", "styles_table", "usage_table", "votes_table"]
 
 _STATE_LABELS = {
     "queued": "Waiting",
@@ -98,6 +99,21 @@ def usage_table(days: Sequence[tuple[str, int, int, int]]) -> str:
     """Return the counts of `Conversations.daily_usage`."""
     columns = ("Day", "Questions", "Answered", "No evidence")
     return _table("Questions of the last 14 days", columns, days, "Nobody has asked yet.")
+
+
+def votes_table(votes: Sequence[VotedAnswer]) -> str:
+    """Return the answers that students marked with a thumb, without their names."""
+    rows = [
+        (
+            "👍 good" if voted.vote > 0 else "👎 bad",
+            voted.question,
+            AnswerTurnOut.model_validate(voted.answer).answer,
+            _time(voted.voted_at),
+        )
+        for voted in votes
+    ]
+    columns = ("Thumb", "Question", "Answer", "When")
+    return _table("Answers that students marked", columns, rows, "Nobody has marked an answer yet.")
 
 
 def _job_state(job: Job) -> str:

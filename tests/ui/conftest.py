@@ -51,9 +51,13 @@ class Site:
         page.on("request", self._check_request)
         page.on("pageerror", lambda error: self.script_errors.append(str(error)))
         page.goto(self.url)
-        # the page fills its header when it has loaded; a click before that can be lost
-        expect(page.locator("h1")).to_be_visible()
+        self.wait_until_loaded(page)
         return page
+
+    def wait_until_loaded(self, page: Page) -> None:
+        """Wait until the page shows its conversation. A click before that can be lost."""
+        signed_out = page.get_by_label("Key")
+        expect(page.locator("body[data-ready]").or_(signed_out)).to_be_visible()
 
     def _check_request(self, request: Any) -> None:
         url = urlsplit(request.url)
