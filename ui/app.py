@@ -55,7 +55,7 @@ def mount(api: FastAPI) -> None:
         ssr_mode=False,
         theme=_theme(),
         css_paths=[_STATIC / name for name in _STYLES],
-        head=_head(),
+        head="".join(f"<script>{_read(name)}</script>" for name in _SCRIPTS),
     )
 
 
@@ -70,12 +70,6 @@ def _build_page(api: FastAPI, *, has_keys: bool) -> gr.Blocks:
         conversations = ConversationHandlers(api, layout)
         connect_events(blocks, layout, PageHandlers(conversations, layout), conversations)
     return blocks
-
-
-def _head() -> str:
-    """Return the scripts, and the rules that apply around Gradio's own container."""
-    scripts = "".join(f"<script>{_read(name)}</script>" for name in _SCRIPTS)
-    return f"<style>{_read('shell.css')}</style>{scripts}"
 
 
 def _read(name: str) -> str:
