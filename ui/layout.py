@@ -52,7 +52,7 @@ class AppLayout:
     """
 
     conversation_id: gr.Textbox
-    replaced_turn: gr.State
+    replaced_turn: gr.Number
     header: gr.HTML
     sidebar: gr.Sidebar
     new_conversation: gr.Button
@@ -97,7 +97,8 @@ def build_layout(*, has_keys: bool) -> AppLayout:
     """Add every component to the page of a service with or without keys."""
     header = _html(_HEADER.format(hidden="" if has_keys else " hidden"))
     conversation_id = gr.Textbox(visible="hidden", elem_id="conversation-id")
-    replaced_turn = gr.State(0)
+    # no gr.State: Gradio would keep a connection open for it, which delays the end of the service
+    replaced_turn = gr.Number(0, visible="hidden", precision=0)
     sidebar_parts = _build_sidebar(has_keys=has_keys)
     with gr.Tabs():
         ask_parts = _build_ask_tab()

@@ -29,12 +29,13 @@ FORMS = """<div class="library">
 <p>A document, a picture, or a zip archive of them. Formats: PDF, Word, PowerPoint, HTML, Markdown,
 OpenStax CNXML. Uploads to the same corpus add up. A file with the name of an earlier one replaces
 it.</p>
-<form data-post="v1/index-jobs" data-done="Received. It is indexed in the background; see below.">
-<label>Corpus <small>lower-case letters, digits and hyphens</small>
-<input name="corpus" required maxlength="100" pattern="[a-z0-9]+(-[a-z0-9]+)*"
-placeholder="year-9-physics"></label>
-<label>File <input name="file" type="file" required></label>
-<button>Upload and index</button><progress hidden max="1"></progress><output></output></form>
+<form data-post="v1/index-jobs" data-each="file"
+data-done="Received. Indexing goes on in the background; see below.">
+<label>Book or course <small>letters, digits and spaces</small>
+<input name="corpus" required maxlength="100" pattern="\\s*[A-Za-z0-9]+([ \\-]+[A-Za-z0-9]+)*\\s*"
+placeholder="Year 9 Physics"></label>
+<label>Files <input name="file" type="file" multiple required></label>
+<button>Upload and index</button><ul class="uploads"></ul><output></output></form>
 <h3>Teach a query style</h3>
 <p>Choose 8 to 32 pictures in a style that is not recognised well yet, such as chalk on your
 blackboard. If you also send the figures that they show, in the same order, the encoder learns
@@ -64,17 +65,30 @@ def corpora_table(corpora: Sequence[CorpusOut]) -> str:
             corpus.figures,
             corpus.passages,
             ", ".join(part for part in (corpus.attribution, corpus.licence) if part),
+            _Html(
+                f'<button type="button" data-remove="v1/corpora/{quote(corpus.name)}" '
+                f'data-name="{escape(corpus.name)}">Delete</button>'
+            ),
         )
         for corpus in corpora
     ]
-    columns = ("Corpus", "Documents", "Figures", "Passages", "Rights")
+    columns = ("Corpus", "Documents", "Figures", "Passages", "Rights", "")
     return _table("Corpora", columns, rows, "Nothing is indexed yet.")
 
 
 def jobs_table(jobs: Sequence[Job]) -> str:
-    """Return index jobs with their progress, what was left out, and a button to cancel them."""
+    """Return index jobs with their progress, what was left out, and a button to cancel them.
+
+    Each job reads its whole corpus again, so only the newest of a corpus lists what was left out.
+    """
+    newest = {job.corpus: job.id for job in reversed(jobs) if job.report}
     rows = [
-        (job.corpus, _time(job.created), _Html(_job_state(job)), _Html(_job_outcome(job)))
+        (
+            job.corpus,
+            _time(job.created),
+            _Html(_job_state(job)),
+            _Html(_job_outcome(job, has_reasons=newest.get(job.corpus) == job.id)),
+        )
         for job in jobs
     ]
     columns = ("Corpus", "Since", "State", "Outcome")
@@ -136,7 +150,7 @@ def _progress_label(job: Job) -> str:
     return label
 
 
-def _job_outcome(job: Job) -> str:
+def _job_outcome(job: Job, *, has_reasons: bool) -> str:
     if job.report is None:
         return escape(job.message)
     figures = count_of(job.report["figures"], "figure")
@@ -146,6 +160,8 @@ def _job_outcome(job: Job) -> str:
     if not dead_letters:
         return indexed
     summary = f"{count_of(len(dead_letters), 'document')} left out"
+    if not has_reasons:
+        return f"{indexed}; {summary}"
     reasons = "".join(
         f"<li>{escape(letter['source'])}: {escape(letter['message'])}</li>"
         for letter in dead_letters
