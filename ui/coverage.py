@@ -32,7 +32,8 @@ var(--serif); }} a {{ color: var(--accent); }} th {{ white-space: nowrap; }}
 td:first-child {{ min-width: 12rem; }}
 @media print {{ nav {{ display: none; }} }}</style>
 <script>document.documentElement.classList.toggle("dark", (localStorage.getItem("unirag-theme") ||
-(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark");</script><script>{script}</script>
+(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark");</script>
+<script>{script}</script>
 </head><body><main class="library"><nav><a href="../">Back to unirag</a></nav><h1>{name}</h1>
 <p>{summary}.</p><p>Documents with problems come first. Files that are neither text nor pictures,
 such as style sheets and programs, are skipped and not listed.</p>

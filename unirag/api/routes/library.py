@@ -134,7 +134,8 @@ async def delete_document(
 ) -> None:
     """Delete a document of a corpus, and its file if it was uploaded.
 
-    A document of a folder that the service did not store comes back when that folder is indexed.
+    A document inside an archive, or of a folder that was not uploaded, comes back when that is
+    indexed again.
     """
     _find_corpus(service, caller, name)
 
