@@ -104,7 +104,7 @@ def _connect_sidebar(layout: AppLayout, conversations: ConversationHandlers) -> 
         conversations.new_conversation, layout.history_words, outputs, **_OPTIONS
     )
     _then_js(starting, "window.unirag.focusQuestion()")
-    layout.history_words.input(conversations.search, inputs, layout.history, **_ASK_OPTIONS)
+    layout.history_words.change(conversations.search, inputs, layout.history, **_ASK_OPTIONS)
 
 
 def _connect_library(layout: AppLayout, handlers: PageHandlers) -> None:

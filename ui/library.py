@@ -25,7 +25,7 @@ _STATE_LABELS = {
 
 # static/app.js sends these forms to the endpoints in data-post
 FORMS = """<div class="library">
-<h3>Add material</h3>
+<h2>Add material</h2>
 <p>A document, a picture, or a zip archive of them. Formats: PDF, Word, PowerPoint, HTML, Markdown,
 OpenStax CNXML. Uploads to the same corpus add up. A file with the name of an earlier one replaces
 it.</p>
@@ -36,7 +36,7 @@ data-done="Received. Indexing goes on in the background; see below.">
 placeholder="Year 9 Physics"></label>
 <label>Files <input name="file" type="file" multiple required></label>
 <button>Upload and index</button><ul class="uploads"></ul><output></output></form>
-<h3>Teach a query style</h3>
+<h2>Teach a query style</h2>
 <p>Choose 8 to 32 pictures in a style that is not recognised well yet, such as chalk on your
 blackboard. If you also send the figures that they show, in the same order, the encoder learns
 more.</p>
@@ -72,7 +72,7 @@ def corpora_table(corpora: Sequence[CorpusOut]) -> str:
         )
         for corpus in corpora
     ]
-    columns = ("Corpus", "Documents", "Figures", "Passages", "Rights", "")
+    columns = ("Corpus", "Documents", "Figures", "Passages", "Rights", "Change")
     return _table("Corpora", columns, rows, "Nothing is indexed yet.")
 
 
@@ -119,7 +119,7 @@ def votes_table(votes: Sequence[VotedAnswer]) -> str:
     """Return the answers that students marked with a thumb, without their names."""
     rows = [
         (
-            "👍 good" if voted.vote > 0 else "👎 bad",
+            _Html(f"<span class=narrow>{'good' if voted.vote > 0 else 'bad'}</span>"),
             voted.question,
             AnswerTurnOut.model_validate(voted.answer).answer,
             _time(voted.voted_at),
@@ -176,11 +176,11 @@ def _time(seconds: float) -> str:
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> str:
     """Return a table under its title, or the sentence `empty` if there are no rows."""
     if not rows:
-        return f'<div class="library"><h3>{title}</h3><p>{empty}</p></div>'
+        return f'<div class="library"><h2>{title}</h2><p>{empty}</p></div>'
     head = "".join(f'<th scope="col">{name}</th>' for name in columns)
     body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
     return (
-        f'<div class="library"><h3>{title}</h3><div class="scroll"><table><thead><tr>{head}</tr>'
+        f'<div class="library"><h2>{title}</h2><div class="scroll"><table><thead><tr>{head}</tr>'
         f"</thead><tbody>{body}</tbody></table></div></div>"
     )
 

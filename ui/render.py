@@ -46,6 +46,10 @@ TASK_LABELS = {
     "quiz": "Quiz me",
     "feedback": "Check my answer",
 }
+_THUMB = (
+    '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M7 11v9H4v-9zM7 11l4-8c1.5 0 2.5 1 2.5 '
+    '2.5V9H19a2 2 0 012 2.3l-1.2 7A2 2 0 0117.8 20H7"/></svg>'
+)
 LEVEL_LABELS = {"school": "School", "college": "College"}
 _SUGGESTED_TASKS = ("steps", "quiz")
 _MAX_SUGGESTIONS = 4
@@ -96,7 +100,7 @@ def _actions(stored: TurnOut) -> str:
         thumbs = "".join(
             f'<button type="button" class="thumb" data-vote="{vote}" aria-label="{label}" '
             f'title="{label}" aria-pressed="{str(stored.vote == vote).lower()}">{sign}</button>'
-            for vote, label, sign in ((1, "Good answer", "👍"), (-1, "Bad answer", "👎"))
+            for vote, label, sign in ((1, "Good answer", _THUMB), (-1, "Bad answer", _THUMB))
         )
     buttons = "".join(
         f'<button type="button" data-event="{event}" data-turn="{stored.number}">{label}</button>'
