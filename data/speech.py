@@ -44,11 +44,15 @@ _DEMUXERS = "wav,w64,mp3,flac,ogg,aac,aiff,au,caf,amr,mov,mp4,m4a,3gp,3g2,mj2,ma
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The words of a recording, their language (ISO 639-1) and the length in seconds."""
+    """The words of a recording, their language (ISO 639-1) and the length in seconds.
+
+    `confidence` in [0, 1] is the model's mean probability of a token, as a geometric mean.
+    """
 
     text: str
     language: str
     seconds: float
+    confidence: float
 
 
 class Transcriber:
@@ -103,13 +107,15 @@ class Transcriber:
                 initial_prompt=self._prompt(terms) or None,
                 condition_on_previous_text=False,  # so that errors do not spread
             )
-            text = " ".join(segment.text.strip() for segment in segments).strip()
+            spoken = list(segments)  # the model runs while they are read
+        text = " ".join(segment.text.strip() for segment in spoken).strip()
         if not text:
             raise BadInput(
                 f"{name}: no speech found; expected a spoken question, record it again closer to "
                 "the microphone"
             )
-        return Transcript(text, info.language, round(len(samples) / _SAMPLE_RATE, 2))
+        seconds = round(len(samples) / _SAMPLE_RATE, 2)
+        return Transcript(text, info.language, seconds, _confidence(spoken))
 
     def _prompt(self, terms: Sequence[str]) -> str:
         rare = [term for term in terms if len(self._token_ids(term)) > 1][:_MAX_PROMPT_TERMS]
@@ -191,6 +197,13 @@ def decode_audio(
         raise BadInput(f"{name}: the recording is empty; record the question again")
     samples: NDArray[np.float32] = np.concatenate(chunks).astype(np.float32)
     return samples / np.float32(32768)
+
+
+def _confidence(segments: Sequence[Any]) -> float:
+    """Return the geometric mean of the tokens' probabilities. Longer segments count more."""
+    lengths = [len(segment.tokens) for segment in segments]
+    logs = [segment.avg_logprob for segment in segments]
+    return round(float(np.exp(np.average(logs, weights=lengths))), 3)
 
 
 def _check_extra() -> None:

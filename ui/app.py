@@ -6,26 +6,23 @@ from pathlib import Path
 
 import gradio as gr
 from fastapi import FastAPI, HTTPException, Request
-from starlette.datastructures import MutableHeaders
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui import coverage, sign_in
+from ui.conversation_handlers import ConversationHandlers
 from ui.events import connect_events
 from ui.handlers import PageHandlers
 from ui.layout import build_layout
+from ui.page_headers import PageHeaders
 from unirag.api.access import Access
 from unirag.api.errors import Unauthorized
 
 __all__ = ["mount"]
 
 _STATIC = Path(__file__).with_name("static")
+_STYLES = ("app.css", "composer.css", "library.css")
+_SCRIPTS = ("viewer.js", "composer.js", "conversation.js", "library.js")
 _FONT = ["system-ui", "sans-serif"]
-# The browser loads from this service only, whatever a document or a library asks it to fetch.
-_CONTENT_SECURITY_POLICY = (
-    "default-src 'self' data: blob:; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
-    "style-src 'self' 'unsafe-inline'; object-src 'none'; base-uri 'self'; form-action 'self'"
-)
 _CACHE_CHECK_SECONDS, _CACHE_SECONDS = 600, 3600  # for uploaded pictures and recordings
 
 
@@ -44,11 +41,11 @@ def mount(api: FastAPI) -> None:
 
     api.include_router(sign_in.router)
     api.include_router(coverage.router)
-    api.add_middleware(_SecurityHeaders)
+    api.add_middleware(PageHeaders, api=api)
     api.mount("/fonts", StaticFiles(directory=_STATIC / "fonts"), name="fonts")
     gr.mount_gradio_app(
         api,
-        _build_page(api),
+        _build_page(api, has_keys=api.state.has_keys),
         path="/",
         auth_dependency=signed_in_name,
         footer_links=[],
@@ -57,21 +54,26 @@ def mount(api: FastAPI) -> None:
         max_file_size=f"{int(api.state.settings.query_megabytes)}mb",
         ssr_mode=False,
         theme=_theme(),
-        css_paths=[_STATIC / "app.css"],
-        head=f"<script>{(_STATIC / 'app.js').read_text(encoding='utf-8')}</script>",
+        css_paths=[_STATIC / name for name in _STYLES],
+        head="".join(f"<script>{_read(name)}</script>" for name in _SCRIPTS),
     )
 
 
-def _build_page(api: FastAPI) -> gr.Blocks:
+def _build_page(api: FastAPI, *, has_keys: bool) -> gr.Blocks:
     with gr.Blocks(
         title="unirag",
         analytics_enabled=False,
         delete_cache=(_CACHE_CHECK_SECONDS, _CACHE_SECONDS),
         fill_width=True,
     ) as blocks:
-        layout = build_layout()
-        connect_events(blocks, layout, PageHandlers(api, layout))
+        layout = build_layout(has_keys=has_keys)
+        conversations = ConversationHandlers(api, layout)
+        connect_events(blocks, layout, PageHandlers(conversations, layout), conversations)
     return blocks
+
+
+def _read(name: str) -> str:
+    return (_STATIC / name).read_text(encoding="utf-8")
 
 
 def _theme() -> gr.themes.Base:
@@ -99,27 +101,3 @@ def _theme() -> gr.themes.Base:
         input_placeholder_color="#6b7280",
         input_placeholder_color_dark="#9aa3ad",
     )
-
-
-class _SecurityHeaders:
-    """Middleware: forbid HTML pages to load from other sites.
-
-    `/docs` is excluded: it loads the OpenAPI viewer from another site.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle a request."""
-
-        async def send_with_policy(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                if headers.get("content-type", "").startswith("text/html"):
-                    headers["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
-                    headers["Referrer-Policy"] = "same-origin"
-            await send(message)
-
-        is_excluded = scope["type"] != "http" or scope["path"] == "/docs"
-        await self._app(scope, receive, send if is_excluded else send_with_policy)

@@ -6,6 +6,7 @@ from html import escape
 from math import ceil
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
@@ -19,7 +20,9 @@ __all__ = ["router"]
 
 router = APIRouter(include_in_schema=False)
 _DOCUMENTS_PER_PAGE = 200
-_CSS = (Path(__file__).with_name("static") / "app.css").read_text(encoding="utf-8")
+_STATIC = Path(__file__).with_name("static")
+_SCRIPT = (_STATIC / "library.js").read_text("utf-8")
+_CSS = "".join((_STATIC / f"{name}.css").read_text("utf-8") for name in ("app", "library"))
 _TEMPLATE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{name} · unirag</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{css}
@@ -30,12 +33,14 @@ td:first-child {{ min-width: 12rem; }}
 @media print {{ nav {{ display: none; }} }}</style>
 <script>document.documentElement.classList.toggle("dark", (localStorage.getItem("unirag-theme") ||
 (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark");</script>
+<script>{script}</script>
 </head><body><main class="library"><nav><a href="../">Back to unirag</a></nav><h1>{name}</h1>
 <p>{summary}.</p><p>Documents with problems come first. Files that are neither text nor pictures,
 such as style sheets and programs, are skipped and not listed.</p>
 <div class="scroll" tabindex="0" role="region" aria-label="Documents"><table><thead><tr>
 <th scope="col">Document</th><th scope="col">Figures</th><th scope="col">Passages</th>
-<th scope="col">Left out, and why</th></tr></thead><tbody>{rows}</tbody></table></div>
+<th scope="col">Left out, and why</th><th scope="col"><span class="unseen">Change</span></th></tr>
+</thead><tbody>{rows}</tbody></table></div>
 <nav aria-label="Pages">{page_links}</nav></main></body></html>"""
 
 
@@ -57,20 +62,37 @@ def coverage_page(
     return HTMLResponse(
         _TEMPLATE.format(
             css=_CSS,
+            script=_SCRIPT,
             name=escape(name),
             summary=escape(coverage_line(coverage)),
-            rows="".join(map(_row, coverage.covered)),
+            rows="".join(_row(name, document) for document in coverage.covered),
             page_links=_page_links(page, ceil(coverage.total / _DOCUMENTS_PER_PAGE)),
         )
     )
 
 
-def _row(document: CoveredOut) -> str:
+def _row(corpus: str, document: CoveredOut) -> str:
     title = f"{escape(document.title)}<br>" if document.title else ""
     return (
         f"<tr><td>{title}<small>{escape(document.source)}</small></td>"
         f'<td class="number">{document.figures:,}</td>'
-        f'<td class="number">{document.passages:,}</td><td>{_left_out(document)}</td></tr>'
+        f'<td class="number">{document.passages:,}</td><td>{_left_out(document)}</td>'
+        f"<td>{_buttons(corpus, document.source)}</td></tr>"
+    )
+
+
+def _buttons(corpus: str, source: str) -> str:
+    """Return the buttons that replace and delete a document. An archive's part is not replaced."""
+    address = f"../v1/corpora/{quote(corpus)}/documents?source={quote(source, safe='')}"
+    replace = ""
+    if "/" not in source:
+        replace = (
+            f'<label class="replace">Replace<input type="file" data-replace="{escape(source)}" '
+            f'data-corpus="{escape(corpus)}" aria-label="Replace {escape(source)}"></label>'
+        )
+    return (
+        f'{replace}<button type="button" data-remove="{address}" data-name="{escape(source)}">'
+        "Delete</button><output></output>"
     )
 
 

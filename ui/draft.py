@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from data.errors import BadInput
 from data.records import Level, Task
-from unirag.api.requests import AskIn, ImageIn, RecordingIn
+from generation.tasks import MAX_STUDENT_ANSWER_CHARACTERS
+from unirag.api.requests import MAX_IMAGES, MAX_TEXT_CHARACTERS, AskIn, ImageIn
 
 __all__ = ["Draft", "decode_data_url"]
 
@@ -21,54 +23,74 @@ __all__ = ["Draft", "decode_data_url"]
 class Draft:
     """The values of the composer's inputs.
 
-    `sketch` is a PNG as a data URL. `picture` and `recording` are paths of uploaded files. All
-    three are empty if they are not used.
+    `question` holds the typed `text` and the paths of uploaded pictures as `files`. `sketch` is a
+    PNG as a data URL, empty if nothing is drawn.
     """
 
-    text: str
-    text_weight: float
+    question: Mapping[str, Any] | None
     sketch: str
-    picture: str | None
     picture_weight: float
     style: str
-    recording: str | None
-    recording_weight: float
     task: Task
     level: Level
     student_answer: str
     corpora: Sequence[str] | None
 
+    @property
+    def text(self) -> str:
+        """The typed question."""
+        return str((self.question or {}).get("text") or "")
+
+    @property
+    def files(self) -> Sequence[str]:
+        """The paths of the uploaded pictures."""
+        return (self.question or {}).get("files") or ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was typed, drawn or uploaded."""
+        return not (self.text.strip() or self.files or self.sketch)
+
     def to_request(self, conversation_id: str) -> AskIn:
         """Return the question as a REST request. Raise `BadInput` if a value is unusable."""
+        _check_length("Your question", self.text, MAX_TEXT_CHARACTERS)
+        # for other tasks the box is hidden, but keeps its text
+        student_answer = self.student_answer.strip() if self.task == "feedback" else ""
+        _check_length("Your own answer", student_answer, MAX_STUDENT_ANSWER_CHARACTERS)
+        if self.task == "feedback" and not student_answer:
+            raise BadInput("Write your own answer too. Then it can be checked against your books.")
+        if len(self.files) + bool(self.sketch) > MAX_IMAGES:
+            raise BadInput(f"Show at most {MAX_IMAGES} pictures at once.")
         try:
             return AskIn(
                 text=self.text.strip(),
-                text_weight=self.text_weight,
                 images=self._images(),
-                audio=self._recordings(),
                 corpora=list(self.corpora or ()),
                 conversation=conversation_id or None,
                 task=self.task,
                 level=self.level,
-                # for other tasks the box is hidden, but keeps its text
-                student_answer=self.student_answer.strip() if self.task == "feedback" else "",
+                student_answer=student_answer,
             )
         except ValidationError as error:
             raise BadInput(error.errors()[0]["msg"]) from None
 
     def _images(self) -> list[ImageIn]:
-        pictures = [decode_data_url(self.sketch)] if self.sketch else []
-        pictures += [Path(self.picture).read_bytes()] if self.picture else []
+        pictures = {"Your drawing": decode_data_url(self.sketch)} if self.sketch else {}
+        for number, path in enumerate(map(Path, self.files), 1):
+            name = f"Your picture {path.name}" if len(self.files) == 1 else f"Picture {number}"
+            pictures[name[:_NAME_CHARACTERS]] = path.read_bytes()
         return [
-            ImageIn(data=_base64(picture), weight=self.picture_weight, style=self.style)
-            for picture in pictures
+            ImageIn(
+                data=base64.b64encode(picture).decode(),
+                weight=self.picture_weight,
+                style=self.style,
+                name=name,
+            )
+            for name, picture in pictures.items()
         ]
 
-    def _recordings(self) -> list[RecordingIn]:
-        if not self.recording:
-            return []
-        recording = _base64(Path(self.recording).read_bytes())
-        return [RecordingIn(data=recording, weight=self.recording_weight)]
+
+_NAME_CHARACTERS = 100
 
 
 def decode_data_url(url: str) -> bytes:
@@ -79,5 +101,9 @@ def decode_data_url(url: str) -> bytes:
         raise BadInput("the sketch is not in base64; draw it again") from None
 
 
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+def _check_length(name: str, text: str, limit: int) -> None:
+    if len(text) > limit:
+        raise BadInput(
+            f"{name} has {len(text):,} characters; {limit:,} are possible. "
+            f"Shorten it by {len(text) - limit:,}."
+        )

@@ -75,7 +75,7 @@ class ExampleCards:
         url = f"data:image/webp;base64,{base64.b64encode(sketch.getvalue()).decode()}"
         title = escape(figure.title)
         return (
-            f'<button type="button" class="example sketch" data-sketch="{url}" '
+            f'<button type="button" class="example sketch" data-event="select" data-sketch="{url}" '
             f'aria-label="Ask with a sketch of: {title}">'
             f'<img src="{url}" alt="A sketch of: {title}"></button>'
         )
@@ -88,7 +88,7 @@ def _choose_questions(items: Sequence[Item], chance: random.Random) -> list[str]
 
 def _question_card(question: str) -> str:
     return (
-        f'<button type="button" class="example" data-ask="{escape(question)}">'
+        f'<button type="button" class="example" data-event="select" data-ask="{escape(question)}">'
         f"{text_to_html(question)}</button>"
     )
 

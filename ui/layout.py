@@ -11,36 +11,54 @@ from gradio.blocks import Block
 from ui.composer import Composer, build_composer
 from ui.library import FORMS
 
-__all__ = ["NOTHING_INDEXED", "WELCOME", "AppLayout", "build_layout", "header_html"]
+__all__ = ["NOTHING_INDEXED", "WELCOME", "AppLayout", "build_layout", "privacy_html"]
 
 WELCOME = (
-    '<div class="welcome"><h2>What would you like to understand?</h2><p>Type a question, draw it, '
-    "show a picture or say it. Answers come only from your textbooks, with a source behind every "
-    "sentence. If the books have no answer, the app says so.</p></div>"
+    '<div class="welcome"><h2>What would you like to understand?</h2><p>Answers come only from '
+    "your textbooks, with a source behind every sentence.</p></div>"
 )
 NOTHING_INDEXED = "Nothing is indexed yet. A teacher can add material under Library."
-# Triggers Gradio's event `select` with the data attributes of the clicked button.
-_SELECT_ON_CLICK = """element.addEventListener('click', (event) => {
-  const button = event.target.closest(
-    '[data-ask], [data-sketch], [data-conversation], [data-delete]');
-  if (button) trigger('select', {...button.dataset});
+_HEADER = (
+    '<header class="unirag-header"><a class="skip" href="#question">Skip to the question</a>'
+    '<h1>unirag</h1><p>Ask your textbooks</p><button type="button" data-theme-toggle '
+    'aria-label="Switch between light and dark" title="Light or dark">◐</button>'
+    '<form method="post" action="sign-out"{hidden}><button>Sign out</button></form></header>'
+)
+_PRIVACY_WITH_KEYS = (
+    "Whoever has your key can read your conversations. Your teacher sees how many questions are "
+    "asked, and the answers that you mark with a thumb, without your name."
+)
+_PRIVACY_WITHOUT_KEYS = (
+    "Your conversations are listed in this browser only. They are stored on the computer that runs "
+    "unirag, and whoever manages it can read them."
+)
+# Triggers Gradio's event of the clicked button, with the button's data attributes.
+_EVENTS_ON_CLICK = """element.addEventListener('click', (event) => {
+  const button = event.target.closest('[data-event]');
+  if (button) trigger(button.dataset.event, {...button.dataset});
 });"""
+# static/conversation.js sends its own requests through the list: to open, refresh, rename.
+_HISTORY_EVENTS = f"""{_EVENTS_ON_CLICK}
+window.unirag.changeConversation = (data) => trigger('select', data);"""
 
 
 @dataclass(frozen=True, slots=True)
 class AppLayout:
     """The components of the page.
 
-    `conversation_id` is kept by the browser. `browser_width` is in CSS pixels. `past_turns` and
-    `current_turn` show the conversation, `suggestions` the next questions.
+    The browser's address names the conversation of `conversation_id`. `past_turns` and
+    `current_turn` show the conversation, `suggestions` the next questions. The next answer takes
+    the place of the turn `replaced_turn`, unless it is 0.
     """
 
-    conversation_id: gr.BrowserState
-    browser_width: gr.Number
+    conversation_id: gr.Textbox
+    replaced_turn: gr.Number
     header: gr.HTML
     sidebar: gr.Sidebar
     new_conversation: gr.Button
+    history_words: gr.Textbox
     history: gr.HTML
+    privacy: gr.HTML
     ask_tab: gr.Tab
     welcome: gr.HTML
     past_turns: gr.HTML
@@ -50,6 +68,7 @@ class AppLayout:
     library_tab: gr.Tab
     corpora: gr.HTML
     jobs: gr.HTML
+    votes: gr.HTML
     styles: gr.HTML
     usage: gr.HTML
     library_timer: gr.Timer
@@ -59,32 +78,34 @@ class AppLayout:
         """The components that change with the conversation."""
         return [
             self.conversation_id,
+            self.sidebar,
             self.welcome,
             self.past_turns,
             self.current_turn,
             self.suggestions,
             self.history,
+            self.composer.note,
         ]
 
     @property
     def library_tables(self) -> list[Block]:
         """The tables of the teacher's library."""
-        return [self.corpora, self.jobs, self.styles, self.usage]
+        return [self.corpora, self.jobs, self.votes, self.styles, self.usage]
 
 
-def build_layout() -> AppLayout:
-    """Add every component to the page."""
-    # not confidential: with a fixed value, the id is readable after a restart of the service
-    conversation_id = gr.BrowserState("", storage_key="unirag-conversation", secret="unirag")  # noqa: S106
-    header = _html()
-    browser_width = gr.Number(visible=False)
-    sidebar_parts = _build_sidebar()
+def build_layout(*, has_keys: bool) -> AppLayout:
+    """Add every component to the page of a service with or without keys."""
+    header = _html(_HEADER.format(hidden="" if has_keys else " hidden"))
+    conversation_id = gr.Textbox(visible="hidden", elem_id="conversation-id")
+    # no gr.State: Gradio would keep a connection open for it, which delays the end of the service
+    replaced_turn = gr.Number(0, visible="hidden", precision=0)
+    sidebar_parts = _build_sidebar(has_keys=has_keys)
     with gr.Tabs():
         ask_parts = _build_ask_tab()
         library_parts = _build_library_tab()
     return AppLayout(
         conversation_id=conversation_id,
-        browser_width=browser_width,
+        replaced_turn=replaced_turn,
         header=header,
         **sidebar_parts,
         **ask_parts,
@@ -92,21 +113,39 @@ def build_layout() -> AppLayout:
     )
 
 
-def _build_sidebar() -> dict[str, Any]:
+def privacy_html(*, has_keys: bool) -> str:
+    """Return the lines that say who can read the conversations."""
+    text = _PRIVACY_WITH_KEYS if has_keys else _PRIVACY_WITHOUT_KEYS
+    return f'<p class="privacy">{text}</p>'
+
+
+def _build_sidebar(*, has_keys: bool) -> dict[str, Any]:
+    # In a wide window static/app.css shows it always; in a narrow one the student opens it.
     with gr.Sidebar(width=290, open=False) as sidebar:
-        new_conversation = gr.Button("New conversation", variant="secondary")
-        history = _html(js_on_load=_SELECT_ON_CLICK, elem_id="history")
-    return {"sidebar": sidebar, "new_conversation": new_conversation, "history": history}
+        return {
+            "sidebar": sidebar,
+            "new_conversation": gr.Button("New conversation", variant="secondary"),
+            "history_words": gr.Textbox(
+                label="Search your conversations",
+                placeholder="Search your conversations",
+                show_label=False,
+                container=False,
+                max_lines=1,
+                elem_id="history-words",
+            ),
+            "history": _html(js_on_load=_HISTORY_EVENTS, elem_id="history"),
+            "privacy": _html(privacy_html(has_keys=has_keys)),
+        }
 
 
 def _build_ask_tab() -> dict[str, Any]:
-    with gr.Tab("Ask") as tab:
+    with gr.Tab("Ask", elem_id="ask-tab") as tab:
         return {
             "ask_tab": tab,
-            "welcome": _html(js_on_load=_SELECT_ON_CLICK, elem_id="welcome"),
-            "past_turns": _html(elem_id="past-turns"),
-            "current_turn": _html(elem_id="current-turn"),
-            "suggestions": _html(js_on_load=_SELECT_ON_CLICK, elem_id="suggestions"),
+            "welcome": _html(WELCOME, js_on_load=_EVENTS_ON_CLICK, elem_id="welcome"),
+            "past_turns": _html(js_on_load=_EVENTS_ON_CLICK, elem_id="past-turns"),
+            "current_turn": _html(js_on_load=_EVENTS_ON_CLICK, elem_id="current-turn"),
+            "suggestions": _html(js_on_load=_EVENTS_ON_CLICK, elem_id="suggestions"),
             "composer": build_composer(),
         }
 
@@ -119,6 +158,7 @@ def _build_library_tab() -> dict[str, Any]:
             "library_tab": tab,
             "corpora": corpora,
             "jobs": _html(),
+            "votes": _html(),
             "styles": _html(),
             "usage": _html(),
             "library_timer": gr.Timer(2.0, active=False),
@@ -128,15 +168,3 @@ def _build_library_tab() -> dict[str, Any]:
 def _html(value: str = "", **options: Any) -> gr.HTML:
     """Return an HTML component that only static/app.css styles."""
     return gr.HTML(value, apply_default_css=False, **options)
-
-
-def header_html(*, can_sign_out: bool) -> str:
-    """Return the header of the page."""
-    sign_out = ""
-    if can_sign_out:
-        sign_out = '<form method="post" action="sign-out"><button>Sign out</button></form>'
-    return (
-        '<div class="unirag-header"><h1>unirag</h1><p>Ask your textbooks</p>'
-        '<button type="button" data-theme-toggle aria-label="Switch between light and dark">'
-        f"Light / dark</button>{sign_out}</div>"
-    )

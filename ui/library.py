@@ -8,10 +8,11 @@ from html import escape
 from urllib.parse import quote
 
 from unirag.indexing.jobs import Job
-from unirag.schemas import CorpusOut, StyleOut
+from unirag.schemas import AnswerTurnOut, CorpusOut, StyleOut
 from unirag.serialization import count_of
+from unirag.workspace.conversations import VotedAnswer
 
-__all__ = ["FORMS", "corpora_table", "jobs_table", "styles_table", "usage_table"]
+__all__ = ["FORMS", "corpora_table", "jobs_table", "styles_table", "usage_table", "votes_table"]
 
 _STATE_LABELS = {
     "queued": "Waiting",
@@ -24,17 +25,18 @@ _STATE_LABELS = {
 
 # static/app.js sends these forms to the endpoints in data-post
 FORMS = """<div class="library">
-<h3>Add material</h3>
+<h2>Add material</h2>
 <p>A document, a picture, or a zip archive of them. Formats: PDF, Word, PowerPoint, HTML, Markdown,
 OpenStax CNXML. Uploads to the same corpus add up. A file with the name of an earlier one replaces
 it.</p>
-<form data-post="v1/index-jobs" data-done="Received. It is indexed in the background; see below.">
-<label>Corpus <small>lower-case letters, digits and hyphens</small>
-<input name="corpus" required maxlength="100" pattern="[a-z0-9]+(-[a-z0-9]+)*"
-placeholder="year-9-physics"></label>
-<label>File <input name="file" type="file" required></label>
-<button>Upload and index</button><progress hidden max="1"></progress><output></output></form>
-<h3>Teach a query style</h3>
+<form data-post="v1/index-jobs" data-each="file"
+data-done="Received. Indexing goes on in the background; see below.">
+<label>Book or course <small>letters, digits and spaces</small>
+<input name="corpus" required maxlength="100" pattern="\\s*[A-Za-z0-9]+([ \\-]+[A-Za-z0-9]+)*\\s*"
+placeholder="Year 9 Physics"></label>
+<label>Files <input name="file" type="file" multiple required></label>
+<button>Upload and index</button><ul class="uploads"></ul><output></output></form>
+<h2>Teach a query style</h2>
 <p>Choose 8 to 32 pictures in a style that is not recognised well yet, such as chalk on your
 blackboard. If you also send the figures that they show, in the same order, the encoder learns
 more.</p>
@@ -63,17 +65,30 @@ def corpora_table(corpora: Sequence[CorpusOut]) -> str:
             corpus.figures,
             corpus.passages,
             ", ".join(part for part in (corpus.attribution, corpus.licence) if part),
+            _Html(
+                f'<button type="button" data-remove="v1/corpora/{quote(corpus.name)}" '
+                f'data-name="{escape(corpus.name)}">Delete</button>'
+            ),
         )
         for corpus in corpora
     ]
-    columns = ("Corpus", "Documents", "Figures", "Passages", "Rights")
+    columns = ("Corpus", "Documents", "Figures", "Passages", "Rights", "Change")
     return _table("Corpora", columns, rows, "Nothing is indexed yet.")
 
 
 def jobs_table(jobs: Sequence[Job]) -> str:
-    """Return index jobs with their progress, what was left out, and a button to cancel them."""
+    """Return index jobs with their progress, what was left out, and a button to cancel them.
+
+    Each job reads its whole corpus again, so only the newest of a corpus lists what was left out.
+    """
+    newest = {job.corpus: job.id for job in reversed(jobs) if job.report}
     rows = [
-        (job.corpus, _time(job.created), _Html(_job_state(job)), _Html(_job_outcome(job)))
+        (
+            job.corpus,
+            _time(job.created),
+            _Html(_job_state(job)),
+            _Html(_job_outcome(job, has_reasons=newest.get(job.corpus) == job.id)),
+        )
         for job in jobs
     ]
     columns = ("Corpus", "Since", "State", "Outcome")
@@ -100,6 +115,21 @@ def usage_table(days: Sequence[tuple[str, int, int, int]]) -> str:
     return _table("Questions of the last 14 days", columns, days, "Nobody has asked yet.")
 
 
+def votes_table(votes: Sequence[VotedAnswer]) -> str:
+    """Return the answers that students marked with a thumb, without their names."""
+    rows = [
+        (
+            _Html(f"<span class=narrow>{'good' if voted.vote > 0 else 'bad'}</span>"),
+            voted.question,
+            AnswerTurnOut.model_validate(voted.answer).answer,
+            _time(voted.voted_at),
+        )
+        for voted in votes
+    ]
+    columns = ("Thumb", "Question", "Answer", "When")
+    return _table("Answers that students marked", columns, rows, "Nobody has marked an answer yet.")
+
+
 def _job_state(job: Job) -> str:
     html = escape(_STATE_LABELS[job.state])
     if job.state == "running" and job.total:
@@ -120,7 +150,7 @@ def _progress_label(job: Job) -> str:
     return label
 
 
-def _job_outcome(job: Job) -> str:
+def _job_outcome(job: Job, *, has_reasons: bool) -> str:
     if job.report is None:
         return escape(job.message)
     figures = count_of(job.report["figures"], "figure")
@@ -130,6 +160,8 @@ def _job_outcome(job: Job) -> str:
     if not dead_letters:
         return indexed
     summary = f"{count_of(len(dead_letters), 'document')} left out"
+    if not has_reasons:
+        return f"{indexed}; {summary}"
     reasons = "".join(
         f"<li>{escape(letter['source'])}: {escape(letter['message'])}</li>"
         for letter in dead_letters
@@ -144,11 +176,11 @@ def _time(seconds: float) -> str:
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> str:
     """Return a table under its title, or the sentence `empty` if there are no rows."""
     if not rows:
-        return f'<div class="library"><h3>{title}</h3><p>{empty}</p></div>'
+        return f'<div class="library"><h2>{title}</h2><p>{empty}</p></div>'
     head = "".join(f'<th scope="col">{name}</th>' for name in columns)
     body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in rows)
     return (
-        f'<div class="library"><h3>{title}</h3><div class="scroll"><table><thead><tr>{head}</tr>'
+        f'<div class="library"><h2>{title}</h2><div class="scroll"><table><thead><tr>{head}</tr>'
         f"</thead><tbody>{body}</tbody></table></div></div>"
     )
 

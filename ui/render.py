@@ -11,22 +11,28 @@ from html import escape
 from itertools import islice
 
 from ui.formulas import text_to_html
+from ui.how_found import how_found, readable_style
 from ui.source_cards import picture_thumbnail, source_cards
 from unirag.schemas import (
     AnswerOut,
+    AnswerTurnOut,
     ConversationOut,
     HitOut,
     SearchOut,
     SentenceOut,
+    TurnOut,
 )
-from unirag.serialization import correction_line
+from unirag.serialization import answer_text, correction_line
 
 __all__ = [
+    "LEVEL_LABELS",
     "TASK_LABELS",
     "complete_answer",
     "conversation_turns",
     "failure",
+    "note",
     "partial_answer",
+    "readable_style",
     "status",
     "suggestions",
     "turn",
@@ -40,43 +46,79 @@ TASK_LABELS = {
     "quiz": "Quiz me",
     "feedback": "Check my answer",
 }
+_THUMB = (
+    '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M7 11v9H4v-9zM7 11l4-8c1.5 0 2.5 1 2.5 '
+    '2.5V9H19a2 2 0 012 2.3l-1.2 7A2 2 0 0117.8 20H7"/></svg>'
+)
+LEVEL_LABELS = {"school": "School", "college": "College"}
 _SUGGESTED_TASKS = ("steps", "quiz")
 _MAX_SUGGESTIONS = 4
 _MAX_RELATED_FIGURES = 6
 _MIN_RELATIVE_SIMILARITY = 0.7  # of a related figure, relative to the most similar figure
-_MIN_CERTAIN_SHARE = 0.5  # below this share of a style the page says "may be"
-_STYLE_NAMES = {"lowres": "low resolution", "art": "painting"}
 
 
 def conversation_turns(conversation: ConversationOut) -> str:
     """Return the turns of a stored conversation."""
-    no_answer = '<p class="quiet">No answer was made. Ask again.</p>'
-    return "".join(
-        turn(
-            conversation.id,
-            stored.question,
-            stored.pictures,
-            complete_answer(stored.answer) if stored.answer else no_answer,
-        )
-        for stored in conversation.turns
-    )
+    return "".join(_stored_turn(conversation.id, stored) for stored in conversation.turns)
 
 
-def turn(conversation_id: str, question: str, pictures: Sequence[str], body: str) -> str:
-    """Return one question above `body`, which is HTML. `pictures` are addresses."""
+def turn(
+    conversation_id: str, question: str, pictures: Sequence[str], body: str, number: int = 0
+) -> str:
+    """Return one question above `body`, which is HTML. `pictures` are addresses.
+
+    `number` is that of a stored turn; 0 for a turn whose answer is still being made.
+    """
     words = text_to_html(question) if question else "<em>A picture</em>"
     images = "".join(
         f'<img src="{escape(address)}" alt="The picture of the question">' for address in pictures
     )
     return (
-        f'<article class="turn" data-conversation="{escape(conversation_id)}">'
-        f'<header class="question"><h2>{words}</h2>{images}</header>{body}</article>'
+        f'<article class="turn" data-conversation="{escape(conversation_id)}" '
+        f'data-turn="{number}"><header class="question"><h2 tabindex="-1">{words}</h2>{images}'
+        f"</header>{body}</article>"
+    )
+
+
+def _stored_turn(conversation_id: str, stored: TurnOut) -> str:
+    if stored.answer:
+        body = complete_answer(stored.answer)
+    else:
+        body = '<p class="quiet">There is no answer yet.</p>'
+    body += _actions(stored)
+    return turn(conversation_id, stored.question, stored.pictures, body, stored.number)
+
+
+def _actions(stored: TurnOut) -> str:
+    """Return the buttons below an answer."""
+    copy = thumbs = ""
+    if stored.answer:
+        text = escape(answer_text(stored.answer))
+        copy = (
+            f"<button type=button data-copy>Copy</button><template class=copied>{text}</template>"
+        )
+        thumbs = "".join(
+            f'<button type="button" class="thumb" data-vote="{vote}" aria-label="{label}" '
+            f'title="{label}" aria-pressed="{str(stored.vote == vote).lower()}">{sign}</button>'
+            for vote, label, sign in ((1, "Good answer", _THUMB), (-1, "Bad answer", _THUMB))
+        )
+    buttons = "".join(
+        f'<button type="button" data-event="{event}" data-turn="{stored.number}">{label}</button>'
+        for event, label in (("retry", "Ask again"), ("edit", "Edit question"))
+    )
+    return (
+        f'<div class="actions" role="group" aria-label="This answer">{copy}{buttons}{thumbs}</div>'
     )
 
 
 def status(message: str) -> str:
     """Return a line that says what the service is doing."""
     return f'<p class="status" role="status"><span class="dots"></span>{escape(message)}</p>'
+
+
+def note(message: str) -> str:
+    """Return a line that says what to do next."""
+    return f'<p class="note" role="status">{escape(message)}</p>'
 
 
 def failure(message: str) -> str:
@@ -96,20 +138,24 @@ def partial_answer(search: SearchOut, sentences: Sequence[SentenceOut]) -> str:
     return _notes(search) + _sentences(sentences, hits) + _numbered_sources(sources)
 
 
-def complete_answer(answer: AnswerOut) -> str:
+def complete_answer(answer: AnswerTurnOut) -> str:
     """Return a whole answer with its sources and related figures, or a refusal."""
     if answer.refused:
-        return _notes(answer) + _refusal(answer)
-    task = ""
+        return _notes(answer) + _refusal(answer) + how_found(answer)
+    task = stopped = ""
     if answer.task != "explain":
         task = f'<p class="task">{TASK_LABELS[answer.task]}</p>'
+    if answer.stopped:
+        stopped = '<p class="quiet">The answer stopped here. These sentences were checked.</p>'
     return "".join(
         [
             _notes(answer),
             task,
             _sentences(answer.sentences, {hit.id: hit for hit in answer.hits}),
+            stopped,
             _numbered_sources(answer.cited_hits),
             source_cards("More figures from your books", _related_figures(answer)),
+            how_found(answer),
         ]
     )
 
@@ -188,40 +234,9 @@ def _figure(number: int, hit: HitOut) -> str:
 
 
 def _notes(search: SearchOut) -> str:
-    """Return what the search made of the query: its corrected slips, the style of its picture."""
+    """Return which slips of the question the search corrected."""
     line = correction_line(search)
-    corrections = f'<p class="quiet">{escape(line)}</p>' if line else ""
-    return corrections + _style(search)
-
-
-def _style(search: SearchOut) -> str:
-    """Return the detected style of the query's picture and the experts that adapted the encoder."""
-    styles = sorted(search.styles.items(), key=lambda style: -style[1])
-    if not styles:
-        return ""
-    name, share = styles[0]
-    verb = "looks like" if share >= _MIN_CERTAIN_SHARE else "may be"
-    style_bars = "".join(_bar(_readable_style(name), share) for name, share in styles[:4])
-    expert_bars = "".join(_bar(f"Expert {i}", share) for i, share in enumerate(search.experts, 1))
-    columns = f"<div><h4>Query style</h4>{style_bars}</div>"
-    if expert_bars:
-        columns += f"<div><h4>Experts</h4>{expert_bars}</div>"
-    return (
-        f'<details class="style"><summary>Your picture {verb} '
-        f"<b>{escape(_readable_style(name))}</b> ({share:.0%})</summary>"
-        f"<div>{columns}</div></details>"
-    )
-
-
-def _bar(label: str, share: float) -> str:
-    return (
-        f'<div class="bar"><span>{escape(label)}</span>'
-        f'<i style="--share:{share:.3f}"></i><b>{share:.0%}</b></div>'
-    )
-
-
-def _readable_style(name: str) -> str:
-    return _STYLE_NAMES.get(name, name.replace("_", " "))
+    return f'<p class="quiet">{escape(line)}</p>' if line else ""
 
 
 def suggestions(answer: AnswerOut) -> str:
@@ -258,6 +273,6 @@ def _uncited_titles(answer: AnswerOut) -> list[str]:
 
 def _suggestion(label: str, question: str, task: str) -> str:
     return (
-        f'<button type="button" class="suggestion" data-ask="{escape(question)}" '
-        f'data-task="{task}">{escape(label)}</button>'
+        f'<button type="button" class="suggestion" data-event="select" data-task="{task}" '
+        f'data-ask="{escape(question)}">{escape(label)}</button>'
     )

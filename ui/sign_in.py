@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from ui.page_headers import set_cookie
 from unirag.api.access import COOKIE, SESSION_SECONDS
 from unirag.api.errors import Unauthorized
 from unirag.api.service import CurrentService
@@ -55,14 +56,8 @@ def sign_in(
         error = '<p class="error" role="alert">This key is unknown. Check it and try again.</p>'
         return HTMLResponse(_TEMPLATE.format(error=error), 401)
     response = RedirectResponse("./", 303)
-    response.set_cookie(
-        COOKIE,
-        session,
-        SESSION_SECONDS,
-        httponly=True,
-        secure=request.url.scheme == "https",
-        samesite="strict",
-    )
+    is_framed = bool(service.settings.frame_ancestors)
+    set_cookie(response, request, COOKIE, session, SESSION_SECONDS, is_framed=is_framed)
     return response
 
 

@@ -159,17 +159,26 @@ class SearchTurnOut(SearchOut, ConversationPlace):
 
 
 class AnswerTurnOut(AnswerOut, ConversationPlace):
-    """The answer of a conversation's turn."""
+    """The answer of a conversation's turn. `stopped` is true if it ended before its last sentence.
+
+    The sentences of a stopped answer are checked like all others.
+    """
+
+    stopped: bool = False
 
 
 class TurnOut(BaseModel):
-    """A question with the addresses of its pictures and its answer. `asked_at`: Unix seconds."""
+    """A question with the addresses of its pictures and its answer. `asked_at`: Unix seconds.
+
+    `vote` is 1 for a thumb up, -1 for a thumb down, 0 for none.
+    """
 
     number: int
     question: str
     pictures: list[str]
     answer: AnswerTurnOut | None
     asked_at: float
+    vote: int = 0
 
 
 class ConversationSummary(BaseModel):

@@ -24,6 +24,7 @@ from unirag.workspace.conversations import Conversation
 
 __all__ = [
     "answer_out",
+    "answer_text",
     "conversation_markdown",
     "conversation_out",
     "correction_line",
@@ -108,6 +109,7 @@ def conversation_out(conversation: Conversation) -> ConversationOut:
                 pictures=[f"{pictures}/{digest}" for digest in turn.pictures],
                 answer=AnswerTurnOut.model_validate(turn.answer) if turn.answer else None,
                 asked_at=turn.asked_at,
+                vote=turn.vote,
             )
             for turn in conversation.turns
         ],
@@ -115,17 +117,28 @@ def conversation_out(conversation: Conversation) -> ConversationOut:
 
 
 def conversation_markdown(conversation: Conversation) -> str:
-    """Return a conversation as Markdown, with the place and licence of every source."""
-    lines = [f"# {conversation.title or 'A conversation'}", ""]
+    """Return a conversation as Markdown, with the place and licence of every source.
+
+    Signs of HTML are escaped: a viewer that renders HTML shows them as they were written.
+    """
+    title = _escape(conversation.title) or "A conversation"
+    lines = [f"# {title}", ""]
     for turn in conversation_out(conversation).turns:
-        lines += [f"## {turn.question or 'A picture'}", ""]
-        if turn.answer is None:
-            lines += ["*No answer was made.*", ""]
-        else:
-            lines += [_cited_text(turn.answer), ""]
-            lines += [f"{n}. {_source(hit)}" for n, hit in enumerate(turn.answer.cited_hits, 1)]
-            lines.append("")
+        lines += [f"## {_escape(turn.question) or 'A picture'}", ""]
+        text = _escape(answer_text(turn.answer)) if turn.answer else "*No answer was made.*"
+        lines += [text, ""]
     return "\n".join(lines)
+
+
+def answer_text(answer: AnswerOut) -> str:
+    """Return the sentences of an answer, then the place and licence of every source."""
+    sources = [f"{n}. {_source(hit)}" for n, hit in enumerate(answer.cited_hits, 1)]
+    return "\n".join([_cited_text(answer), "", *sources]).rstrip() + "\n"
+
+
+def _escape(text: str) -> str:
+    """Escape the sign that begins HTML in Markdown."""
+    return text.replace("<", "&lt;")
 
 
 def _cited_text(answer: AnswerOut) -> str:

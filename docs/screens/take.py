@@ -42,9 +42,8 @@ def take_answer(page: Page) -> None:
 def take_viewer(page: Page) -> None:
     """Ask with a picture and open a figure of the answer."""
     page.get_by_role("button", name="New conversation").click()
-    page.get_by_role("button", name="Show a picture").click()
-    page.locator("#picture input[type=file]").set_input_files(FIGURES / "galvanic-cell.png")
-    expect(page.locator("#picture img")).to_be_visible()
+    page.locator("#question input[type=file]").set_input_files(FIGURES / "galvanic-cell.png")
+    expect(page.locator("#question .thumbnail-item img")).to_be_visible()
     page.get_by_label("Your question").fill("What happens in this cell?")
     ask(page)
     page.locator(".card:has(img) button[data-open]").first.click()
@@ -53,12 +52,11 @@ def take_viewer(page: Page) -> None:
 
 
 def take_sketch(page: Page) -> None:
-    """Ask with the sketch of an example card and show the detected style."""
+    """Ask with the sketch of an example card and show how the answer was found."""
     page.get_by_role("button", name="New conversation").click()
     page.locator(".example.sketch").first.click()
     wait_for_answer(page)
-    page.locator(".style summary").click()
-    page.evaluate("scrollTo(0, 0)")
+    page.locator(".how summary").click()
     save(page, "sketch")
 
 
@@ -93,14 +91,14 @@ def open_page(
 
 
 def ask(page: Page) -> None:
-    page.get_by_role("button", name="Ask", exact=True).click()
+    page.get_by_label("Your question").press("Enter")
     wait_for_answer(page)
     page.evaluate("scrollTo(0, 0)")
 
 
 def wait_for_answer(page: Page) -> None:
     expect(page.locator(".turn .card").first).to_be_visible(timeout=TIMEOUT_MS)
-    expect(page.locator("#ask")).to_be_visible(timeout=TIMEOUT_MS)
+    expect(page.locator("#question .submit-button")).to_be_visible(timeout=TIMEOUT_MS)
     page.wait_for_timeout(SETTLE_MS)
 
 

@@ -7,9 +7,11 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -51,9 +53,13 @@ class Site:
         page.on("request", self._check_request)
         page.on("pageerror", lambda error: self.script_errors.append(str(error)))
         page.goto(self.url)
-        # the page fills its header when it has loaded; a click before that can be lost
-        expect(page.locator("h1")).to_be_visible()
+        self.wait_until_loaded(page)
         return page
+
+    def wait_until_loaded(self, page: Page) -> None:
+        """Wait until the page shows its conversation. A click before that can be lost."""
+        signed_out = page.get_by_label("Key")
+        expect(page.locator("body[data-ready]").or_(signed_out)).to_be_visible()
 
     def _check_request(self, request: Any) -> None:
         url = urlsplit(request.url)
@@ -133,3 +139,36 @@ _UNIRAG = (sys.executable, "-m", "unirag")
 def _environment(home: Path, models: Path) -> dict[str, str]:
     environment = {n: v for n, v in os.environ.items() if not n.startswith("UNIRAG_")}
     return {**environment, "UNIRAG_HOME": str(home), "UNIRAG_MODELS": str(models)}
+
+
+@pytest.fixture(scope="session")
+def copy_home(indexed_home: Path) -> Callable[[Path], Path]:
+    """Return a function that copies the indexed workspace into a folder."""
+
+    def copy(folder: Path) -> Path:
+        return Path(shutil.copytree(indexed_home, folder / "home"))
+
+    return copy
+
+
+@pytest.fixture
+def other_site() -> Iterator[str]:
+    """Serve a page of another site, which frames the address behind its question mark."""
+
+    class FramingPage(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            address = self.path.partition("?")[2]
+            body = f'<iframe src="{address}" width="1200" height="800"></iframe>'.encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FramingPage)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://localhost:{server.server_port}"
+    server.shutdown()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -74,12 +75,12 @@ def test_scripts_and_other_sites_cannot_read_the_cookie(tmp_path: Path) -> None:
 def test_a_forged_or_expired_cookie_is_refused(
     forgery: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    access = Access([ApiKey.model_validate(KEYS[0])])
+    access = Access([ApiKey.model_validate(KEYS[0])], b"secret")
     expiry, _, signature = access.session(STUDENT).partition(".")
     cookie = {
         "expiry": f"{int(expiry) + 1}.{signature}",
         "signature": f"{expiry}.{signature[:-1]}{'0' if signature[-1] != '0' else '1'}",
-        "other key": Access([ApiKey.model_validate(KEYS[1])]).session(TEACHER),
+        "other key": Access([ApiKey.model_validate(KEYS[1])], b"secret").session(TEACHER),
         "expired": f"{expiry}.{signature}",
         "empty": "",
     }[forgery]
@@ -155,7 +156,13 @@ def test_the_page_may_load_from_its_own_service_only(tmp_path: Path) -> None:
         policy = client.get("/").headers["content-security-policy"]
         assert "default-src 'self' data: blob:" in policy
         assert "http" not in policy
-        assert "content-security-policy" not in client.get("/docs").headers
+        for path in ("/docs", "/redoc"):
+            page = client.get(path)
+            assert page.headers["content-security-policy"] == policy
+            assert "https://" not in page.text
+            script = re.search(r'<script src="([^"]+)"', page.text)
+            assert script
+            assert client.get(script[1]).status_code == 200
 
 
 def test_handlers_are_no_endpoints_and_no_file_is_served(tmp_path: Path) -> None:
@@ -181,12 +188,13 @@ def test_no_address_is_fetched_on_behalf_of_a_client(tmp_path: Path, planted: st
     with serve_page(tmp_path / "home") as client:
         layout = client.get("/config").json()
         components = {component["id"]: component for component in layout["components"]}
-        for kind in ("image", "audio"):
+        for kind in ("multimodaltextbox", "audio"):
             (target,) = (i for i, c in components.items() if c["type"] == kind)
             event = next(d for d in layout["dependencies"] if target in d["inputs"])
             file = {"path": None, planted: address, "meta": {"_type": "gradio.FileData"}}
+            planted_value = file if kind == "audio" else {"text": "Why?", "files": [file]}
             data = [
-                file if i == target else components[i]["props"].get("value")
+                planted_value if i == target else components[i]["props"].get("value")
                 for i in event["inputs"]
             ]
             call = {"fn_index": event["id"], "data": data, "session_hash": kind}

@@ -21,7 +21,13 @@ const redraw = () => {
   context.fillRect(0, 0, canvas.width, canvas.height);
   strokes.forEach(drawStroke);
 };
-const updateValue = () => { props.value = strokes.length ? canvas.toDataURL("image/png") : ""; };
+const showDrawn = () => {
+  document.getElementById("sketch").dataset.drawn = strokes.length > 0;
+};
+const updateValue = () => {
+  props.value = strokes.length ? canvas.toDataURL("image/png") : "";
+  showDrawn();
+};
 // The position of the pointer in canvas pixels.
 const pointOf = (event) => {
   const box = canvas.getBoundingClientRect();
@@ -61,5 +67,10 @@ element.addEventListener("click", (event) => {
   updateValue();
 });
 // The page empties the value once the question is answered.
-watch("value", () => { if (!props.value && strokes.length) { strokes = []; redraw(); } });
+watch("value", () => {
+  if (props.value || !strokes.length) return;
+  strokes = [];
+  redraw();
+  showDrawn();
+});
 redraw();

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 
@@ -36,6 +37,7 @@ from unirag.indexing.jobs import JobQueue
 from unirag.schemas import ErrorOut
 from unirag.settings.service import ServiceSettings
 from unirag.workspace.conversations import Conversations
+from unirag.workspace.secret import read_secret
 
 __all__ = ["create_api"]
 
@@ -77,6 +79,7 @@ def create_api(app: App) -> FastAPI:
         loading = threading.Thread(target=_load, args=(service,), name="load", daemon=True)
         loading.start()
         service.jobs.start()
+        service.empty_bin()
         try:
             yield
         finally:
@@ -85,15 +88,15 @@ def create_api(app: App) -> FastAPI:
             service.conversations.close()
             loading.join()  # its models must be freed before the interpreter exits
 
-    api = FastAPI(
+    api = FastAPIOffline(  # /docs and /redoc load their scripts from this service
         title="unirag",
         version=__version__,
         description="Textbook figures and passages that answer a question, explained and cited.",
-        redoc_url=None,
         lifespan=lifespan,
         responses=_ERROR_RESPONSES,
     )
     api.state.settings = settings
+    api.state.has_keys = bool(app.settings.api_keys)
     api.state.hidden_paths = _hidden_paths(app)
     _add_middleware(api, settings, metrics)
     _add_error_handlers(api)
@@ -108,7 +111,7 @@ def _create_service(app: App, searches: Gate, answers: Gate, metrics: Metrics) -
     return Service(
         app=app,
         settings=settings,
-        access=Access(app.settings.api_keys),
+        access=Access(app.settings.api_keys, read_secret(workspace.secret_file)),
         conversations=Conversations(workspace.conversations_file),
         uploads=Assets(workspace.uploads_folder),
         jobs=JobQueue(workspace.jobs_file, app.index, workspace.index_lock),
@@ -145,7 +148,7 @@ def _add_middleware(api: FastAPI, settings: ServiceSettings, metrics: Metrics) -
         api.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.origins),
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "Content-Type"],
         )
     api.add_middleware(TimedRequests, metrics=metrics)

@@ -15,10 +15,18 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from unirag.api.errors import ClientGone, Forbidden, TooBusy, TooLarge, TooSlow, error_response
 
-__all__ = ["BodyLimit", "Gate", "SameOrigin", "run_within"]
+__all__ = ["BodyLimit", "Gate", "OnWait", "SameOrigin", "run_within"]
 
 T = TypeVar("T")
+OnWait = Callable[[int], None]  # takes the number of turns that come first
 _MEAN_WEIGHT = 0.2  # weight of the latest turn in the running mean of turn times
+
+
+class _Ticket:
+    """A request in the queue. Each is equal to itself only."""
+
+    def __init__(self, on_wait: OnWait) -> None:
+        self.on_wait = on_wait
 
 
 class Gate:
@@ -35,11 +43,19 @@ class Gate:
         self._slots = asyncio.Semaphore(concurrent)
         self._concurrent, self._max_waiting = concurrent, waiting
         self._turn_seconds, self._max_wait_seconds = turn_seconds, max_wait_seconds
-        self.waiting = 0
+        self._queue: list[_Ticket] = []
+
+    @property
+    def waiting(self) -> int:
+        """The number of requests in the queue."""
+        return len(self._queue)
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a turn and hold it. Raise `TooBusy` if the queue is full or too slow."""
+    async def turn(self, on_wait: OnWait = lambda _: None) -> AsyncIterator[None]:
+        """Wait for a turn and hold it. Raise `TooBusy` if the queue is full or too slow.
+
+        `on_wait` is called with the number of turns that come first, whenever it changes.
+        """
         wait_seconds = (self.waiting + 1) / self._concurrent * self._turn_seconds
         full = self.waiting >= self._max_waiting
         if self._slots.locked() and (full or wait_seconds > self._max_wait_seconds):
@@ -47,11 +63,18 @@ class Gate:
                 f"{self.waiting} requests are waiting already; try again later",
                 max(1, round(wait_seconds)),
             )
-        self.waiting += 1
+        self._queue.append(ticket := _Ticket(on_wait))
+        if must_wait := self._slots.locked():
+            ticket.on_wait(self._concurrent + self.waiting - 1)
         try:
             await self._slots.acquire()
+            if must_wait:
+                ticket.on_wait(0)
         finally:
-            self.waiting -= 1
+            place = self._queue.index(ticket)
+            self._queue.remove(ticket)
+            for number, later in enumerate(self._queue[place:], place):
+                later.on_wait(self._concurrent + number)
         started = time.monotonic()
         try:
             yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -17,11 +17,13 @@ __all__ = [
     "MAX_RECORDINGS",
     "MAX_TEXT_CHARACTERS",
     "AskIn",
+    "ConversationIn",
     "CorpusName",
     "ImageIn",
     "JobIn",
     "RecordingIn",
     "SearchIn",
+    "VoteIn",
 ]
 
 MAX_IMAGES, MAX_RECORDINGS = 4, 2
@@ -40,11 +42,15 @@ class RequestModel(BaseModel):
 
 
 class ImageIn(RequestModel):
-    """A picture in base64. `style` is one of `GET /v1/styles`, or `auto`."""
+    """A picture in base64. `style` is one of `GET /v1/styles`, or `auto`.
+
+    `name` is what messages call the picture.
+    """
 
     data: str = Field(examples=[_ONE_PIXEL_PNG])
     weight: float = Field(1.0, gt=0, le=1000)
     style: str = Field("auto", max_length=100)
+    name: str = Field("", max_length=200)
 
 
 class RecordingIn(RequestModel):
@@ -78,7 +84,7 @@ class SearchIn(RequestModel):
             images=[
                 QueryImage(_decoded(name, image.data), image.weight, image.style, name)
                 for number, image in enumerate(self.images)
-                for name in [f"images.{number}"]
+                for name in [image.name or f"images.{number}"]
             ],
             audio=[
                 QueryAudio(_decoded(name, recording.data), recording.weight, name)
@@ -104,6 +110,18 @@ class AskIn(SearchIn):
     def to_task(self) -> TaskRequest:
         """Return the task. Raise `BadInput` if `student_answer` does not go with it."""
         return TaskRequest(self.task, self.level, self.student_answer)
+
+
+class ConversationIn(RequestModel):
+    """A new title of a conversation."""
+
+    title: str = Field(max_length=200)
+
+
+class VoteIn(RequestModel):
+    """A thumb: 1 is up, -1 is down, 0 is none."""
+
+    vote: Literal[-1, 0, 1]
 
 
 class JobIn(RequestModel):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request
 
@@ -18,7 +18,7 @@ from data.records import Answer, Sentence
 from retrieval.store import Where
 from unirag.api.access import Access, Caller, caller, teacher
 from unirag.api.errors import NotFound
-from unirag.api.limits import Gate, run_within
+from unirag.api.limits import Gate, OnWait, run_within
 from unirag.api.metrics import Metrics
 from unirag.api.requests import AskIn, SearchIn
 from unirag.app import App
@@ -29,10 +29,18 @@ from unirag.serialization import answer_out, search_out, sentence_out
 from unirag.settings.service import ServiceSettings
 from unirag.workspace.conversations import Conversation, Conversations
 
-__all__ = ["CurrentCaller", "CurrentService", "CurrentTeacher", "Service", "TurnEvent"]
+__all__ = [
+    "UNDO_SECONDS",
+    "CurrentCaller",
+    "CurrentService",
+    "CurrentTeacher",
+    "Service",
+    "TurnEvent",
+]
 
 T = TypeVar("T")
 TurnEvent = SearchTurnOut | SentenceOut | AnswerTurnOut
+UNDO_SECONDS = 60.0  # how long a conversation stays in the bin
 
 
 @dataclass
@@ -79,11 +87,16 @@ class Service:
         return result
 
     async def stream(
-        self, caller: Caller, body: AskIn, history: Sequence[str]
+        self,
+        caller: Caller,
+        body: AskIn,
+        history: Sequence[str],
+        on_wait: OnWait = lambda _: None,
     ) -> AsyncGenerator[SearchResult | Sentence | Answer]:
         """Yield the events of `App.stream`. Hold a turn from the first event to the last.
 
-        Closing the generator stops the language model.
+        Closing the generator stops the language model. `on_wait` is called with the number of
+        questions that are answered first, whenever it changes.
         """
         task, where = body.to_task(), _filter(caller, body)
         query = await self.run(body.to_query)
@@ -99,7 +112,7 @@ class Service:
                 stopped=stopped.is_set,
             )
 
-        async with self.answers.turn():
+        async with self.answers.turn(on_wait):
             running = events()
             try:
                 while event := await self.run(lambda: next(running, None), stopped.set):
@@ -109,32 +122,45 @@ class Service:
             finally:
                 await self.run(running.close)
 
-    async def answer(self, caller: Caller, body: AskIn) -> AsyncGenerator[TurnEvent]:
+    async def answer(
+        self, caller: Caller, body: AskIn, on_wait: OnWait = lambda _: None
+    ) -> AsyncGenerator[TurnEvent]:
         """Yield the search result, each sentence and the answer of a conversation's turn.
 
-        The question is stored before the first event, the answer before the last.
+        The question is stored before the first event, the answer before the last. If the generator
+        is closed before that, the sentences so far are stored: each of them was checked.
         """
         history: list[str] = []
         if body.conversation:
             conversation_id = body.conversation
             conversation = await self.run(lambda: self.conversation(caller, conversation_id))
             history = conversation.questions
-        async with aclosing(self.stream(caller, body, history)) as events:
-            async for event in events:
-                if isinstance(event, SearchResult):
-                    result = event
-                    conversation_id, turn = await self.run(
-                        partial(self._store_question, caller, body, result)
-                    )
-                    fields = search_out(result, self.address).model_dump()
-                    yield SearchTurnOut(**fields, conversation=conversation_id, turn=turn)
-                elif isinstance(event, Sentence):
-                    yield sentence_out(event)
-                else:
-                    fields = answer_out(event, result, self.address).model_dump()
-                    answer = AnswerTurnOut(**fields, conversation=conversation_id, turn=turn)
-                    await self.run(partial(self._store_answer, answer))
-                    yield answer
+        result: SearchResult | None = None
+        sentences: list[Sentence] = []
+        place: dict[str, Any] = {}
+        try:
+            async with aclosing(self.stream(caller, body, history, on_wait)) as events:
+                async for event in events:
+                    if isinstance(event, SearchResult):
+                        result = event
+                        conversation_id, turn = await self.run(
+                            partial(self._store_question, caller, body, event)
+                        )
+                        place = {"conversation": conversation_id, "turn": turn}
+                        yield SearchTurnOut(**search_out(event, self.address).model_dump(), **place)
+                    elif isinstance(event, Sentence):
+                        sentences.append(event)
+                        yield sentence_out(event)
+                    else:
+                        assert result is not None  # it is the first event
+                        fields = answer_out(event, result, self.address).model_dump()
+                        answer = AnswerTurnOut(**fields, **place)
+                        await self.run(partial(self._store_answer, answer))
+                        sentences.clear()
+                        yield answer
+        finally:
+            if result and sentences:
+                self._store_answer(self._stopped_answer(body, result, sentences, place))
 
     def conversation(self, caller: Caller, conversation_id: str) -> Conversation:
         """Return a conversation of the caller. Raise `NotFound` if there is none of this id."""
@@ -145,11 +171,53 @@ class Service:
 
     def delete_conversation(self, caller: Caller, conversation_id: str) -> None:
         """Delete a conversation and the query pictures that no other conversation shows."""
-        conversation = self.conversation(caller, conversation_id)
-        self.conversations.delete(conversation_id, caller.name)
-        for digest in {digest for turn in conversation.turns for digest in turn.pictures}:
+        self._delete(self.conversation(caller, conversation_id).id)
+
+    def bin_conversation(self, caller: Caller, conversation_id: str) -> None:
+        """Hide a conversation. It is deleted when the time to undo that is over."""
+        self.conversations.move_to_bin(self.conversation(caller, conversation_id).id)
+
+    def restore_conversation(self, caller: Caller, conversation_id: str) -> None:
+        """Show a hidden conversation again. Raise `NotFound` if the time for that is over."""
+        if not self.conversations.restore(conversation_id, caller.name):
+            raise NotFound("this conversation is deleted for good")
+
+    def empty_bin(self, seconds: float = UNDO_SECONDS) -> None:
+        """Delete the conversations that are in the bin for longer than `seconds`."""
+        for conversation_id in self.conversations.expired(seconds):
+            self._delete(conversation_id)
+
+    def vote(self, caller: Caller, conversation_id: str, turn: int, vote: int) -> None:
+        """Store a thumb up (1) or down (-1) for an answer of the caller; 0 takes it back."""
+        turns = self.conversation(caller, conversation_id).turns
+        if not any(stored.number == turn and stored.answer for stored in turns):
+            raise NotFound("this conversation has no answer of this number")
+        self.conversations.vote(conversation_id, turn, vote)
+
+    def _delete(self, conversation_id: str) -> None:
+        for digest in self.conversations.delete(conversation_id):
             if not self.conversations.use_picture(digest):
                 self.uploads.remove(digest)
+
+    def _stopped_answer(
+        self,
+        body: AskIn,
+        result: SearchResult,
+        sentences: Sequence[Sentence],
+        place: Mapping[str, Any],
+    ) -> AnswerTurnOut:
+        """Return the answer that ends after these sentences."""
+        answer = Answer(
+            result.question,
+            tuple(sentences),
+            result.hits,
+            quoted=all(sentence.quoted for sentence in sentences),
+            timings_ms=result.timings_ms,
+            task=body.task,
+            level=body.level,
+        )
+        fields = answer_out(answer, result, self.address).model_dump()
+        return AnswerTurnOut(**fields, **place, stopped=True)
 
     def address(self, digest: str) -> str | None:
         """Return the address of a picture under this service, None if the picture is lost."""

@@ -12,7 +12,9 @@ from typing import Self
 
 from PIL import Image
 
+from data.errors import BadInput
 from data.records import Answer, Item, Query, Sentence
+from data.speech import Transcript
 from generation.answer import Answerer
 from generation.language import language_name
 from generation.tasks import EXPLAIN, TaskRequest
@@ -26,6 +28,7 @@ from unirag.indexing.progress import IndexProgress, IndexReport
 from unirag.search.context_selection import select_context
 from unirag.search.result import QuestionEmbedder, SearchResult
 from unirag.search.searcher import check_query
+from unirag.search.speech import corpus_terms
 from unirag.settings import Settings
 
 __all__ = ["App"]
@@ -190,6 +193,23 @@ class App:
             if isinstance(event, Answer):
                 event = replace(event, timings_ms={**result.timings_ms, **event.timings_ms})
             yield event
+
+    def transcribe(self, recording: bytes, where: Where = Where()) -> Transcript:
+        """Return the words of a recording, for their speaker to correct.
+
+        The second transcription is given the terms of the items that the first one finds. Raise
+        `BadInput` if the recording cannot be read or holds no speech.
+        """
+        components = self.components
+        searcher = components.searcher()
+        first = components.speech.transcribe(recording)
+        embedder = QuestionEmbedder(searcher.encoder, searcher.text)
+        limit = self.settings.search.speech_items
+        items = [hit.item for hit in searcher.nearest(first.text, embedder, limit, where)]
+        try:
+            return components.speech.transcribe(recording, corpus_terms(items))
+        except BadInput:  # a long list of terms can make the model hear nothing
+            return first
 
     def item(self, item_id: str) -> Item | None:
         """Return the item of this id, or None if there is none."""

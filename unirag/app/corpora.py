@@ -123,6 +123,26 @@ class Corpora:
             components.store.flush()
             return count
 
+    def remove_document(self, name: str, source: str) -> int:
+        """Delete a document of a corpus with its items, and the pictures that nothing else uses.
+
+        Return the number of deleted items. Raise `BadInput` if the corpus has no such document.
+        """
+        components = self._components
+        with components.workspace.hold_index_lock():
+            self._check_known(name)
+            if source not in components.catalog.entries(name):
+                raise BadInput(f"no document {source!r} in corpus {name!r}")
+            where = Where(corpora=(name,), sources=(source,))
+            count = components.store.count(where)
+            pictures = self._picture_digests(where)
+            if count:
+                components.store.delete_where(where)
+            components.catalog.remove_documents(name, [source])
+            self._remove_unused(pictures)
+            components.store.flush()
+            return count
+
     def export(self, name: str, path: Path) -> ExportResult:
         """Write a corpus with its vectors to one file. Loads no model."""
         from unirag.transfer.corpus import export_corpus

@@ -77,3 +77,7 @@ class ServiceSettings(BaseModel):
     origins: tuple[str, ...] = Field(
         (), description="Origins whose pages may call the service from a browser (CORS)."
     )
+    frame_ancestors: tuple[str, ...] = Field(
+        (),
+        description="Origins whose pages may show the web app in a frame (https); none: nobody.",
+    )

@@ -16,7 +16,7 @@ from typing import Any
 
 from data.sqlite import Database
 
-__all__ = ["Conversation", "Conversations", "Turn"]
+__all__ = ["Conversation", "Conversations", "Turn", "VotedAnswer"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS conversations (
@@ -28,8 +28,15 @@ CREATE TABLE IF NOT EXISTS turns (
     number INTEGER NOT NULL, question TEXT NOT NULL, pictures TEXT NOT NULL, answer TEXT,
     asked_at REAL NOT NULL, PRIMARY KEY (conversation, number)
 );
+CREATE TABLE IF NOT EXISTS titles (conversation TEXT PRIMARY KEY, title TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS bin (conversation TEXT PRIMARY KEY, binned_at REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS votes (
+    conversation TEXT NOT NULL, turn INTEGER NOT NULL, vote INTEGER NOT NULL,
+    voted_at REAL NOT NULL, PRIMARY KEY (conversation, turn)
+);
 """
 _TITLE_LENGTH = 80  # characters
+_PARTS = ("turns", "titles", "bin", "votes")  # tables whose rows belong to a conversation
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,8 @@ class Turn:
     """A question and its answer.
 
     `number` counts from 1. `pictures` are digests. `answer` is JSON as the service sends it, None
-    if it was never completed. `asked_at` is in seconds since 1970.
+    if it has no sentence. `asked_at` is in seconds since 1970. `vote` is 1 for a thumb up, -1 for a
+    thumb down, 0 for none.
     """
 
     number: int
@@ -45,11 +53,25 @@ class Turn:
     pictures: tuple[str, ...]
     answer: dict[str, Any] | None
     asked_at: float
+    vote: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VotedAnswer:
+    """An answer with a thumb, for the teacher: without its owner and its conversation."""
+
+    question: str
+    answer: dict[str, Any]
+    vote: int
+    voted_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """A conversation. `created` is in seconds since 1970; `title` is the start of its question."""
+    """A conversation. `created` is in seconds since 1970.
+
+    `title` is the name that its owner chose, or else the start of its first question.
+    """
 
     id: str
     created: float
@@ -100,34 +122,69 @@ class Conversations:
         )
 
     def get(self, conversation: str, owner: str) -> Conversation | None:
-        """Return a conversation with its turns. Return None unless `owner` owns it."""
+        """Return a conversation with its turns.
+
+        Return None unless `owner` owns it, and while it is in the bin.
+        """
         rows = self._db.rows(
-            "SELECT id, created FROM conversations WHERE id = ? AND owner = ?", conversation, owner
+            "SELECT c.created, COALESCE(n.title, '') FROM conversations c "
+            "LEFT JOIN titles n ON n.conversation = c.id WHERE c.id = ? AND c.owner = ? "
+            "AND c.id NOT IN (SELECT conversation FROM bin)",
+            conversation,
+            owner,
         )
         if not rows:
             return None
-        turns = tuple(
-            Turn(number, question, tuple(json.loads(pictures)), answer and json.loads(answer), at)
-            for number, question, pictures, answer, at in self._db.rows(
-                "SELECT number, question, pictures, answer, asked_at FROM turns "
-                "WHERE conversation = ? ORDER BY number",
-                conversation,
-            )
-        )
-        title = turns[0].question[:_TITLE_LENGTH] if turns else ""
-        return Conversation(conversation, rows[0][1], title, turns)
+        ((created, title),) = rows
+        turns = self._turns(conversation)
+        if turns and not title:
+            title = turns[0].question[:_TITLE_LENGTH]
+        return Conversation(conversation, created, title, turns)
 
-    def of_owner(self, owner: str, limit: int = 100) -> list[Conversation]:
-        """Return the conversations of an owner without their turns, newest first."""
+    def of_owner(self, owner: str, words: str = "", limit: int = 100) -> list[Conversation]:
+        """Return the conversations of an owner without their turns, newest first.
+
+        With `words`, return only those whose title, questions or answers contain them.
+        """
+        pattern = "".join(f"\\{c}" if c in "%_\\" else c for c in words.strip())
         rows = self._db.rows(
-            "SELECT c.id, c.created, SUBSTR(t.question, 1, ?) FROM conversations c "
-            "JOIN turns t ON t.conversation = c.id AND t.number = 1 "
-            "WHERE c.owner = ? ORDER BY c.created DESC LIMIT ?",
+            "SELECT c.id, c.created, COALESCE(n.title, SUBSTR(t.question, 1, ?2)) "
+            "FROM conversations c JOIN turns t ON t.conversation = c.id AND t.number = "
+            "(SELECT MIN(number) FROM turns WHERE conversation = c.id) "
+            "LEFT JOIN titles n ON n.conversation = c.id "
+            "WHERE c.owner = ?3 AND c.id NOT IN (SELECT conversation FROM bin) "
+            "AND (COALESCE(n.title, '') LIKE ?1 ESCAPE '\\' OR EXISTS (SELECT 1 FROM turns w "
+            "WHERE w.conversation = c.id AND (w.question LIKE ?1 ESCAPE '\\' "
+            "OR json_extract(w.answer, '$.answer') LIKE ?1 ESCAPE '\\'))) "
+            "ORDER BY c.created DESC LIMIT ?4",
+            f"%{pattern}%",
             _TITLE_LENGTH,
             owner,
             limit,
         )
         return [Conversation(*row) for row in rows]
+
+    def rename(self, conversation: str, title: str) -> None:
+        """Set the title of a conversation; an empty one gives it back the title of its question."""
+        title = " ".join(title.split())[:_TITLE_LENGTH]
+        self._db.execute("INSERT OR REPLACE INTO titles VALUES (?, ?)", conversation, title)
+        self._db.execute("DELETE FROM titles WHERE title = ''")
+
+    def vote(self, conversation: str, turn: int, vote: int) -> None:
+        """Store a thumb up (1) or down (-1) for an answer; 0 takes it back."""
+        row = (conversation, turn, vote, time.time())
+        self._db.execute("INSERT OR REPLACE INTO votes VALUES (?, ?, ?, ?)", *row)
+        self._db.execute("DELETE FROM votes WHERE vote = 0")
+
+    def voted_answers(self, limit: int = 50) -> list[VotedAnswer]:
+        """Return the answers of all owners that have a thumb, the latest thumb first."""
+        rows = self._db.rows(
+            "SELECT t.question, t.answer, v.vote, v.voted_at FROM votes v JOIN turns t "
+            "ON t.conversation = v.conversation AND t.number = v.turn "
+            "WHERE t.answer IS NOT NULL ORDER BY v.voted_at DESC LIMIT ?",
+            limit,
+        )
+        return [VotedAnswer(q, json.loads(answer), vote, at) for q, answer, vote, at in rows]
 
     def daily_usage(self, days: int = 14) -> list[tuple[str, int, int, int]]:
         """Count the questions of all owners by day (UTC), newest first.
@@ -142,20 +199,61 @@ class Conversations:
             time.time() - days * 86400,
         )
 
-    def delete(self, conversation: str, owner: str) -> bool:
-        """Delete a conversation. Return False unless `owner` owned one of this id."""
+    def move_to_bin(self, conversation: str) -> None:
+        """Hide a conversation. `restore` shows it again, `delete` deletes it for good."""
+        self._db.execute("INSERT OR REPLACE INTO bin VALUES (?, ?)", conversation, time.time())
+
+    def restore(self, conversation: str, owner: str) -> bool:
+        """Take a conversation out of the bin. Return False unless `owner` owned one there."""
+        restored = self._db.execute(
+            "DELETE FROM bin WHERE conversation = ? AND conversation IN "
+            "(SELECT id FROM conversations WHERE owner = ?)",
+            conversation,
+            owner,
+        )
+        return bool(restored)
+
+    def expired(self, seconds: float) -> list[str]:
+        """Return the ids of the conversations that are in the bin for longer than `seconds`."""
+        rows = self._db.rows(
+            "SELECT conversation FROM bin WHERE binned_at <= ?", time.time() - seconds
+        )
+        return [conversation for (conversation,) in rows]
+
+    def delete(self, conversation: str) -> list[str]:
+        """Delete a conversation. Return the digests of its pictures."""
+        digests = {digest for turn in self._turns(conversation) for digest in turn.pictures}
         with self._db.transaction() as db:
-            deleted = db.execute(
-                "DELETE FROM conversations WHERE id = ? AND owner = ?", (conversation, owner)
-            ).rowcount
-            if deleted:
-                db.execute("DELETE FROM turns WHERE conversation = ?", (conversation,))
-        return bool(deleted)
+            db.execute("DELETE FROM conversations WHERE id = ?", (conversation,))
+            for table in _PARTS:
+                db.execute(f"DELETE FROM {table} WHERE conversation = ?", (conversation,))  # noqa: S608 - a constant
+        return sorted(digests)
+
+    def delete_turn(self, conversation: str, turn: int) -> None:
+        """Delete one turn of a conversation, and its thumb."""
+        for table, column in (("turns", "number"), ("votes", "turn")):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE conversation = ? AND {column} = ?",  # noqa: S608 - constants
+                conversation,
+                turn,
+            )
 
     def use_picture(self, digest: str) -> bool:
         """Return whether any conversation has this picture."""
         pattern = f'%"{digest}"%'
         return bool(self._db.rows("SELECT 1 FROM turns WHERE pictures LIKE ? LIMIT 1", pattern))
+
+    def _turns(self, conversation: str) -> tuple[Turn, ...]:
+        rows = self._db.rows(
+            "SELECT number, question, pictures, answer, asked_at, COALESCE(vote, 0) FROM turns "
+            "LEFT JOIN votes ON votes.conversation = turns.conversation AND turn = number "
+            "WHERE turns.conversation = ? ORDER BY number",
+            conversation,
+        )
+        return tuple(
+            Turn(number, question, tuple(json.loads(digests)), answer and json.loads(answer), *rest)
+            for number, question, digests, answer, *rest in rows
+        )
 
     def close(self) -> None:
         """Close the file."""

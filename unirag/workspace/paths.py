@@ -56,6 +56,11 @@ class Workspace:
         return self.root / "conversations.db"
 
     @property
+    def secret_file(self) -> Path:
+        """The secret that signs the cookies of browsers."""
+        return self.root / "secret"
+
+    @property
     def jobs_file(self) -> Path:
         """The database of the `JobQueue`."""
         return self.root / "jobs.db"

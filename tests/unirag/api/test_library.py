@@ -52,6 +52,38 @@ def test_an_upload_is_indexed_and_searchable(client: TestClient, workspace: Any)
     assert [j["state"] for j in client.get("/v1/index-jobs").json()["jobs"]] == ["done"] * 3
 
 
+def test_a_corpus_may_be_named_in_words(client: TestClient) -> None:
+    job = upload(client, "sound.md", SOUND.encode(), " Year 9  Waves ").json()
+    assert job["corpus"] == "year-9-waves"
+
+
+def test_documents_and_corpora_are_deleted_with_their_uploads(
+    client: TestClient, workspace: Any
+) -> None:
+    upload(client, "sound.md", SOUND.encode())
+    echo = b"# Echo\n\nAn echo is a sound that comes back.\n"
+    wait_until_ended(client, upload(client, "echo.md", echo).json())
+    documents = "/v1/corpora/waves/documents"
+    assert client.delete(documents, params={"source": "echo.md"}).status_code == 204
+    found = client.post("/v1/search", json=QUESTION).json()["hits"]
+    assert [hit["source"] for hit in found] == ["waves: sound.md"]
+    folder = workspace.home / "sources/waves"
+    assert [path.name for path in folder.iterdir()] == ["sound.md"]
+    # the next upload does not bring it back
+    wait_until_ended(client, upload(client, "more.md", b"# More\n\nWaves carry energy.\n").json())
+    covered = client.get("/v1/corpora/waves/coverage").json()["covered"]
+    assert sorted(d["source"] for d in covered) == ["more.md", "sound.md"]
+
+    for source in ("echo.md", "../../conversations.db", "/etc/passwd"):
+        assert client.delete(documents, params={"source": source}).status_code == 400
+    assert (workspace.home / "conversations.db").exists()
+    assert client.delete("/v1/corpora/waves").status_code == 204
+    assert not folder.exists()
+    assert client.post("/v1/search", json=QUESTION).json()["hits"] == []
+    assert client.delete("/v1/corpora/waves").status_code == 404
+    assert [c["name"] for c in client.get("/v1/corpora").json()["corpora"]] == ["cards"]
+
+
 def test_an_archive_is_indexed_and_its_broken_members_are_reported(client: TestClient) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

@@ -46,6 +46,27 @@ def test_a_gate_admits_queues_and_refuses() -> None:
     asyncio.run(run())
 
 
+def test_a_gate_tells_each_request_how_many_come_first() -> None:
+    async def run() -> None:
+        gate = Gate(concurrent=1, waiting=9, turn_seconds=1, max_wait_seconds=60)
+        places: dict[str, list[int]] = {name: [] for name in "abc"}
+        leave = {name: asyncio.Event() for name in "abc"}
+
+        async def enter(name: str) -> None:
+            async with gate.turn(places[name].append):
+                await leave[name].wait()
+
+        tasks = [asyncio.create_task(enter(name)) for name in "abc"]
+        for name in "abc":
+            for _ in range(5):
+                await asyncio.sleep(0)
+            leave[name].set()
+        await asyncio.gather(*tasks)
+        assert places == {"a": [], "b": [1, 0], "c": [2, 1, 0]}
+
+    asyncio.run(run())
+
+
 def test_a_gate_refuses_a_client_that_would_wait_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("unirag.api.limits.time.monotonic", lambda: clock[0])

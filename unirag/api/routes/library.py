@@ -107,16 +107,54 @@ def get_coverage(
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
 ) -> CoverageOut:
     """Say what was indexed from each document, what was not, and why. Problems come first."""
-    if not caller.may_see(name) or service.app.components.catalog.corpus(name) is None:
-        raise NotFound("no corpus has this name")
+    _find_corpus(service, caller, name)
     return CoverageOut.model_validate(service.app.corpora.coverage(name, limit, offset))
+
+
+@router.delete("/corpora/{name}", status_code=204)
+async def delete_corpus(name: str, caller: CurrentTeacher, service: CurrentService) -> None:
+    """Delete a corpus, and the files that were uploaded to it."""
+    _find_corpus(service, caller, name)
+
+    def delete() -> None:
+        service.app.corpora.remove(name)
+        folder = service.app.components.workspace.sources_folder / name
+        if folder.is_dir():
+            shutil.rmtree(folder)
+
+    await service.run(delete)
+
+
+@router.delete("/corpora/{name}/documents", status_code=204)
+async def delete_document(
+    name: str,
+    source: Annotated[str, Query(max_length=1000, description="as in the coverage")],
+    caller: CurrentTeacher,
+    service: CurrentService,
+) -> None:
+    """Delete a document of a corpus, and its file if it was uploaded.
+
+    A document inside an archive, or of a folder that was not uploaded, comes back when that is
+    indexed again.
+    """
+    _find_corpus(service, caller, name)
+
+    def delete() -> None:
+        service.app.corpora.remove_document(name, source)
+        folder = (service.app.components.workspace.sources_folder / name).resolve()
+        path = (folder / source).resolve()
+        if path.is_relative_to(folder) and path.is_file():
+            path.unlink()
+
+    await service.run(delete)
 
 
 @router.post("/index-jobs", status_code=202, openapi_extra=_JOB_BODY)
 async def create_job(request: Request, caller: CurrentTeacher, service: CurrentService) -> JobOut:
     """Index an uploaded file or zip archive, or a path below the service's `index_root`.
 
-    Uploads to a corpus add up; a file of the same name replaces the earlier one. The same request
+    Uploads to a corpus add up; a file of the same name replaces the earlier one. A form may name
+    the corpus in words: `Year 9 Physics` becomes `year-9-physics`. The same request
     continues a cancelled job where it stopped. A dead letter is read again when its file has
     changed, or with `retry_failed`.
     """
@@ -129,7 +167,7 @@ async def create_job(request: Request, caller: CurrentTeacher, service: CurrentS
             name, file = form.get("corpus"), form.get("file")
             if not isinstance(name, str) or not isinstance(file, StarletteUploadFile):
                 raise BadInput("expected a form with `corpus` and `file`")
-            corpus = _corpus_name(caller, name)
+            corpus = _corpus_name(caller, "-".join(name.lower().split()))
             job = await service.run(lambda: _index_upload(service, caller, corpus, file))
             return _job_out(job)
     body = await read_json(request, JobIn)
@@ -194,6 +232,12 @@ async def enrol_style(
 
     async with service.searches.turn():
         return await service.run(enrol)
+
+
+def _find_corpus(service: Service, caller: Caller, name: str) -> None:
+    """Raise `NotFound` if there is no such corpus, or if the caller may not use it."""
+    if not caller.may_see(name) or service.app.components.catalog.corpus(name) is None:
+        raise NotFound("no corpus has this name")
 
 
 def _picture_path(service: Service, caller: Caller, digest: str) -> Path:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Annotated
+from urllib.parse import quote
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from unirag.api.access import Caller
@@ -13,7 +15,7 @@ from unirag.api.errors import NotFound
 from unirag.api.events import EventStream, encode_event
 from unirag.api.limits import run_within
 from unirag.api.request_bodies import openapi_body, read_body
-from unirag.api.requests import AskIn, SearchIn
+from unirag.api.requests import AskIn, ConversationIn, SearchIn, VoteIn
 from unirag.api.service import CurrentCaller, CurrentService, Service
 from unirag.schemas import (
     AnswerTurnOut,
@@ -28,6 +30,7 @@ from unirag.serialization import conversation_markdown, conversation_out, search
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["questions"])
+_NAME_CHARACTERS = 80  # of a downloaded file
 
 
 @router.post("/search", openapi_extra=openapi_body(SearchIn))
@@ -77,11 +80,15 @@ async def _events(service: Service, caller: Caller, body: AskIn) -> AsyncGenerat
 
 
 @router.get("/conversations")
-def list_conversations(caller: CurrentCaller, service: CurrentService) -> ConversationsOut:
+def list_conversations(
+    caller: CurrentCaller,
+    service: CurrentService,
+    words: Annotated[str, Query(max_length=200, description="words that they contain")] = "",
+) -> ConversationsOut:
     """List the caller's conversations, newest first."""
     summaries = [
         ConversationSummary(id=c.id, title=c.title, created=c.created)
-        for c in service.conversations.of_owner(caller.name)
+        for c in service.conversations.of_owner(caller.name, words)
     ]
     return ConversationsOut(conversations=summaries)
 
@@ -103,7 +110,8 @@ def get_markdown(conversation_id: str, caller: CurrentCaller, service: CurrentSe
     """Return a conversation as Markdown, with the licences and attributions of its sources."""
     conversation = service.conversation(caller, conversation_id)
     markdown = conversation_markdown(conversation)
-    return Response(markdown, media_type="text/markdown; charset=utf-8")
+    headers = {"Content-Disposition": _attachment(conversation.title or "conversation")}
+    return Response(markdown, media_type="text/markdown; charset=utf-8", headers=headers)
 
 
 @router.get(
@@ -123,9 +131,37 @@ def get_query_picture(
     return FileResponse(path, headers={"X-Content-Type-Options": "nosniff"})
 
 
+@router.patch("/conversations/{conversation_id}", status_code=204)
+def rename_conversation(
+    conversation_id: str, body: ConversationIn, caller: CurrentCaller, service: CurrentService
+) -> None:
+    """Give a conversation a title; an empty one gives it back the title of its first question."""
+    service.conversation(caller, conversation_id)
+    service.conversations.rename(conversation_id, body.title)
+
+
+@router.put("/conversations/{conversation_id}/turns/{turn}/vote", status_code=204)
+def vote(
+    conversation_id: str, turn: int, body: VoteIn, caller: CurrentCaller, service: CurrentService
+) -> None:
+    """Store a thumb up (1) or down (-1) for an answer; 0 takes it back.
+
+    The teacher sees the question and the answer, not who asked.
+    """
+    service.vote(caller, conversation_id, turn, body.vote)
+
+
 @router.delete("/conversations/{conversation_id}", status_code=204)
 def delete_conversation(
     conversation_id: str, caller: CurrentCaller, service: CurrentService
 ) -> None:
     """Delete a conversation and its query pictures."""
     service.delete_conversation(caller, conversation_id)
+
+
+def _attachment(title: str) -> str:
+    """Return a `Content-Disposition` that names the file by a title (RFC 6266)."""
+    name = "".join(c if c.isalnum() or c in " -_" else " " for c in title)
+    name = " ".join(name.split())[:_NAME_CHARACTERS] or "conversation"
+    plain = name.encode("ascii", "ignore").decode().strip() or "conversation"
+    return f"attachment; filename=\"{plain}.md\"; filename*=UTF-8''{quote(name)}.md"

@@ -1,8 +1,7 @@
-// What the page does in the browser: the viewer, the highlights, light and dark, and the forms of
-// the library, which are sent to the service's REST endpoints.
+// The viewer of sources, the highlights of citations, and light and dark.
 (() => {
   "use strict";
-  const DOUBLE_CLICK_MS = 400;
+  window.unirag = {};
 
   const getViewer = () => {
     let viewer = document.getElementById("viewer");
@@ -57,7 +56,7 @@
   const setDark = (dark) => document.body.classList.toggle("dark", dark);
   // Gradio sets the system's theme when it starts. The page calls this after it, so that the
   // student's own choice wins.
-  window.uniragTheme = () => {
+  window.unirag.showTheme = () => {
     const choice = localStorage.getItem("unirag-theme");
     if (choice) setDark(choice === "dark");
   };
@@ -67,64 +66,9 @@
     setDark(dark);
   };
 
-  const errorMessage = (request) => {
-    try {
-      const message = JSON.parse(request.responseText)?.error?.message;
-      if (message) return message;
-    } catch { /* not an answer of the service */ }
-    return "The service cannot be reached; try again.";
-  };
-
-  // Send a form to its endpoint. Show the progress of the upload, then the outcome.
-  const sendForm = (form) => {
-    const output = form.querySelector("output");
-    const progress = form.querySelector("progress");
-    const button = form.querySelector("button");
-    const request = new XMLHttpRequest(); // fetch() does not report the progress of an upload
-    request.open("POST", form.dataset.post);
-    request.upload.onprogress = (event) => {
-      progress.hidden = false;
-      progress.value = event.total ? event.loaded / event.total : 0;
-    };
-    request.onloadend = () => {
-      progress.hidden = true;
-      button.disabled = false;
-      const ok = request.status >= 200 && request.status < 300;
-      output.className = ok ? "good" : "bad";
-      output.textContent = ok ? form.dataset.done : errorMessage(request);
-      if (ok) form.reset();
-    };
-    button.disabled = true;
-    output.className = "";
-    output.textContent = "Sending…";
-    request.send(new FormData(form));
-  };
-
-  const cancelJob = (button) => {
-    button.disabled = true;
-    fetch(`v1/index-jobs/${button.dataset.cancel}`, { method: "DELETE" });
-  };
-
   document.addEventListener("click", (event) => {
-    const clicked = (selector) => event.target.closest?.(selector);
-    const opener = clicked("[data-open]");
-    const cancel = clicked("[data-cancel]");
+    const opener = event.target.closest?.("[data-open]");
     if (opener) openItem(opener);
-    else if (clicked("[data-theme-toggle]")) toggleTheme();
-    else if (cancel) cancelJob(cancel);
-  });
-
-  // A double click must not ask a question twice.
-  let lastAsk = 0;
-  document.addEventListener("click", (event) => {
-    if (!event.target.closest?.("#ask, [data-ask], [data-sketch]")) return;
-    if (event.timeStamp - lastAsk < DOUBLE_CLICK_MS) event.stopImmediatePropagation();
-    else lastAsk = event.timeStamp;
-  }, true);
-
-  document.addEventListener("submit", (event) => {
-    if (!event.target.matches("form[data-post]")) return;
-    event.preventDefault();
-    sendForm(event.target);
+    else if (event.target.closest?.("[data-theme-toggle]")) toggleTheme();
   });
 })();
