@@ -7,14 +7,13 @@ question about boron is no question about bosons, even if the corpus knows only 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
-from functools import lru_cache
-from importlib.resources import files
+from collections.abc import Sequence
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from data.folding import fold
+from data.word_frequencies import english_word_frequencies
 from retrieval.bm25 import strip_latex
 
 __all__ = ["MIN_LETTERS", "is_in_dictionary", "similar_words", "vocabulary"]
@@ -31,7 +30,7 @@ def vocabulary(text: str) -> frozenset[str]:
 
 def is_in_dictionary(word: str) -> bool:
     """Return whether a word in lower case is English."""
-    return word in _dictionary()
+    return word in english_word_frequencies()
 
 
 def similar_words(word: str, words: Sequence[str]) -> list[str]:
@@ -41,9 +40,3 @@ def similar_words(word: str, words: Sequence[str]) -> list[str]:
     """
     matches = process.extract(word, words, scorer=OSA.distance, score_cutoff=_MAX_EDITS, limit=None)
     return [other for other, _, _ in matches]
-
-
-@lru_cache(maxsize=1)
-def _dictionary() -> Collection[str]:
-    text = (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_text("utf-8-sig")
-    return frozenset(line.partition(" ")[0] for line in text.splitlines())

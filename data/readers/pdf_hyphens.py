@@ -1,6 +1,6 @@
 """Decide whether a hyphen at the end of a line belongs to the word.
 
-The document itself knows best. A word list (`pyspellchecker`, MIT) decides the rest: "photo-" and
+The document itself knows best. The frequency of English words decides the rest: "photo-" and
 "synthesis" become one word, "long-" and "term" keep their hyphen.
 """
 
@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Set
-from functools import cache
 
-from spellchecker import SpellChecker
+from data.word_frequencies import english_word_frequencies
 
 __all__ = ["is_wide", "join_lines", "words_with_hyphens"]
 
@@ -81,11 +80,6 @@ def _is_compound(first: str, second: str, vocabulary: Set[str]) -> bool:
         return False
     if len(first) == 1 or "-" in first:  # p-xylene, state-of-the-art
         return True
-    frequency = _frequencies()
+    frequency = english_word_frequencies()
     halves = min(frequency.get(first, 0), frequency.get(second, 0))
     return halves > _MUCH_RARER * frequency.get(joined, 0)
-
-
-@cache
-def _frequencies() -> dict[str, int]:
-    return dict(SpellChecker(language="en", distance=1).word_frequency.dictionary)
