@@ -146,8 +146,6 @@ class Components:
         return encoder
 
     def _refresh_styles(self, encoder: UniEncoder) -> None:
-        if self._encoder_styles == self.shelf.listing():
-            return
         with self._lock:
             listing = self.shelf.listing()
             if self._encoder_styles != listing:
@@ -338,10 +336,8 @@ class Components:
             words_like=self.catalog.words_like,
         )
 
-    def _transcribe(
-        self, recording: bytes, terms: Sequence[str] = (), name: str = "recording"
-    ) -> str:
-        return self.speech.transcribe(recording, terms, name).text
+    def _transcribe(self, audio: bytes, terms: Sequence[str] = (), name: str = "recording") -> str:
+        return self.speech.transcribe(audio, terms, name).text
 
     def readers(self) -> DocumentReaders:
         """Return new reader processes, on this machine or on a Ray cluster."""
