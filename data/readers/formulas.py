@@ -115,9 +115,11 @@ def _is_escaped_bracket(match: re.Match[str]) -> bool:
 
 
 def subscript(text: str) -> str:
-    """Write a subscript on the line: `H₂O` becomes H2O, as people type it in a search."""
+    """Write a subscript on the line: H2O as people type it in a search, x_i, v_max, x_{i,j}."""
     text = text.strip()
-    return text if text.isalnum() or not text else f"_{{{text}}}"
+    if not text or (text.isdecimal() and len(text) < 4):
+        return text
+    return f"_{text}" if text.isalnum() else f"_{{{text}}}"
 
 
 def superscript(text: str) -> str:

@@ -73,6 +73,8 @@ def picture_of_svg(source: Path | bytes, name: str) -> tuple[bytes, str]:
     Raises `BadInput`, starting with `name`, if it cannot be rendered.
     """
     root = parse_svg(read_xml_bytes(source) if isinstance(source, Path) else source, name)
+    if not len(root):
+        raise BadInput(f"{name}: an empty drawing; nothing to index")
     words = words_of_svg(root)
     return render_svg(root, name), words
 

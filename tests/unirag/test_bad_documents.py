@@ -285,7 +285,7 @@ DEAD_LETTERS = {
     "picture-empty": (card_file("a.png", b""), r"a\.png: empty file; nothing to index"),
     "picture-svg": (
         card_file("a.svg", b"<svg/>"),
-        r"a\.svg: .*\.svg are not read; save it as \.png",
+        r"a\.svg: an empty drawing; nothing to index",
     ),
     # -- text
     "text-nul": (

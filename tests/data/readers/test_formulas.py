@@ -69,5 +69,5 @@ def test_a_binomial_is_no_fraction(mathml: str, latex: str) -> None:
 
 def test_raised_and_lowered_type() -> None:
     assert (superscript("8"), superscript("n+1"), superscript("th")) == ("^8", "^{n+1}", "th")
-    assert (subscript("2"), subscript("x,1")) == ("2", "_{x,1}")
+    assert [subscript(text) for text in ("2", "i", "max", "x,1")] == ["2", "_i", "_max", "_{x,1}"]
     assert scripts("4", "2−") == "_4^{2-}"
