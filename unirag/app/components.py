@@ -336,14 +336,15 @@ class Components:
             words_like=self.catalog.words_like,
         )
 
-    def _transcribe(self, audio: bytes, terms: Sequence[str] = (), name: str = "recording") -> str:
-        return self.speech.transcribe(audio, terms, name).text
+    def _transcribe(
+        self, recording: bytes, terms: Sequence[str] = (), name: str = "recording"
+    ) -> str:
+        return self.speech.transcribe(recording, terms, name).text
 
     def readers(self) -> DocumentReaders:
         """Return new reader processes, on this machine or on a Ray cluster."""
         reading = self.settings.reading
-        if not self.settings.ocr:
-            reading = reading.model_copy(update={"scans": False})
+        reading = reading.model_copy(update={"scans": reading.scans and self.settings.ocr})
         if self.settings.engine == "local":
             return ReaderPool(reading, self.assets.root)
         cluster = self.settings.cluster
