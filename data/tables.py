@@ -117,7 +117,7 @@ def row_statement(names: Sequence[str], row: Sequence[str]) -> str:
     `names` may be empty. A cell that was merged over the whole row is stated once.
     """
     label, *values = row
-    if set(values) <= {label}:
+    if set(values) <= {label} and any(letter.isalpha() for letter in label):
         return label
     named = list(_named_values(names, values)) if names else [value for value in values if value]
     return ": ".join(filter(None, [label, "; ".join(named)]))

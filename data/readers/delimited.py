@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def _read(path: Path, source: str, title: str) -> Iterator[Content]:
     grid: Grid = []
     is_cut = False
     try:
-        for cells in csv.reader(io.StringIO(text, newline=""), _dialect(text)):
+        for cells in csv.reader(io.StringIO(text, newline=""), _dialect(text, path.suffix.lower())):
             is_cut = is_cut or len(grid) == MAX_ROWS or len(cells) > MAX_COLUMNS
             if len(grid) == MAX_ROWS:
                 break
@@ -51,7 +52,7 @@ def _read(path: Path, source: str, title: str) -> Iterator[Content]:
     contents: list[Content] = []
     for content in contents_of_grid([[*row, *[""] * (width - len(row))] for row in grid]):
         if isinstance(content, SheetTable):
-            table = content.table
+            table = replace(content.table, caption=content.table.caption.lstrip("# "))
             contents.append(Block(markdown_table(table), (title,), "table", table.caption))
         else:
             contents.append(Block(content.text, (title,)))
@@ -63,8 +64,10 @@ def _read(path: Path, source: str, title: str) -> Iterator[Content]:
     yield from assemble(contents)
 
 
-def _dialect(text: str) -> type[csv.Dialect]:
+def _dialect(text: str, suffix: str) -> type[csv.Dialect]:
     """Return how the values are divided and quoted. A file without signs of it is plain CSV."""
+    if suffix == ".tsv":
+        return csv.excel_tab
     try:
         return csv.Sniffer().sniff(text[:_SAMPLE_CHARACTERS], _DELIMITERS)
     except csv.Error:

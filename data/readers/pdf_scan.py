@@ -13,6 +13,7 @@ from typing import Protocol
 import pypdfium2 as pdfium
 from PIL import Image
 
+from data.errors import Missing
 from data.ocr import LabelReader, OcrSettings
 from data.readers.pdf_figures import FigureRegion
 from data.readers.pdf_geometry import Rectangle
@@ -98,13 +99,22 @@ class PageOcr:
 
     @cached_property
     def _reader(self) -> LabelReader:
-        return LabelReader(OcrSettings(threads=1))
+        # One line at a time: six lines as wide as a page need more memory than one file may take.
+        return LabelReader(OcrSettings(threads=1, batch=1))
 
     def read(self, page: pdfium.PdfPage, content: PageContent) -> list[Line]:
         """Return the lines of type that a page shows, in place of those of its text layer."""
         data = render_crop(page, content.box, content.box, _OCR_SCALE)
         with Image.open(io.BytesIO(data)) as picture:
-            lines, turn = self._read_upright(picture.convert("RGB"))
+            try:
+                lines, turn = self._read_upright(picture.convert("RGB"))
+            except Missing:
+                raise
+            except Exception as error:  # noqa: BLE001 - the engine raises anything without memory
+                raise Missing(
+                    f"OCR failed ({type(error).__name__}); let a file take more memory with the "
+                    "setting reading.file_megabytes"
+                ) from None
         return _even_sizes([_line(line, turn, content.box) for line in lines])
 
     def _read_upright(self, picture: Image.Image) -> tuple[list[TextLine], int]:

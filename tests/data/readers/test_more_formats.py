@@ -252,8 +252,8 @@ def test_a_table_of_numbers_has_no_header_and_a_remark_is_its_caption(tmp_path: 
 
 
 def test_a_recording_of_many_rows_is_cut_with_a_problem(tmp_path: Path) -> None:
-    contents = read_text(tmp_path, "a.csv", "t,v\n" + "1,2\n" * 6_000)
-    assert texts(contents)[0].count("\n") == 5_001
+    contents = read_text(tmp_path, "a.csv", "t,v\n" + "1,2\n" * 21_000)
+    assert texts(contents)[0].count("\n") == 20_000
     assert [p.kind for p in contents if isinstance(p, Problem)] == ["table"]
 
 
