@@ -187,8 +187,9 @@ def workspace(
 
 
 @pytest.fixture
-def chat(injected: dict[str, Any]) -> ScriptedChat:
-    """Inject a chat model with a script."""
+def chat(injected: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> ScriptedChat:
+    """Inject a chat model with a script, and let it write."""
+    monkeypatch.setenv("UNIRAG_ANSWER__SMALL__WRITES", "true")
     injected["chat"] = ScriptedChat()
     return injected["chat"]
 

@@ -120,7 +120,7 @@ def test_only_paths_below_the_index_root_can_be_indexed(serve: Any, tmp_path: Pa
 @pytest.mark.parametrize(
     ("data", "files", "status"),
     [
-        ({"corpus": "Not A Name"}, True, 422),
+        ({"corpus": "../name"}, True, 422),
         ({}, True, 400),
         ({"corpus": "waves"}, False, 400),
     ],
