@@ -17,6 +17,8 @@ from torch.utils.checkpoint import checkpoint
 
 from retrieval.efficientnet import GRAM
 from retrieval.experts import ExpertConfig, MoELoRA, MoELoRALinear, Route, allocate
+from retrieval.experts.compression.compact import CompressedShape, make_compact
+from retrieval.experts.registry import FAMILIES, load
 from retrieval.prompt_bank import BankConfig, PromptBank
 from retrieval.prototype import Prototypes
 from retrieval.tower import Tower, TowerInputs
@@ -38,6 +40,9 @@ class UniConfig(BaseModel):
     depth: ExpertConfig | None = Field(
         None, description="Experts that adapt `layers` in every block of the image tower."
     )
+    compressed: tuple[CompressedShape, ...] | None = Field(
+        None, description="Shapes of the depth experts, by layer, after a compression."
+    )
     layers: tuple[Layer, ...] = Field(
         ("qkv", "out", "expand", "contract"), description="Linear layers that `depth` adapts."
     )
@@ -48,14 +53,36 @@ class UniConfig(BaseModel):
     def _check_consistency(self) -> Self:
         if self.experts is not None and self.bank is None:
             raise ValueError("experts without a bank: they adapt its prompts; give a bank too")
-        if self.experts is not None and self.experts.rule != "none":
-            raise ValueError(f"experts.rule={self.experts.rule}: rules are for depth experts")
+        if self.experts is not None:
+            _check_prompt_methods(self.experts)
+        if self.depth is not None:
+            allowed = load("router", self.depth.router).layers
+            if allowed is not None and (others := set(self.layers) - set(allowed)):
+                raise ValueError(
+                    f"depth.router={self.depth.router} with layers including {min(others)}: it "
+                    f"stands on {' and '.join(allowed)} only; set layers: [{', '.join(allowed)}]"
+                )
+        if self.compressed is not None and self.depth is None:
+            raise ValueError("compressed without depth: there are no experts to compress")
         if self.bank is not None and self.bank.width != self.prototype:
             raise ValueError(
                 f"bank.width={self.bank.width}, prototype={self.prototype}: the bank's keys are "
                 "prototypes; give both the same width"
             )
         return self
+
+
+def _check_prompt_methods(experts: ExpertConfig) -> None:
+    """Raise `ValueError` if a chosen method cannot adapt prompts."""
+    if experts.rule != "none":
+        raise ValueError(f"experts.rule={experts.rule}: rules are for depth experts")
+    for family in FAMILIES:
+        name = getattr(experts, family, "none")
+        if name != "none" and "prompts" not in load(family, name).places:
+            raise ValueError(
+                f"experts.{family}={name}: works on the tower's layers, not on prompts; use it in "
+                "depth"
+            )
 
 
 @dataclass(frozen=True)
@@ -98,6 +125,9 @@ class UniRetrieval(nn.Module):
                 )
         if config.depth:
             self._add_depth_experts(config.depth)
+        if config.compressed:
+            for layer, shape in zip(self.depth_layers(), config.compressed, strict=True):
+                make_compact(layer, shape)
         self.checkpointing = False  # recompute the blocks' activations in backward
         self.styles: tuple[str, ...] = ()
         self.centroids_SK: Tensor
@@ -106,7 +136,7 @@ class UniRetrieval(nn.Module):
     def _add_depth_experts(self, depth: ExpertConfig) -> None:
         """Replace the linear layers of the image blocks by layers with experts."""
         blocks = self.tower.image_blocks
-        counts = allocate(depth.allocation, len(blocks), depth.experts, depth.min_experts)
+        counts = allocate(depth, len(blocks))
         for i, (block, experts) in enumerate(zip(blocks, counts, strict=True)):
             for layer in self.config.layers:
                 parent = block.attention if layer in ("qkv", "out") else block
@@ -120,6 +150,11 @@ class UniRetrieval(nn.Module):
                     experts=experts,
                 )
                 setattr(parent, layer, adapted)
+
+    def depth_layers(self) -> list[MoELoRALinear]:
+        """Return the layers of the image tower that have experts, first block first."""
+        assert isinstance(self.tower, nn.Module)
+        return [m for m in self.tower.modules() if isinstance(m, MoELoRALinear)]
 
     def forward_image(
         self, prepared: TowerInputs, prototypes_BK: Tensor | None = None

@@ -19,13 +19,15 @@ from torch import Tensor, nn
 
 from data.errors import BadInput
 from retrieval.encoder import ORIGINAL
-from retrieval.experts import OrthogonalRule
+from retrieval.experts.allocations.diffora import discretise
+from retrieval.experts.parameterisations import Experts
+from retrieval.experts.rules import RuleBatch, build_rule
 from retrieval.mini_tower import MiniTower
 from retrieval.tower import TowerInputs
 from retrieval.training.config import TrainConfig
 from retrieval.training.losses import ContrastiveLoss, StyleLoss
 from retrieval.training.pairs import TEXT, TRAINED_STYLES, Pairs, TrainingBatch
-from retrieval.uni_retrieval import UniRetrieval
+from retrieval.uni_retrieval import EncodedBatch, UniRetrieval
 
 __all__ = ["Evaluator", "StepCallback", "train"]
 
@@ -40,6 +42,7 @@ class _TrainingLoss(nn.Module):
     def __init__(self, encoder: UniRetrieval, config: TrainConfig) -> None:
         super().__init__()
         self.encoder, self.config = encoder, config
+        self.rule = build_rule(encoder, encoder.config.depth, config.steps)
         margin = config.margin if config.loss == "triplet" else None
         self.pictures, self.words = ContrastiveLoss(margin), ContrastiveLoss(margin)
         self.styles: StyleLoss | None = None
@@ -57,6 +60,8 @@ class _TrainingLoss(nn.Module):
         query_BD, original_BD = pictures.vectors_BD.split(size)
         losses = {"pictures": self.pictures(query_BD, original_BD, batch.copies_BB)}
         router_loss = pictures.router_loss
+        if (rule_loss := self._rule_loss(batch, pictures)) is not None:
+            losses["rule"] = rule_loss
         labelled = [
             (pictures.prototypes_BK[:size], batch.style_B),
             (pictures.prototypes_BK[size:], _repeat_style(batch.style_B, ORIGINAL)),
@@ -76,6 +81,21 @@ class _TrainingLoss(nn.Module):
             prototypes, styles = (torch.cat(x) for x in zip(*labelled, strict=True))
             losses["styles"] = self.config.style_weight * self.styles(prototypes, styles)
         return losses
+
+    def _rule_loss(self, batch: TrainingBatch, pictures: EncodedBatch) -> Tensor | None:
+        """Return the rule's loss of the queries and the originals."""
+        if self.rule is None:
+            return None
+        figures_B = torch.arange(len(batch.style_B), device=batch.style_B.device)
+        originals_B = _repeat_style(batch.style_B, ORIGINAL)
+        return self.rule.loss(
+            RuleBatch(
+                pictures.prototypes_BK,
+                torch.cat([batch.style_B, originals_B]),
+                figures_B.repeat(2),
+                self.encoder.route.taught,
+            )
+        )
 
 
 def train(
@@ -113,12 +133,13 @@ def train(
     if (checkpoint := _last_checkpoint(folder, config)) is not None:
         accelerator.load_state(str(checkpoint))
     accelerator.init_trackers("unirag", config=config.model_dump(mode="json"))
-    rule = None
-    if (depth := encoder.config.depth) and depth.rule == "orthogonal":
-        rule = OrthogonalRule([encoder])
+    rule = loss_module.rule
+    adapted = [m for m in encoder.modules() if isinstance(m, Experts)]
     encoder.checkpointing = config.gradient_checkpointing
     while counter.step < config.steps:
         model.train()
+        if rule is not None:
+            rule.start_step(counter.step)
         _set_patch_dropout(encoder, config, counter.step)
         rng = np.random.default_rng([config.seed, counter.step, accelerator.process_index])
         torch.manual_seed(int(rng.integers(2**31)))
@@ -133,6 +154,10 @@ def train(
             rule.before_step(counter.step)
         accelerator.clip_grad_norm_(trained, config.clip)
         optimizer.step()
+        if rule is not None:
+            rule.after_step(counter.step)
+        for experts in adapted:
+            experts.after_step()
         schedule.step()
         optimizer.zero_grad()
         counter.step += 1
@@ -146,6 +171,7 @@ def train(
         if last or counter.step % config.save_every == 0:
             _save_checkpoint(accelerator, folder, config)
     accelerator.end_training()
+    discretise([encoder])
     encoder.eval()
 
 

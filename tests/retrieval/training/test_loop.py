@@ -15,12 +15,12 @@ from data.figure_gallery import GalleryFigure
 from data.styles import SEEN_STYLES
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
 from retrieval.encoder import ORIGINAL
-from retrieval.experts import OrthogonalRule
+from retrieval.experts.rules.orthogonal import OrthogonalRule
 from retrieval.mini_tower import MiniConfig, MiniTower
 from retrieval.training import loop
 from retrieval.training.config import TrainConfig
 from retrieval.training.loop import train
-from retrieval.training.methods import METHODS, build
+from retrieval.training.methods import build, methods
 from retrieval.training.pairs import CachedPairs
 from retrieval.training.views import Views
 from retrieval.uni_retrieval import UniRetrieval
@@ -57,7 +57,7 @@ def pairs() -> CachedPairs:
 
 def _encoder(method: str, seed: int = 0) -> UniRetrieval:
     torch.manual_seed(seed)
-    return build(METHODS[method], MiniTower(SIZES, None, None))
+    return build(methods()[method], MiniTower(SIZES, None, None))
 
 
 def _config(**settings) -> TrainConfig:
@@ -162,13 +162,14 @@ def test_checkpointing_changes_nothing(pairs, tmp_path):
 def test_the_orthogonal_rule_runs_between_backward_and_step(pairs, tmp_path, monkeypatch):
     steps = []
 
-    class Rule(OrthogonalRule):
-        def before_step(self, step):
-            assert any(e.a_ERK.grad is not None for e in self._experts)
-            steps.append((step, len(self._experts)))
-            super().before_step(step)
+    before_step = OrthogonalRule.before_step
 
-    monkeypatch.setattr(loop, "OrthogonalRule", Rule)
+    def checked(rule, step):
+        assert any(e.a_ERK.grad is not None for e in rule._experts)
+        steps.append((step, len(rule._experts)))
+        before_step(rule, step)
+
+    monkeypatch.setattr(OrthogonalRule, "before_step", checked)
     ruled, plain = _encoder("depth-orthogonal"), _encoder("depth")
     train(ruled, pairs, _config(), tmp_path / "ruled")
     layers = SIZES.depth * 4
