@@ -40,10 +40,10 @@ class StagedRule(Rule):
 
     def stage(self, step: int) -> int:
         """Return the stage of a step: 1, 2 or 3."""
-        progress = step / self.steps
-        if progress < self.options.alignment:
+        aligned = round(self.options.alignment * self.steps)
+        if step < aligned:
             return 1
-        return 2 if progress < self.options.alignment + self.options.experts else 3
+        return 2 if step < aligned + round(self.options.experts * self.steps) else 3
 
     def start_step(self, step: int) -> None:
         stage = self.stage(step)
