@@ -56,7 +56,8 @@ from retrieval.training.pairs import CachedPairs
 from retrieval.training.views import Views
 from retrieval.uni_retrieval import UniRetrieval
 from unirag.models.encoders import build_mini_tower
-from unirag.training.trainer import RunConfig, Trainer, TrainingBook
+from unirag.training.run_config import RunConfig, TrainingBook
+from unirag.training.trainer import Trainer
 
 TRAINING_BOOKS = {  # name -> number of figures
     "openstax-college-physics-bundle": 1200,

@@ -32,6 +32,8 @@ class C3PO(InUse):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         neighbours: int = Field(4, ge=1, description="Neighbours that are mixed.")
         share: float = Field(0.5, ge=0, le=1, description="Share of the neighbours' gates.")
         critical: int = Field(8, ge=1, description="Layers that are mixed, counted from the last.")
@@ -70,8 +72,8 @@ class C3PO(InUse):
         mixed = {}
         for name in critical:
             neighbours_BnE = torch.cat(self._gates[name])[nearest_Bn]
-            taken_BE = torch.einsum("bn,bne->be", weight_Bn, neighbours_BnE)
-            mixed[name] = torch.lerp(encoded.gates[name], taken_BE, self.options.share)
+            neighbours_BE = torch.einsum("bn,bne->be", weight_Bn, neighbours_BnE)
+            mixed[name] = torch.lerp(encoded.gates[name], neighbours_BE, self.options.share)
         with self.encoder.route.overriding(mixed):
             return self.encoder.forward_image(inputs).vectors_BD
 

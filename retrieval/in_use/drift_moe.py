@@ -33,6 +33,8 @@ class DriftMoE(InUse):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         lr: float = Field(1e-2, gt=0, description="Learning rate of every update.")
         temperature: float = Field(0.05, gt=0, description="Divisor of the cosines.")
 

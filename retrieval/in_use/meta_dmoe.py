@@ -33,6 +33,8 @@ class MetaDMoE(InUse):
     needs_others = True
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         steps: int = Field(5, ge=1, description="Gradient steps per observed batch.")
         lr: float = Field(1e-2, gt=0, description="Learning rate of the student's experts.")
         temperature: float = Field(0.05, gt=0, description="Divisor of the cosines.")

@@ -35,6 +35,8 @@ class OpenKnowledge(InUse):
     needs_others = True
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         keep: int = Field(2, ge=1, description="Encoders that are used at most.")
         diversity: float = Field(0.5, ge=0, description="Weight of likeness against R@1.")
 

@@ -33,6 +33,8 @@ class Rewiring(InUse):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         steps: int = Field(5, ge=1, description="Gradient steps per observed batch.")
         lr: float = Field(0.1, gt=0, description="Learning rate of the vectors.")
         temperature: float = Field(0.05, gt=0, description="Divisor of the cosines.")

@@ -32,6 +32,8 @@ class SelfContrast(InUse):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         strength: float = Field(0.2, ge=0, description="How far the vector moves.")
         weak_rank: int = Field(2, ge=1, description="Rank of the expert of the weak routing.")
 

@@ -15,7 +15,7 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str = Field(
-        "depth", description="What is trained (`METHODS` in `retrieval/training/methods.py`)."
+        "depth", description="What is trained (`methods` in `retrieval/training/methods.py`)."
     )
     seed: int = Field(0, ge=0, description="Seed of batches and of new weights.")
     steps: int = Field(400, ge=1, description="Steps of the optimiser.")

@@ -14,13 +14,16 @@ from data.errors import BadInput, Mismatch
 from data.pictures import open_picture
 from data.records import Query, QueryImage
 from data.styles import restyle
+from retrieval.checkpoint import load_checkpoint, read_card
 from tests.retrieval.test_openclip_tower import save as save_clip
 from tests.retrieval.tiny import tiny_encoder
 from unirag.app import App
+from unirag.models.encoders import build_mini_tower
 from unirag.models.profiles import PROFILES, profile_of
 from unirag.settings import load_settings
 from unirag.training import trainer
-from unirag.training.trainer import RunConfig, TrainingBook, read_config, run_training
+from unirag.training.run_config import RunConfig, TrainingBook, read_config
+from unirag.training.trainer import run_training
 
 FIGURES = Path(__file__).resolve().parent.parent.parent / "data" / "sample" / "figures"
 
@@ -66,6 +69,32 @@ def settings(folder: Path, **changes: object) -> Path:
         ({"styles": ["mosaic"]}, "'mosaic' cannot be trained on"),
         ({"train": {"method": "magic"}}, "'magic' is not known; expected one of tower, plain"),
         ({"train": {"lr": -1}}, "train.lr: "),
+        (
+            {"encoder": {"depth": {"router": "xlora"}}, "train": {}},
+            "encoder.depth: .*router=xlora: .*set routed_by: token",
+        ),
+        (
+            {"encoder": {"depth": {"router": "xlora", "routed_by": "token"}}, "train": {}},
+            "router=xlora: .*set adapters to one checkpoint per expert",
+        ),
+        (
+            {"encoder": {"depth": {"router": "lora_mixer"}}, "train": {}},
+            r"stands on qkv and out only; set layers: \[qkv, out\]",
+        ),
+        ({"encoder": {"experts": {"parameterisation": "split"}}, "train": {}}, "not on prompts"),
+        ({"encoder": {"depth": {}}, "train": {"method": "bank"}}, "leave one of them out"),
+        ({"train": {"method": "depth-c3po"}}, "adapts a trained encoder while it serves"),
+        (
+            {"train": {"method": "depth-rmoe", "gradient_checkpointing": True}},
+            "set train.gradient_checkpointing: false",
+        ),
+        ({"compression": {"method": "zip"}}, "'zip' is not known; expected one of sub_moe"),
+        ({"compression": {"method": "lego", "options": {"keep": 2}}}, "compression.keep: Input"),
+        (
+            {"train": {"method": "depth-film"}, "compression": {"method": "lego"}},
+            "compression=lego: .*use parameterisation=lora",
+        ),
+        ({"train": {"method": "bank"}, "compression": {"method": "lego"}}, "no depth experts"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(tmp_path, changes, message):
@@ -121,6 +150,44 @@ def test_an_encoder_is_trained_extended_and_evaluated(workspace, unirag, tmp_pat
     run = unirag("search --image ray.png")
     assert "was indexed with encoder 'unirag-mini-2'" in run.err
     assert workspace.contents() == workspace.initial_contents
+
+
+@pytest.mark.models
+def test_any_legal_combination_is_trained_compressed_and_loaded(unirag, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    corpus(tmp_path / "book", 12)
+
+    def train(name: str, **changes: object) -> Path:
+        steps = {"steps": 3, "figures": 6, "warmup": 1, "lr": 0.01}
+        run_file = settings(tmp_path, name=name, train=steps, **changes)
+        run = unirag(f"train {run_file} --out {tmp_path / name} --json")
+        assert run.code == 0, run
+        return tmp_path / name
+
+    combined = {
+        "router": "dynmole",
+        "parameterisation": "sora",
+        "allocation": "mola",
+        "rule": "omoe",
+        "rank": 2,
+        "options": {"router": {"threshold": 0.7}},
+    }
+    folder = train("combined", encoder={"depth": combined})
+    depth = read_card(folder).encoder.depth
+    assert (depth.router, depth.options["router"]) == ("dynmole", {"threshold": 0.7})
+
+    adapters = []
+    for i in range(2):
+        alone = {"depth": {"experts": 1, "rank": 2}}
+        styles = [("sketch", "art")[i]]
+        adapters.append(str(train(f"adapter-{i}", encoder=alone, styles=styles)))
+    mixed = {"router": "xlora", "routed_by": "token", "experts": 2, "rank": 2}
+    folder = train(
+        "mixed", encoder={"depth": mixed}, adapters=adapters, compression={"method": "sub_moe"}
+    )
+    encoder = load_checkpoint(folder, build_mini_tower)
+    assert [s.method for s in encoder.config.compressed] == ["sub_moe"] * 4
+    assert all(layer.experts.matrices()[0].shape[0] == 1 for layer in encoder.depth_layers())
 
 
 @pytest.mark.models

@@ -5,6 +5,7 @@ from __future__ import annotations
 from unirag.cli.corpora import corpora_group, reembed
 from unirag.cli.evaluation import eval_group
 from unirag.cli.indexing import index
+from unirag.cli.methods import methods
 from unirag.cli.models import doctor, models_group, settings
 from unirag.cli.planning import plan
 from unirag.cli.questions import ask, search
@@ -20,7 +21,7 @@ app = command_group(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (index, search, ask, doctor, settings, train, adapt, reembed, plan):
+for command in (index, search, ask, doctor, settings, train, methods, adapt, reembed, plan):
     app.command()(with_session(command))
 for command in (serve, mcp, demo):
     app.command()(with_session(command, json=False))

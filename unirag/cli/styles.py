@@ -26,7 +26,8 @@ def train(
     folder: Annotated[Path, typer.Option("--out", help="Folder of the encoder; resumes there.")],
 ) -> None:
     """Train an encoder on the figures of corpora. A killed run continues where it stopped."""
-    from unirag.training.trainer import read_config, run_training
+    from unirag.training.run_config import read_config
+    from unirag.training.trainer import run_training
 
     settings = session.settings()
     config = read_config(run)

@@ -10,22 +10,20 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.errors import BadInput
 from data.figure_gallery import GalleryFigure, read_gallery, sample_figures
-from data.styles import SEEN_STYLES
 from retrieval.checkpoint import ModelCard, load_checkpoint, read_card, save_checkpoint
 from retrieval.efficientnet import TAPS, EfficientNetLite0
 from retrieval.encoder import ORIGINAL, TextRetriever, Vectors
+from retrieval.experts.compression.base import compress_encoder
 from retrieval.mini_tower import MiniConfig, MiniTower
 from retrieval.tower import Tower, TowerInputs
-from retrieval.training.config import TrainConfig
+from retrieval.training.adapters import load_adapters
 from retrieval.training.loop import StepCallback, train
-from retrieval.training.methods import METHODS, build
+from retrieval.training.methods import build
 from retrieval.training.pairs import (
     TEXT,
     TRAINED_STYLES,
@@ -42,8 +40,9 @@ from unirag.models.encoders import build_mini_tower
 from unirag.models.profiles import profile_of
 from unirag.models.store import ModelStore
 from unirag.settings import Settings
+from unirag.training.run_config import CompressionConfig, RunConfig, chosen_method
 
-__all__ = ["TRAINING_VIEWS", "RunConfig", "Trainer", "read_config", "run_training"]
+__all__ = ["TRAINING_VIEWS", "Trainer", "run_training"]
 
 ProgressCallback = Callable[[int, int], None]  # called with the finished and the total count
 TRAINING_VIEWS: tuple[View, ...] = (
@@ -60,69 +59,8 @@ TRAINING_VIEWS: tuple[View, ...] = (
 _ORIGINAL_VIEW: tuple[View, ...] = ((ORIGINAL, 0),)
 _COPY_COSINE = 0.97  # above it the pooled features of two figures count as copies
 _SAMPLE_VIEWS = 1000  # sample for the means and deviations of the features
+_COMPRESSION_PICTURES = 64  # a compression weighs the experts by them
 _SAMPLE_PICTURES = 200  # fewer, if each must be decoded and restyled first
-
-
-class TrainingBook(BaseModel):
-    """A corpus to train on. `figures` is the largest number of figures to draw from it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: Path
-    figures: int = Field(1000, ge=2)
-
-
-class RunConfig(BaseModel):
-    """The configuration file of `unirag train`.
-
-    Figures that also occur in a `held_out` book are left out. Training queries are restyled figures
-    in `styles`; `original` is an unchanged figure. `start` is a checkpoint whose tower is the
-    starting point; without it the mini tower starts from random weights.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(pattern=r"^[a-z0-9]+([-.][a-z0-9]+)*$")
-    books: tuple[TrainingBook, ...] = Field(min_length=1)
-    held_out: tuple[Path, ...] = ()
-    styles: tuple[str, ...] = Field(SEEN_STYLES, min_length=1)
-    start: Path | None = None
-    tower: MiniConfig = MiniConfig()
-    views_seed: int = 0
-    train: TrainConfig = TrainConfig()
-
-
-def read_config(path: Path) -> RunConfig:
-    """Read a configuration, whose paths are relative to it. Raise `BadInput` with the wrong key."""
-    try:
-        values = yaml.safe_load(path.read_text())
-        config = RunConfig.model_validate(values)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"{path}: {field}: {first['msg']}; see docs/training.md") from None
-    if config.train.method not in METHODS:
-        raise BadInput(
-            f"{path}: train.method: {config.train.method!r} is not known; expected one of "
-            + ", ".join(METHODS)
-        )
-    folder = path.resolve().parent
-    if unknown := set(config.styles) - {ORIGINAL, *SEEN_STYLES}:
-        raise BadInput(
-            f"{path}: styles: {min(unknown)!r} cannot be trained on; expected some of "
-            + ", ".join((ORIGINAL, *SEEN_STYLES))
-        )
-    return config.model_copy(
-        update={
-            "books": tuple(b.model_copy(update={"path": folder / b.path}) for b in config.books),
-            "held_out": tuple(folder / p for p in config.held_out),
-            "start": folder / config.start if config.start else None,
-        }
-    )
 
 
 class Trainer:
@@ -272,7 +210,7 @@ def _without_copies(views: Views, held_out_FC: Vectors) -> NDArray[np.bool_]:
 
 
 def _check_savable(config: RunConfig, *, is_mini: bool) -> None:
-    method = METHODS[config.train.method]
+    method = chosen_method(config)
     if method.lora_rank:
         raise BadInput(
             f"method {config.train.method!r} is a baseline of the benchmark and cannot be saved; "
@@ -297,10 +235,20 @@ def _train(
     torch.manual_seed(config.train.seed)
     rng = np.random.default_rng(config.train.seed)
     sample_inputs = pairs.sample_figures(sample_size, rng)
-    encoder = build(METHODS[config.train.method], build_tower(sample_inputs))
+    method = chosen_method(config)
+    encoder = build(method, build_tower(sample_inputs))
+    if config.adapters:
+        load_adapters(encoder, config.adapters)
     encoder.prototypes.fit(sample_inputs.features_BG)
     train(encoder, pairs, config.train, folder / "run", None, report)
     _set_style_centres(encoder, pairs, sample_size // 5, rng)
+    compression = config.compression
+    if compression is None and method.compression is not None:
+        compression = CompressionConfig(method=method.compression)
+    if compression is not None:
+        device = encoder.centroids_SK.device
+        sample = pairs.sample_figures(_COMPRESSION_PICTURES, rng).to(device)
+        compress_encoder(encoder, compression.method, compression.parsed_options(), sample)
     return encoder
 
 

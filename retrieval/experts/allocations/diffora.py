@@ -48,6 +48,8 @@ class DiffoRAAllocation(Allocation):
     learnt = True
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         keep: float = Field(0.5, gt=0, le=1, description="Share of modules that stay adapted.")
 
     options: Options
@@ -62,7 +64,7 @@ def discretise(modules: Iterable[nn.Module]) -> None:
     masks = [m for module in modules for m in module.modules() if isinstance(m, ModuleMask)]
     if not masks:
         return
-    kept = max(1, round(masks[0].keep * len(masks)))
+    adapted = max(1, round(masks[0].keep * len(masks)))
     order = sorted(masks, key=lambda m: float(m.logit), reverse=True)
     for place, mask in enumerate(order):
-        mask.discrete.fill_(float(place < kept))
+        mask.discrete.fill_(float(place < adapted))

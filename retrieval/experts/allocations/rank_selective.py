@@ -47,6 +47,8 @@ class RankSelectiveAllocation(Allocation):
     learnt = True
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         threshold: float = Field(1e-3, gt=0, description="Soft threshold of importance per step.")
 
     options: Options

@@ -30,6 +30,8 @@ class CompressedExperts(Compression):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         main: int = Field(2, ge=1, description="Experts of a layer that stay as they are.")
 
     options: Options

@@ -29,6 +29,8 @@ class EasyEP(Compression):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         keep: float = Field(0.5, gt=0, le=1, description="Share of experts that remain.")
 
     options: Options
@@ -41,7 +43,7 @@ class EasyEP(Compression):
         return (gated_EXN.norm(dim=-1) * contribution_X).sum(-1)
 
     def compress(self, a_ERK: Tensor, b_ENR: Tensor, sample: Calibration) -> Compact:
-        kept = max(1, round(self.options.keep * len(a_ERK)))
-        best_F = self.importance(a_ERK, b_ENR, sample).topk(kept).indices.sort().values
+        count = max(1, round(self.options.keep * len(a_ERK)))
+        best_F = self.importance(a_ERK, b_ENR, sample).topk(count).indices.sort().values
         mix_EF = torch.eye(len(a_ERK), dtype=a_ERK.dtype, device=a_ERK.device)[:, best_F]
         return Compact(a_ERK[best_F], b_ENR[best_F], mix_EF)

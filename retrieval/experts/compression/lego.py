@@ -31,6 +31,8 @@ class LoRALego(Compression):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         keep: float = Field(0.5, gt=0, le=1, description="Share of rank units that remain.")
 
     options: Options

@@ -33,6 +33,8 @@ class MixtureCompressor(Compression):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         mean_bits: float = Field(3.0, ge=1, le=8, description="Largest mean of bits over experts.")
         choices: tuple[int, ...] = Field((1, 2, 3, 4, 8), description="Bits to choose from.")
 

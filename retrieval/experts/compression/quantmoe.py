@@ -27,6 +27,8 @@ class QuantMoE(Compression):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         high_bits: int = Field(8, ge=1, le=16, description="Bits of experts with outliers.")
         low_bits: int = Field(3, ge=1, le=16, description="Bits of the others.")
         share: float = Field(0.25, ge=0, le=1, description="Share of experts with high bits.")

@@ -32,6 +32,8 @@ class SubMoE(Compression):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         keep: float = Field(0.5, gt=0, le=1, description="Share of experts that remain.")
 
     options: Options

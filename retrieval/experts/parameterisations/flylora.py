@@ -28,6 +28,8 @@ class FlyLoRAExperts(LowRankExperts):
     self_gated = True
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         density: float = Field(0.25, gt=0, le=1, description="Share of A that is not zero.")
         bias_rate: float = Field(1e-3, ge=0, description="Step of the load-balancing bias.")
 

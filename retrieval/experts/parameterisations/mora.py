@@ -34,6 +34,8 @@ class MoRAExperts(LowRankExperts):
     self_gated = True
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         budget: int = Field(8, ge=1, description="Rank units that are active per input and task.")
         sharpness: float = Field(8.0, gt=0, description="Factor of cosines before the softmax.")
         tasks: int = Field(1, ge=1, le=64, description="Tasks so far; all but the last are frozen.")
@@ -63,16 +65,16 @@ class MoRAExperts(LowRankExperts):
         return experts * self.config.rank, 1
 
     def forward(self, h_XD: Tensor, served: Tensor | None = None) -> Routing:
-        parts = [self._activate(h_XD, a) for a in self.old_a_U1K.chunk(max(1, self.tasks - 1))]
-        gates_XU = torch.cat([*parts, self._activate(h_XD, self.a_ERK)], dim=-1)
+        gates = [self._activate(h_XD, a) for a in self.old_a_U1K.chunk(max(1, self.tasks - 1))]
+        gates_XU = torch.cat([*gates, self._activate(h_XD, self.a_ERK)], dim=-1)
         return Routing(gates_XU, gates_XU.new_zeros(()))
 
     def _activate(self, h_XD: Tensor, a_U1K: Tensor) -> Tensor:
         """Return the gates of one task's units: softmax of cosines, the best within the budget."""
         cosine_XU = F.normalize(h_XD.float(), dim=-1) @ F.normalize(a_U1K[:, 0].float(), dim=-1).T
         probs_XU = (self.options.sharpness * cosine_XU).softmax(-1)
-        kept = min(self.options.budget, probs_XU.shape[-1])
-        best_XU = probs_XU.topk(kept, dim=-1).indices
+        active = min(self.options.budget, probs_XU.shape[-1])
+        best_XU = probs_XU.topk(active, dim=-1).indices
         chosen_XU = torch.zeros_like(probs_XU).scatter(-1, best_XU, 1.0)
         return probs_XU * chosen_XU * self.config.rank
 

@@ -39,6 +39,8 @@ class ShardExperts(Experts):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         pool: int = Field(32, ge=1, description="Vectors in each shared pool.")
         shards: int = Field(4, ge=1, description="Shards of a vector; fewer if they do not fit.")
         private: int = Field(1, ge=0, description="Vectors of each expert that nothing shares.")

@@ -28,6 +28,8 @@ class NOLAExperts(Experts):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         bases: int = Field(64, ge=1, description="Random matrices that are combined.")
         seed: int = Field(0, ge=0, description="Seed of the random matrices.")
 

@@ -29,6 +29,8 @@ class RandLoRAExperts(Experts):
     paper = Paper("RandLoRA", "2502.00987", "full-rank updates from random bases")
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         seed: int = Field(0, ge=0, description="Seed of the bases.")
 
     options: Options

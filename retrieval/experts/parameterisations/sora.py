@@ -26,6 +26,8 @@ class SoRAExperts(LowRankExperts):
     paper = Paper("SoRA", "2311.11696", "sparse low-rank adaptation", "the threshold is constant")
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         threshold: float = Field(1e-3, gt=0, description="Soft threshold of the gates per step.")
 
     options: Options

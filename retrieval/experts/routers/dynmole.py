@@ -24,6 +24,8 @@ class DynMoLERouter(Router):
     sparse = True
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         threshold: float = Field(0.9, ge=0, le=1, description="Entropy above which all are kept.")
         order: float = Field(1.1, gt=0, description="Order q of the Tsallis entropy; not 1.")
 

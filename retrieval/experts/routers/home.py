@@ -27,6 +27,8 @@ class HierarchicalRouter(Router):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         groups: int = Field(2, ge=1, description="Groups of experts, of nearly equal sizes.")
 
     options: Options
@@ -42,11 +44,11 @@ class HierarchicalRouter(Router):
         logits_XE = linear_fp32(h_XD, self.weight) / self.config.temperature
         if self.shift_F is not None:
             logits_XE = logits_XE + self.shift_F
-        parts = []
+        shares = []
         for g in range(len(self.groups_GD)):
             member_E = self.group_E == g
-            parts.append(groups_XG[..., g : g + 1] * logits_XE[..., member_E].softmax(-1))
-        return torch.cat(parts, dim=-1)
+            shares.append(groups_XG[..., g : g + 1] * logits_XE[..., member_E].softmax(-1))
+        return torch.cat(shares, dim=-1)
 
     def choose(self, probs_XF: Tensor) -> Routing:
         return Routing(probs_XF, probs_XF.new_zeros(()))

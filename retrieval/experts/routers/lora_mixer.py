@@ -32,6 +32,8 @@ class LoRAMixerRouter(Router):
     sparse = True
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         specialisation: float = Field(0.1, ge=0, description="Share of the entropy in the loss.")
 
     options: Options

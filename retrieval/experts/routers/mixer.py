@@ -27,6 +27,8 @@ class MixERRouter(Router):
     shiftable = False
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         rate: float = Field(0.1, gt=0, le=1, description="How far a step moves the centroids.")
 
     options: Options

@@ -32,6 +32,8 @@ class ProMoERouter(Router):
     sparse = True
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         condition: float = Field(0.0, ge=-1, le=1, description="Cosine of conditional inputs.")
         contrast: float = Field(0.1, ge=0, description="Weight of the routing contrastive loss.")
 

@@ -33,6 +33,8 @@ class RMoERouter(Router):
     recomputable = False
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         state: int = Field(32, ge=1, description="Width of the state.")
 
     options: Options

@@ -25,6 +25,8 @@ class TopAnyRouter(Router):
     sparse = True
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         sparsity: float = Field(0.01, ge=0, description="Weight of the mean number of experts.")
 
     options: Options

@@ -29,6 +29,8 @@ class UncertainRouter(Router):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         passes: int = Field(8, ge=2, le=64, description="Passes with dropout.")
         dropout: float = Field(0.1, gt=0, lt=1, description="Share of inputs that a pass drops.")
 

@@ -32,6 +32,8 @@ class XLoRARouter(Router):
     example: ClassVar = {"routed_by": "token", "temperature": 1.0}
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         hidden: int = Field(32, ge=1, description="Hidden width of the gating network.")
 
     options: Options

@@ -30,6 +30,8 @@ class DomainRule(Rule):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         weight: float = Field(0.1, gt=0, description="Weight of the loss on the gates.")
 
     options: Options

@@ -32,6 +32,8 @@ class OMoERule(Rule):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         every: int = Field(2, ge=1, description="The rule applies on every such step.")
 
     options: Options

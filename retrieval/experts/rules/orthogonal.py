@@ -31,6 +31,8 @@ class OrthogonalRule(Rule):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         every: int = Field(2, ge=1, description="The rule applies on every such step.")
 
     options: Options

@@ -29,6 +29,8 @@ class QualityRule(Rule):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         weight: float = Field(0.1, gt=0, description="Weight of the loss.")
         temperature: float = Field(0.1, gt=0, description="Divisor of the cosines.")
 

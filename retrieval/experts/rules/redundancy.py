@@ -28,6 +28,8 @@ class RedundancyRule(Rule):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         modality: Literal["text", "image"] = Field("text", description="The new modality.")
 
     options: Options

@@ -23,6 +23,8 @@ class StagedRule(Rule):
     )
 
     class Options(MethodOptions):
+        """What this method alone needs."""
+
         alignment: float = Field(0.2, ge=0, le=1, description="Share of steps for stage one.")
         experts: float = Field(0.4, ge=0, le=1, description="Share of steps for stage two.")
 
