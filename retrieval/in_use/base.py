@@ -28,6 +28,7 @@ class InUse(Described):
 
     places = ("serving",)
     needs_others = False
+    labelled = True  # `observe` gets the vector of each picture's own figure
 
     def __init__(
         self,

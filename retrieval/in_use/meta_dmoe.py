@@ -31,6 +31,7 @@ class MetaDMoE(InUse):
         "certainty weights the teachers; there is no meta-learnt aggregator",
     )
     needs_others = True
+    labelled = False
 
     class Options(MethodOptions):
         """What this method alone needs."""

@@ -32,6 +32,8 @@ class Rewiring(InUse):
         "an encoder predicts no next token; certainty about the gallery takes its place",
     )
 
+    labelled = False
+
     class Options(MethodOptions):
         """What this method alone needs."""
 

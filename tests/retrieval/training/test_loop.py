@@ -93,6 +93,35 @@ def test_the_loss_falls(method, settings, pairs, tmp_path):
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
 
 
+TRAINED_MIXTURES = [
+    name
+    for name, method in methods().items()
+    if name.startswith("depth-") and not (method.in_use or method.compression)
+]
+
+
+@pytest.mark.parametrize("method", TRAINED_MIXTURES)
+def test_every_method_of_the_registry_trains_in_the_loop(method, pairs, tmp_path):
+    encoder = _encoder(method)
+    if methods()[method].needs_adapters:
+        for layer in encoder.depth_layers():
+            layer.experts.b_ENR.data.normal_(0, 0.1)  # as if trained before
+    before = {n: v.clone() for n, v in encoder.state_dict().items()}
+    losses = _losses(encoder, pairs, _config(steps=6, warmup=1, lr=1e-2), tmp_path)
+    assert np.isfinite(losses).all()
+    changed = {n for n, v in encoder.state_dict().items() if not torch.equal(v, before[n])}
+    parameters = encoder.named_parameters(remove_duplicate=False)
+    trained = {n for n, p in parameters if p.requires_grad}
+    buffers = {n for n, _ in encoder.named_buffers()}
+    assert changed - buffers <= trained
+    adapted = {n for n in changed if ".experts." in n}
+    if method == "depth-redundancy":  # the experts of pictures stay as they are
+        assert not {n for n in adapted if "vision" in n}
+        assert {n for n in adapted if n.startswith("prompt_experts.text")}
+    else:
+        assert {n for n in adapted if "vision" in n}
+
+
 def _assert_same_states(one: UniRetrieval, other: UniRetrieval) -> None:
     for name, value in one.state_dict().items():
         torch.testing.assert_close(
