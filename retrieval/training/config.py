@@ -43,4 +43,7 @@ class TrainConfig(BaseModel):
         False, description="Recompute activations in backward, which takes time and saves memory."
     )
     save_every: int = Field(100, ge=1, description="Steps between checkpoints.")
+    patience: int | None = Field(
+        None, ge=1, description="Evaluations without a better score before training stops."
+    )
     evaluate_every: int = Field(200, ge=1, description="Steps between evaluations.")

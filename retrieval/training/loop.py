@@ -10,11 +10,13 @@ import math
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import ProjectConfiguration, is_tensorboard_available, set_seed
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from data.errors import BadInput
@@ -33,7 +35,7 @@ __all__ = ["Evaluator", "StepCallback", "train"]
 
 Evaluator = Callable[[UniRetrieval], Mapping[str, float]]  # returns scores by name
 StepCallback = Callable[[int, Mapping[str, float]], None]  # takes the step and its values by name
-_CHECKPOINT, _SETTINGS_FILE = "checkpoint", "settings.json"
+_CHECKPOINT, _SETTINGS_FILE, _BEST_FILE = "checkpoint", "settings.json", "best.safetensors"
 
 
 class _TrainingLoss(nn.Module):
@@ -110,7 +112,9 @@ def train(
 
     A killed run resumes from its last checkpoint in `folder`, where TensorBoard logs are too. The
     batch of a step depends only on the seed and the step, so a resumed run equals an unbroken one.
-    Raises `BadInput` if nothing is trained, or if `folder` has a run with other settings.
+    With `evaluate`, the weights of the evaluation with the highest mean score are the result, and
+    training stops after `patience` evaluations without a higher one. Raises `BadInput` if nothing
+    is trained, or if `folder` has a run with other settings.
     """
     accelerator = Accelerator(
         mixed_precision="bf16" if torch.cuda.is_available() else "no",
@@ -130,13 +134,14 @@ def train(
     counter = _StepCounter()
     model, optimizer, schedule = accelerator.prepare(loss_module, optimizer, schedule)
     accelerator.register_for_checkpointing(counter)
-    if (checkpoint := _last_checkpoint(folder, config)) is not None:
+    settings = config.model_dump(mode="json") | {"encoder": encoder.config.model_dump(mode="json")}
+    if (checkpoint := _last_checkpoint(folder, settings)) is not None:
         accelerator.load_state(str(checkpoint))
     accelerator.init_trackers("unirag", config=config.model_dump(mode="json"))
     rule = loss_module.rule
     adapted = [m for m in encoder.modules() if isinstance(m, Experts)]
     encoder.checkpointing = config.gradient_checkpointing
-    while counter.step < config.steps:
+    while counter.step < config.steps and not counter.is_stale(config.patience):
         model.train()
         if rule is not None:
             rule.start_step(counter.step)
@@ -165,12 +170,20 @@ def train(
         last = counter.step == config.steps
         if evaluate is not None and (last or counter.step % config.evaluate_every == 0):
             encoder.eval()
-            values |= {f"recall/{k}": v for k, v in evaluate(encoder).items()}
+            scores = evaluate(encoder)
+            values |= {f"recall/{k}": v for k, v in scores.items()}
+            if counter.note_score(float(np.mean(list(scores.values())))):
+                _save_best(accelerator, encoder, folder)
         accelerator.log(values, step=counter.step)
         report(counter.step, values)
-        if last or counter.step % config.save_every == 0:
-            _save_checkpoint(accelerator, folder, config)
+        stale = counter.is_stale(config.patience)
+        if last or stale or counter.step % config.save_every == 0:
+            _save_checkpoint(accelerator, folder, settings)
     accelerator.end_training()
+    if rule is not None:
+        rule.start_step(config.steps)
+    if counter.best_step is not None:
+        _load_best(encoder, folder)
     discretise([encoder])
     encoder.eval()
 
@@ -188,14 +201,30 @@ def _build_optimizer(trained: list[nn.Parameter], config: TrainConfig) -> torch.
     )
 
 
-def _save_checkpoint(accelerator: Accelerator, folder: Path, config: TrainConfig) -> None:
+def _save_best(accelerator: Accelerator, encoder: UniRetrieval, folder: Path) -> None:
+    """Write the weights of the best evaluation so far."""
+    if accelerator.is_main_process:
+        state = {n: v.detach().clone().cpu() for n, v in encoder.state_dict().items()}
+        save_file(state, folder / f"{_BEST_FILE}.part")
+        (folder / f"{_BEST_FILE}.part").rename(folder / _BEST_FILE)
+    accelerator.wait_for_everyone()
+
+
+def _load_best(encoder: UniRetrieval, folder: Path) -> None:
+    """Load the weights of the best evaluation."""
+    encoder.load_state_dict(load_file(folder / _BEST_FILE))
+
+
+def _save_checkpoint(
+    accelerator: Accelerator, folder: Path, settings: Mapping[str, object]
+) -> None:
     """Write a checkpoint, and replace the last one when it is complete."""
     part, current, old = (folder / f"{_CHECKPOINT}{suffix}" for suffix in (".part", "", ".old"))
     accelerator.save_state(str(part))
     accelerator.wait_for_everyone()
     if not accelerator.is_main_process:
         return
-    (part / _SETTINGS_FILE).write_text(config.model_dump_json())
+    (part / _SETTINGS_FILE).write_text(json.dumps(settings))
     if current.exists():
         shutil.rmtree(old, ignore_errors=True)
         current.rename(old)
@@ -203,15 +232,15 @@ def _save_checkpoint(accelerator: Accelerator, folder: Path, config: TrainConfig
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _last_checkpoint(folder: Path, config: TrainConfig) -> Path | None:
+def _last_checkpoint(folder: Path, current: Mapping[str, object]) -> Path | None:
     """Return the last complete checkpoint; raise `BadInput` if its settings differ."""
     paths = [p for p in (folder / _CHECKPOINT, folder / f"{_CHECKPOINT}.old") if p.is_dir()]
     if not paths:
         return None
     stored = json.loads((paths[0] / _SETTINGS_FILE).read_text())
-    current = config.model_dump(mode="json")
     differing = {k for k in current.keys() | stored.keys() if current.get(k) != stored.get(k)}
-    if changed := sorted(differing - {"save_every", "evaluate_every"}):
+    later = {"encoder", "patience"} - stored.keys()  # a run of before these were stored
+    if changed := sorted(differing - {"save_every", "evaluate_every"} - later):
         changes = ", ".join(f"{k} {stored.get(k)!r}, now {current.get(k)!r}" for k in changed)
         raise BadInput(
             f"{folder}: holds a run with other settings ({changes}); change them back, or train "
@@ -221,16 +250,31 @@ def _last_checkpoint(folder: Path, config: TrainConfig) -> Path | None:
 
 
 class _StepCounter:
-    """The number of finished steps, stored with a checkpoint."""
+    """The number of finished steps and the best evaluation, stored with a checkpoint."""
 
     def __init__(self) -> None:
         self.step = 0
+        self.best_score = -math.inf
+        self.best_step: int | None = None
+        self.evaluations_since = 0
 
-    def state_dict(self) -> dict[str, int]:
-        return {"step": self.step}
+    def note_score(self, score: float) -> bool:
+        """Count an evaluation; return True if it is the best so far."""
+        self.evaluations_since += 1
+        if score <= self.best_score:
+            return False
+        self.best_score, self.best_step, self.evaluations_since = score, self.step, 0
+        return True
 
-    def load_state_dict(self, state: Mapping[str, int]) -> None:
-        self.step = state["step"]
+    def is_stale(self, patience: int | None) -> bool:
+        """Return whether `patience` evaluations have passed without a better one."""
+        return patience is not None and self.evaluations_since >= patience
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
 
 
 def _learning_rate_factor(step: int, config: TrainConfig) -> float:

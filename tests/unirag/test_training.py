@@ -88,6 +88,7 @@ def settings(folder: Path, **changes: object) -> Path:
             {"train": {"method": "depth-rmoe", "gradient_checkpointing": True}},
             "set train.gradient_checkpointing: false",
         ),
+        ({"train": {"patience": 2}}, "set validation to a book"),
         ({"compression": {"method": "zip"}}, "'zip' is not known; expected one of sub_moe"),
         ({"compression": {"method": "lego", "options": {"keep": 2}}}, "compression.keep: Input"),
         (

@@ -60,6 +60,7 @@ class RunConfig(BaseModel):
     starting point; without it the mini tower starts from random weights.
 
     `encoder` is any combination of components, in place of the one that `train.method` names.
+    `validation` is a book, left out of training, whose R@1 chooses the best weights.
     `adapters` are checkpoints with one expert each, for routers over frozen adapters.
     """
 
@@ -74,6 +75,7 @@ class RunConfig(BaseModel):
     views_seed: int = 0
     encoder: UniConfig | None = None
     adapters: tuple[Path, ...] = ()
+    validation: TrainingBook | None = None
     compression: CompressionConfig | None = None
     train: TrainConfig = TrainConfig()
 
@@ -108,6 +110,8 @@ def read_config(path: Path) -> RunConfig:
         update={
             "books": tuple(b.model_copy(update={"path": folder / b.path}) for b in config.books),
             "held_out": tuple(folder / p for p in config.held_out),
+            "validation": config.validation
+            and config.validation.model_copy(update={"path": folder / config.validation.path}),
             "start": folder / config.start if config.start else None,
             "adapters": tuple(folder / p for p in config.adapters),
         }
@@ -141,6 +145,8 @@ def _refusal(config: RunConfig) -> str | None:
         )
     if config.adapters and (depth is None or depth.parameterisation != "lora"):
         return "adapters: become the experts of depth with parameterisation=lora; set it so"
+    if config.train.patience is not None and config.validation is None:
+        return "train.patience: stops by the validation score; set validation to a book"
     recomputable = depth is None or load("router", depth.router).recomputable
     if config.train.gradient_checkpointing and depth is not None and not recomputable:
         return (

@@ -22,7 +22,7 @@ from retrieval.experts.compression.base import compress_encoder
 from retrieval.mini_tower import MiniConfig, MiniTower
 from retrieval.tower import Tower, TowerInputs
 from retrieval.training.adapters import load_adapters
-from retrieval.training.loop import StepCallback, train
+from retrieval.training.loop import Evaluator, StepCallback, train
 from retrieval.training.methods import build
 from retrieval.training.pairs import (
     TEXT,
@@ -32,6 +32,7 @@ from retrieval.training.pairs import (
     PicturePairs,
     pooled_features,
 )
+from retrieval.training.validation import build_evaluator
 from retrieval.training.views import View, Views, compute_views
 from retrieval.training.words import encode_words
 from retrieval.uni_retrieval import UniRetrieval
@@ -105,6 +106,28 @@ class Trainer:
             usable.append(has_words & _without_copies(views, held_out_FC))
         return CachedPairs(books, words, usable, config.styles)
 
+    def evaluator(
+        self,
+        config: RunConfig,
+        tower: Tower | None = None,
+        progress: ProgressCallback = lambda *_: None,
+    ) -> Evaluator | None:
+        """Return what scores the encoder on `config.validation`; None without such a book.
+
+        `tower` is given if it takes pixels.
+        """
+        if config.validation is None:
+            return None
+        only = config.model_copy(
+            update={"books": (config.validation,), "held_out": (), "validation": None}
+        )
+        pairs: Pairs = (
+            self.cached_pairs(only, progress)
+            if tower is None
+            else self.picture_pairs(only, tower, progress)
+        )
+        return build_evaluator(pairs, config.validation.figures, config.views_seed)
+
     def picture_pairs(
         self, config: RunConfig, tower: Tower, progress: ProgressCallback = lambda *_: None
     ) -> PicturePairs:
@@ -126,7 +149,7 @@ class Trainer:
             pooled_features(
                 self.compute_views(read_gallery(path), _ORIGINAL_VIEW, config.views_seed, progress)
             )
-            for path in config.held_out
+            for path in config.held_out + ((config.validation.path,) if config.validation else ())
         ]
         return np.concatenate([np.empty((0, TAPS[0]), np.float32), *features])
 
@@ -159,7 +182,8 @@ class Trainer:
             tower.fit(sample_inputs.inputs)
             return tower
 
-        return _train(config, build_tower, pairs, _SAMPLE_VIEWS, folder, report)
+        evaluate = self.evaluator(config)
+        return _train(config, build_tower, pairs, _SAMPLE_VIEWS, folder, evaluate, report)
 
 
 def run_training(
@@ -197,7 +221,10 @@ def run_training(
         torch.float32,
     )
     picture_pairs = trainer.picture_pairs(config, tower, view_progress)
-    encoder = _train(config, lambda _: tower, picture_pairs, _SAMPLE_PICTURES, folder, report)
+    evaluate = trainer.evaluator(config, tower, view_progress)
+    encoder = _train(
+        config, lambda _: tower, picture_pairs, _SAMPLE_PICTURES, folder, evaluate, report
+    )
     _save(config, encoder, tower.name, folder)
     return read_card(folder)
 
@@ -229,6 +256,7 @@ def _train(
     pairs: Pairs,
     sample_size: int,
     folder: Path,
+    evaluate: Evaluator | None,
     report: StepCallback,
 ) -> UniRetrieval:
     """Train an encoder. `build_tower` receives a sample of the inputs, to measure their scale."""
@@ -240,7 +268,7 @@ def _train(
     if config.adapters:
         load_adapters(encoder, config.adapters)
     encoder.prototypes.fit(sample_inputs.features_BG)
-    train(encoder, pairs, config.train, folder / "run", None, report)
+    train(encoder, pairs, config.train, folder / "run", evaluate, report)
     _set_style_centres(encoder, pairs, sample_size // 5, rng)
     compression = config.compression
     if compression is None and method.compression is not None:

@@ -22,6 +22,7 @@ from retrieval.training.config import TrainConfig
 from retrieval.training.loop import train
 from retrieval.training.methods import build, methods
 from retrieval.training.pairs import CachedPairs
+from retrieval.training.validation import build_evaluator
 from retrieval.training.views import Views
 from retrieval.uni_retrieval import UniRetrieval
 
@@ -234,6 +235,44 @@ def test_every_step_reports_its_losses_and_scores(method, pairs, tmp_path):
         recall = {"recall/sketch"} if step in (2, 4, 5) else set()
         assert set(values) == losses | recall
     assert modes == [False] * 3
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+def test_the_best_evaluation_is_the_result_and_stops_the_run(patience, pairs, tmp_path):
+    scores = iter([10.0, 30.0, 20.0, 25.0, 5.0, 0.0])
+    weights, steps = [], []
+
+    def evaluate(encoder):
+        weights.append({n: v.clone() for n, v in encoder.state_dict().items()})
+        return {"sketch": next(scores)}
+
+    encoder = _encoder("layernorm")
+    config = _config(steps=6, evaluate_every=1, patience=patience)
+    train(encoder, pairs, config, tmp_path, evaluate, lambda step, _: steps.append(step))
+    assert len(steps) == (6 if patience is None else 4)  # 2 after the best, which is step 2
+    assert all(torch.equal(v, weights[1][n]) for n, v in encoder.state_dict().items())
+    again = _encoder("layernorm", seed=3)  # finished: nothing is trained, the best is loaded
+    train(again, pairs, config, tmp_path, evaluate, lambda step, _: steps.append(step))
+    assert len(steps) == (6 if patience is None else 4)
+    assert all(torch.equal(v, weights[1][n]) for n, v in again.state_dict().items())
+
+
+def test_validation_scores_every_style_on_the_same_figures(pairs):
+    evaluate = build_evaluator(pairs, F)
+    encoder = _encoder("plain").eval()
+    scores = evaluate(encoder)
+    assert set(scores) <= set(SEEN_STYLES)
+    assert all(0 <= s <= 100 for s in scores.values())
+    assert evaluate(encoder) == scores
+    with torch.no_grad():
+        encoder.tower.image_out.weight.zero_()  # every figure has the same vector
+    assert set(evaluate(encoder).values()) == {0.0}
+
+
+def test_a_run_is_not_resumed_with_another_mixture(pairs, tmp_path):
+    train(_encoder("depth"), pairs, _config(steps=1), tmp_path)
+    with pytest.raises(BadInput, match=r"other settings \(encoder"):
+        train(_encoder("depth-film"), pairs, _config(steps=1), tmp_path)
 
 
 def test_a_loss_of_weight_zero_is_left_out(pairs, tmp_path):
