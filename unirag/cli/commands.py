@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unirag.cli.corpora import corpora_group, reembed
+from unirag.cli.encoders import encoder_group
 from unirag.cli.evaluation import eval_group
 from unirag.cli.indexing import index
 from unirag.cli.methods import methods
@@ -29,6 +30,7 @@ for group, name in (
     (models_group, "models"),
     (corpora_group, "corpora"),
     (styles_group, "styles"),
+    (encoder_group, "encoder"),
     (eval_group, "eval"),
 ):
     app.add_typer(group, name=name)

@@ -61,7 +61,7 @@ class RunConfig(BaseModel):
 
     `encoder` is any combination of components, in place of the one that `train.method` names.
     `validation` is a book, left out of training, whose R@1 chooses the best weights.
-    `adapters` are checkpoints with one expert each, for routers over frozen adapters.
+    `adapters` are checkpoints with one expert each, or adapters of PEFT; they become the experts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
