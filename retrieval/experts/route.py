@@ -70,7 +70,8 @@ class Route:
         if torch.is_grad_enabled():
             return None
         if not self._served:
-            self._served = served_gates(self.routers, prototype_BD)
+            servable = [router for router in self.routers if router.selection() is not None]
+            self._served = served_gates(servable, prototype_BD)
         return self._served.get(router)
 
     @contextmanager

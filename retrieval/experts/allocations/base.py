@@ -26,9 +26,6 @@ class RankGate(nn.Module):
     def after_step(self) -> None:
         """Update what no gradient reaches; called after each step of the optimiser."""
 
-    def finish(self) -> None:
-        """Make relaxed choices final when training ends."""
-
 
 class Allocation(Described):
     """Decides before training how many experts a layer has, and by a gate which ranks it keeps."""
