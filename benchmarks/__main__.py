@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 COMMANDS = (
+    ("benchmarks.reader_conformance",),
     ("benchmarks.ocr",),
     ("benchmarks.search_physics", "--check"),
     ("benchmarks.answerability",),

@@ -29,7 +29,7 @@ class GalleryFigure:
     """A figure of the gallery.
 
     `name` is the SHA-256 of its picture, so it is the same in every corpus. `title` is the title of
-    its section.
+    its section. `photo` shows a drawing that a person made of the figure, if there is one.
     """
 
     name: str
@@ -37,6 +37,7 @@ class GalleryFigure:
     caption: str
     alt: str
     title: str
+    photo: Path | None = None
 
     @property
     def words(self) -> str:

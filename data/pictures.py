@@ -25,6 +25,7 @@ __all__ = [
     "Assets",
     "digest_of",
     "open_picture",
+    "picture_size",
     "read_description",
 ]
 
@@ -53,6 +54,15 @@ def open_picture(source: Path | bytes, name: str = "") -> Image.Image:
     """
     with _opened(source, name) as picture:
         return _on_white(ImageOps.exif_transpose(picture) or picture)
+
+
+def picture_size(source: Path | bytes, name: str = "") -> tuple[int, int]:
+    """Return the width and height of a picture in pixels. Only the header is read.
+
+    Raises `BadInput` as `open_picture` does, except for broken pixels.
+    """
+    with _opened(source, name) as picture:
+        return picture.size
 
 
 def read_description(source: Path, name: str = "") -> str:

@@ -2,8 +2,8 @@
 
 A large language model explains in its own words; every sentence is checked against the evidence. If
 none is supported, the sentences of the evidence that answer the question best are quoted instead.
-With a small model the quotations come first, word for word and at once; then come those of its
-sentences that the evidence supports and that add something new.
+With a small model the quotations come first, word for word and at once; if it may write, those of
+its sentences follow that the evidence supports and that add something new.
 """
 
 from __future__ import annotations
@@ -42,11 +42,14 @@ class _NoEvidenceError(Exception):
 
 
 class Answerer:
-    """Make cited answers: `chat` writes them, `models` read and check them."""
+    """Make cited answers: `chat` writes them, `models` read and check them.
+
+    Without `chat` every answer is quoted, and no language model is loaded.
+    """
 
     def __init__(
         self,
-        chat: ChatModel,
+        chat: ChatModel | None,
         models: TextModels,
         settings: AnswerSettings,
         size: ChatSize = "small",
@@ -129,7 +132,7 @@ class Answerer:
             question_vector,
             hits,
             embed,
-            self._chat.count,
+            self._chat.count if self._chat else _count_words,
             items=items,
             tokens=self._settings.for_size(self._size).evidence_tokens,
         )
@@ -166,7 +169,7 @@ class Answerer:
         stopped: Callable[[], bool],
     ) -> Iterator[Sentence]:
         """Yield the model's sentences that are supported and not among the `earlier` ones."""
-        if not task.uses_model or not evidence or stopped():
+        if self._chat is None or not task.uses_model or not evidence or stopped():
             return
         writing = self._settings.for_size(self._size)
         messages = prompt(question, evidence, task.task, task.level, self._size)
@@ -241,6 +244,10 @@ def _until(stopped: Callable[[], bool], values: Iterator[T]) -> Iterator[T]:
         if stopped():
             return
         yield value
+
+
+def _count_words(text: str) -> int:
+    return len(text.split())
 
 
 def _milliseconds_since(started: float) -> float:

@@ -181,6 +181,11 @@ class WritingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    writes: bool = Field(
+        False,
+        description="Whether the model adds sentences of its own to the quotations. Off, because "
+        "the untaught small model states falsehoods that pass the check (docs/answers.md).",
+    )
     evidence_tokens: int = Field(
         300,
         ge=50,
@@ -208,6 +213,9 @@ class WritingSettings(BaseModel):
 class LargeWritingSettings(WritingSettings):
     """How much any larger language model reads and writes."""
 
+    writes: bool = Field(
+        True, description="Whether a larger model writes the answer; else it is quoted."
+    )
     evidence_tokens: int = Field(
         2000,
         ge=50,

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageChops
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -31,6 +31,8 @@ from data.errors import BadInput
 __all__ = ["GRAM", "PATCHES", "TAPS", "CnnFeatures", "EfficientNetLite0"]
 
 SIDE = 224  # pixels of the square input
+_BLANK = 24  # grey levels between a margin and a pixel of the drawing, at most
+_MARGIN = 4  # pixels of the input that are kept around the drawing
 GRID = 7  # patches along a side
 PATCHES = GRID * GRID
 # Channels of a patch: the last map of 7 x 7, then the maps of 14 x 14 (112 channels) and 28 x 28
@@ -166,7 +168,8 @@ def _fuse_norms(model: nn.Module) -> None:
 
 
 def _white_square(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Fit the whole picture into a white square, centred: (224, 224, 3) uint8."""
+    """Fit the picture without its blank margins into a white square: (224, 224, 3) uint8."""
+    image = _without_margins(image)
     scale = SIDE / max(image.size)
     # At least 1 pixel: a line of 1 x 900 pixels is a picture too.
     width, height = (max(1, round(side * scale)) for side in image.size)
@@ -174,6 +177,28 @@ def _white_square(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np
     scaled = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
     square.paste(scaled, ((SIDE - width) // 2, (SIDE - height) // 2))
     return np.asarray(square)
+
+
+def _without_margins(image: Image.Image) -> Image.Image:
+    """Cut off margins that have the colour of the picture's top left corner."""
+    small = image.convert("RGB")
+    small.thumbnail((SIDE, SIDE))
+    blank = Image.new("RGB", small.size, small.getpixel((0, 0)))
+    difference = ImageChops.difference(small, blank).convert("L")
+    box = difference.point([255 * (value > _BLANK) for value in range(256)]).getbbox()
+    if box is None:
+        return image
+    across, down = (full / part for full, part in zip(image.size, small.size, strict=True))
+    left, top, right, bottom = (
+        (box[0] - _MARGIN) * across,
+        (box[1] - _MARGIN) * down,
+        (box[2] + _MARGIN) * across,
+        (box[3] + _MARGIN) * down,
+    )
+    width, height = image.size
+    return image.crop(
+        (max(0, int(left)), max(0, int(top)), min(width, int(right)), min(height, int(bottom)))
+    )
 
 
 def _timm_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from data.errors import BadInput
+from data.readers.archive_names import member_names
 
 __all__ = [
     "ARCHIVE_ERRORS",
@@ -127,9 +128,10 @@ class UnpackedArchive:
         self.root = Path(tempfile.mkdtemp(prefix="unirag-"))
         self._cleanup = weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
         with open_zip(path, name) as archive:
-            for member in archive.infolist():
+            members = archive.infolist()
+            for member, path_inside in zip(members, member_names(members), strict=True):
                 try:
-                    _unpack(archive, member, self.root)
+                    _unpack(archive, member, path_inside, self.root)
                 except (OSError, *ARCHIVE_ERRORS) as error:
                     raise BadInput(
                         f"{name}: member {member.filename!r} cannot be unpacked ({error}); "
@@ -137,9 +139,11 @@ class UnpackedArchive:
                     ) from None
 
 
-def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, root: Path) -> None:
-    target = root.joinpath(*PurePosixPath(member.filename.replace("\\", "/")).parts)
-    if member.is_dir():
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, root: Path) -> None:
+    if not _is_inside(name):
+        raise ValueError("its name points outside the archive")
+    target = root.joinpath(*PurePosixPath(name).parts)
+    if name.endswith("/"):
         target.mkdir(parents=True, exist_ok=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -300,7 +300,7 @@ class _ModuleReader:
 
     def _read_table(self, element: etree._Element, context: BlockContext) -> None:
         if "section-key-terms" in classes_of(element):
-            cells = [cell for row in self._renderer.rows(element) for cell in row if cell]
+            cells = [cell for row in self._renderer.table(element).rows for cell in row if cell]
             self._add_key_terms(cells, element, context)
             return
         text = self._renderer.block_text(element)

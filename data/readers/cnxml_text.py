@@ -15,8 +15,10 @@ from collections.abc import Callable
 from lxml import etree
 
 from data.readers.cnxml_numbers import LinkLabels
+from data.readers.cnxml_tables import cnxml_table
 from data.readers.mathml import to_latex
 from data.readers.xml import local_name
+from data.tables import Table, markdown_table
 
 __all__ = ["PICTURES", "TextRenderer", "as_sentence"]
 
@@ -83,18 +85,9 @@ class TextRenderer:
         texts = (self.text(child) for child in element if local_name(child) == "item")
         return [" ".join(text.split("\n")) if "\n- " not in text else text for text in texts]
 
-    def rows(self, element: etree._Element) -> list[list[str]]:
-        """Return the cells of a table, row by row, without empty rows."""
-        rows = (
-            [" ".join(self.text(cell).split()) for cell in row if local_name(cell) == "entry"]
-            for row in element.iter(etree.Element)
-            if local_name(row) == "row" and self._table_of(row) is element
-        )
-        return [row for row in rows if any(row)]
-
-    @staticmethod
-    def _table_of(row: etree._Element) -> etree._Element | None:
-        return next((e for e in row.iterancestors() if local_name(e) == "table"), None)
+    def table(self, element: etree._Element, caption: str = "") -> Table:
+        """Return the table of a `table` element."""
+        return cnxml_table(element, self.text, caption)
 
     # -- elements ----------------------------------------------------------------------------------
 
@@ -201,9 +194,10 @@ class TextRenderer:
         return f"{count - 1 + (int(start) if start.isdecimal() else 1)}."
 
     def _table_text(self, element: etree._Element) -> str:
-        lines = [" | ".join(row) for row in self.rows(element)]
-        for child in element:
-            if local_name(child) in ("title", "caption"):
-                text = " ".join(self.text(child).split())
-                lines[:0] = [as_sentence(text)] if text else []
-        return "\n" + "\n".join(lines) + "\n"
+        captions = (
+            " ".join(self.text(child).split())
+            for child in element
+            if local_name(child) in ("title", "caption")
+        )
+        caption = "\n".join(as_sentence(text) for text in captions if text)
+        return f"\n{markdown_table(self.table(element, caption))}\n"

@@ -1,15 +1,11 @@
-"""File helpers that all readers share: names, fingerprints, formats, text and linked pictures."""
+"""File helpers that all readers share: names, fingerprints, formats and text."""
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote
 
 from charset_normalizer import from_bytes
 
@@ -21,7 +17,6 @@ __all__ = [
     "MAX_TEXT_BYTES",
     "Format",
     "decode",
-    "find_picture",
     "fingerprint",
     "format_of",
     "is_picture",
@@ -30,7 +25,25 @@ __all__ = [
     "source_of",
 ]
 
-Format = Literal["markdown", "html", "plain", "docx", "pptx", "pdf", "picture", "zip", ""]
+Format = Literal[
+    "markdown",
+    "html",
+    "plain",
+    "delimited",
+    "docx",
+    "pptx",
+    "xlsx",
+    "odf",
+    "pdf",
+    "picture",
+    "epub",
+    "transcript",
+    "notebook",
+    "latex",
+    "svg",
+    "zip",
+    "",
+]
 MAX_TEXT_BYTES = 64 * 1024**2  # the longest textbook has 5 MB of text
 _SUFFIXES: dict[str, Format] = {
     ".md": "markdown",
@@ -40,9 +53,22 @@ _SUFFIXES: dict[str, Format] = {
     ".xhtml": "html",
     ".txt": "plain",
     ".text": "plain",
+    ".csv": "delimited",
+    ".tsv": "delimited",
     ".docx": "docx",
     ".pptx": "pptx",
+    **dict.fromkeys((".docm", ".dotx", ".dotm"), "docx"),
+    **dict.fromkeys((".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), "pptx"),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xltx", ".xltm"), "xlsx"),
+    **dict.fromkeys((".odt", ".ott", ".odp", ".otp", ".ods", ".ots"), "odf"),
     ".pdf": "pdf",
+    ".epub": "epub",
+    ".svg": "svg",
+    ".vtt": "transcript",
+    ".srt": "transcript",
+    ".sbv": "transcript",
+    ".ipynb": "notebook",
+    ".tex": "latex",
     ".zip": "zip",
     **dict.fromkeys(PICTURE_SUFFIXES, "picture"),
 }
@@ -50,8 +76,11 @@ _PICTURE_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b
 _FORMAT_MEMBERS: tuple[tuple[str, Format], ...] = (
     ("word/document.xml", "docx"),
     ("ppt/presentation.xml", "pptx"),
+    ("xl/workbook.xml", "xlsx"),
+    ("META-INF/container.xml", "epub"),
 )
-_MAX_DATA_URI_CHARACTERS = 32 * 1024**2
+_ODF_MEMBERS = frozenset({"mimetype", "content.xml", "META-INF/manifest.xml"})
+_OFFICE_FORMATS = ("docx", "pptx", "xlsx", "odf")
 
 
 def source_of(path: Path, root: Path) -> str:
@@ -97,7 +126,7 @@ def format_of(path: Path) -> Format:
         return "picture"
     if head.lstrip()[:5] == b"%PDF-":
         return "pdf"
-    if head[:4] == b"PK\x03\x04" and suffix_format not in ("docx", "pptx"):
+    if head[:4] == b"PK\x03\x04" and suffix_format not in _OFFICE_FORMATS:
         return _format_in_zip(path) if suffix_format else ""
     return suffix_format
 
@@ -108,6 +137,8 @@ def _format_in_zip(path: Path) -> Format:
             names = set(archive.namelist())
     except BadInput:
         return "zip"  # reading the archive reports the error
+    if names >= _ODF_MEMBERS:
+        return "odf"
     return next((format_ for member, format_ in _FORMAT_MEMBERS if member in names), "zip")
 
 
@@ -168,55 +199,3 @@ def _decode_strictly(data: bytes, encoding: str, name: str) -> str:
 
 def _unify_newlines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
-
-
-def find_picture(href: str, folder: Path, root: Path) -> Path | bytes:
-    """Return the picture that a document in `folder` links to.
-
-    The result is the path of a file below `root`, or the bytes of an inline picture. A link that
-    starts with `/` is relative to `root`, as on a web site. Raises `BadInput`, starting with the
-    link, if the picture is on the web, outside `root`, missing, or in an unsupported format.
-    """
-    short_href = href if len(href) <= 120 else href[:117] + "..."
-    if href.startswith("data:"):
-        return _inline_picture(href)
-    if re.match(r"(https?:)?//", href, re.IGNORECASE):
-        raise BadInput(
-            f"{short_href}: web pictures are not downloaded; save the picture next to the text"
-        )
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", href):
-        raise BadInput(f"{short_href}: not a relative path; link a file inside the corpus folder")
-    relative = unquote(re.split(r"[?#]", href, maxsplit=1)[0]).replace("\\", "/")
-    try:
-        resolved_root = root.resolve()
-        base = resolved_root if relative.startswith("/") else folder.resolve()
-        path = (base / relative.lstrip("/")).resolve()
-        if not path.is_relative_to(resolved_root):
-            raise BadInput(
-                f"{short_href}: points outside the corpus folder; copy the picture into it"
-            )
-        if not path.is_file():
-            raise BadInput(f"{short_href}: no such picture; check the link")
-        if format_of(path) != "picture":
-            raise BadInput(
-                f"{short_href}: not a picture in a supported format; save it as PNG or JPEG"
-            )
-    except (OSError, ValueError, RuntimeError):  # a name too long or with NUL, or a loop of links
-        raise BadInput(f"{short_href}: not a valid path; check the link") from None
-    return path
-
-
-def _inline_picture(href: str) -> bytes:
-    head, _, body = href.partition(",")
-    short_href = head[:60]
-    if not head.endswith(";base64") or len(body) > _MAX_DATA_URI_CHARACTERS:
-        raise BadInput(
-            f"{short_href}: expected a base64 picture of at most 24 MB; save it as a file"
-        )
-    try:
-        data = base64.b64decode(unquote(body))
-    except (binascii.Error, ValueError):
-        raise BadInput(f"{short_href}: broken base64; save the picture as a file") from None
-    if not is_picture(data):
-        raise BadInput(f"{short_href}: not a picture in a supported format; save it as PNG or JPEG")
-    return data

@@ -19,17 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from markdown_it import MarkdownIt
-from mdit_py_plugins.front_matter import front_matter_plugin
 
 from data.documents import Document, Problem
 from data.readers.files import decode, format_of, read_text_bytes
 from data.readers.formulas import FormulaMask
 from data.readers.html import parse_html
+from data.readers.markdown_blocks import fence_html
+from data.readers.markdown_syntax import markdown_parser
 from data.readers.page import HtmlPage, document_of
 from data.readers.page_text import headings_of
 
-__all__ = ["MarkdownReader"]
+__all__ = ["MarkdownReader", "parse_markdown", "render_markdown"]
+
+_VERBATIM = frozenset({"code_inline", "code_block", "fence", "colon_fence", "myst_role"})
+_MAX_DEPTH = 6  # of directives inside directives
 
 
 class MarkdownReader:
@@ -45,19 +48,14 @@ class MarkdownReader:
 
 
 def _parse(path: Path, name: str) -> HtmlPage:
-    formulas = FormulaMask()
-    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    parser.use(front_matter_plugin)
-    # keep every link: `find_picture` refuses unsafe ones with a message
-    parser.validateLink = lambda url: bool(url)  # type: ignore[method-assign]
-    tokens = parser.parse(formulas.hide(decode(read_text_bytes(path, name), name)))
-    front, problems = _front_matter(
-        formulas.restore(tokens[0].content) if tokens and tokens[0].type == "front_matter" else ""
-    )
-    body = parser.renderer.render(tokens, parser.options, {})
-    # restored only now: HTML does not read `_` or `*` in a formula as Markdown
-    rendered = formulas.restore(body, html.escape)
-    root = parse_html(f"<body>{rendered}</body>", name)
+    return parse_markdown(decode(read_text_bytes(path, name), name), name)
+
+
+def parse_markdown(text: str, name: str) -> HtmlPage:
+    """Return a text in Markdown as a page. Raises `BadInput`, starting with `name`."""
+    body, front_text = _render(text)
+    front, problems = _front_matter(front_text)
+    root = parse_html(f"<body>{body}</body>", name)
     return HtmlPage(
         root=root,
         title=front.get("title") or next(iter(headings_of(root, 1)), ""),
@@ -65,8 +63,32 @@ def _parse(path: Path, name: str) -> HtmlPage:
         attribution=front.get("attribution") or front.get("author") or "",
         language=front.get("language") or front.get("lang") or "en",
         problems=problems,
-        empty_alt_is_decorative=False,
     )
+
+
+def render_markdown(text: str) -> str:
+    """Return Markdown as HTML, for the page reader."""
+    return _render(text)[0]
+
+
+def _render(text: str, depth: int = 0) -> tuple[str, str]:
+    """Return Markdown as HTML, and its front matter."""
+
+    def render_fence(marks: str, info: str, content: str) -> str:
+        return fence_html(marks, info, content, lambda inner: _render(inner, depth + 1)[0])
+
+    if depth > _MAX_DEPTH:
+        return f"<pre>{html.escape(text)}</pre>", ""
+    formulas = FormulaMask()
+    parser = markdown_parser(render_fence)
+    tokens = parser.parse(formulas.hide(text))
+    for token in (t for outer in tokens for t in (outer, *(outer.children or ()))):
+        if token.type in _VERBATIM:
+            token.content = formulas.reveal(token.content)
+    front = tokens[0].content if tokens and tokens[0].type == "front_matter" else ""
+    body = parser.renderer.render(tokens, parser.options, {})
+    # restored only now: HTML does not read `_` or `*` in a formula as Markdown
+    return formulas.restore(body, html.escape), formulas.restore(front)
 
 
 def _front_matter(text: str) -> tuple[dict[str, str], tuple[Problem, ...]]:

@@ -10,9 +10,12 @@ from data.readers.mathml_tokens import CLOSING_BRACKETS, Fragment
 
 __all__ = ["join_fragments"]
 
+_STACK = re.compile(r"\{(.*) \\atop (.*)\}")
 _TALL = re.compile(r"\\(?:frac|begin|sum|prod|i*int)\b")
 _ENDS_WITH_COMMAND = re.compile(r"\\[A-Za-z]+$")
 _FUNCTION_COMMANDS = tuple("\\" + name for name in FUNCTIONS)
+_ATOP = r" \atop "
+_NOTHING = Fragment("", "space")
 _SIGNS = frozenset(("+", "-", r"\pm", r"\mp"))
 
 
@@ -23,6 +26,7 @@ def join_fragments(all_fragments: Iterable[Fragment]) -> str:
     """
     fragments = [fragment for fragment in all_fragments if fragment.latex]
     _fit_brackets(fragments)
+    fragments = [fragment for fragment in fragments if fragment.latex]
     formula = ""
     previous: Fragment | None = None  # the last fragment that is not a space
     space = ""
@@ -75,7 +79,8 @@ def _is_thousands_separator(fragments: list[Fragment], index: int) -> bool:
 def _fit_brackets(fragments: list[Fragment]) -> None:
     """Let brackets grow with tall contents (`\\left`, `\\right`), in place.
 
-    A table in brackets becomes a matrix; a table after a lone brace becomes `cases`.
+    A table in brackets becomes a matrix, and a fraction without its line becomes a binomial. A
+    table after a lone brace becomes `cases`.
     """
     open_indices: list[int] = []
     for index, (latex, kind) in enumerate(fragments):
@@ -84,6 +89,13 @@ def _fit_brackets(fragments: list[Fragment]) -> None:
         elif kind == "close" and open_indices:
             start = open_indices.pop()
             contents = fragments[start + 1 : index]
+            if latex == ")" and (binomial := _binomial(contents)):
+                fragments[start : index + 1] = [
+                    Fragment("", "space"),
+                    Fragment(binomial, "atom"),
+                    *[Fragment("", "space")] * (index - start - 1),
+                ]
+                continue
             is_tall = any(_TALL.search(fragment.latex) for fragment in contents)
             if CLOSING_BRACKETS[fragments[start].latex] == latex and is_tall:
                 visible = [fragment for fragment in contents if fragment.kind != "space"]
@@ -98,6 +110,15 @@ def _fit_brackets(fragments: list[Fragment]) -> None:
         if fragments[start].latex == r"\{" and follower.kind == "table":
             fragments[start] = Fragment("", "open")
             fragments[start + 1] = Fragment(_with_environment(follower.latex, "cases"), "table")
+
+
+def _binomial(contents: list[Fragment]) -> str:
+    """Return the binomial that stands between brackets as a fraction without its line, or ''."""
+    visible = [fragment.latex for fragment in contents if fragment.kind != "space"]
+    if len(visible) != 1 or visible[0].count(r"\atop") != 1:
+        return ""
+    stack = _STACK.fullmatch(visible[0])
+    return rf"\binom{{{stack[1]}}}{{{stack[2]}}}" if stack else ""
 
 
 def _with_environment(table: str, name: str) -> str:

@@ -111,6 +111,16 @@ _SYMBOL_COMMANDS = {
     "∮": "oint",
     "⋃": "bigcup",
     "⋂": "bigcap",
+    "∐": "coprod",
+    "∯": "oiint",
+    "∰": "oiiint",
+    "⋀": "bigwedge",
+    "⋁": "bigvee",
+    "⨀": "bigodot",
+    "⨁": "bigoplus",
+    "⨂": "bigotimes",
+    "⨄": "biguplus",
+    "⨆": "bigsqcup",
     # ordinary symbols
     "∞": "infty",
     "∂": "partial",
@@ -221,7 +231,10 @@ _INFIX_NAMES = (
 INFIX = frozenset("=<>+-*:") | {"\\" + name for name in _INFIX_NAMES.split()}
 
 # operators whose limits stand below and above them
-_LARGE_NAMES = "sum prod int iint iiint oint bigcup bigcap lim max min sup inf Sigma"
+_LARGE_NAMES = (
+    "sum prod coprod int iint iiint oint oiint oiiint bigcup bigcap bigwedge bigvee bigodot "
+    "bigoplus bigotimes biguplus bigsqcup lim limsup liminf max min sup inf Sigma"
+)
 LARGE_OPERATORS = frozenset("\\" + name for name in _LARGE_NAMES.split())
 
 LABELLED_ARROWS = {
@@ -253,6 +266,12 @@ ACCENTS = {
     "˙": r"\dot",
     ".": r"\dot",
     "¨": r"\ddot",
+    "ˇ": r"\check",
+    "˘": r"\breve",
+    "´": r"\acute",
+    "`": r"\grave",
+    "˚": r"\mathring",
+    "⃛": r"\dddot",
     "⏜": r"\widehat",
     "⏞": r"\overbrace",
     "︷": r"\overbrace",

@@ -1,11 +1,13 @@
-"""Read what Word and PowerPoint files share: safety checks, properties, texts and pictures."""
+"""Read what Office files share: safety checks, properties, texts and pictures."""
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
 from lxml import etree
+from metafile_render import MetafileError, render_metafile
 
 from data.errors import BadInput
 from data.readers.archive import ARCHIVE_ERRORS, open_zip
@@ -13,11 +15,23 @@ from data.readers.files import is_picture
 from data.readers.formulas import normalise_formulas
 from data.readers.xml import local_name, parse_xml
 
-__all__ = ["check_office_file", "clean_text", "picture_or_problem", "read_properties"]
+__all__ = [
+    "check_office_file",
+    "clean_text",
+    "formula_text",
+    "picture_or_problem",
+    "read_properties",
+    "refuse_doctype",
+]
 
 _OLE_SIGNATURE = b"\xd0\xcf\x11\xe0"  # OLE2: Office before 2007, or any file with a password
 _CORE_PROPERTIES = "docProps/core.xml"
 _CONTENT_TYPES = "[Content_Types].xml"
+_EMF_SIGNATURE = b" EMF"
+_WMF_SIGNATURES = (b"\xd7\xcd\xc6\x9a", b"\x01\x00\x09\x00", b"\x02\x00\x09\x00")
+_SOFT_HYPHEN = "\u00ad"
+_GAP = "\x1d"  # between a formula and its neighbours: a space if both would run together
+_GAP_IN_WORDS = re.compile(rf"(?<=\w){_GAP}+|{_GAP}+(?=\w)|(?<=\)){_GAP}+(?=\\)")
 _CHUNK_BYTES = 4096  # size of the pieces that the parser gets
 
 
@@ -42,13 +56,13 @@ def check_office_file(path: Path, name: str, program: str, main_part: str) -> No
                 f"{name}: not a {program} file (no {main_part}); save it from {program} again"
             )
         # check the list of content types first: it is XML itself and names the other XML parts
-        _refuse_doctype(archive, archive.getinfo(_CONTENT_TYPES), name, program)
+        refuse_doctype(archive, archive.getinfo(_CONTENT_TYPES), name, program)
         types = _ContentTypes(
             parse_xml(archive.read(_CONTENT_TYPES), f"{name}: member '{_CONTENT_TYPES}'")
         )
         for member in archive.infolist():
             if types.is_xml(member.filename):
-                _refuse_doctype(archive, member, name, program)
+                refuse_doctype(archive, member, name, program)
 
 
 class _ContentTypes:
@@ -71,9 +85,10 @@ class _ContentTypes:
         return content_type.endswith("xml")
 
 
-def _refuse_doctype(
+def refuse_doctype(
     archive: zipfile.ZipFile, member: zipfile.ZipInfo, name: str, program: str
 ) -> None:
+    """Raise `BadInput` if a part declares a document type or cannot be unpacked."""
     try:
         has_doctype = _has_doctype(archive, member)
     except (OSError, *ARCHIVE_ERRORS) as error:
@@ -113,15 +128,39 @@ def read_properties(path: Path) -> tuple[str, str]:
     return values.get("title", ""), values.get("creator", "")
 
 
+def formula_text(latex: str, display: bool = False) -> str:
+    """Return a formula in brackets, to be passed to `clean_text`; '' if it is empty."""
+    if not latex.strip():
+        return ""
+    return f" \\[{latex}\\] " if display else f"{_GAP}\\({latex}\\){_GAP}"
+
+
 def clean_text(text: str) -> str:
     """Normalise formulas and white space; `\\v` starts a new line, and empty lines are removed."""
-    lines = (" ".join(line.split()) for line in normalise_formulas(text).split("\v"))
+    text = _GAP_IN_WORDS.sub(" ", text.replace(_SOFT_HYPHEN, "")).replace(_GAP, "")
+    text = normalise_formulas(text)
+    lines = (" ".join(line.split()) for line in text.split("\v"))
     return "\n".join(line for line in lines if line)
 
 
 def picture_or_problem(data: bytes, name: str) -> tuple[bytes | None, str]:
-    """Return a picture's bytes, or None and a message if only Office can draw it."""
+    """Return a picture's bytes, or None and a message if it cannot be drawn.
+
+    Metafiles (WMF and EMF), which only Office draws, become PNG.
+    """
     if is_picture(data) or data[:2] == b"BM":
         return data, ""
-    message = "not a picture in a supported format (WMF, EMF or SVG?); paste it as PNG"
+    if data.startswith(_WMF_SIGNATURES) or data[40:44] == _EMF_SIGNATURE:
+        return _draw_metafile(data, name)
+    message = "not a picture in a supported format (SVG?); paste it as PNG"
     return None, f"{name}: {message}"
+
+
+def _draw_metafile(data: bytes, name: str) -> tuple[bytes | None, str]:
+    try:
+        drawing = render_metafile(data, output_format="png", backend="replay")
+    except (MetafileError, ValueError, OSError, ArithmeticError) as error:
+        return None, f"{name}: a WMF or EMF picture cannot be drawn ({error}); paste it as PNG"
+    if not drawing.partial:
+        return drawing.data, ""
+    return drawing.data, f"{name}: parts of a WMF or EMF picture are not drawn; paste it as PNG"

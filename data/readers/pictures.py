@@ -21,6 +21,7 @@ from data.pictures import PICTURE_SUFFIXES, read_description
 from data.readers.files import decode, fingerprint, format_of, read_text_bytes, source_of
 from data.readers.formulas import normalise_formulas
 from data.readers.structure import Content, assemble, humanise
+from data.readers.svg import picture_of_svg
 
 __all__ = ["PictureReader", "is_sidecar"]
 
@@ -48,12 +49,12 @@ def _has_picture(path: Path) -> bool:
 
 
 class PictureReader:
-    """Read picture files in the formats that `data.pictures` opens."""
+    """Read picture files in the formats that `data.pictures` opens, and SVG drawings."""
 
     name = "picture"
 
     def claims(self, path: Path) -> bool:
-        return path.is_file() and format_of(path) == "picture"
+        return path.is_file() and format_of(path) in ("picture", "svg")
 
     def documents(self, path: Path, root: Path) -> Iterable[Document]:
         source = source_of(path, root)
@@ -105,9 +106,13 @@ def _json_values(text: str, name: str) -> dict[str, str]:
 def _read(path: Path, source: str) -> Iterator[Content]:
     if not path.exists() or not path.stat().st_size:
         raise BadInput(f"{source}: empty file; nothing to index")
-    embedded_description = read_description(path, source)
+    picture: Path | bytes = path
+    if format_of(path) == "svg":
+        picture, embedded_description = picture_of_svg(path, source)
+    else:
+        embedded_description = read_description(path, source)
     description, problems = _read_sidecars(_sidecars(path))
     title = description.get("title") or humanise(path.stem)
     caption = description.get("caption") or description.get("title") or embedded_description
     alt = description.get("alt") or description.get("description") or ""
-    yield from assemble([Figure("picture", path, caption, alt, section=(title,)), *problems])
+    yield from assemble([Figure("picture", picture, caption, alt, section=(title,)), *problems])

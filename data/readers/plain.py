@@ -11,6 +11,7 @@ from data.documents import Block, Document
 from data.readers.files import decode, fingerprint, format_of, read_text_bytes, source_of
 from data.readers.formulas import normalise_formulas
 from data.readers.structure import Content, assemble, humanise, role_of
+from data.readers.white_space import collapse
 
 __all__ = ["PlainReader"]
 
@@ -93,7 +94,7 @@ def _unwrap(lines: list[str]) -> str:
     unwrapped: list[str] = []
     for line in lines:
         if unwrapped and not _LIST_ITEM.match(line):
-            unwrapped[-1] += f" {line.strip()}"
+            unwrapped[-1] += f"\n{line.strip()}"
         else:
             unwrapped.append(line.strip())
-    return "\n".join(" ".join(line.split()) for line in unwrapped)
+    return "\n".join(collapse(line) for line in unwrapped)

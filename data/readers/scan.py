@@ -13,16 +13,23 @@ from data.documents import Block, Document, Figure, Reader
 from data.errors import BadInput
 from data.readers.archive import UnpackedArchive
 from data.readers.cnxml import CnxmlReader
+from data.readers.delimited import DelimitedReader
 from data.readers.docx import DocxReader
+from data.readers.epub import EpubReader
 from data.readers.files import format_of, source_of
 from data.readers.html import HtmlReader
+from data.readers.latex import LatexReader
 from data.readers.markdown import MarkdownReader
+from data.readers.notebook import NotebookReader
+from data.readers.odf import OdfReader
 from data.readers.page import IllustratedDocument
 from data.readers.pdf import PdfReader
 from data.readers.pictures import PictureReader, is_sidecar
 from data.readers.plain import PlainReader
 from data.readers.pptx import PptxReader
 from data.readers.structure import Content
+from data.readers.transcript import TranscriptReader
+from data.readers.xlsx import XlsxReader
 
 __all__ = ["FORMATS", "READERS", "Rejected", "Unit", "Walk", "find_documents", "scan"]
 
@@ -33,15 +40,22 @@ READERS: tuple[Reader, ...] = (
     MarkdownReader(),
     HtmlReader(),
     PlainReader(),
+    DelimitedReader(),
     DocxReader(),
     PptxReader(),
+    XlsxReader(),
+    OdfReader(),
+    EpubReader(),
+    NotebookReader(),
+    LatexReader(),
+    TranscriptReader(),
 )
 
 # Files that are skipped without a message: styles, code, settings, fonts, data, build products.
 _IGNORED_SUFFIX_LIST = (
     ".css .scss .less .js .mjs .ts .jsx .tsx .map .py .pyc .ipynb_checkpoints .sh .bat .ps1 .rb "
     ".c .h .cpp .java .go .rs .r .m .json .jsonl .yml .yaml .toml .ini .cfg .conf .lock .xml "
-    ".xsl .xsd .dtd .csv .tsv .db .sqlite .woff .woff2 .ttf .otf .eot .ico .bib .sty .cls .aux "
+    ".xsl .xsd .dtd .db .sqlite .woff .woff2 .ttf .otf .eot .ico .bib .sty .cls .aux "
     ".toc .bak .tmp .swp .orig .md5 .sha256 .sig .asc .gitkeep"
 )
 _IGNORED_SUFFIXES = frozenset(_IGNORED_SUFFIX_LIST.split())
@@ -54,23 +68,23 @@ _IGNORED_FOLDERS = frozenset({"__MACOSX", "__pycache__", "node_modules"})
 _HINTS = {
     ".doc": "save it as .docx",
     ".rtf": "save it as .docx",
-    ".odt": "save it as .docx",
     ".ppt": "save it as .pptx",
-    ".odp": "save it as .pptx",
+    ".xls": "save it as .xlsx",
+    ".xlsb": "save it as .xlsx",
     ".key": "export it as .pptx",
     ".pages": "export it as .docx",
-    ".epub": "convert it to PDF or unpack it: its pages are HTML",
-    ".svg": "save it as .png",
     ".eps": "save it as .png",
     ".heic": "save it as .jpg",
-    ".tex": "convert it to HTML, Markdown or PDF",
     ".rst": "convert it to Markdown or HTML",
     ".tar": "pack it as .zip",
     ".gz": "pack it as .zip",
     ".7z": "pack it as .zip",
     ".rar": "pack it as .zip",
 }
-FORMATS = "Markdown, HTML, text, PDF, Word, PowerPoint, pictures and zip archives of these"
+FORMATS = (
+    "Markdown, HTML, text, CSV, PDF, Word, PowerPoint, Excel, OpenDocument, EPUB, LaTeX, "
+    "notebooks, transcripts, pictures and zip archives of these"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +176,7 @@ class Walk:
     def _walk_file(self, path: Path) -> Iterator[Unit | Rejected]:
         try:
             file_format = format_of(path)
-            if file_format == "picture" or is_sidecar(path):
+            if file_format in ("picture", "svg") or is_sidecar(path):
                 self._postponed.append(path)
             elif file_format == "zip" or self._find_reader(path):
                 yield self._unit(path, is_container=file_format == "zip")

@@ -48,7 +48,7 @@ class _TrainingLoss(nn.Module):
         margin = config.margin if config.loss == "triplet" else None
         self.pictures, self.words = ContrastiveLoss(margin), ContrastiveLoss(margin)
         self.styles: StyleLoss | None = None
-        if encoder.bank is not None and config.style_weight:
+        if encoder.prototypes.gram.weight.requires_grad and config.style_weight:
             self.styles = StyleLoss(len(TRAINED_STYLES), encoder.config.prototype)
 
     def forward(self, batch: TrainingBatch) -> dict[str, Tensor]:
@@ -69,14 +69,18 @@ class _TrainingLoss(nn.Module):
             (pictures.prototypes_BK[size:], _repeat_style(batch.style_B, ORIGINAL)),
         ]
         if self.config.words_weight:
-            words = self.encoder.forward_text(batch.words)
+            has_words_B = batch.has_words_B
+            words = self.encoder.forward_text(
+                TowerInputs(*(values[has_words_B] for values in batch.words))
+            )
+            copies_BB = batch.copies_BB[has_words_B][:, has_words_B]
             words_losses = [
-                self.words(words.vectors_BD, pictures_BD, batch.copies_BB)
+                self.words(words.vectors_BD, pictures_BD[has_words_B], copies_BB)
                 for pictures_BD in (original_BD, query_BD)
             ]
             losses["words"] = self.config.words_weight * torch.stack(words_losses).mean()
             router_loss = router_loss + words.router_loss
-            labelled.append((words.prototypes_BK, _repeat_style(batch.style_B, TEXT)))
+            labelled.append((words.prototypes_BK, _repeat_style(batch.style_B[has_words_B], TEXT)))
         if router_loss.requires_grad:
             losses["balance"] = router_loss
         if self.styles is not None:

@@ -110,7 +110,8 @@ def build(method: Method, tower: Tower) -> UniRetrieval:
             if isinstance(module, nn.LayerNorm):
                 module.requires_grad_(True)
     if method.config.bank is None:
-        encoder.prototypes.requires_grad_(False)
+        # without bank and experts the prototypes still tell the styles apart
+        encoder.prototypes.requires_grad_(method.train_tower)
         for block in (*tower.image_blocks, *tower.text_blocks):
             block.attention.gate_H.requires_grad_(False)
     else:

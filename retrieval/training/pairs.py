@@ -47,6 +47,7 @@ class TrainingBatch:
     words: TowerInputs
     style_B: Tensor  # int64, indices into TRAINED_STYLES of the queries' styles
     copies_BB: Tensor  # bool, true where two figures are copies of each other
+    has_words_B: Tensor  # bool, false for figures without alt text and caption
 
     def to(self, device: torch.device | str) -> TrainingBatch:
         """Move all tensors to `device`."""
@@ -56,6 +57,7 @@ class TrainingBatch:
             self.words.to(device),
             self.style_B.to(device),
             self.copies_BB.to(device),
+            self.has_words_B.to(device),
         )
 
 
@@ -82,7 +84,9 @@ class CachedPairs:
 
     `words` (F, 2, S) holds sentence vectors of alt text and caption, NaN where there is none.
     `included` is False for figures to leave out, such as copies of figures in a test book. Queries
-    are drawn from `styles`, which are styles of `data.styles` or ORIGINAL.
+    are drawn from `styles`, which are styles of `data.styles` or ORIGINAL; a book without some of
+    them is drawn from in the others. Two figures of books with real drawings are never copies,
+    however alike: writers draw the same thing in their own layouts.
     """
 
     def __init__(
@@ -106,34 +110,40 @@ class CachedPairs:
         self.pooled_FC = np.concatenate(
             [pooled_features(views)[mask] for views, mask in zip(books, included, strict=True)]
         )
-        self._neighbours_FN = _nearest_neighbours(self.pooled_FC)
+        self._is_drawn_F = np.array(
+            [b.figures[row].photo is not None for b, row in self._located()]
+        )
+        self._neighbours_FN = _nearest_neighbours(self.pooled_FC, self._is_drawn_F)
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def draw_batch(self, size: int, hard_share: float, rng: np.random.Generator) -> TrainingBatch:
         chosen = _choose_figures(len(self), size, hard_share, self._neighbours_FN, rng)
-        styles = _draw_styles(self.styles, len(chosen), rng)
-        queries, words = [], []
-        for i, style in zip(chosen, styles, strict=True):
+        queries, words, styles = [], [], []
+        for i in chosen:
             book, row = self._rows[i]
+            known = [s for s in self.styles if self._books[book].indices_of(s)]
+            style = known[int(rng.integers(len(known)))]
+            styles.append(style)
             views = self._books[book].indices_of(style)
             queries.append((book, row, views[int(rng.integers(len(views)))]))
             words.append(_first_vector(rng.permutation(self._words[book][row])))
         rows = [self._rows[i] for i in chosen]
         originals = [(b, r, self._books[b].indices_of(ORIGINAL)[0]) for b, r in rows]
         words_BS = torch.from_numpy(np.stack(words))
-        pooled_BC = self.pooled_FC[chosen]
         return TrainingBatch(
             self._read_views(queries),
             self._read_views(originals),
             TowerInputs(words_BS, words_BS),
             torch.tensor([TRAINED_STYLES.index(s) for s in styles]),
-            torch.from_numpy(pooled_BC @ pooled_BC.T > _COPY_COSINE),
+            torch.from_numpy(_copies(self.pooled_FC[chosen], self._is_drawn_F[chosen])),
+            ~words_BS[:, 0].isnan(),
         )
 
     def sample_style(self, style: str, count: int, rng: np.random.Generator) -> TowerInputs:
-        rows = [self._rows[int(i)] for i in rng.integers(len(self), size=count)]
+        known = self._rows_of(style)
+        rows = [self._rows[known[int(i)]] for i in rng.integers(len(known), size=count)]
         if style == TEXT:
             vectors = [_first_vector(self._words[book][row]) for book, row in rows]
             words_BS = torch.from_numpy(np.stack(vectors))
@@ -145,6 +155,22 @@ class CachedPairs:
         return self._read_views(
             [(b, r, int(rng.integers(len(self._books[b].kinds)))) for b, r in rows]
         )
+
+    def _located(self) -> list[tuple[Views, int]]:
+        """Return the book and the row of each figure."""
+        return [(self._books[book], row) for book, row in self._rows]
+
+    def _rows_of(self, style: str) -> list[int]:
+        """Return the figures that have a view in a style, or words for TEXT."""
+        return [
+            i
+            for i, (book, row) in enumerate(self._rows)
+            if (
+                self._books[book].indices_of(style)
+                if style != TEXT
+                else not np.isnan(self._words[book][row, :, 0]).all()
+            )
+        ]
 
     def _read_views(self, indices: Sequence[tuple[int, int, int]]) -> TowerInputs:
         """Read the features of views; `indices` are (book, row, view)."""
@@ -181,6 +207,7 @@ class PicturePairs:
             self._prepare_words(figures, rng),
             torch.tensor([TRAINED_STYLES.index(s) for s in styles]),
             torch.eye(len(figures), dtype=torch.bool),
+            torch.ones(len(figures), dtype=torch.bool),
         )
 
     def sample_style(self, style: str, count: int, rng: np.random.Generator) -> TowerInputs:
@@ -215,8 +242,9 @@ class PicturePairs:
 
 
 def _first_vector(words_NS: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the first row that is not NaN."""
-    return np.asarray(words_NS[~np.isnan(words_NS[:, 0])][0])
+    """Return the first row that is not NaN, if there is one."""
+    with_text = words_NS[~np.isnan(words_NS[:, 0])]
+    return np.asarray((with_text if len(with_text) else words_NS)[0])
 
 
 def pooled_features(views: Views) -> Vectors:
@@ -229,10 +257,18 @@ def pooled_features(views: Views) -> Vectors:
     return normalize_rows(np.stack(pooled))
 
 
-def _nearest_neighbours(pooled_FC: Vectors) -> NDArray[np.int64]:
+def _copies(pooled_FC: Vectors, is_drawn_F: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return (F, F), true for two figures that are copies of each other, and on the diagonal."""
+    alike_FF = pooled_FC @ pooled_FC.T > _COPY_COSINE
+    alike_FF &= ~(is_drawn_F[:, None] & is_drawn_F)
+    np.fill_diagonal(alike_FF, True)
+    return alike_FF
+
+
+def _nearest_neighbours(pooled_FC: Vectors, is_drawn_F: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the indices (F, N) of each figure's nearest figures that are not copies."""
     cosine_FF = pooled_FC @ pooled_FC.T
-    cosine_FF[cosine_FF > _COPY_COSINE] = -1
+    cosine_FF[_copies(pooled_FC, is_drawn_F)] = -1
     count = min(_NEIGHBOURS, len(pooled_FC) - 1)
     return np.argpartition(-cosine_FF, count, axis=1)[:, :count]
 

@@ -20,9 +20,12 @@ import torch
 from filelock import FileLock
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
+from PIL import Image
 
+from data.drawing_pairs import photo_variant
 from data.figure_gallery import GalleryFigure
-from data.styles import STYLES, STYLES_VERSION, restyle
+from data.paper import clean_drawing
+from data.styles import DRAWING, STYLES, STYLES_VERSION, restyle
 from retrieval.efficientnet import GRAM, PATCHES, TAPS, EfficientNetLite0
 from retrieval.encoder import ORIGINAL
 
@@ -66,7 +69,7 @@ def compute_views(
     """
     unknown = {style for style, _ in kinds} - {ORIGINAL, *STYLES}
     assert not unknown, unknown
-    names = [figure.name for figure in figures]
+    names = [(figure.name, figure.photo and figure.photo.name) for figure in figures]
     content = json.dumps([names, kinds, seed, TAPS, STYLES_VERSION])
     arrays = folder / hashlib.sha256(content.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
@@ -150,8 +153,8 @@ def _process_unit(
         features = _Worker.cnn.extract(
             _Worker.cnn.preprocess(
                 [
-                    picture if style == ORIGINAL else restyle(picture, style, figure.name, seed, n)
-                    for style, n in kinds
+                    picture if style == ORIGINAL else _query(figure, picture, style, seed, number)
+                    for style, number in kinds
                 ]
             )
         )
@@ -159,3 +162,14 @@ def _process_unit(
         gram[row] = features.gram_BG.numpy()
         done[row] = True
     return len(rows)
+
+
+def _query(
+    figure: GalleryFigure, picture: Image.Image, style: str, seed: int, number: int
+) -> Image.Image:
+    """Return a query for a figure. A drawing is cleaned, as one reading of it is in a search."""
+    if style == DRAWING and figure.photo is not None:
+        query = photo_variant(figure.photo, seed, number)
+    else:
+        query = restyle(picture, style, figure.name, seed, number)
+    return (clean_drawing(query) if style == DRAWING else None) or query

@@ -21,6 +21,8 @@ COLLECTION = """<col:collection xmlns:col="http://cnx.rice.edu/collxml"
 <col:content>{content}</col:content></col:collection>"""
 MATH = "<m:math><m:mi>v</m:mi><m:mo>=</m:mo><m:mi>a</m:mi><m:mi>t</m:mi></m:math>"
 
+SPEEDS = "Speeds.\n| Who | m/s |\n| --- | --- |\n| Snail | 0.01 |"
+
 
 def module(document: str) -> str:
     return f'<col:module document="{document}"/>'
@@ -348,7 +350,7 @@ def test_roles_partners_and_audience(repository: Repository) -> None:
         ("note", "student", "Tips for success", "Draw first.", ""),
         ("note", "teacher", "Teacher Support", "Ask them.", ""),
         ("text", "student", "", "Things move.", ""),
-        ("table", "student", "Table 1.1: Speeds", "Speeds.\nWho | m/s\nSnail | 0.01", ""),
+        ("table", "student", "Table 1.1: Speeds", SPEEDS, ""),
         ("objective", "student", "Key terms", "Key terms: speed; pace", ""),
         ("example", "student", "Example 1.1: Run", "How fast?\nFind v.\nSolution:\n2 m/s", ""),
         ("exercise", "student", "", "Why?", ""),

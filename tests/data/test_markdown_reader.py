@@ -121,7 +121,7 @@ def test_inline_markup(tmp_path: Path, markdown: str, expected: str) -> None:
 def test_a_table_keeps_formulas_with_bars_in_one_cell(tmp_path: Path) -> None:
     (table,) = blocks(write(tmp_path, "| a | b |\n|---|---|\n| \\(|x|\\) | 2 |\n"))
     assert table.role == "table"
-    assert table.text == "a | b\n\\(|x|\\) | 2"
+    assert table.text == "| a | b |\n| --- | --- |\n| \\(\\|x\\|\\) | 2 |"
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,8 @@ def test_slides_are_sections_and_pages(deck: Path) -> None:
     assert [(b.role, b.audience, b.page, b.text) for b in contents if isinstance(b, Block)] == [
         ("text", "student", 1, "A lever turns.\nSee Figure 1."),
         ("note", "teacher", 1, "Ask who has used one."),
-        ("table", "teacher", 2, "arm | force\n1 m | 2 N"),
+        ("table", "teacher", 2, "| arm | force |\n| --- | --- |\n| 1 m | 2 N |"),
+        ("table", "teacher", 2, "s (bar chart)\n|  | s |\n| --- | --- |\n| a | 1 |"),
         ("text", "teacher", 2, "Inside a group"),
     ]
     assert {c.section for c in contents if isinstance(c, Block) and c.page == 1} == {
@@ -85,10 +86,11 @@ def test_pictures_have_a_caption_an_alt_text_and_a_bounding_box(deck: Path) -> N
     assert next(c for c in contents if isinstance(c, Block)).refs == ("figure-1",)
 
 
-def test_a_chart_is_left_out_and_reported(deck: Path) -> None:
-    problems = [p for p in document(deck).read() if isinstance(p, Problem)]
-    assert len(problems) == 1
-    assert problems[0].message.startswith("slide 2: a chart")
+def test_a_chart_is_a_figure_of_its_slide(deck: Path) -> None:
+    contents = list(document(deck).read())
+    chart = [c for c in contents if isinstance(c, Figure)][-1]
+    assert (chart.page, chart.alt, chart.picture) == (2, "s (bar chart)", None)
+    assert [c for c in contents if isinstance(c, Problem)] == []
 
 
 @pytest.mark.parametrize(
@@ -114,12 +116,25 @@ def test_another_office_format_is_bad_input(tmp_path: Path) -> None:
         list(document(path).read())
 
 
-def test_a_file_with_a_missing_part_is_damaged(deck: Path) -> None:
+def test_a_missing_slide_is_a_problem_and_the_others_are_read(deck: Path) -> None:
     copy = deck.with_name("cut.pptx")
     with zipfile.ZipFile(deck) as old, zipfile.ZipFile(copy, "w") as new:
         for name in old.namelist():
             if name != "ppt/slides/slide1.xml":
                 new.writestr(name, old.read(name))
+    contents = list(document(copy).read())
+    (problem,) = [c for c in contents if isinstance(c, Problem)]
+    assert problem.page == 1
+    assert problem.message.startswith("slide 1 cannot be read")
+    assert "Inside a group" in [c.text for c in contents if isinstance(c, Block)]
+
+
+def test_a_file_without_its_main_part_is_damaged(deck: Path) -> None:
+    copy = deck.with_name("cut.pptx")
+    with zipfile.ZipFile(deck) as old, zipfile.ZipFile(copy, "w") as new:
+        for name in old.namelist():
+            data = b"<p:presentation" if name == "ppt/presentation.xml" else old.read(name)
+            new.writestr(name, data)
     with pytest.raises(BadInput, match="damaged PowerPoint file"):
         list(document(copy).read())
 

@@ -61,9 +61,9 @@ def test_the_sidecar_of_a_linked_picture_is_a_document(tmp_path: Path) -> None:
 
 
 def test_unknown_content_is_reported(tmp_path: Path) -> None:
-    fill(tmp_path, {"old.doc": b"x", "data.xyz": b"x", "noname": b"x", "sub/t.tex": b"x"})
+    fill(tmp_path, {"old.doc": b"x", "data.xyz": b"x", "noname": b"x", "sub/t.rst": b"x"})
     rejected = {r.source: r for r in scan(tmp_path) if isinstance(r, Rejected)}
-    assert set(rejected) == {"old.doc", "data.xyz", "noname", "sub/t.tex"}
+    assert set(rejected) == {"old.doc", "data.xyz", "noname", "sub/t.rst"}
     reasons = {source: entry.reason for source, entry in rejected.items()}
     assert reasons["old.doc"] == "files of the type .doc are not read; save it as .docx"
     assert "(no suffix)" in reasons["noname"]

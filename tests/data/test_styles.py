@@ -7,11 +7,22 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from data.styles import MAX_SIDE, NEW_STYLES, SEEN_STYLES, STYLES, UNSEEN_STYLES, restyle
+from data.styles import (
+    DRAWING,
+    FILTER_STYLES,
+    MAX_SIDE,
+    NEW_STYLES,
+    REDRAWN_STYLES,
+    SEEN_STYLES,
+    STYLES,
+    UNSEEN_STYLES,
+    restyle,
+)
 
 OPERATORS = [
     pytest.param(operator, id=f"{style.name}{operator.__name__}")
     for style in STYLES.values()
+    if not style.redrawn  # tests/data/test_drawing.py has the others
     for operator in style.operators
 ]
 
@@ -60,7 +71,7 @@ def test_operators_keep_size_and_dtype(operator, size):
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", FILTER_STYLES)
 def test_a_restyled_figure_fits_and_is_rgb(style, size):
     result = restyle(_figure(*size), style, "a", 0)
     assert (result.size, result.mode) == (SIZES[size], "RGB")
@@ -70,8 +81,10 @@ def test_a_restyled_figure_fits_and_is_rgb(style, size):
 @pytest.mark.parametrize("mode", ["L", "RGBA", "P", "1", "CMYK", "LA"])
 @pytest.mark.parametrize("style", STYLES)
 def test_pictures_of_any_mode_are_restyled(style, mode):
-    result = restyle(_figure(53, 37).convert(mode), style, "a", 0)
-    assert (result.size, result.mode) == ((53, 37), "RGB")
+    figure = _figure(53, 37).convert(mode)
+    result = restyle(figure, style, "a", 0)
+    assert result.mode == "RGB"
+    assert result.tobytes() == restyle(figure.convert("RGB"), style, "a", 0).tobytes()
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -136,6 +149,9 @@ def test_every_style_is_either_seen_in_training_or_unseen():
     assert len(SEEN_STYLES) >= 3
     assert len(UNSEEN_STYLES) >= 3
     assert set(UNSEEN_STYLES) - set(NEW_STYLES) == {"blackboard", "blueprint", "handdrawn"}
+    assert set(SEEN_STYLES) & set(REDRAWN_STYLES) == {DRAWING}
+    assert len(set(NEW_STYLES) & set(REDRAWN_STYLES)) == 3
+    assert sorted((*FILTER_STYLES, *REDRAWN_STYLES)) == sorted(STYLES)
     assert all(STYLES[name].name == name for name in STYLES)
     assert all(STYLES[name].unseen == (name in UNSEEN_STYLES) for name in STYLES)
     seen_operators = {operator for name in SEEN_STYLES for operator in STYLES[name].operators}

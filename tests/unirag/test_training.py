@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw
 from data.errors import BadInput, Mismatch
 from data.pictures import open_picture
 from data.records import Query, QueryImage
-from data.styles import restyle
+from data.styles import SEEN_STYLES, restyle
 from retrieval.checkpoint import load_checkpoint, read_card
+from retrieval.encoder import ORIGINAL
 from tests.retrieval.test_openclip_tower import save as save_clip
 from tests.retrieval.tiny import tiny_encoder
 from unirag.app import App
@@ -41,6 +42,10 @@ def corpus(folder: Path, count: int = 10) -> Path:
         lines += [f"![Line number {i} runs through {corners}](line-{i}.png)", ""]
     (folder / "lines.md").write_text("\n".join(lines))
     return folder
+
+
+def test_every_trained_style_has_a_view() -> None:
+    assert {style for style, _ in trainer.TRAINING_VIEWS} == {ORIGINAL, *SEEN_STYLES}
 
 
 def settings(folder: Path, **changes: object) -> Path:

@@ -177,7 +177,7 @@ class App:
         question = result.question or _PICTURE_QUESTION
         vector = result.embedder.retriever_vector
         answerer = Answerer(
-            components.chat, components.text_models, self.settings.answer, components.chat_size
+            components.writer, components.text_models, self.settings.answer, components.chat_size
         )
         for event in answerer.stream(
             question,
@@ -209,7 +209,7 @@ class App:
         """Load every model of a question, so that the first question does not wait for them."""
         self.check()
         components = self.components
-        _ = components.chat, components.reranker, components.entailment, components.languages
+        _ = components.writer, components.reranker, components.entailment, components.languages
         components.text.encode_queries(["a question"])
 
     def close(self) -> None:

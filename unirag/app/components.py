@@ -165,6 +165,11 @@ class Components:
         return self._chat.get()
 
     @property
+    def writer(self) -> ChatModel | None:
+        """The language model if the settings let it write answers; else it is not loaded."""
+        return self.chat if self.settings.answer.for_size(self.chat_size).writes else None
+
+    @property
     def chat_size(self) -> ChatSize:
         """Whether the language model is the small one of profile `mini`."""
         is_small = self.profile.chat == MINI_CHAT and not self.settings.chat.url

@@ -17,6 +17,7 @@ import numpy as np
 
 from data.errors import Missing
 from data.figure_gallery import GalleryFigure, read_gallery, sample_figures
+from data.paper import readings_of
 from data.styles import STYLES, restyle
 from retrieval.encoder import ORIGINAL, ImageEncoder, Vectors
 from retrieval.evaluation import Scores, rank_answers, score_ranks
@@ -78,27 +79,33 @@ def evaluate_retrieval(
     positions = {figure.name: i for i, figure in enumerate(figures)}
     answers = [positions[figure.name] for figure in query_figures]
 
-    def encode(subset: Sequence[GalleryFigure], style: str) -> Vectors:
-        batches = []
-        for start in range(0, len(subset), _BATCH):
-            batch = subset[start : start + _BATCH]
-            batches.append(_encode_batch(encoder, batch, style, seed))
-            progress(style, start + len(batch), len(subset))
-        return np.concatenate(batches)
+    def similarities(queries: Sequence[GalleryFigure], style: str) -> Vectors:
+        rows = []
+        for done, figure in enumerate(queries, 1):
+            picture = restyle(figure.open(), style, figure.name, seed)
+            readings_RD = encoder.encode_image(readings_of(picture))
+            rows.append((readings_RD @ gallery_FD.T).max(0))  # as a search does
+            progress(style, done, len(queries))
+        return np.stack(rows)
 
-    gallery_FD = encode(figures, ORIGINAL)
-    vectors_QD: dict[str, Vectors] = {style: encode(query_figures, style) for style in styles}
+    gallery_FD = np.concatenate(
+        [
+            encoder.encode_image([figure.open() for figure in figures[i : i + _BATCH]], ORIGINAL)
+            for i in range(0, len(figures), _BATCH)
+        ]
+    )
+    similarity_QF = {style: similarities(query_figures, style) for style in styles}
     scores = {
-        style: score_ranks(rank_answers(v_QD @ gallery_FD.T, answers))
-        for style, v_QD in vectors_QD.items()
+        style: score_ranks(rank_answers(values_QF, answers))
+        for style, values_QF in similarity_QF.items()
     }
     described = [i for i, figure in enumerate(query_figures) if figure.words]
     texts = [query_figures[i].words for i in described]
     text_answers = [answers[i] for i in described]
     text_QF = encoder.encode_text(texts) @ gallery_FD.T
     scores[TEXT] = score_ranks(rank_answers(text_QF, text_answers))
-    if "sketch" in vectors_QD:
-        sketch_QF = vectors_QD["sketch"][described] @ gallery_FD.T
+    if "sketch" in similarity_QF:
+        sketch_QF = similarity_QF["sketch"][described]
         both_QF = np.add(_standardized(text_QF), _standardized(sketch_QF))
         scores[TEXT_AND_SKETCH] = score_ranks(rank_answers(both_QF, text_answers))
     if transcribe is not None:
@@ -106,20 +113,6 @@ def evaluate_retrieval(
         spoken_QF = encoder.encode_text(transcripts) @ gallery_FD.T
         scores[SPOKEN] = score_ranks(rank_answers(spoken_QF, text_answers))
     return RetrievalEvaluation(path.name, encoder.name, len(figures), seed, scores)
-
-
-def _encode_batch(
-    encoder: ImageEncoder, figures: Sequence[GalleryFigure], style: str, seed: int
-) -> Vectors:
-    pictures = [figure.open() for figure in figures]
-    if style == ORIGINAL:
-        return encoder.encode_image(pictures, ORIGINAL)
-    return encoder.encode_image(
-        [
-            restyle(picture, style, figure.name, seed)
-            for picture, figure in zip(pictures, figures, strict=True)
-        ]
-    )
 
 
 def speak(text: str) -> bytes:

@@ -11,7 +11,37 @@ from dataclasses import replace
 from retrieval.store import ChannelQuery, ScoredItem, VectorStore, Where
 from unirag.settings.search import SearchSettings
 
-__all__ = ["normalised", "rank_by_likeness"]
+__all__ = ["Readings", "choose_readings", "nearest_items", "normalised", "rank_by_likeness"]
+
+# The queries of one picture in the channel `image`, one for each reading of it.
+Readings = Sequence[ChannelQuery]
+
+
+def choose_readings(store: VectorStore, pictures: Sequence[Readings], where: Where) -> list[int]:
+    """Return, for each picture, the number of the reading that lies nearest to any item."""
+    chosen = []
+    for readings in pictures:
+        scores = store.best_scores(list(readings), where) if len(readings) > 1 else [0.0]
+        chosen.append(max(range(len(scores)), key=scores.__getitem__))
+    return chosen
+
+
+def nearest_items(
+    store: VectorStore, readings: Readings, limit: int, where: Where
+) -> list[ScoredItem]:
+    """Return the `limit` items nearest to a picture; each counts with its nearest reading.
+
+    The n-th item has the n-th fused score of the first reading's result.
+    """
+    results = [store.search([replace(query, weight=1.0)], limit, where) for query in readings]
+    nearest: dict[str, ScoredItem] = {}
+    for scored in (s for result in results for s in result):
+        other = nearest.get(scored.item.id)
+        if other is None or scored.channels["image"] > other.channels["image"]:
+            nearest[scored.item.id] = scored
+    ordered = sorted(nearest.values(), key=lambda s: -s.channels["image"])
+    ranks = (scored.score for scored in results[0])
+    return [replace(s, score=score) for s, score in zip(ordered, ranks, strict=False)]
 
 
 def rank_by_likeness(
@@ -19,19 +49,19 @@ def rank_by_likeness(
     fused: Sequence[ScoredItem],
     word_queries: Sequence[ChannelQuery],
     picture_queries: Sequence[ChannelQuery],
+    pictures: Sequence[Readings],
     where: Where,
     settings: SearchSettings,
 ) -> list[ScoredItem]:
     """Return `fused` with its figures sorted by their likeness to the query pictures.
 
+    `picture_queries` hold the chosen reading of each of the `pictures`.
     Passages keep their ranks. A figure whose cosine leads all others by `settings.picture_lead`
     becomes the first hit. The n-th hit keeps the n-th fused score.
     """
     figures = replace(where, kinds=("figure",))
     candidates = settings.picture_candidates
-    nearest = [
-        store.search([replace(query, weight=1.0)], candidates, figures) for query in picture_queries
-    ]
+    nearest = [nearest_items(store, readings, candidates, figures) for readings in pictures]
     likeness = _likeness(fused, nearest, picture_queries)
     for scored in store.search(normalised(word_queries), candidates, figures):
         if scored.item.id in likeness:

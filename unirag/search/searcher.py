@@ -16,13 +16,20 @@ from typing import Protocol
 from PIL import Image
 
 from data.errors import BadInput
+from data.paper import readings_of
 from data.pictures import open_picture
 from data.records import Hit, Query, QueryAudio, QueryImage, Role
 from retrieval.bm25 import Bm25
 from retrieval.encoder import ImageEncoder, StyleDetection, TextRetriever
 from retrieval.store import ChannelQuery, ScoredItem, VectorStore, Where
 from unirag.search.answerability import confidence, question_words
-from unirag.search.picture_ranking import normalised, rank_by_likeness
+from unirag.search.picture_ranking import (
+    Readings,
+    choose_readings,
+    nearest_items,
+    normalised,
+    rank_by_likeness,
+)
 from unirag.search.reranking import Relevance, rerank
 from unirag.search.result import QuestionEmbedder, SearchResult
 from unirag.search.speech import Transcribe, transcribe_again
@@ -105,11 +112,13 @@ class Searcher:
             texts += self._picture_texts(query, pictures)
         with _timed(timings, "encode"):
             word_queries = self._word_queries(texts, embedder, _cross_modal(where, self.settings))
-            picture_queries, detections = self._picture_queries(query, pictures)
+            readings, detections_by_reading = self._picture_queries(query, pictures)
         with _timed(timings, "search"):
             candidates = max(limit, self.settings.rerank_candidates)
-            scored = self._rank(word_queries, picture_queries, candidates, where)
+            chosen = choose_readings(self.store, readings, where)
+            scored = self._rank(word_queries, readings, chosen, candidates, where)
         question = " ".join(part.text for part in texts)
+        detections = [d[n] for d, n in zip(detections_by_reading, chosen, strict=True)]
         styles, experts = _mean_shares(detections)
         hits = [Hit(s.item, s.score, s.channels, styles) for s in scored]
         if question and not pictures:
@@ -198,28 +207,36 @@ class Searcher:
 
     def _picture_queries(
         self, query: Query, pictures: Sequence[Image.Image]
-    ) -> tuple[list[ChannelQuery], list[StyleDetection]]:
-        queries, detections = [], []
+    ) -> tuple[list[Readings], list[list[StyleDetection]]]:
+        """Return a query for each reading of each picture, and the style of each reading."""
+        readings: list[Readings] = []
+        detections = []
         for image, picture in zip(query.images, pictures, strict=True):
-            vectors_1W, (detection,) = self.encoder.encode_with_styles([picture], style=image.style)
+            vectors_RW, styles = self.encoder.encode_with_styles(
+                readings_of(picture), style=image.style
+            )
             weight = self.settings.image * image.weight
-            queries.append(ChannelQuery("image", vectors_1W[0], weight))
-            detections.append(detection)
-        return queries, detections
+            readings.append([ChannelQuery("image", vector_W, weight) for vector_W in vectors_RW])
+            detections.append(styles)
+        return readings, detections
 
     def _rank(
         self,
         word_queries: Sequence[ChannelQuery],
-        picture_queries: Sequence[ChannelQuery],
+        readings: Sequence[Readings],
+        chosen: Sequence[int],
         limit: int,
         where: Where,
     ) -> list[ScoredItem]:
         """Fuse the channels. If there are words and pictures, rank figures by likeness."""
+        if len(readings) == 1 and not word_queries:
+            return nearest_items(self.store, readings[0], limit, where)
+        picture_queries = [queries[n] for queries, n in zip(readings, chosen, strict=True)]
         fused = self.store.search(normalised([*word_queries, *picture_queries]), limit, where)
         if not (word_queries and picture_queries):
             return fused
         return rank_by_likeness(
-            self.store, fused, word_queries, picture_queries, where, self.settings
+            self.store, fused, word_queries, picture_queries, readings, where, self.settings
         )
 
     def _rarity(self, question: str, where: Where) -> dict[str, float]:

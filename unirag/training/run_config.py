@@ -56,8 +56,10 @@ class RunConfig(BaseModel):
     """The configuration file of `unirag train`.
 
     Figures that also occur in a `held_out` book are left out. Training queries are restyled figures
-    in `styles`; `original` is an unchanged figure. `start` is a checkpoint whose tower is the
-    starting point; without it the mini tower starts from random weights.
+    in `styles`; `original` is an unchanged figure. `drawings` is a folder of real drawings with
+    their figures (`data/drawing_pairs.py`); a fifth of the writers is left out, for tests. `start`
+    is a checkpoint whose tower is the starting point; without it the mini tower starts from random
+    weights.
 
     `encoder` is any combination of components, in place of the one that `train.method` names.
     `validation` is a book, left out of training, whose R@1 chooses the best weights.
@@ -69,6 +71,7 @@ class RunConfig(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9]+([-.][a-z0-9]+)*$")
     books: tuple[TrainingBook, ...] = Field(min_length=1)
     held_out: tuple[Path, ...] = ()
+    drawings: Path | None = None
     styles: tuple[str, ...] = Field(SEEN_STYLES, min_length=1)
     start: Path | None = None
     tower: MiniConfig = MiniConfig()
@@ -110,6 +113,7 @@ def read_config(path: Path) -> RunConfig:
         update={
             "books": tuple(b.model_copy(update={"path": folder / b.path}) for b in config.books),
             "held_out": tuple(folder / p for p in config.held_out),
+            "drawings": folder / config.drawings if config.drawings else None,
             "validation": config.validation
             and config.validation.model_copy(update={"path": folder / config.validation.path}),
             "start": folder / config.start if config.start else None,

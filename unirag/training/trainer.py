@@ -13,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
 
+from data.drawing_pairs import read_drawing_pairs, split_by_writer
 from data.errors import BadInput
 from data.figure_gallery import GalleryFigure, read_gallery, sample_figures
+from data.styles import DRAWING
 from retrieval.checkpoint import ModelCard, load_checkpoint, read_card, save_checkpoint
 from retrieval.efficientnet import TAPS, EfficientNetLite0
 from retrieval.encoder import ORIGINAL, TextRetriever, Vectors
@@ -49,13 +51,16 @@ ProgressCallback = Callable[[int, int], None]  # called with the finished and th
 TRAINING_VIEWS: tuple[View, ...] = (
     (ORIGINAL, 0),
     ("sketch", 0),
-    ("sketch", 1),
     ("art", 0),
-    ("art", 1),
     ("lowres", 0),
     ("photo", 0),
     ("screenshot", 0),
     ("photocopy", 0),
+    *((DRAWING, number) for number in range(3)),
+)
+_DRAWING_VIEWS: tuple[View, ...] = (
+    (ORIGINAL, 0),
+    *((DRAWING, number) for number in range(8)),
 )
 _ORIGINAL_VIEW: tuple[View, ...] = ((ORIGINAL, 0),)
 _COPY_COSINE = 0.97  # above it the pooled features of two figures count as copies
@@ -104,6 +109,12 @@ class Trainer:
             books.append(views)
             words.append(book_words)
             usable.append(has_words & _without_copies(views, held_out_FC))
+        if config.drawings is not None:
+            pairs, _ = split_by_writer(read_drawing_pairs(config.drawings))
+            figures = [pair.figure for pair in pairs]
+            books.append(self.compute_views(figures, _DRAWING_VIEWS, config.views_seed, progress))
+            words.append(self.encode_words(figures))
+            usable.append(np.ones(len(figures), bool))
         return CachedPairs(books, words, usable, config.styles)
 
     def evaluator(
@@ -119,7 +130,12 @@ class Trainer:
         if config.validation is None:
             return None
         only = config.model_copy(
-            update={"books": (config.validation,), "held_out": (), "validation": None}
+            update={
+                "books": (config.validation,),
+                "held_out": (),
+                "validation": None,
+                "drawings": None,
+            }
         )
         pairs: Pairs = (
             self.cached_pairs(only, progress)
