@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from retrieval.mini_tower import MiniTower
 from retrieval.tower import TowerInputs
 from retrieval.training.config import TrainConfig
 from retrieval.training.losses import ContrastiveLoss, StyleLoss
-from retrieval.training.pairs import TEXT, TRAINED_STYLES, Pairs, TrainingBatch
+from retrieval.training.pairs import TEXT, Pairs, TrainingBatch
 from retrieval.uni_retrieval import EncodedBatch, UniRetrieval
 
 __all__ = ["Evaluator", "StepCallback", "train"]
@@ -41,15 +41,17 @@ _CHECKPOINT, _SETTINGS_FILE, _BEST_FILE = "checkpoint", "settings.json", "best.s
 class _TrainingLoss(nn.Module):
     """The losses of a batch. It is a module because accelerate spreads only `forward` over GPUs."""
 
-    def __init__(self, encoder: UniRetrieval, config: TrainConfig) -> None:
+    def __init__(
+        self, encoder: UniRetrieval, config: TrainConfig, style_names: Sequence[str]
+    ) -> None:
         super().__init__()
-        self.encoder, self.config = encoder, config
+        self.encoder, self.config, self.style_names = encoder, config, tuple(style_names)
         self.rule = build_rule(encoder, encoder.config.depth, config.steps)
         margin = config.margin if config.loss == "triplet" else None
         self.pictures, self.words = ContrastiveLoss(margin), ContrastiveLoss(margin)
         self.styles: StyleLoss | None = None
         if encoder.prototypes.gram.weight.requires_grad and config.style_weight:
-            self.styles = StyleLoss(len(TRAINED_STYLES), encoder.config.prototype)
+            self.styles = StyleLoss(len(style_names), encoder.config.prototype)
 
     def forward(self, batch: TrainingBatch) -> dict[str, Tensor]:
         """Return the weighted losses by name."""
@@ -66,10 +68,10 @@ class _TrainingLoss(nn.Module):
             losses["rule"] = rule_loss
         labelled = [
             (pictures.prototypes_BK[:size], batch.style_B),
-            (pictures.prototypes_BK[size:], _repeat_style(batch.style_B, ORIGINAL)),
+            (pictures.prototypes_BK[size:], self._repeat_style(batch.style_B, ORIGINAL)),
         ]
-        if self.config.words_weight:
-            has_words_B = batch.has_words_B
+        has_words_B = batch.has_words_B
+        if self.config.words_weight and has_words_B.any():
             words = self.encoder.forward_text(
                 TowerInputs(*(values[has_words_B] for values in batch.words))
             )
@@ -80,7 +82,9 @@ class _TrainingLoss(nn.Module):
             ]
             losses["words"] = self.config.words_weight * torch.stack(words_losses).mean()
             router_loss = router_loss + words.router_loss
-            labelled.append((words.prototypes_BK, _repeat_style(batch.style_B[has_words_B], TEXT)))
+            labelled.append(
+                (words.prototypes_BK, self._repeat_style(batch.style_B[has_words_B], TEXT))
+            )
         if router_loss.requires_grad:
             losses["balance"] = router_loss
         if self.styles is not None:
@@ -88,12 +92,15 @@ class _TrainingLoss(nn.Module):
             losses["styles"] = self.config.style_weight * self.styles(prototypes, styles)
         return losses
 
+    def _repeat_style(self, like_B: Tensor, style: str) -> Tensor:
+        return torch.full_like(like_B, self.style_names.index(style))
+
     def _rule_loss(self, batch: TrainingBatch, pictures: EncodedBatch) -> Tensor | None:
         """Return the rule's loss of the queries and the originals."""
         if self.rule is None:
             return None
         figures_B = torch.arange(len(batch.style_B), device=batch.style_B.device)
-        originals_B = _repeat_style(batch.style_B, ORIGINAL)
+        originals_B = self._repeat_style(batch.style_B, ORIGINAL)
         return self.rule.loss(
             RuleBatch(
                 pictures.prototypes_BK,
@@ -127,7 +134,7 @@ def train(
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
     set_seed(config.seed)
-    loss_module = _TrainingLoss(encoder, config)
+    loss_module = _TrainingLoss(encoder, config, pairs.style_names)
     if not any(p.requires_grad for p in encoder.parameters()):
         raise BadInput(f"method {config.method!r} trains nothing; name another")
     trained = [p for p in loss_module.parameters() if p.requires_grad]
@@ -294,7 +301,3 @@ def _set_patch_dropout(encoder: UniRetrieval, config: TrainConfig, step: int) ->
     if isinstance(encoder.tower, MiniTower):
         dropping = step < config.steps * (1 - config.full_patches_share)
         encoder.tower.patch_dropout = config.patch_dropout if dropping else 0.0
-
-
-def _repeat_style(like_B: Tensor, style: str) -> Tensor:
-    return torch.full_like(like_B, TRAINED_STYLES.index(style))

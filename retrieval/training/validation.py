@@ -11,7 +11,7 @@ from torch import Tensor
 
 from retrieval.evaluation import rank_answers
 from retrieval.training.loop import Evaluator
-from retrieval.training.pairs import TRAINED_STYLES, Pairs
+from retrieval.training.pairs import Pairs
 from retrieval.uni_retrieval import UniRetrieval
 
 __all__ = ["build_evaluator"]
@@ -43,7 +43,7 @@ def build_evaluator(pairs: Pairs, figures: int, seed: int = 0) -> Evaluator:
         ranks_B = rank_answers(cosine_BB.numpy(), range(len(cosine_BB)))
         styles_B = batch.style_B.numpy()
         return {
-            TRAINED_STYLES[s]: 100 * float((ranks_B[styles_B == s] == 1).mean())
+            pairs.style_names[s]: 100 * float((ranks_B[styles_B == s] == 1).mean())
             for s in np.unique(styles_B)
         }
 

@@ -12,7 +12,7 @@ from unirag.cli.planning import plan
 from unirag.cli.questions import ask, search
 from unirag.cli.serving import demo, mcp, serve
 from unirag.cli.session import command_group, with_session
-from unirag.cli.styles import adapt, styles_group, train
+from unirag.cli.styles import adapt, manifest, styles_group, train
 
 __all__ = ["app"]
 
@@ -22,7 +22,19 @@ app = command_group(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (index, search, ask, doctor, settings, train, methods, adapt, reembed, plan):
+for command in (
+    index,
+    search,
+    ask,
+    doctor,
+    settings,
+    train,
+    manifest,
+    methods,
+    adapt,
+    reembed,
+    plan,
+):
     app.command()(with_session(command))
 for command in (serve, mcp, demo):
     app.command()(with_session(command, json=False))

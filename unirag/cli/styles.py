@@ -1,4 +1,4 @@
-"""`unirag adapt`, `unirag styles` and `unirag train`."""
+"""`unirag adapt`, `unirag styles`, `unirag manifest` and `unirag train`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from data.errors import BadInput
 from unirag.cli.output import out, plain, print_json
 from unirag.cli.progress import show_progress
 from unirag.cli.session import Session, command_group, with_session
 
-__all__ = ["adapt", "styles_group", "train"]
+__all__ = ["adapt", "manifest", "styles_group", "train"]
 
 styles_group = command_group("List and remove query styles.")
 
@@ -46,6 +47,27 @@ def train(
     else:
         path = plain(str(folder))
         out.print(f"{card.name} is in {path}; use it with `encoder: {path}`")
+
+
+def manifest(
+    session: Session,
+    folder: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    layout: Annotated[str, typer.Option(help="ser, dsr or hand-drawn.")],
+    path: Annotated[Path, typer.Option("--out", help="Manifest to write, .jsonl.")],
+) -> None:
+    """Write the manifest of a published data set, for `train` and `eval retrieval`."""
+    from data.manifest import write_manifest
+    from data.manifest_layouts import LAYOUTS
+
+    if layout not in LAYOUTS:
+        raise BadInput(f"layout {layout!r} is unknown; expected one of {', '.join(LAYOUTS)}")
+    if path.suffix != ".jsonl":
+        raise BadInput(f"--out {path}: expected a file name that ends in .jsonl")
+    count = write_manifest(LAYOUTS[layout](folder), path)
+    if session.json:
+        print_json({"manifest": str(path), "pairs": count})
+    else:
+        out.print(f"{count} pairs are in {plain(str(path))}")
 
 
 def adapt(

@@ -61,6 +61,9 @@ class RunConfig(BaseModel):
     is a checkpoint whose tower is the starting point; without it the mini tower starts from random
     weights.
 
+    `manifest` adds pairs of one's own (`data/manifest.py`), in styles of any name; its rows of the
+    split "validation" are evaluated like a `validation` book.
+
     `encoder` is any combination of components, in place of the one that `train.method` names.
     `validation` is a book, left out of training, whose R@1 chooses the best weights.
     `adapters` are checkpoints with one expert each, or adapters of PEFT; they become the experts.
@@ -69,7 +72,8 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z0-9]+([-.][a-z0-9]+)*$")
-    books: tuple[TrainingBook, ...] = Field(min_length=1)
+    books: tuple[TrainingBook, ...] = ()
+    manifest: Path | None = None
     held_out: tuple[Path, ...] = ()
     drawings: Path | None = None
     styles: tuple[str, ...] = Field(SEEN_STYLES, min_length=1)
@@ -113,6 +117,7 @@ def read_config(path: Path) -> RunConfig:
         update={
             "books": tuple(b.model_copy(update={"path": folder / b.path}) for b in config.books),
             "held_out": tuple(folder / p for p in config.held_out),
+            "manifest": folder / config.manifest if config.manifest else None,
             "drawings": folder / config.drawings if config.drawings else None,
             "validation": config.validation
             and config.validation.model_copy(update={"path": folder / config.validation.path}),
@@ -149,7 +154,9 @@ def _refusal(config: RunConfig) -> str | None:
         )
     if config.adapters and (depth is None or depth.parameterisation != "lora"):
         return "adapters: become the experts of depth with parameterisation=lora; set it so"
-    if config.train.patience is not None and config.validation is None:
+    if not config.books and config.manifest is None:
+        return "books: expected at least 1 book, or a manifest"
+    if config.train.patience is not None and config.validation is None and config.manifest is None:
         return "train.patience: stops by the validation score; set validation to a book"
     recomputable = depth is None or load("router", depth.router).recomputable
     if config.train.gradient_checkpointing and depth is not None and not recomputable:

@@ -16,6 +16,7 @@ from platformdirs import user_cache_path
 from data.drawing_pairs import read_drawing_pairs, split_by_writer
 from data.errors import BadInput
 from data.figure_gallery import GalleryFigure, read_gallery, sample_figures
+from data.manifest import Split, manifest_figures, read_manifest
 from data.styles import DRAWING
 from retrieval.checkpoint import ModelCard, load_checkpoint, read_card, save_checkpoint
 from retrieval.efficientnet import TAPS, EfficientNetLite0
@@ -28,7 +29,6 @@ from retrieval.training.loop import Evaluator, StepCallback, train
 from retrieval.training.methods import build
 from retrieval.training.pairs import (
     TEXT,
-    TRAINED_STYLES,
     CachedPairs,
     Pairs,
     PicturePairs,
@@ -96,9 +96,12 @@ class Trainer:
         return encode_words(figures, self.sentences, self.cache / "words")
 
     def cached_pairs(
-        self, config: RunConfig, progress: ProgressCallback = lambda *_: None
+        self,
+        config: RunConfig,
+        progress: ProgressCallback = lambda *_: None,
+        split: Split = "train",
     ) -> CachedPairs:
-        """Return the training pairs of `config.books` as cached features, for the mini towers."""
+        """Return the pairs of books, drawings and manifest as features, for the mini towers."""
         books, words, usable = [], [], []
         held_out_FC = self._held_out_features(config, progress)
         for book in config.books:
@@ -115,6 +118,11 @@ class Trainer:
             books.append(self.compute_views(figures, _DRAWING_VIEWS, config.views_seed, progress))
             words.append(self.encode_words(figures))
             usable.append(np.ones(len(figures), bool))
+        for style, figures in _manifest_figures(config, split).items():
+            kinds = dict.fromkeys(((ORIGINAL, 0), (style, 0)))
+            books.append(self.compute_views(figures, tuple(kinds), config.views_seed, progress))
+            words.append(self.encode_words(figures))
+            usable.append(np.ones(len(figures), bool))
         return CachedPairs(books, words, usable, config.styles)
 
     def evaluator(
@@ -123,31 +131,39 @@ class Trainer:
         tower: Tower | None = None,
         progress: ProgressCallback = lambda *_: None,
     ) -> Evaluator | None:
-        """Return what scores the encoder on `config.validation`; None without such a book.
+        """Return what scores the encoder on the validation book and the manifest's rows for it.
 
-        `tower` is given if it takes pixels.
+        None if there are neither. `tower` is given if it takes pixels.
         """
-        if config.validation is None:
+        split: Split = "validation"
+        rows = sum(len(figures) for figures in _manifest_figures(config, split).values())
+        if config.validation is None and not rows:
+            if config.train.patience is not None:
+                raise BadInput(
+                    f"{config.manifest}: no row has the split validation, by which train.patience "
+                    "stops; add some, or leave patience out"
+                )
             return None
+        books = (config.validation,) if config.validation else ()
         only = config.model_copy(
-            update={
-                "books": (config.validation,),
-                "held_out": (),
-                "validation": None,
-                "drawings": None,
-            }
+            update={"books": books, "held_out": (), "validation": None, "drawings": None}
         )
         pairs: Pairs = (
-            self.cached_pairs(only, progress)
+            self.cached_pairs(only, progress, split)
             if tower is None
-            else self.picture_pairs(only, tower, progress)
+            else self.picture_pairs(only, tower, progress, split)
         )
-        return build_evaluator(pairs, config.validation.figures, config.views_seed)
+        count = rows + sum(book.figures for book in books)
+        return build_evaluator(pairs, count, config.views_seed)
 
     def picture_pairs(
-        self, config: RunConfig, tower: Tower, progress: ProgressCallback = lambda *_: None
+        self,
+        config: RunConfig,
+        tower: Tower,
+        progress: ProgressCallback = lambda *_: None,
+        split: Split = "train",
     ) -> PicturePairs:
-        """Return the training pairs of `config.books` as pictures, for towers that need pixels."""
+        """Return the pairs of books, drawings and manifest as pictures, for other towers."""
         usable: list[GalleryFigure] = []
         held_out_FC = self._held_out_features(config, progress)
         for book in config.books:
@@ -156,6 +172,11 @@ class Trainer:
                 views = self.compute_views(figures, _ORIGINAL_VIEW, config.views_seed, progress)
                 is_new_F = _without_copies(views, held_out_FC)
                 figures = [f for f, is_new in zip(figures, is_new_F, strict=True) if is_new]
+            usable += figures
+        if config.drawings is not None:
+            pairs, _ = split_by_writer(read_drawing_pairs(config.drawings))
+            usable += [pair.figure for pair in pairs]
+        for figures in _manifest_figures(config, split).values():
             usable += figures
         return PicturePairs(usable, tower, config.views_seed, config.styles)
 
@@ -245,6 +266,13 @@ def run_training(
     return read_card(folder)
 
 
+def _manifest_figures(config: RunConfig, split: Split) -> dict[str, list[GalleryFigure]]:
+    """Return the figures of a split of the run's manifest, by style of the query."""
+    if config.manifest is None:
+        return {}
+    return manifest_figures([p for p in read_manifest(config.manifest) if p.split == split])
+
+
 def _without_copies(views: Views, held_out_FC: Vectors) -> NDArray[np.bool_]:
     """Return a mask of the figures that have no copy among the held-out figures."""
     if not len(held_out_FC):
@@ -312,7 +340,7 @@ def _set_style_centres(
 ) -> None:
     """Set the centre of each trained style: the mean prototype of `count` examples."""
     centres = {}
-    for style in TRAINED_STYLES:
+    for style in pairs.style_names:
         features_BG = pairs.sample_style(style, count, rng).features_BG
         prototypes = encoder.prototypes
         to_prototype = prototypes.from_sentence if style == TEXT else prototypes.from_gram
