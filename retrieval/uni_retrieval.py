@@ -34,6 +34,11 @@ class UniConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bank: BankConfig | None = Field(BankConfig(), description="The Prompt Bank.")
+    prompt_attention: Literal["gated", "plain"] = Field(
+        "gated",
+        description="How tokens attend to the prompts: through a gate that training opens, or as "
+        "to any token, which changes a trained tower at once.",
+    )
     experts: ExpertConfig | None = Field(
         None, description="Experts that adapt the bank's prompts (Uni-RAG)."
     )
@@ -100,8 +105,8 @@ class UniRetrieval(nn.Module):
     """Encodes pictures and texts as unit vectors (B, D).
 
     Before training it equals its plain tower: the gates of the prompts' attention are closed and
-    the experts' B are zero. `styles` names the rows of `centroids_SK`, which are the mean
-    prototypes of the styles it was trained on.
+    the experts' B are zero. With `prompt_attention: plain` the prompts change it at once. `styles`
+    names the rows of `centroids_SK`, which are the mean prototypes of the styles it was trained on.
     """
 
     def __init__(self, tower: Tower, config: UniConfig) -> None:
@@ -113,6 +118,9 @@ class UniRetrieval(nn.Module):
         self.bank: PromptBank | None = None
         if config.bank:
             self.bank = PromptBank(config.bank, tower.image_width, tower.text_width)
+            for block in (*tower.image_blocks, *tower.text_blocks):
+                block.attention.plain = config.prompt_attention == "plain"
+        self.prompting = True  # off in a stage of the training
         self.prompt_experts = nn.ModuleDict()
         if config.bank and config.experts:
             for name, width in (("image", tower.image_width), ("text", tower.text_width)):
@@ -176,7 +184,7 @@ class UniRetrieval(nn.Module):
         recompute = self.checkpointing and self.training
         self.tower.wrap_block = self._checkpoint_block if recompute else None
         with self.route.carrying(prototypes_BK):
-            if self.bank is not None:
+            if self.bank is not None and self.prompting:
                 image = kind == "image"
                 mix = self.bank.mix_image_prompts if image else self.bank.mix_text_prompts
                 prompts, entry_weights = mix(prototypes_BK)

@@ -19,6 +19,9 @@ class TrainConfig(BaseModel):
     )
     seed: int = Field(0, ge=0, description="Seed of batches and of new weights.")
     steps: int = Field(400, ge=1, description="Steps of the optimiser.")
+    norm_steps: int = Field(
+        0, ge=0, description="First steps, which train LayerNorms alone; the others then rest."
+    )
     figures: int = Field(96, ge=2, description="Figures per step and process.")
     lr: float = Field(1e-3, gt=0, description="Highest learning rate of AdamW.")
     weight_decay: float = Field(0.05, ge=0, description="Weight decay of matrices.")

@@ -29,6 +29,7 @@ from retrieval.tower import TowerInputs
 from retrieval.training.config import TrainConfig
 from retrieval.training.losses import ContrastiveLoss, StyleLoss
 from retrieval.training.pairs import TEXT, Pairs, TrainingBatch
+from retrieval.training.stages import Stages
 from retrieval.uni_retrieval import EncodedBatch, UniRetrieval
 
 __all__ = ["Evaluator", "StepCallback", "train"]
@@ -151,9 +152,11 @@ def train(
     accelerator.init_trackers("unirag", config=config.model_dump(mode="json"))
     rule = loss_module.rule
     adapted = [m for m in encoder.modules() if isinstance(m, Experts)]
+    stages = Stages(encoder, config.norm_steps)
     encoder.checkpointing = config.gradient_checkpointing
     while counter.step < config.steps and not counter.is_stale(config.patience):
         model.train()
+        stages.start_step(counter.step)
         if rule is not None:
             rule.start_step(counter.step)
         _set_patch_dropout(encoder, config, counter.step)
@@ -166,6 +169,7 @@ def train(
         if not math.isfinite(value := float(loss.detach())):
             raise FloatingPointError(f"the loss is {value} at step {counter.step}")
         accelerator.backward(loss)
+        stages.before_step(counter.step)
         if rule is not None:
             rule.before_step(counter.step)
         accelerator.clip_grad_norm_(trained, config.clip)
@@ -179,7 +183,8 @@ def train(
         counter.step += 1
         values = {f"loss/{k}": float(v.detach()) for k, v in losses.items()}
         last = counter.step == config.steps
-        if evaluate is not None and (last or counter.step % config.evaluate_every == 0):
+        due = last or counter.step % config.evaluate_every == 0
+        if evaluate is not None and due and counter.step > config.norm_steps:
             encoder.eval()
             scores = evaluate(encoder)
             values |= {f"recall/{k}": v for k, v in scores.items()}
@@ -191,6 +196,7 @@ def train(
         if last or stale or counter.step % config.save_every == 0:
             _save_checkpoint(accelerator, folder, settings)
     accelerator.end_training()
+    stages.finish()
     if rule is not None:
         rule.start_step(config.steps)
     if counter.best_step is not None:
@@ -250,7 +256,11 @@ def _last_checkpoint(folder: Path, current: Mapping[str, object]) -> Path | None
         return None
     stored = json.loads((paths[0] / _SETTINGS_FILE).read_text())
     differing = {k for k in current.keys() | stored.keys() if current.get(k) != stored.get(k)}
-    later = {"encoder", "patience"} - stored.keys()  # a run of before these were stored
+    later = {
+        "encoder",
+        "patience",
+        "norm_steps",
+    } - stored.keys()  # a run of before these were stored
     if changed := sorted(differing - {"save_every", "evaluate_every"} - later):
         changes = ", ".join(f"{k} {stored.get(k)!r}, now {current.get(k)!r}" for k in changed)
         raise BadInput(

@@ -117,5 +117,5 @@ def build(method: Method, tower: Tower) -> UniRetrieval:
     else:
         # The other added parameters are new, and say themselves whether they are trained.
         for block in (*tower.image_blocks, *tower.text_blocks):
-            block.attention.gate_H.requires_grad_(True)
+            block.attention.gate_H.requires_grad_(not block.attention.plain)
     return encoder

@@ -141,7 +141,7 @@ def test_the_published_layouts_become_manifests(tmp_path: Path) -> None:
     (tmp_path / "test.json").write_text('[{"image_path": "n02/z.png", "caption": "a cell"}]')
     with pytest.raises(BadInput, match=r"test.json: entry 1: .*z.png does not exist"):
         list(LAYOUTS["ser"](tmp_path))
-    with pytest.raises(BadInput, match="entry 1: the caption .*a cell cannot be read"):
+    with pytest.raises(BadInput, match=r"entry 1: the caption .*a cell cannot be read"):
         list(LAYOUTS["dsr"](tmp_path))
 
 

@@ -25,6 +25,7 @@ from unirag.models.encoders import build_mini_tower
 from unirag.models.profiles import PROFILES, profile_of
 from unirag.settings import load_settings
 from unirag.training import trainer
+from unirag.training.presets import preset_names
 from unirag.training.run_config import RunConfig, TrainingBook, read_config
 from unirag.training.trainer import run_training
 
@@ -344,6 +345,83 @@ def test_a_bank_is_trained_around_an_openclip_model_and_serves(models, tmp_path,
     tower_run = read_config(settings(tmp_path, train={"method": "tower", "steps": 1}))
     with pytest.raises(BadInput, match="brings its own weights"):
         run_training(tower_run, load_settings(**options), tmp_path / "whole")
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_prints_and_reads_as_the_papers_have_it(unirag, tmp_path, preset):
+    run = unirag(f"train --preset {preset} --print")
+    assert run.code == 0, run
+    values = yaml.safe_load(run.out)
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values | {"books": [{"path": "book"}]}))
+    config = read_config(tmp_path / "run.yaml")
+    (tmp_path / "mine.yaml").write_text("books: [{path: book}]")
+    assert config == read_config(tmp_path / "mine.yaml", preset)
+    bank, train = config.encoder.bank, config.train
+    assert (bank.entries, bank.prompts, bank.width, config.encoder.prototype) == (16, 4, 768, 768)
+    assert (train.loss, train.margin, train.lr, train.seed) == ("triplet", 1.0, 1e-5, 42)
+    assert config.encoder.prompt_attention == "plain"
+    assert "ViT-L-14" in config.image_model
+    experts = config.encoder.experts
+    assert (experts and (experts.experts, experts.rank)) == (
+        (4, 8) if preset == "uni-rag" else None
+    )
+    assert 0 < train.norm_steps < train.steps
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train --out there", "expected the configuration of a run, or --preset"),
+        ("train --preset uni-rag", "--out is missing"),
+        ("train --preset rag --print", "'rag' is unknown; expected one of uni-rag, uni-retrieval"),
+        ("train --preset uni-rag --out there", "preset uni-rag: books: expected at least 1 book"),
+        ("train --preset uni-rag --manifest no.csv --out there", "no.csv: cannot be read"),
+    ],
+)
+def test_presets_are_asked_for_what_they_lack(unirag, command, message):
+    run = unirag(command)
+    assert (run.code, run.out) == (2, "")
+    assert message in run.err
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("preset", preset_names())
+def test_a_preset_is_trained_around_an_openclip_model_and_serves(
+    models, tmp_path, monkeypatch, preset
+):
+    """A step of each stage on pairs of one's own, with a tiny random ViT in the hub's format."""
+    clip, mini = save_clip(tmp_path / "clip"), PROFILES["mini"]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = {
+        "home": tmp_path / "home",
+        "models": models,
+        "profile": "paper",
+        "text_model": str(mini.text.sources[0]),
+        "speech_model": str(mini.speech.sources[0]),
+        "ocr": False,
+    }
+    book = corpus(tmp_path / "book", 6)
+    values = {
+        "image_model": f"path:{clip}",
+        "manifest": str(manifest(tmp_path / "own", book, 6)),
+        "train": {"steps": 2, "norm_steps": 1, "figures": 2, "warmup": 1},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values))
+    run = read_config(tmp_path / "run.yaml", preset)
+    losses: list[dict[str, float]] = []
+    card = run_training(
+        run, load_settings(**options), tmp_path / "ours", report=lambda _, v: losses.append(v)
+    )
+    assert (card.name, card.encoder.prompt_attention) == (preset, "plain")
+    assert set(card.styles) == {"original", "night", "text"}
+    assert {"loss/pictures", "loss/words"} <= set(losses[0]) & set(losses[1])
+
+    options |= {"encoder": tmp_path / "ours", "image_model": f"path:{clip}"}
+    with App.open(load_settings(**options)) as app:
+        app.index([book])
+        result = app.search(Query(images=[QueryImage.from_file(tmp_path / "own" / "query-3.png")]))
+        assert result.hits
+        assert set(result.styles) == {"original", "night", "text"}
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -22,16 +22,36 @@ styles_group = command_group("List and remove query styles.")
 def train(
     session: Session,
     run: Annotated[
-        Path, typer.Argument(help="Configuration of the run, YAML; see docs/training.md.")
-    ],
-    folder: Annotated[Path, typer.Option("--out", help="Folder of the encoder; resumes there.")],
+        Path | None, typer.Argument(help="Configuration of the run, YAML; see docs/training.md.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the encoder; resumes there.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Settings of a paper below yours: uni-rag, uni-retrieval.")
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Pairs to train on, .jsonl or .csv.")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--print", help="Print the configuration with the preset; do not train.")
+    ] = False,
 ) -> None:
-    """Train an encoder on the figures of corpora. A killed run continues where it stopped."""
-    from unirag.training.run_config import read_config
+    """Train an encoder on figures and pairs. A killed run continues where it stopped."""
+    from unirag.training.run_config import config_text, read_config
     from unirag.training.trainer import run_training
 
+    if run is None and preset is None:
+        raise BadInput("expected the configuration of a run, or --preset, or both")
+    if show:
+        if preset is None:
+            raise BadInput("--print needs a preset; name one with --preset")
+        typer.echo(config_text(run, preset), nl=False)
+        return
+    if folder is None:
+        raise BadInput("--out is missing; expected the folder of the encoder")
     settings = session.settings()
-    config = read_config(run)
+    config = read_config(run, preset, manifest)
     with show_progress("views") as display:
 
         def show_views(done: int, total: int) -> None:

@@ -18,8 +18,16 @@ from retrieval.mini_tower import MiniConfig
 from retrieval.training.config import TrainConfig
 from retrieval.training.methods import Method, methods
 from retrieval.uni_retrieval import UniConfig
+from unirag.training.presets import preset_text
 
-__all__ = ["CompressionConfig", "RunConfig", "TrainingBook", "chosen_method", "read_config"]
+__all__ = [
+    "CompressionConfig",
+    "RunConfig",
+    "TrainingBook",
+    "chosen_method",
+    "config_text",
+    "read_config",
+]
 
 
 class CompressionConfig(BaseModel):
@@ -64,6 +72,7 @@ class RunConfig(BaseModel):
     `manifest` adds pairs of one's own (`data/manifest.py`), in styles of any name; its rows of the
     split "validation" are evaluated like a `validation` book.
 
+    `image_model` is the source of an OpenCLIP model to train around, in place of the profile's.
     `encoder` is any combination of components, in place of the one that `train.method` names.
     `validation` is a book, left out of training, whose R@1 chooses the best weights.
     `adapters` are checkpoints with one expert each, or adapters of PEFT; they become the experts.
@@ -78,6 +87,7 @@ class RunConfig(BaseModel):
     drawings: Path | None = None
     styles: tuple[str, ...] = Field(SEEN_STYLES, min_length=1)
     start: Path | None = None
+    image_model: str | None = None
     tower: MiniConfig = MiniConfig()
     views_seed: int = 0
     encoder: UniConfig | None = None
@@ -87,15 +97,53 @@ class RunConfig(BaseModel):
     train: TrainConfig = TrainConfig()
 
 
-def read_config(path: Path) -> RunConfig:
-    """Read a configuration, whose paths are relative to it. Raise `BadInput` with the wrong key."""
+def read_config(
+    path: Path | None, preset: str | None = None, manifest: Path | None = None
+) -> RunConfig:
+    """Read a configuration, whose paths are relative to it, laid over a preset if one is named.
+
+    `manifest` takes the place of its manifest. Raise `BadInput` with the wrong key.
+    """
+    values = _read_values(path)
+    if preset is not None:
+        values = _overlaid(yaml.safe_load(preset_text(preset)), values)
+    if manifest is not None:
+        values = _overlaid(values, {"manifest": str(manifest.resolve())})
+    return _checked(path or Path(f"preset {preset}"), values)
+
+
+def config_text(path: Path | None, preset: str) -> str:
+    """Return a preset as YAML with its comments, or without them laid under a configuration."""
+    text = preset_text(preset)
+    values = _read_values(path)
+    if not values:
+        return text
+    return yaml.safe_dump(_overlaid(yaml.safe_load(text), values), sort_keys=False)
+
+
+def _overlaid(below: Any, above: Any) -> Any:
+    """Return the values of two mappings; those of `above` win."""
+    if not isinstance(below, dict) or not isinstance(above, dict):
+        return above
+    return below | {key: _overlaid(below.get(key), value) for key, value in above.items()}
+
+
+def _read_values(path: Path | None) -> Any:
+    """Return the values of a YAML file; none without a file."""
+    if path is None:
+        return {}
     try:
-        values = yaml.safe_load(path.read_text())
-        config = RunConfig.model_validate(values)
+        return yaml.safe_load(path.read_text())
     except OSError as error:
         raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from None
     except yaml.YAMLError as error:
         raise BadInput(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
+
+
+def _checked(path: Path, values: Any) -> RunConfig:
+    """Return the configuration of a file's values, with absolute paths."""
+    try:
+        config = RunConfig.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -140,6 +188,12 @@ def _refusal(config: RunConfig) -> str | None:
         return "encoder and train.method: both say what is trained; leave one of them out"
     method = chosen_method(config)
     depth = method.config.depth
+    if config.train.norm_steps and (config.train.norm_steps >= config.train.steps):
+        return "train.norm_steps: leaves no step for bank and experts; raise train.steps"
+    if config.train.norm_steps and method.config.bank is None and depth is None:
+        return "train.norm_steps: there is nothing to train after the LayerNorms; set it to 0"
+    if config.image_model is not None and config.start is not None:
+        return "start: is the tower of another run; with image_model leave it out"
     if method.in_use is not None:
         return (
             f"train.method: {config.train.method!r} adapts a trained encoder while it serves; "

@@ -237,6 +237,10 @@ def run_training(
     """
     from retrieval.sentence_retriever import SentenceRetriever
 
+    if config.manifest is not None:
+        read_manifest(config.manifest)  # a wrong row is reported before models are fetched
+    if config.image_model is not None:
+        settings = settings.model_copy(update={"image_model": config.image_model})
     profile, models = profile_of(settings), ModelStore(settings.models, settings.profile)
     sentences = SentenceRetriever(profile.text.name, models.locate(profile.text))
     cnn_folder = models.locate(profile.cnn)
