@@ -71,3 +71,23 @@ def export(
         print_json({"adapters": [str(path) for path in folders]})
     else:
         out.print("\n".join(plain(str(path)) for path in folders))
+
+
+@encoder_group.command("import-reference")
+@with_session
+def import_checkpoint(
+    session: Session,
+    checkpoint: Annotated[Path, typer.Argument(help="File that the public code saved, .pth.")],
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the OpenCLIP model.")],
+) -> None:
+    """Write the tower of a checkpoint of Uni-Retrieval's public code as an OpenCLIP model."""
+    from retrieval.training.reference_checkpoint import import_reference
+
+    imported = import_reference(checkpoint, folder)
+    if session.json:
+        shapes = {name: list(shape) for name, shape in imported.left_out.items()}
+        print_json({"folder": str(folder), "left_out": shapes})
+        return
+    path = plain(str(folder))
+    out.print(f"The tower is in {path}; use it with `image_model: path:{path}`")
+    out.print(f"Left out, since only the tower is of use: {plain(', '.join(imported.left_out))}")

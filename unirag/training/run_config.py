@@ -15,6 +15,7 @@ from retrieval.encoder import ORIGINAL
 from retrieval.experts.paper import MethodOptions
 from retrieval.experts.registry import load
 from retrieval.mini_tower import MiniConfig
+from retrieval.model_card import SHIPPED_ENCODER
 from retrieval.training.config import TrainConfig
 from retrieval.training.methods import Method, methods
 from retrieval.uni_retrieval import UniConfig
@@ -66,8 +67,8 @@ class RunConfig(BaseModel):
     Figures that also occur in a `held_out` book are left out. Training queries are restyled figures
     in `styles`; `original` is an unchanged figure. `drawings` is a folder of real drawings with
     their figures (`data/drawing_pairs.py`); a fifth of the writers is left out, for tests. `start`
-    is a checkpoint whose tower is the starting point; without it the mini tower starts from random
-    weights.
+    is a checkpoint whose tower is the starting point, or "shipped" for ours; without it the mini
+    tower starts from random weights.
 
     `manifest` adds pairs of one's own (`data/manifest.py`), in styles of any name; its rows of the
     split "validation" are evaluated like a `validation` book.
@@ -169,10 +170,15 @@ def _checked(path: Path, values: Any) -> RunConfig:
             "drawings": folder / config.drawings if config.drawings else None,
             "validation": config.validation
             and config.validation.model_copy(update={"path": folder / config.validation.path}),
-            "start": folder / config.start if config.start else None,
+            "start": _start(folder, config.start) if config.start else None,
             "adapters": tuple(folder / p for p in config.adapters),
         }
     )
+
+
+def _start(folder: Path, start: Path) -> Path:
+    """Return the folder of a checkpoint to start from; "shipped" is ours."""
+    return SHIPPED_ENCODER if start == Path("shipped") else folder / start
 
 
 def chosen_method(config: RunConfig) -> Method:
