@@ -1,6 +1,7 @@
 """Compare ways of adapting the mini tower by how well each finds figures in every query style.
 
     python -m benchmarks.encoder table     every method x 3 seeds; results/encoder.json, encoder.md
+    python -m benchmarks.encoder bracket   the best of three learning rates for each method
     python -m benchmarks.encoder ship      train the shipped encoder and test it
     python -m benchmarks.encoder test      test the shipped encoder; results/shipped.json
 
@@ -13,6 +14,9 @@ style, like a CLIP model that one downloads. Each method sees the same batches f
 of steps, at the learning rate that suits it best on the development book. An interrupted table
 continues where it stopped, and several processes can share it (`--seeds 0`, `--seeds 1 2`). The
 shipped encoder starts from a tower that has learned the styles as well.
+
+`--methods` takes every name of `unirag methods` (as `depth-NAME`). Methods in use start from the
+encoder of `depth` with the same seed, and see 16 further figures of each style and book first.
 """
 
 from __future__ import annotations
@@ -33,6 +37,13 @@ from filelock import FileLock
 from platformdirs import user_cache_path, user_data_path
 from safetensors.torch import load_file, save_file
 
+from benchmarks.encoder_methods import (
+    active_parameters,
+    observe,
+    paired_difference,
+    prepare_in_use,
+    train_adapters,
+)
 from benchmarks.environment import (
     BENCHMARKS,
     CORPORA,
@@ -48,19 +59,22 @@ from retrieval.checkpoint import load_checkpoint, read_card, save_checkpoint
 from retrieval.efficientnet import EfficientNetLite0
 from retrieval.encoder import ORIGINAL, Vectors
 from retrieval.evaluation import rank_answers, score_ranks
-from retrieval.experts import MoELoRALinear, expert_cosine
+from retrieval.experts import expert_cosine
+from retrieval.experts.layer import recorded_inputs
 from retrieval.experts.usage import expert_load
+from retrieval.in_use import InUse
 from retrieval.model_card import SHIPPED_ENCODER
 from retrieval.sentence_retriever import SentenceRetriever
 from retrieval.tower import TowerInputs
 from retrieval.training.config import TrainConfig
-from retrieval.training.methods import METHODS
+from retrieval.training.methods import methods
 from retrieval.training.pairs import CachedPairs
 from retrieval.training.views import Views
 from retrieval.uni_retrieval import UniRetrieval
 from unirag.evaluation.retrieval import evaluate_retrieval
 from unirag.models.encoders import build_mini_tower, load_mini_encoder
-from unirag.training.trainer import RunConfig, Trainer, TrainingBook
+from unirag.training.run_config import RunConfig, TrainingBook
+from unirag.training.trainer import Trainer
 
 TRAINING_BOOKS = (
     "openstax-college-physics-bundle",
@@ -92,6 +106,10 @@ LEARNING_RATES = {"tower": 1e-3, "lora-32": 3e-3}
 IMAGE_SHARE, TEXT_SHARE = 0.7, 0.3
 TEXT_TOWER = ("tower.word", "tower.text", "tower.language")
 FITTED = ("mean_C", "deviation_C")  # measured on a sample, not trained
+RATES = (1e-3, 3e-3, 1e-2)  # what `bracket` tries
+RATES_RESULTS = RESULTS / "encoder_rates.json"
+SUPPORT = 16  # figures, behind the queried ones, that methods in use learn from
+BASELINE = "lora"  # the method that every row is compared with
 SHIP = TOWER.model_copy(update={"steps": 400, "lr": 5e-4, "style_weight": 0.3})
 
 
@@ -154,26 +172,37 @@ def tower_inputs(views: Views, style: str, rows: Sequence[int]) -> TowerInputs:
 
 @torch.no_grad()
 def encode_views(
-    encoder: UniRetrieval, views: Views, style: str, count: int
+    encoder: UniRetrieval, views: Views, style: str, count: int, method: InUse | None = None
 ) -> tuple[Vectors, dict[str, list[torch.Tensor]]]:
-    """Return unit vectors of the first `count` figures in one style, and the gates by layer."""
+    """Return unit vectors of the first `count` figures in one style, and the gates by layer.
+
+    A method in use encodes in place of the encoder, without gates.
+    """
     vectors: list[Vectors] = []
     gates: dict[str, list[torch.Tensor]] = {}
     for start in range(0, count, BATCH):
         rows = range(start, min(start + BATCH, count))
-        encoded = encoder.forward_image(tower_inputs(views, style, rows))
-        vectors.append(encoded.vectors_BD.numpy())
+        inputs = tower_inputs(views, style, rows).to(encoder.centroids_SK.device)
+        if method is not None:
+            vectors.append(method.encode(inputs).cpu().numpy())
+            continue
+        encoded = encoder.forward_image(inputs)
+        vectors.append(encoded.vectors_BD.cpu().numpy())
         for name, value in encoded.gates.items():
-            gates.setdefault(name, []).append(value)
+            gates.setdefault(name, []).append(value.cpu())
     return np.concatenate(vectors), gates
 
 
 def score_book(
-    encoder: UniRetrieval, book: TestBook, queries: int = QUERY_FIGURES
+    encoder: UniRetrieval,
+    book: TestBook,
+    queries: int = QUERY_FIGURES,
+    method: InUse | None = None,
 ) -> dict[str, Any]:
     """Return R@1 and R@5 of each style and of the alt texts in the whole gallery.
 
-    Adds the least and the most load of any expert if the encoder has experts.
+    Adds which queries were answered first, and the least and the most load of any expert if the
+    encoder has experts. A method in use encodes the queries; the gallery is the encoder's.
     """
     encoder.eval()
     gallery_FD, _ = encode_views(encoder, book.gallery, ORIGINAL, len(book.gallery))
@@ -187,21 +216,34 @@ def score_book(
     gates_by_layer: dict[str, list[torch.Tensor]] = {}
 
     def add_scores(name: str, vectors_QD: Vectors, answers: Sequence[int]) -> None:
-        scores = score_ranks(rank_answers(vectors_QD @ gallery_FD.T, answers)).to_json()
+        ranks = rank_answers(vectors_QD @ gallery_FD.T, answers)
+        result.setdefault("first", {})[name] = "".join(str(int(r == 1)) for r in ranks)
+        scores = score_ranks(ranks).to_json()
         for metric, value in scores.items():
             if metric != "queries":
                 result.setdefault(metric, {})[name] = value
 
+    device = encoder.centroids_SK.device
     for style in STYLES:
-        vectors_QD, gates = encode_views(encoder, book.queries, style, len(rows))
+        if method is not None:
+            support = range(len(rows), min(len(rows) + SUPPORT, len(book.rows)))
+            observe(
+                method,
+                tower_inputs(book.queries, style, support).to(device),
+                torch.from_numpy(gallery_FD).to(device),
+                [book.rows[i] for i in support],
+            )
+        vectors_QD, gates = encode_views(encoder, book.queries, style, len(rows), method)
         add_scores(style, vectors_QD, rows)
         for name, values in gates.items():
             gates_by_layer.setdefault(name, []).extend(values)
     with torch.no_grad():
-        words = torch.from_numpy(book.words_FS)
+        words = torch.from_numpy(book.words_FS).to(device)
         encoded = encoder.forward_text(TowerInputs(words, words))
-        add_scores("text", encoded.vectors_BD.numpy(), range(len(words)))
+        add_scores("text", encoded.vectors_BD.cpu().numpy(), range(len(words)))
     if gates_by_layer:
+        joined = {name: torch.cat(values) for name, values in gates_by_layer.items()}
+        result["active"] = active_parameters(encoder, joined)
         loads = {name: expert_load(values) for name, values in gates_by_layer.items()}
         result["least_load"] = round(min(load.min_share for load in loads.values()), 4)
         result["most_load"] = round(max(load.max_share for load in loads.values()), 4)
@@ -211,17 +253,14 @@ def score_book(
 @torch.no_grad()
 def mean_expert_cosine(encoder: UniRetrieval, book: TestBook) -> float | None:
     """Return the mean pairwise cosine of the experts' outputs over all layers, None without any."""
-    cosines = []
-    hooks = [
-        module.register_forward_pre_hook(
-            lambda m, args: cosines.append(expert_cosine(m.experts, args[0].flatten(0, -2)))
-        )
-        for module in encoder.tower.modules()  # type: ignore[attr-defined]
-        if isinstance(module, MoELoRALinear) and len(module.experts.a_ERK) > 1
+    layers = encoder.depth_layers()
+    with recorded_inputs(layers) as inputs:
+        encode_views(encoder, book.queries, "sketch", min(16, len(book.queries)))
+    cosines = [
+        expert_cosine(layer.experts, inputs[layer.name].flatten(0, -2), layer.weight)
+        for layer in layers
+        if layer.experts.count > 1
     ]
-    encode_views(encoder, book.queries, "sketch", 16)
-    for hook in hooks:
-        hook.remove()
     return round(float(np.mean(cosines)), 4) if cosines else None
 
 
@@ -254,22 +293,46 @@ def train_method(
     """Adapt the plain tower by one method; `plain` returns the tower as it is."""
     folder = RUNS / f"{method}-{seed}"
     shutil.rmtree(folder, ignore_errors=True)
-    config = config.model_copy(update={"method": method, "seed": seed, "save_every": 10**6})
+    chosen = methods()[method]
+    trained = "depth" if chosen.in_use else method  # what serves is trained like `depth`
+    config = config.model_copy(update={"method": trained, "seed": seed, "save_every": 10**6})
     if method == "plain":
         return load_checkpoint(RUNS / "plain", build_mini_tower).requires_grad_(False)
-    encoder = trainer.train(run_config(f"mini-{method}", config, RUNS / "plain"), pairs, folder)
+    run = run_config(f"mini-{method}", config, RUNS / "plain")
+    if chosen.needs_adapters:
+        adapters = train_adapters(trainer, pairs, RUNS, run_config, config)
+        run = run.model_copy(update={"adapters": tuple(adapters)})
+    encoder = trainer.train(run, pairs, folder)
     shutil.rmtree(folder)
     return encoder
 
 
+def run_bracket(trainer: Trainer, pairs: CachedPairs, names: Sequence[str], queries: int) -> None:
+    """Write the R@1 on the development book of each method at each rate, with seed 0."""
+    book = load_test_book(trainer, DEVELOPMENT)
+    for method in names:
+        if method == "plain" or methods()[method].in_use:
+            continue
+        for rate in RATES:
+            found = json.loads(RATES_RESULTS.read_text()) if RATES_RESULTS.exists() else {}
+            if f"{rate:g}" in found.get(method, {}):
+                continue
+            config = ADAPT.model_copy(update={"lr": rate})
+            encoder = train_method(trainer, pairs, method, 0, config)
+            r1 = round(mean_r1(score_book(encoder, book, queries), SEEN_STYLES), 2)
+            log(f"{method} at {rate:g}: {r1}")
+            found.setdefault(method, {})[f"{rate:g}"] = r1
+            RATES_RESULTS.write_text(json.dumps(found, indent=1) + "\n")
+
+
 def run_table(
-    trainer: Trainer, pairs: CachedPairs, methods: Sequence[str], seeds: Sequence[int], queries: int
+    trainer: Trainer, pairs: CachedPairs, chosen: Sequence[str], seeds: Sequence[int], queries: int
 ) -> None:
     """Run every method and seed that the results do not hold yet for the same settings."""
-    settings = {"train": ADAPT.model_dump(mode="json"), "lr": LEARNING_RATES, "queries": queries}
+    settings = {"train": ADAPT.model_dump(mode="json"), "lr": all_rates(), "queries": queries}
     books = [load_test_book(trainer, name) for name in (DEVELOPMENT, *HELD_OUT)]
     for seed in seeds:
-        for method in methods:
+        for method in chosen:
             key = f"{method}/{seed}"
             if key in stored_rows(settings) or (method == "plain" and seed):
                 continue
@@ -277,12 +340,17 @@ def run_table(
             config = ADAPT.model_copy(update={"lr": learning_rate(method)})
             encoder = train_method(trainer, pairs, method, seed, config)
             seconds = time.perf_counter() - start
+            in_use = None
+            if (name := methods()[method].in_use) is not None:
+                adapters = train_adapters(trainer, pairs, RUNS, run_config, config)
+                in_use = prepare_in_use(name, encoder, adapters)
             row = {
                 "method": method,
                 "seed": seed,
                 "trained": sum(p.numel() for p in encoder.parameters() if p.requires_grad),
                 "seconds": round(seconds, 1),
-                "books": {b.name: score_book(encoder, b, queries) for b in books},
+                "encode_seconds": encode_seconds(encoder, books[0], in_use),
+                "books": {b.name: score_book(encoder, b, queries, in_use) for b in books},
                 "expert_cosine": mean_expert_cosine(encoder, books[0]),
             }
             log(f"{key} {seconds:.0f} s {summary(row)}")
@@ -303,9 +371,27 @@ def stored_rows(settings: Mapping[str, Any]) -> dict[str, Any]:
     return stored["rows"] if stored.get("settings") == settings else {}
 
 
+def all_rates() -> dict[str, float]:
+    """Return the learning rates that differ from ADAPT's: the fixed and the bracketed ones."""
+    stored = json.loads(RATES_RESULTS.read_text()) if RATES_RESULTS.exists() else {}
+    best = {m: float(max(scores, key=scores.get)) for m, scores in stored.items()}
+    return {**LEARNING_RATES, **{m: rate for m, rate in best.items() if rate != ADAPT.lr}}
+
+
 def learning_rate(method: str) -> float:
     """Return the learning rate of a method."""
-    return LEARNING_RATES.get(method, ADAPT.lr)
+    return all_rates().get("depth" if methods()[method].in_use else method, ADAPT.lr)
+
+
+def encode_seconds(encoder: UniRetrieval, book: TestBook, method: InUse | None) -> float:
+    """Return the least time of three to encode one batch of sketches."""
+    encoder.eval()
+    count, times = min(BATCH, len(book.queries)), []
+    for _ in range(3):
+        start = time.perf_counter()
+        encode_views(encoder, book.queries, "sketch", count, method)
+        times.append(time.perf_counter() - start)
+    return round(min(times), 4)
 
 
 def summary(row: Mapping[str, Any]) -> str:
@@ -331,7 +417,12 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"mean over {len(HELD_OUT)} held-out books, on which nothing was learned or chosen "
         f"({', '.join(HELD_OUT)}; {results['settings']['queries']} queries per style and book), "
         f"then mean and spread (sample standard deviation) over seeds {list(SEEDS)}. `dev` is the "
-        f"mean over trained styles on {DEVELOPMENT}. Each method trains for "
+        f"mean over trained styles on {DEVELOPMENT}. `against LoRA` is the difference of the mean "
+        "of trained styles to plain LoRA on the same queries, with the paired bootstrap's 95 % "
+        "interval. `active` parameters leave out experts whose gate is 0. `encode` is the time of "
+        "a batch relative to the plain tower. Methods in use learn from "
+        f"{SUPPORT} other figures of each style and book; xlora mixes adapters that were trained "
+        "before with as many steps each. Each method trains for "
         f"{results['settings']['train']['steps']} steps of "
         f"{results['settings']['train']['figures']} figures, from the same plain tower. Device: "
         f"{results['device']}; commit {short_commit(results['commit'])}. Expert load is the least "
@@ -339,12 +430,19 @@ def markdown(results: Mapping[str, Any]) -> str:
         "layers with one expert, which gets everything). `unseen styles` is the mean over "
         f"{', '.join(NEW_STYLES)}.",
         "",
-        "| method | trained | learning rate | "
+        "| method | trained | active | encode | learning rate | "
         + " | ".join(SEEN_STYLES)
-        + " | mean of these | text | unseen styles | dev | expert load | expert cosine |",
-        "|---|---|---|" + "---|" * (len(SEEN_STYLES) + 6),
+        + " | mean of these | text | against LoRA | unseen styles | dev | expert load "
+        + "| expert cosine |",
+        "|---|---|---|---|---|" + "---|" * (len(SEEN_STYLES) + 7),
     ]
-    for method, description in METHODS.items():
+    plain = [
+        r["encode_seconds"]
+        for r in results["rows"].values()
+        if r["method"] == "plain" and "encode_seconds" in r
+    ]
+    baseline = [r for r in results["rows"].values() if r["method"] == BASELINE]
+    for method, description in methods().items():
         rows = [r for r in results["rows"].values() if r["method"] == method]
         if not rows:
             continue
@@ -360,12 +458,18 @@ def markdown(results: Mapping[str, Any]) -> str:
         least_load = min((b["least_load"] for b in with_load), default=None)
         most_load = max((b["most_load"] for b in with_load), default=None)
         cosines = [r["expert_cosine"] for r in rows if r["expert_cosine"] is not None]
+        active = [b["active"] for pair in books for b in pair if "active" in b]
+        cost = [r["encode_seconds"] for r in rows if "encode_seconds" in r]
+        gap = paired_difference(rows, baseline, HELD_OUT, SEEN_STYLES) if baseline else None
         lines.append(
             f"| {description.title} | {rows[0]['trained']:,} | "
+            + f"{f'{np.mean(active):,.0f}' if active else ''} | "
+            + f"{f'{np.mean(cost) / np.mean(plain):.2f}' if cost and plain else ''} | "
             + f"{learning_rate(method) if rows[0]['trained'] else 0:g} | "
             + " | ".join(cell(lambda b, s=s: b["r1"][s]) for s in SEEN_STYLES)
             + f" | **{cell(lambda b: mean_r1(b, SEEN_STYLES))}**"
             + f" | {cell(lambda b: b['r1']['text'])}"
+            + f" | {'' if gap is None else f'{gap[0]:+.1f} ({gap[1]:+.1f} to {gap[2]:+.1f})'}"
             + f" | {cell(lambda b: mean_r1(b, NEW_STYLES))}"
             + f" | {np.mean(dev):.1f} ± {sample_deviation(dev):.1f}"
             + f" | {'' if not with_load else f'{100 * least_load:.0f} to {100 * most_load:.0f} %'}"
@@ -392,18 +496,21 @@ def conclusion(results: Mapping[str, Any]) -> str:
         ]
         return float(np.mean(seed_means)), sample_deviation(seed_means)
 
+    known = methods()
     present = {r["method"] for r in results["rows"].values()}
-    scores = {m: mean_and_spread(m) for m in METHODS if m in present and m != "tower"}
+    scores = {m: mean_and_spread(m) for m in known if m in present and m != "tower"}
     ours = {m: score for m, score in scores.items() if m.startswith(("bank-moe", "depth"))}
     baselines = {m: score for m, score in scores.items() if m not in ours}
+    if not ours or not baselines:
+        return ""
     best = max(ours, key=lambda m: ours[m])
     baseline = max(baselines, key=lambda m: baselines[m])
     gap = ours[best][0] - baselines[baseline][0]
     spread = max(ours[best][1], baselines[baseline][1])
     ahead = "ahead of" if gap > spread else "not ahead of"
     return (
-        f"On the mean of the trained styles, the best MoE-LoRA ({METHODS[best].title}, "
-        f"{ours[best][0]:.1f}) is {ahead} the best baseline ({METHODS[baseline].title}, "
+        f"On the mean of the trained styles, the best MoE-LoRA ({known[best].title}, "
+        f"{ours[best][0]:.1f}) is {ahead} the best baseline ({known[baseline].title}, "
         f"{baselines[baseline][0]:.1f}) by more than the spread over seeds ({spread:.1f}). The "
         "fully trained tower is the upper bound, which no adapter reaches in these steps."
     )
@@ -412,7 +519,7 @@ def conclusion(results: Mapping[str, Any]) -> str:
 def copy_tower(checkpoint: Path, folder: Path) -> Path:
     """Save the tower of a checkpoint without bank and experts, as a run may start from it."""
     card, state = read_card(checkpoint), load_file(checkpoint / "model.safetensors")
-    plain = UniRetrieval(build_mini_tower(card), METHODS["tower"].config)
+    plain = UniRetrieval(build_mini_tower(card), methods()["tower"].config)
     tower_state = {name: state[f"tower.{name}"] for name in plain.tower.state_dict()}  # type: ignore[attr-defined]
     plain.tower.load_state_dict(tower_state)  # type: ignore[attr-defined]
     save_checkpoint(plain, card.model_copy(update={"encoder": plain.config, "styles": ()}), folder)
@@ -481,8 +588,8 @@ def log(text: str) -> None:
 def main() -> None:
     """Run the part that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("part", choices=("table", "ship", "test"))
-    parser.add_argument("--methods", nargs="*", default=list(METHODS))
+    parser.add_argument("part", choices=("table", "bracket", "ship", "test"))
+    parser.add_argument("--methods", nargs="*", default=list(methods()))
     parser.add_argument("--seeds", nargs="*", type=int, default=list(SEEDS))
     parser.add_argument("--queries", type=int, default=80)
     parser.add_argument("--encoder", type=Path, default=SHIPPED_ENCODER, help="what to test")
@@ -496,6 +603,9 @@ def main() -> None:
     if arguments.part == "table":
         train_tower(trainer, pairs, "plain", PLAIN, (ORIGINAL,))
         run_table(trainer, pairs, arguments.methods, arguments.seeds, arguments.queries)
+    elif arguments.part == "bracket":
+        train_tower(trainer, pairs, "plain", PLAIN, (ORIGINAL,))
+        run_bracket(trainer, pairs, arguments.methods, arguments.queries)
     else:
         ship(trainer, pairs)
         test_shipped(SHIPPED_ENCODER, arguments.queries)

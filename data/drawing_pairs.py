@@ -19,6 +19,7 @@ from PIL import Image
 from data.errors import BadInput
 from data.figure_gallery import GalleryFigure
 from data.pictures import PICTURE_SUFFIXES, digest_of, open_picture
+from data.styles import DRAWING
 
 __all__ = ["DrawingPair", "photo_variant", "read_drawing_pairs", "split_by_writer"]
 
@@ -113,5 +114,5 @@ def _pair(photo: Path, figure: Path) -> DrawingPair:
         raise BadInput(f"{photo}: expected a name such as ex00_writer0001: exercise, _, writer")
     digest = digest_of(figure.read_bytes())
     return DrawingPair(
-        exercise, writer, photo, GalleryFigure(digest, figure, "", "", exercise, photo)
+        exercise, writer, photo, GalleryFigure(digest, figure, "", "", exercise, photo, DRAWING)
     )

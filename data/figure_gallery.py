@@ -29,7 +29,8 @@ class GalleryFigure:
     """A figure of the gallery.
 
     `name` is the SHA-256 of its picture, so it is the same in every corpus. `title` is the title of
-    its section. `photo` shows a drawing that a person made of the figure, if there is one.
+    its section. `photo` is a query that a person made for the figure, if there is one, and
+    `photo_style` the style of it, such as "drawing".
     """
 
     name: str
@@ -38,6 +39,7 @@ class GalleryFigure:
     alt: str
     title: str
     photo: Path | None = None
+    photo_style: str = ""
 
     @property
     def words(self) -> str:

@@ -1,4 +1,4 @@
-"""Self-attention in which tokens reach prompts through a gate that is closed before training.
+"""Self-attention over tokens and prompts, gated or plain.
 
 B batch, T tokens (prompts among them), H heads, W tower width.
 """
@@ -39,11 +39,14 @@ class PromptedAttention(nn.Module):
     multiplied by the tanh of a gate per head, which starts at 0, and then added (zero-init
     attention of LLaMA-Adapter, arXiv 2303.16199, section 3.2). Without the gate, even small prompts
     would change the vectors of a trained tower at once.
+
+    With `plain`, prompts are tokens like all others, as in Uni-Retrieval (arXiv 2502.05863, section
+    4.3), and the gate has no effect.
     """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.plain = heads, False
         self.qkv: nn.Module = nn.Linear(width, 3 * width)
         self.out: nn.Module = nn.Linear(width, width)
         self.gate_H = nn.Parameter(torch.zeros(heads))
@@ -65,7 +68,7 @@ class PromptedAttention(nn.Module):
         """
         qkv_BTX = apply_layer(self.qkv, x_BTW, norm)
         q, k, v = qkv_BTX.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        if not prompts:
+        if not prompts or self.plain:
             y_BHTd = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
             return self._project(y_BHTd, residual_BTW)
         assert start == 0 or not causal

@@ -17,9 +17,9 @@ from retrieval.model_card import CARD_FILE, invalid_checkpoint
 from retrieval.tower import Tower
 from retrieval.uni_retrieval import UniConfig, UniRetrieval
 
-__all__ = ["ModelCard", "load_checkpoint", "read_card", "save_checkpoint"]
+__all__ = ["WEIGHTS_FILE", "ModelCard", "load_checkpoint", "read_card", "save_checkpoint"]
 
-_WEIGHTS_FILE = "model.safetensors"
+WEIGHTS_FILE = "model.safetensors"
 
 
 class ModelCard(BaseModel):
@@ -47,8 +47,8 @@ def save_checkpoint(encoder: UniRetrieval, card: ModelCard, folder: Path) -> Non
         for name, value in encoder.state_dict().items()
         if name in stored
     }
-    save_file(state, folder / f"{_WEIGHTS_FILE}.part")
-    (folder / f"{_WEIGHTS_FILE}.part").rename(folder / _WEIGHTS_FILE)
+    save_file(state, folder / f"{WEIGHTS_FILE}.part")
+    (folder / f"{WEIGHTS_FILE}.part").rename(folder / WEIGHTS_FILE)
     (folder / CARD_FILE).write_text(card.model_dump_json(indent=1) + "\n")
 
 
@@ -70,17 +70,17 @@ def load_checkpoint(folder: Path, build_tower: Callable[[ModelCard], Tower]) -> 
     encoder.styles = card.styles
     encoder.centroids_SK = torch.zeros(len(card.styles), card.encoder.prototype)
     try:
-        state = {k: v.float() for k, v in load_file(folder / _WEIGHTS_FILE).items()}
+        state = {k: v.float() for k, v in load_file(folder / WEIGHTS_FILE).items()}
         missing, unexpected = encoder.load_state_dict(state, strict=False)
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise BadInput(
-            f"{folder / _WEIGHTS_FILE}: cannot be loaded ({reason}); train again"
+            f"{folder / WEIGHTS_FILE}: cannot be loaded ({reason}); train again"
         ) from None
     missing_stored = set(missing) & _stored_names(encoder, card)
     if missing_stored or unexpected:
         raise BadInput(
-            f"{folder / _WEIGHTS_FILE}: does not match its config.json: {len(missing_stored)} "
+            f"{folder / WEIGHTS_FILE}: does not match its config.json: {len(missing_stored)} "
             f"weights are missing, {len(unexpected)} are unknown; train again"
         )
     return encoder.eval()
@@ -101,4 +101,5 @@ def _stored_names(encoder: UniRetrieval, card: ModelCard) -> set[str]:
         {n for n in names if not n.startswith("tower.")}
         | norms & names
         | {name for name, _ in encoder.adapter_parameters()}
+        | {name for name in names if ".experts." in name}  # with the buffers of the methods
     )

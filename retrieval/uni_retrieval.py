@@ -17,6 +17,8 @@ from torch.utils.checkpoint import checkpoint
 
 from retrieval.efficientnet import GRAM
 from retrieval.experts import ExpertConfig, MoELoRA, MoELoRALinear, Route, allocate
+from retrieval.experts.compression.compact import CompressedShape, make_compact
+from retrieval.experts.registry import FAMILIES, load
 from retrieval.prompt_bank import BankConfig, PromptBank
 from retrieval.prototype import Prototypes
 from retrieval.tower import Tower, TowerInputs
@@ -32,11 +34,19 @@ class UniConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bank: BankConfig | None = Field(BankConfig(), description="The Prompt Bank.")
+    prompt_attention: Literal["gated", "plain"] = Field(
+        "gated",
+        description="How tokens attend to the prompts: through a gate that training opens, or as "
+        "to any token, which changes a trained tower at once.",
+    )
     experts: ExpertConfig | None = Field(
         None, description="Experts that adapt the bank's prompts (Uni-RAG)."
     )
     depth: ExpertConfig | None = Field(
         None, description="Experts that adapt `layers` in every block of the image tower."
+    )
+    compressed: tuple[CompressedShape, ...] | None = Field(
+        None, description="Shapes of the depth experts, by layer, after a compression."
     )
     layers: tuple[Layer, ...] = Field(
         ("qkv", "out", "expand", "contract"), description="Linear layers that `depth` adapts."
@@ -48,14 +58,36 @@ class UniConfig(BaseModel):
     def _check_consistency(self) -> Self:
         if self.experts is not None and self.bank is None:
             raise ValueError("experts without a bank: they adapt its prompts; give a bank too")
-        if self.experts is not None and self.experts.rule != "none":
-            raise ValueError(f"experts.rule={self.experts.rule}: rules are for depth experts")
+        if self.experts is not None:
+            _check_prompt_methods(self.experts)
+        if self.depth is not None:
+            allowed = load("router", self.depth.router).layers
+            if allowed is not None and (others := set(self.layers) - set(allowed)):
+                raise ValueError(
+                    f"depth.router={self.depth.router} with layers including {min(others)}: it "
+                    f"stands on {' and '.join(allowed)} only; set layers: [{', '.join(allowed)}]"
+                )
+        if self.compressed is not None and self.depth is None:
+            raise ValueError("compressed without depth: there are no experts to compress")
         if self.bank is not None and self.bank.width != self.prototype:
             raise ValueError(
                 f"bank.width={self.bank.width}, prototype={self.prototype}: the bank's keys are "
                 "prototypes; give both the same width"
             )
         return self
+
+
+def _check_prompt_methods(experts: ExpertConfig) -> None:
+    """Raise `ValueError` if a chosen method cannot adapt prompts."""
+    if experts.rule != "none":
+        raise ValueError(f"experts.rule={experts.rule}: rules are for depth experts")
+    for family in FAMILIES:
+        name = getattr(experts, family, "none")
+        if name != "none" and "prompts" not in load(family, name).places:
+            raise ValueError(
+                f"experts.{family}={name}: works on the tower's layers, not on prompts; use it in "
+                "depth"
+            )
 
 
 @dataclass(frozen=True)
@@ -73,8 +105,8 @@ class UniRetrieval(nn.Module):
     """Encodes pictures and texts as unit vectors (B, D).
 
     Before training it equals its plain tower: the gates of the prompts' attention are closed and
-    the experts' B are zero. `styles` names the rows of `centroids_SK`, which are the mean
-    prototypes of the styles it was trained on.
+    the experts' B are zero. With `prompt_attention: plain` the prompts change it at once. `styles`
+    names the rows of `centroids_SK`, which are the mean prototypes of the styles it was trained on.
     """
 
     def __init__(self, tower: Tower, config: UniConfig) -> None:
@@ -86,6 +118,9 @@ class UniRetrieval(nn.Module):
         self.bank: PromptBank | None = None
         if config.bank:
             self.bank = PromptBank(config.bank, tower.image_width, tower.text_width)
+            for block in (*tower.image_blocks, *tower.text_blocks):
+                block.attention.plain = config.prompt_attention == "plain"
+        self.prompting = True  # off in a stage of the training
         self.prompt_experts = nn.ModuleDict()
         if config.bank and config.experts:
             for name, width in (("image", tower.image_width), ("text", tower.text_width)):
@@ -98,6 +133,9 @@ class UniRetrieval(nn.Module):
                 )
         if config.depth:
             self._add_depth_experts(config.depth)
+        if config.compressed:
+            for layer, shape in zip(self.depth_layers(), config.compressed, strict=True):
+                make_compact(layer, shape)
         self.checkpointing = False  # recompute the blocks' activations in backward
         self.styles: tuple[str, ...] = ()
         self.centroids_SK: Tensor
@@ -106,7 +144,7 @@ class UniRetrieval(nn.Module):
     def _add_depth_experts(self, depth: ExpertConfig) -> None:
         """Replace the linear layers of the image blocks by layers with experts."""
         blocks = self.tower.image_blocks
-        counts = allocate(depth.allocation, len(blocks), depth.experts, depth.min_experts)
+        counts = allocate(depth, len(blocks))
         for i, (block, experts) in enumerate(zip(blocks, counts, strict=True)):
             for layer in self.config.layers:
                 parent = block.attention if layer in ("qkv", "out") else block
@@ -120,6 +158,11 @@ class UniRetrieval(nn.Module):
                     experts=experts,
                 )
                 setattr(parent, layer, adapted)
+
+    def depth_layers(self) -> list[MoELoRALinear]:
+        """Return the layers of the image tower that have experts, first block first."""
+        assert isinstance(self.tower, nn.Module)
+        return [m for m in self.tower.modules() if isinstance(m, MoELoRALinear)]
 
     def forward_image(
         self, prepared: TowerInputs, prototypes_BK: Tensor | None = None
@@ -141,7 +184,7 @@ class UniRetrieval(nn.Module):
         recompute = self.checkpointing and self.training
         self.tower.wrap_block = self._checkpoint_block if recompute else None
         with self.route.carrying(prototypes_BK):
-            if self.bank is not None:
+            if self.bank is not None and self.prompting:
                 image = kind == "image"
                 mix = self.bank.mix_image_prompts if image else self.bank.mix_text_prompts
                 prompts, entry_weights = mix(prototypes_BK)

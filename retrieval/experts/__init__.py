@@ -1,12 +1,12 @@
-"""Mixtures of LoRA experts: router, parameterisation and allocation are three separate choices."""
+"""Mixtures of LoRA experts: router, parameterisation, allocation and rule are separate choices."""
 
 from __future__ import annotations
 
-from retrieval.experts.allocation import allocate
+from retrieval.experts.allocations import allocate
 from retrieval.experts.config import ExpertConfig
 from retrieval.experts.layer import MoELoRA, MoELoRALinear
-from retrieval.experts.orthogonal import OrthogonalRule, expert_cosine
 from retrieval.experts.route import Route
+from retrieval.experts.similarity import expert_cosine
 from retrieval.experts.usage import ExpertLoad, expert_load
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "ExpertLoad",
     "MoELoRA",
     "MoELoRALinear",
-    "OrthogonalRule",
     "Route",
     "allocate",
     "expert_cosine",

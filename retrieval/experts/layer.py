@@ -5,9 +5,10 @@ B batch, T tokens, K in, N out, D prototype width, P prompts per entry, W tower 
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
 
-import torch
 from torch import Tensor, nn
 
 from kernels.moe_lora import Before, Norm, moe_lora_delta, moe_lora_linear
@@ -15,8 +16,9 @@ from retrieval.attention import FusableLinear
 from retrieval.experts.config import ExpertConfig
 from retrieval.experts.parameterisations import build_experts
 from retrieval.experts.route import Route
+from retrieval.experts.routers import Routing
 
-__all__ = ["MoELoRA", "MoELoRALinear"]
+__all__ = ["MoELoRA", "MoELoRALinear", "recorded_inputs"]
 
 
 class _RoutedExperts(nn.Module):
@@ -38,20 +40,34 @@ class _RoutedExperts(nn.Module):
         router_width = inputs if config.routed_by == "token" else width
         count = config.experts if experts is None else experts
         self.experts = build_experts(config, inputs, outputs, router_width, count)
-        if config.routed_by == "prototype":
-            route.add_router(self.experts.router)
+        self.experts.bind(route)
+        router = self.experts.router
+        if (
+            config.routed_by == "prototype"
+            and router is not None
+            and router.selection() is not None
+        ):
+            route.add_router(router)
+
+    @property
+    def routes_inputs(self) -> bool:
+        """True if the gates come from the layer's own input, not from the prototype."""
+        return self.experts.self_gated or self.config.routed_by == "token"
 
     def gates(self, x: Tensor) -> Tensor | None:
         """Return the gates of each sample or token of `x` and record them with the route.
 
         None while the route is idle.
         """
-        by_token = self.config.routed_by == "token"
-        router_input = (x if self.route.active else None) if by_token else self.route.prototype_BD
+        by_input = self.routes_inputs
+        router_input = (x if self.route.active else None) if by_input else self.route.prototype_BD
         if router_input is None:
             return None
-        served = None if by_token else self.route.served_gates(self.experts.router)
+        router = self.experts.router
+        served = None if by_input or router is None else self.route.served_gates(router)
         routing = self.experts(router_input, served)
+        if (gates := self.route.overrides.get(self.name)) is not None:
+            routing = Routing(gates.to(routing.gates), routing.loss)
         self.route.record(self.name, routing)
         return routing.gates
 
@@ -106,34 +122,54 @@ class MoELoRALinear(_RoutedExperts, FusableLinear):
         if gates is None:
             y = nn.functional.linear(x, self.weight, self.bias)
             return y if residual is None else residual + y
-        return moe_lora_linear(
-            x,
-            self.weight,
-            self.bias,
-            self.experts.a_ERK,
-            self.experts.b_ENR,
-            gates,
-            self.config.scale,
-            before=operation,
-            residual=residual,
-        )
+        if self.experts.fused and (matrices := self.experts.matrices()) is not None:
+            return moe_lora_linear(
+                x,
+                self.weight,
+                self.bias,
+                *matrices,
+                gates,
+                self.config.scale,
+                before=operation,
+                residual=residual,
+            )
+        y = nn.functional.linear(x, self.weight, self.bias)
+        y = y + self.experts.change(x, y, gates, self.weight)
+        return y if residual is None else residual + y
 
     def _kernel_operation(self, before: nn.Module) -> Before:
         """Return `before` for a kernel that runs it together with the layer; None if none can.
 
-        None can when tokens are routed: their gates are computed between `before` and the layer.
+        None can when the layer's input is routed: its gates are computed between `before` and the
+        layer.
         """
-        if self.config.routed_by == "token" or self.route.prototype_BD is None:
+        if self.routes_inputs or not self.experts.fused or self.route.prototype_BD is None:
             return None
         if type(before) is nn.GELU and before.approximate == "none":
             return "gelu"
         return _kernel_norm(before)
 
-    @torch.no_grad()
     def cast_experts(self) -> None:
-        """Cast A and B to the dtype of W for serving, which saves the cast in every call."""
-        for matrix in (self.experts.a_ERK, self.experts.b_ENR):
-            matrix.data = matrix.to(self.weight.dtype)
+        """Cast the experts to the dtype of W for serving, which saves the cast in every call."""
+        self.experts.cast(self.weight.dtype)
+
+
+@contextmanager
+def recorded_inputs(layers: Iterable[MoELoRALinear]) -> Iterator[dict[str, Tensor]]:
+    """Yield a dictionary that every forward pass fills with the layers' inputs, by layer name."""
+    inputs: dict[str, Tensor] = {}
+
+    def record(layer: nn.Module, arguments: tuple[Any, ...]) -> None:
+        x, before = arguments[0], arguments[1] if len(arguments) > 1 else None
+        assert isinstance(layer, MoELoRALinear)
+        inputs[layer.name] = (x if before is None else before(x)).detach()
+
+    hooks = [layer.register_forward_pre_hook(record) for layer in layers]
+    try:
+        yield inputs
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _kernel_norm(module: nn.Module) -> Norm | None:
@@ -169,5 +205,8 @@ class MoELoRA(_RoutedExperts):
         gates = self.gates(prompts_BPW)
         if gates is None:
             return prompts_BPW
-        a_ERK, b_ENR = self.experts.a_ERK, self.experts.b_ENR
-        return prompts_BPW + moe_lora_delta(prompts_BPW, a_ERK, b_ENR, gates, self.config.scale)
+        if self.experts.fused and (matrices := self.experts.matrices()) is not None:
+            change_BPW = moe_lora_delta(prompts_BPW, *matrices, gates, self.config.scale)
+        else:
+            change_BPW = self.experts.change(prompts_BPW, prompts_BPW, gates, None)
+        return prompts_BPW + change_BPW

@@ -5,9 +5,10 @@ B batch, D prototype width, E experts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +35,10 @@ class Route:
         self._recording = True
         self.losses: list[Tensor] = []
         self.gates: dict[str, list[Tensor]] = {}
+        self.taught: dict[str, Tensor] = {}  # the last gates of each layer, with their gradient
+        self.memory: dict[tuple[int, ...], Tensor] = {}  # what routers leave for later layers
+        self.overrides: Mapping[str, Tensor] = {}  # gates by layer, in place of the routers'
+        self.pools: dict[tuple[int, int], list[Any]] = {}  # experts of one shape that share weights
 
     def begin(self, prototype_BD: Tensor | None = None) -> None:
         """Start a forward pass and forget the losses and gates of the last one.
@@ -42,7 +47,8 @@ class Route:
         """
         assert not self.active, "one forward at a time"
         self.active, self.prototype_BD = True, prototype_BD
-        self.losses, self.gates, self._served = [], {}, {}
+        self.losses, self.gates, self._served, self.memory = [], {}, {}, {}
+        self.taught = {}
 
     def end(self) -> None:
         """Make the route idle again."""
@@ -64,7 +70,8 @@ class Route:
         if torch.is_grad_enabled():
             return None
         if not self._served:
-            self._served = served_gates(self.routers, prototype_BD)
+            servable = [router for router in self.routers if router.selection() is not None]
+            self._served = served_gates(servable, prototype_BD)
         return self._served.get(router)
 
     @contextmanager
@@ -75,6 +82,15 @@ class Route:
             yield
         finally:
             self.end()
+
+    @contextmanager
+    def overriding(self, gates: Mapping[str, Tensor]) -> Iterator[None]:
+        """Use these gates, by layer name, in place of those of the layers' routers."""
+        self.overrides = gates
+        try:
+            yield
+        finally:
+            self.overrides = {}
 
     @contextmanager
     def recomputing(self, prototype_BD: Tensor | None) -> Iterator[None]:
@@ -97,12 +113,15 @@ class Route:
             return
         self.losses.append(routing.loss)
         self.gates.setdefault(name, []).append(routing.gates.detach())
+        if routing.gates.requires_grad:
+            self.taught[name] = routing.gates
 
     def __deepcopy__(self, memo: dict[int, object]) -> Route:
         """Return a new idle route, for the layers of a copied tower: losses cannot be copied."""
         route = Route()
         memo[id(self)] = route  # the routers' layers lead back here
         route.routers = deepcopy(self.routers, memo)
+        route.pools = deepcopy(self.pools, memo)
         return route
 
     @property

@@ -15,10 +15,13 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: str = Field(
-        "depth", description="What is trained (`METHODS` in `retrieval/training/methods.py`)."
+        "depth", description="What is trained (`methods` in `retrieval/training/methods.py`)."
     )
     seed: int = Field(0, ge=0, description="Seed of batches and of new weights.")
     steps: int = Field(400, ge=1, description="Steps of the optimiser.")
+    norm_steps: int = Field(
+        0, ge=0, description="First steps, which train LayerNorms alone; the others then rest."
+    )
     figures: int = Field(96, ge=2, description="Figures per step and process.")
     lr: float = Field(1e-3, gt=0, description="Highest learning rate of AdamW.")
     weight_decay: float = Field(0.05, ge=0, description="Weight decay of matrices.")
@@ -43,4 +46,7 @@ class TrainConfig(BaseModel):
         False, description="Recompute activations in backward, which takes time and saves memory."
     )
     save_every: int = Field(100, ge=1, description="Steps between checkpoints.")
+    patience: int | None = Field(
+        None, ge=1, description="Evaluations without a better score before training stops."
+    )
     evaluate_every: int = Field(200, ge=1, description="Steps between evaluations.")

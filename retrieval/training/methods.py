@@ -1,4 +1,4 @@
-"""The training methods: baselines and ours, one line each.
+"""The training methods: baselines, and one for every method of the registry.
 
 Every method except `tower` and `plain` also trains the tower's LayerNorms, as the papers do, so
 that methods differ in a single thing.
@@ -10,21 +10,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from peft import LoraConfig, inject_adapter_in_model
+from pydantic.fields import FieldInfo
 from torch import nn
 
 from retrieval.experts import ExpertConfig
+from retrieval.experts.registry import FAMILIES, Family, load, names
 from retrieval.prompt_bank import BankConfig
 from retrieval.tower import Tower
 from retrieval.uni_retrieval import UniConfig, UniRetrieval
 
-__all__ = ["METHODS", "Method", "build"]
+__all__ = ["Method", "build", "methods"]
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
     """The components that a method adds (`config`), and the parameters of the tower it trains.
 
-    `lora_rank` is the rank of plain LoRA on the image blocks; 0 for none.
+    `lora_rank` is the rank of plain LoRA on the image blocks; 0 for none. `compression` and
+    `in_use` are methods of the registry that come after training.
     """
 
     title: str
@@ -32,15 +35,18 @@ class Method:
     train_tower: bool = False
     train_norms: bool = True
     lora_rank: int = 0
+    compression: str | None = None
+    in_use: str | None = None
 
-
-def _ours(title: str, **depth: object) -> Method:
-    experts = ExpertConfig.model_validate(depth)
-    return Method(title, UniConfig(experts=ExpertConfig(), depth=experts))
+    @property
+    def needs_adapters(self) -> bool:
+        """True if the experts must be trained before, one by one."""
+        depth = self.config.depth
+        return depth is not None and load("router", depth.router).needs_adapters
 
 
 _NONE = UniConfig(bank=None)
-METHODS: Mapping[str, Method] = {
+_BASELINES: Mapping[str, Method] = {
     "tower": Method("the tower itself", _NONE, train_tower=True),
     "plain": Method("plain tower", _NONE, train_norms=False),
     "layernorm": Method("LayerNorm tuning", _NONE),
@@ -49,16 +55,44 @@ METHODS: Mapping[str, Method] = {
     "prompt": Method("prompt tuning", UniConfig(bank=BankConfig(entries=1))),
     "bank": Method("bank without experts (Uni-Retrieval)", UniConfig()),
     "bank-moe": Method("bank with MoE-LoRA (Uni-RAG)", UniConfig(experts=ExpertConfig())),
-    "depth": _ours("ours: depth, softmax"),
-    "depth-top-k": _ours("depth, top-k with load balance", router="top_k"),
-    "depth-top-p": _ours("depth, top-p", router="top_p"),
-    "depth-null": _ours("depth, null experts", router="null"),
-    "depth-rank-wise": _ours("depth, rank-wise experts", parameterisation="rank_wise"),
-    "depth-shared": _ours("depth, shared + routed experts", parameterisation="shared"),
-    "depth-mola": _ours("depth, more experts higher up (MoLA)", allocation="mola"),
-    "depth-token": _ours("depth, routed per token", routed_by="token", temperature=1.0),
-    "depth-orthogonal": _ours("depth, orthogonal rule (OMoE)", rule="orthogonal"),
 }
+
+
+def methods() -> dict[str, Method]:
+    """Return every method by name: the baselines, then one for each entry of the registry.
+
+    `depth` is the mixture of all defaults; `depth-NAME` changes one family to NAME.
+    """
+    table = {**_BASELINES, "depth": Method("ours: depth, softmax", _depth_config())}
+    table["depth-token"] = Method(
+        "depth, routed per token", _depth_config(routed_by="token", temperature=1.0)
+    )
+    for family in FAMILIES:
+        for name in names(family):
+            if name != ExpertConfig.model_fields.get(family, _NO_FIELD).default:
+                table[f"depth-{name.replace('_', '-')}"] = _registered(family, name)
+    return table
+
+
+_NO_FIELD = FieldInfo(default=None)  # of the families that are not settings of a mixture
+
+
+def _depth_config(layers: tuple[str, ...] | None = None, **settings: object) -> UniConfig:
+    """Return prompt experts of all defaults and depth experts with `settings`."""
+    values = {"experts": ExpertConfig(), "depth": settings}
+    return UniConfig.model_validate(values | ({"layers": layers} if layers else {}))
+
+
+def _registered(family: Family, name: str) -> Method:
+    """Return the method that changes one family of the defaults."""
+    kind = load(family, name)
+    title = f"depth, {name} ({kind.paper.name})"
+    if family == "compression":
+        return Method(title, _depth_config(**kind.example), compression=name)
+    if family == "in_use":
+        return Method(title, _depth_config(**kind.example), in_use=name)
+    layers = kind.layers if family == "router" else None
+    return Method(title, _depth_config(layers, **{family: name}, **kind.example))
 
 
 def build(method: Method, tower: Tower) -> UniRetrieval:
@@ -81,6 +115,7 @@ def build(method: Method, tower: Tower) -> UniRetrieval:
         for block in (*tower.image_blocks, *tower.text_blocks):
             block.attention.gate_H.requires_grad_(False)
     else:
-        for _, parameter in encoder.adapter_parameters():
-            parameter.requires_grad_(True)
+        # The other added parameters are new, and say themselves whether they are trained.
+        for block in (*tower.image_blocks, *tower.text_blocks):
+            block.attention.gate_H.requires_grad_(not block.attention.plain)
     return encoder

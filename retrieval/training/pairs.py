@@ -5,22 +5,23 @@ B batch, F figures, N neighbours, V views, T patches, C channels, G Gram feature
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from data.errors import BadInput
 from data.figure_gallery import GalleryFigure
-from data.styles import SEEN_STYLES, restyle
+from data.styles import DRAWING, SEEN_STYLES
 from retrieval.efficientnet import TAPS
 from retrieval.encoder import ORIGINAL, Vectors, normalize_rows
 from retrieval.tower import Tower, TowerInputs
-from retrieval.training.views import Views
+from retrieval.training.views import Views, query_picture
 
 __all__ = [
     "TEXT",
@@ -45,7 +46,7 @@ class TrainingBatch:
     queries: TowerInputs
     originals: TowerInputs
     words: TowerInputs
-    style_B: Tensor  # int64, indices into TRAINED_STYLES of the queries' styles
+    style_B: Tensor  # int64, indices into `Pairs.style_names` of the queries' styles
     copies_BB: Tensor  # bool, true where two figures are copies of each other
     has_words_B: Tensor  # bool, false for figures without alt text and caption
 
@@ -62,7 +63,13 @@ class TrainingBatch:
 
 
 class Pairs(Protocol):
-    """Training data. The same `rng` draws the same batch."""
+    """Training data. The same `rng` draws the same batch.
+
+    `style_names` are the styles that it holds examples of: ORIGINAL first, TEXT last if any figure
+    has words.
+    """
+
+    style_names: tuple[str, ...]
 
     def __len__(self) -> int: ...
 
@@ -84,9 +91,9 @@ class CachedPairs:
 
     `words` (F, 2, S) holds sentence vectors of alt text and caption, NaN where there is none.
     `included` is False for figures to leave out, such as copies of figures in a test book. Queries
-    are drawn from `styles`, which are styles of `data.styles` or ORIGINAL; a book without some of
-    them is drawn from in the others. Two figures of books with real drawings are never copies,
-    however alike: writers draw the same thing in their own layouts.
+    are drawn from `styles`, which are styles of `data.styles` or ORIGINAL. A figure with a query
+    that a person made is drawn in the style of that query. Two such figures are never copies,
+    however alike, unless they are the same: writers draw the same thing in their own layouts.
     """
 
     def __init__(
@@ -110,10 +117,11 @@ class CachedPairs:
         self.pooled_FC = np.concatenate(
             [pooled_features(views)[mask] for views, mask in zip(books, included, strict=True)]
         )
-        self._is_drawn_F = np.array(
-            [b.figures[row].photo is not None for b, row in self._located()]
+        self._figures = [self._books[book].figures[row] for book, row in self._rows]
+        self._neighbours_FN = _nearest_neighbours(self.pooled_FC, self._figures)
+        self.style_names = _style_names(
+            (style for views in books for style, _ in views.kinds), bool(self._rows_of(TEXT))
         )
-        self._neighbours_FN = _nearest_neighbours(self.pooled_FC, self._is_drawn_F)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -123,7 +131,7 @@ class CachedPairs:
         queries, words, styles = [], [], []
         for i in chosen:
             book, row = self._rows[i]
-            known = [s for s in self.styles if self._books[book].indices_of(s)]
+            known = self._query_styles(i)
             style = known[int(rng.integers(len(known)))]
             styles.append(style)
             views = self._books[book].indices_of(style)
@@ -136,8 +144,8 @@ class CachedPairs:
             self._read_views(queries),
             self._read_views(originals),
             TowerInputs(words_BS, words_BS),
-            torch.tensor([TRAINED_STYLES.index(s) for s in styles]),
-            torch.from_numpy(_copies(self.pooled_FC[chosen], self._is_drawn_F[chosen])),
+            torch.tensor([self.style_names.index(s) for s in styles]),
+            torch.from_numpy(_copies(self.pooled_FC[chosen], [self._figures[i] for i in chosen])),
             ~words_BS[:, 0].isnan(),
         )
 
@@ -156,9 +164,12 @@ class CachedPairs:
             [(b, r, int(rng.integers(len(self._books[b].kinds)))) for b, r in rows]
         )
 
-    def _located(self) -> list[tuple[Views, int]]:
-        """Return the book and the row of each figure."""
-        return [(self._books[book], row) for book, row in self._rows]
+    def _query_styles(self, index: int) -> tuple[str, ...]:
+        """Return the styles in which a figure may be asked for."""
+        figure, book = self._figures[index], self._books[self._rows[index][0]]
+        if figure.photo is not None:
+            return (figure.photo_style,)
+        return tuple(style for style in self.styles if book.indices_of(style))
 
     def _rows_of(self, style: str) -> list[int]:
         """Return the figures that have a view in a style, or words for TEXT."""
@@ -180,7 +191,10 @@ class CachedPairs:
 
 
 class PicturePairs:
-    """Pairs from pictures that are restyled on demand, for towers that take pixels."""
+    """Pairs from pictures that are restyled on demand, for towers that take pixels.
+
+    A figure with a query that a person made is drawn in the style of that query.
+    """
 
     def __init__(
         self,
@@ -190,8 +204,18 @@ class PicturePairs:
         styles: Sequence[str] = SEEN_STYLES,
     ) -> None:
         self.styles = tuple(styles)
-        self._figures = [f for f in figures if f.words]
+        self._figures = [f for f in figures if f.words or f.photo is not None]
         self._tower, self._seed = tower, seed
+        if not self._figures:
+            raise BadInput(
+                "no figure is left to train on: each has neither alt text nor caption, or stands "
+                "in a held-out book; add other books"
+            )
+        restyled = SEEN_STYLES if any(f.photo is None for f in self._figures) else ()
+        photo_styles = [f.photo_style for f in self._figures if f.photo is not None]
+        self.style_names = _style_names(
+            (*restyled, *photo_styles), any(f.words for f in self._figures)
+        )
 
     def __len__(self) -> int:
         return len(self._figures)
@@ -200,25 +224,32 @@ class PicturePairs:
         """Draw `size` figures. Ignores `hard_share`: neighbours need a trained tower."""
         chosen = _choose_figures(len(self), size, 0.0, None, rng)
         figures = [self._figures[i] for i in chosen]
-        styles = _draw_styles(self.styles, len(chosen), rng)
+        styles = _draw_styles(self.styles, figures, rng)
+        names = np.array([figure.name for figure in figures])
         return TrainingBatch(
             self._restyle(figures, styles, rng),
             self._restyle(figures, [ORIGINAL] * len(figures), rng),
             self._prepare_words(figures, rng),
-            torch.tensor([TRAINED_STYLES.index(s) for s in styles]),
-            torch.eye(len(figures), dtype=torch.bool),
-            torch.ones(len(figures), dtype=torch.bool),
+            torch.tensor([self.style_names.index(s) for s in styles]),
+            torch.from_numpy(names[:, None] == names),
+            torch.tensor([bool(figure.words) for figure in figures]),
         )
 
     def sample_style(self, style: str, count: int, rng: np.random.Generator) -> TowerInputs:
-        figures = [self._figures[int(i)] for i in rng.integers(len(self), size=count)]
+        if style == TEXT:
+            known = [f for f in self._figures if f.words]
+        elif style == ORIGINAL:
+            known = self._figures
+        else:
+            known = [f for f in self._figures if f.photo is None or f.photo_style == style]
+        figures = [known[int(i)] for i in rng.integers(len(known), size=count)]
         if style == TEXT:
             return self._prepare_words(figures, rng)
         return self._restyle(figures, [style] * count, rng)
 
     def sample_figures(self, count: int, rng: np.random.Generator) -> TowerInputs:
         figures = [self._figures[int(i)] for i in rng.integers(len(self), size=count)]
-        return self._restyle(figures, _draw_styles((ORIGINAL, *self.styles), count, rng), rng)
+        return self._restyle(figures, _draw_styles((ORIGINAL, *self.styles), figures, rng), rng)
 
     def _restyle(
         self, figures: Sequence[GalleryFigure], styles: Sequence[str], rng: np.random.Generator
@@ -226,16 +257,25 @@ class PicturePairs:
         takes = rng.integers(2**31, size=len(figures)).tolist()
         return self._tower.prepare_images(
             [
-                f.open() if s == ORIGINAL else restyle(f.open(), s, f.name, self._seed, take)
-                for f, s, take in zip(figures, styles, takes, strict=True)
+                self._query(figure, style, take)
+                for figure, style, take in zip(figures, styles, takes, strict=True)
             ]
         )
+
+    def _query(self, figure: GalleryFigure, style: str, take: int) -> Image.Image:
+        """Return a query. Only a drawing on paper is seen from other places than its photo."""
+        picture = figure.open()
+        if style == ORIGINAL:
+            return picture
+        if figure.photo is not None and style != DRAWING:
+            take = 0
+        return query_picture(figure, picture, style, self._seed, take)
 
     def _prepare_words(
         self, figures: Sequence[GalleryFigure], rng: np.random.Generator
     ) -> TowerInputs:
-        """Prepare the alt text or the caption of each figure, at random."""
-        choices = [[text for text in (f.alt, f.caption) if text] for f in figures]
+        """Prepare the alt text or the caption of each figure, at random; "" if it has none."""
+        choices = [[text for text in (f.alt, f.caption) if text] or [""] for f in figures]
         return self._tower.prepare_texts(
             [texts[int(rng.integers(len(texts)))] for texts in choices]
         )
@@ -257,24 +297,40 @@ def pooled_features(views: Views) -> Vectors:
     return normalize_rows(np.stack(pooled))
 
 
-def _copies(pooled_FC: Vectors, is_drawn_F: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _copies(pooled_FC: Vectors, figures: Sequence[GalleryFigure]) -> NDArray[np.bool_]:
     """Return (F, F), true for two figures that are copies of each other, and on the diagonal."""
+    names_F = np.array([figure.name for figure in figures])
+    is_drawn_F = np.array([figure.photo is not None for figure in figures])
     alike_FF = pooled_FC @ pooled_FC.T > _COPY_COSINE
     alike_FF &= ~(is_drawn_F[:, None] & is_drawn_F)
-    np.fill_diagonal(alike_FF, True)
-    return alike_FF
+    return np.asarray(alike_FF | (names_F[:, None] == names_F))
 
 
-def _nearest_neighbours(pooled_FC: Vectors, is_drawn_F: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _nearest_neighbours(pooled_FC: Vectors, figures: Sequence[GalleryFigure]) -> NDArray[np.int64]:
     """Return the indices (F, N) of each figure's nearest figures that are not copies."""
     cosine_FF = pooled_FC @ pooled_FC.T
-    cosine_FF[_copies(pooled_FC, is_drawn_F)] = -1
+    cosine_FF[_copies(pooled_FC, figures)] = -1
     count = min(_NEIGHBOURS, len(pooled_FC) - 1)
     return np.argpartition(-cosine_FF, count, axis=1)[:, :count]
 
 
-def _draw_styles(styles: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
-    return [styles[int(s)] for s in rng.integers(len(styles), size=count)]
+def _style_names(query_styles: Iterable[str], has_words: bool) -> tuple[str, ...]:
+    """Return ORIGINAL, the styles of `data.styles`, those with other names, and TEXT."""
+    present = set(query_styles)
+    seen = tuple(style for style in SEEN_STYLES if style in present)
+    new = sorted(present - set(TRAINED_STYLES))
+    return (ORIGINAL, *seen, *new, *((TEXT,) if has_words else ()))
+
+
+def _draw_styles(
+    styles: Sequence[str], figures: Sequence[GalleryFigure], rng: np.random.Generator
+) -> list[str]:
+    """Draw a style for each figure; a query that a person made has its own."""
+    drawn = [styles[int(s)] for s in rng.integers(len(styles), size=len(figures))]
+    return [
+        style if figure.photo is None else figure.photo_style
+        for style, figure in zip(drawn, figures, strict=True)
+    ]
 
 
 def _choose_figures(

@@ -25,11 +25,12 @@ from PIL import Image
 from data.drawing_pairs import photo_variant
 from data.figure_gallery import GalleryFigure
 from data.paper import clean_drawing
+from data.pictures import digest_of
 from data.styles import DRAWING, STYLES, STYLES_VERSION, restyle
 from retrieval.efficientnet import GRAM, PATCHES, TAPS, EfficientNetLite0
 from retrieval.encoder import ORIGINAL
 
-__all__ = ["View", "Views", "compute_views"]
+__all__ = ["View", "Views", "compute_views", "query_picture"]
 
 View = tuple[str, int]  # a style of `data.styles` or ORIGINAL, and the number of the variant
 _FIGURES_PER_UNIT = 4  # a killed run loses at most this many per worker
@@ -68,8 +69,8 @@ def compute_views(
     232 kB on disk. `progress` gets the numbers of finished figures and of all figures.
     """
     unknown = {style for style, _ in kinds} - {ORIGINAL, *STYLES}
-    assert not unknown, unknown
-    names = [(figure.name, figure.photo and figure.photo.name) for figure in figures]
+    assert all(figure.photo_style in unknown for figure in figures if unknown), unknown
+    names = [(f.name, f.photo and digest_of(f.photo.read_bytes())) for f in figures]
     content = json.dumps([names, kinds, seed, TAPS, STYLES_VERSION])
     arrays = folder / hashlib.sha256(content.encode()).hexdigest()[:16]
     folder.mkdir(parents=True, exist_ok=True)
@@ -153,7 +154,9 @@ def _process_unit(
         features = _Worker.cnn.extract(
             _Worker.cnn.preprocess(
                 [
-                    picture if style == ORIGINAL else _query(figure, picture, style, seed, number)
+                    picture
+                    if style == ORIGINAL
+                    else query_picture(figure, picture, style, seed, number)
                     for style, number in kinds
                 ]
             )
@@ -164,11 +167,14 @@ def _process_unit(
     return len(rows)
 
 
-def _query(
+def query_picture(
     figure: GalleryFigure, picture: Image.Image, style: str, seed: int, number: int
 ) -> Image.Image:
-    """Return a query for a figure. A drawing is cleaned, as one reading of it is in a search."""
-    if style == DRAWING and figure.photo is not None:
+    """Return a query for a figure: the one that a person made, or the restyled `picture`.
+
+    A drawing is cleaned, as one reading of it is in a search.
+    """
+    if figure.photo is not None and figure.photo_style == style:
         query = photo_variant(figure.photo, seed, number)
     else:
         query = restyle(picture, style, figure.name, seed, number)

@@ -138,3 +138,14 @@ def test_a_gradient_reaches_a_closed_gate_but_not_the_prompts_behind_it(attentio
     (_tokens(y_BTW, start, 4) * torch.randn(B, T, W)).sum().backward()
     assert (attention.gate_H.grad.abs() > 1e-4).all()
     assert prompts_BPW.grad.abs().max() == 0
+
+
+@pytest.mark.parametrize(("start", "causal"), POSITIONS)
+def test_plain_prompts_are_tokens_like_all_others(attention, start, causal):
+    x_BTW = _insert(torch.randn(B, T, W), torch.randn(B, 4, W), start)
+    expected = attention(x_BTW, causal=causal)  # the same tokens, none of them marked as prompts
+    gated = attention(x_BTW, start, 4, causal=causal)
+    attention.plain = True
+    plain = attention(x_BTW, start, 4, causal=causal)
+    torch.testing.assert_close(plain, expected)
+    assert (_tokens(plain, start, 4) - _tokens(gated, start, 4)).abs().max() > 1e-3

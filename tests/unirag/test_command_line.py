@@ -55,6 +55,18 @@ def test_settings_prints_every_setting(unirag: Any) -> None:
     assert "service.seconds = 120.0 (number, > 0, <= 3600; UNIRAG_SERVICE__SECONDS)" in text
 
 
+def test_methods_prints_every_method_with_paper_and_size(unirag: Any) -> None:
+    listed = unirag("methods --json").json
+    assert len(listed["methods"]) >= 49
+    row = next(row for row in listed["methods"] if row["name"] == "dynmole")
+    assert (row["family"], row["paper"], row["arxiv"]) == ("router", "DynMoLE", "2504.00661")
+    assert row["places"] == ["depth", "prompts"]
+    assert row["parameters"] == 4 * 8 * (384 + 768) + 4 * 128
+    assert "384 to 768" in listed["example_layer"]
+    text = unirag("methods").out
+    assert all(row["name"] in text for row in listed["methods"])
+
+
 def test_a_log_gets_a_progress_line_even_while_nothing_moves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import yaml
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from data.errors import BadInput, Mismatch
 from data.pictures import open_picture
 from data.records import Query, QueryImage
 from data.styles import SEEN_STYLES, restyle
+from retrieval.checkpoint import load_checkpoint, read_card
 from retrieval.encoder import ORIGINAL
+from retrieval.model_card import SHIPPED_ENCODER, checkpoint_name
 from tests.retrieval.test_openclip_tower import save as save_clip
 from tests.retrieval.tiny import tiny_encoder
 from unirag.app import App
+from unirag.models.encoders import build_mini_tower
 from unirag.models.profiles import PROFILES, profile_of
 from unirag.settings import load_settings
 from unirag.training import trainer
-from unirag.training.trainer import RunConfig, TrainingBook, read_config, run_training
+from unirag.training.presets import preset_names
+from unirag.training.run_config import RunConfig, TrainingBook, read_config
+from unirag.training.trainer import run_training
 
 FIGURES = Path(__file__).resolve().parent.parent.parent / "data" / "sample" / "figures"
 
@@ -62,7 +68,7 @@ def settings(folder: Path, **changes: object) -> Path:
     ("changes", "message"),
     [
         ({"name": "Not A Name"}, "name: String should match"),
-        ({"books": []}, "books: .*at least 1"),
+        ({"books": []}, "books: expected at least 1 book, or a manifest"),
         ({"bookz": []}, "bookz: Extra inputs"),
         (
             {"styles": ["fresco"]},
@@ -71,6 +77,33 @@ def settings(folder: Path, **changes: object) -> Path:
         ({"styles": ["mosaic"]}, "'mosaic' cannot be trained on"),
         ({"train": {"method": "magic"}}, "'magic' is not known; expected one of tower, plain"),
         ({"train": {"lr": -1}}, "train.lr: "),
+        (
+            {"encoder": {"depth": {"router": "xlora"}}, "train": {}},
+            "encoder.depth: .*router=xlora: .*set routed_by: token",
+        ),
+        (
+            {"encoder": {"depth": {"router": "xlora", "routed_by": "token"}}, "train": {}},
+            "router=xlora: .*set adapters to one checkpoint per expert",
+        ),
+        (
+            {"encoder": {"depth": {"router": "lora_mixer"}}, "train": {}},
+            r"stands on qkv and out only; set layers: \[qkv, out\]",
+        ),
+        ({"encoder": {"experts": {"parameterisation": "split"}}, "train": {}}, "not on prompts"),
+        ({"encoder": {"depth": {}}, "train": {"method": "bank"}}, "leave one of them out"),
+        ({"train": {"method": "depth-c3po"}}, "adapts a trained encoder while it serves"),
+        (
+            {"train": {"method": "depth-rmoe", "gradient_checkpointing": True}},
+            "set train.gradient_checkpointing: false",
+        ),
+        ({"train": {"patience": 2}}, "set validation to a book"),
+        ({"compression": {"method": "zip"}}, "'zip' is not known; expected one of sub_moe"),
+        ({"compression": {"method": "lego", "options": {"keep": 2}}}, "compression.keep: Input"),
+        (
+            {"train": {"method": "depth-film"}, "compression": {"method": "lego"}},
+            "compression=lego: .*use parameterisation=lora",
+        ),
+        ({"train": {"method": "bank"}, "compression": {"method": "lego"}}, "no depth experts"),
     ],
 )
 def test_wrong_settings_are_refused_by_name(tmp_path, changes, message):
@@ -124,8 +157,77 @@ def test_an_encoder_is_trained_extended_and_evaluated(workspace, unirag, tmp_pat
     assert run.code == 2
     monkeypatch.chdir(workspace.cards)
     run = unirag("search --image ray.png")
-    assert "was indexed with encoder 'unirag-mini-2'" in run.err
+    assert f"was indexed with encoder '{checkpoint_name(SHIPPED_ENCODER)}'" in run.err
     assert workspace.contents() == workspace.initial_contents
+
+
+def manifest(folder: Path, book: Path, count: int = 12) -> Path:
+    """Write a manifest of queries in a new style, and of texts, for the pictures of a book."""
+    folder.mkdir(parents=True)
+    lines = []
+    for i in range(count):
+        target, query = book / f"line-{i}.png", folder / f"query-{i}.png"
+        ImageOps.invert(open_picture(target)).save(query)
+        split = "train" if i < count - 4 else "test"
+        row = {"style": "night", "target": str(target), "split": split, "query": query.name}
+        lines += [row, {"text": f"line number {i}", "target": str(target), "split": split}]
+    (folder / "pairs.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
+    return folder / "pairs.jsonl"
+
+
+@pytest.mark.models
+def test_pairs_in_a_new_style_are_trained_and_evaluated(unirag, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    pairs = manifest(tmp_path / "own", corpus(tmp_path / "book", 12))
+    run_file = settings(tmp_path, books=[], manifest=str(pairs))
+    run = unirag(f"train {run_file} --out {tmp_path / 'ours'} --json")
+    assert run.code == 0, run
+    assert run.json["styles"] == ["original", "night", "text"]
+    monkeypatch.setenv("UNIRAG_ENCODER", str(tmp_path / "ours"))
+    scores = unirag(f"eval retrieval {pairs} --home {tmp_path / 'home'} --json").json
+    assert scores["gallery"] == 12
+    assert {s: v["queries"] for s, v in scores["scores"].items()} == {"night": 4, "text": 4}
+    run = unirag(f"eval retrieval {pairs} --split validation --home {tmp_path / 'home'}")
+    assert run.code == 2
+    assert "split validation has no query in any style; it has: none" in run.err
+
+
+@pytest.mark.models
+def test_any_legal_combination_is_trained_compressed_and_loaded(unirag, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    corpus(tmp_path / "book", 12)
+
+    def train(name: str, **changes: object) -> Path:
+        steps = {"steps": 3, "figures": 6, "warmup": 1, "lr": 0.01}
+        run_file = settings(tmp_path, name=name, train=steps, **changes)
+        run = unirag(f"train {run_file} --out {tmp_path / name} --json")
+        assert run.code == 0, run
+        return tmp_path / name
+
+    combined = {
+        "router": "dynmole",
+        "parameterisation": "sora",
+        "allocation": "mola",
+        "rule": "omoe",
+        "rank": 2,
+        "options": {"router": {"threshold": 0.7}},
+    }
+    folder = train("combined", encoder={"depth": combined})
+    depth = read_card(folder).encoder.depth
+    assert (depth.router, depth.options["router"]) == ("dynmole", {"threshold": 0.7})
+
+    adapters = []
+    for i in range(2):
+        alone = {"depth": {"experts": 1, "rank": 2}}
+        styles = [("sketch", "art")[i]]
+        adapters.append(str(train(f"adapter-{i}", encoder=alone, styles=styles)))
+    mixed = {"router": "xlora", "routed_by": "token", "experts": 2, "rank": 2}
+    folder = train(
+        "mixed", encoder={"depth": mixed}, adapters=adapters, compression={"method": "sub_moe"}
+    )
+    encoder = load_checkpoint(folder, build_mini_tower)
+    assert [s.method for s in encoder.config.compressed] == ["sub_moe"] * 4
+    assert all(layer.experts.matrices()[0].shape[0] == 1 for layer in encoder.depth_layers())
 
 
 @pytest.mark.models
@@ -152,7 +254,7 @@ def test_a_style_is_enrolled_listed_used_and_removed(workspace, unirag, tmp_path
     assert max(result["styles"], key=result["styles"].get) == "glass"
     assert "glass" not in result_before["styles"]
     assert sum(result["styles"].values()) == pytest.approx(1, abs=0.01)
-    assert sum(result["experts"]) == pytest.approx(1, abs=0.01)
+    assert result["experts"] == []  # the shipped encoder has none
     run = unirag(f"search --image {tmp_path / 'query.png'} --style sketch")
     assert "The picture looks like: sketch 100%" in run.out
 
@@ -243,6 +345,83 @@ def test_a_bank_is_trained_around_an_openclip_model_and_serves(models, tmp_path,
     tower_run = read_config(settings(tmp_path, train={"method": "tower", "steps": 1}))
     with pytest.raises(BadInput, match="brings its own weights"):
         run_training(tower_run, load_settings(**options), tmp_path / "whole")
+
+
+@pytest.mark.parametrize("preset", preset_names())
+def test_every_preset_prints_and_reads_as_the_papers_have_it(unirag, tmp_path, preset):
+    run = unirag(f"train --preset {preset} --print")
+    assert run.code == 0, run
+    values = yaml.safe_load(run.out)
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values | {"books": [{"path": "book"}]}))
+    config = read_config(tmp_path / "run.yaml")
+    (tmp_path / "mine.yaml").write_text("books: [{path: book}]")
+    assert config == read_config(tmp_path / "mine.yaml", preset)
+    bank, train = config.encoder.bank, config.train
+    assert (bank.entries, bank.prompts, bank.width, config.encoder.prototype) == (16, 4, 768, 768)
+    assert (train.loss, train.margin, train.lr, train.seed) == ("triplet", 1.0, 1e-5, 42)
+    assert config.encoder.prompt_attention == "plain"
+    assert "ViT-L-14" in config.image_model
+    experts = config.encoder.experts
+    assert (experts and (experts.experts, experts.rank)) == (
+        (4, 8) if preset == "uni-rag" else None
+    )
+    assert 0 < train.norm_steps < train.steps
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("train --out there", "expected the configuration of a run, or --preset"),
+        ("train --preset uni-rag", "--out is missing"),
+        ("train --preset rag --print", "'rag' is unknown; expected one of uni-rag, uni-retrieval"),
+        ("train --preset uni-rag --out there", "preset uni-rag: books: expected at least 1 book"),
+        ("train --preset uni-rag --manifest no.csv --out there", "no.csv: cannot be read"),
+    ],
+)
+def test_presets_are_asked_for_what_they_lack(unirag, command, message):
+    run = unirag(command)
+    assert (run.code, run.out) == (2, "")
+    assert message in run.err
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("preset", preset_names())
+def test_a_preset_is_trained_around_an_openclip_model_and_serves(
+    models, tmp_path, monkeypatch, preset
+):
+    """A step of each stage on pairs of one's own, with a tiny random ViT in the hub's format."""
+    clip, mini = save_clip(tmp_path / "clip"), PROFILES["mini"]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    options = {
+        "home": tmp_path / "home",
+        "models": models,
+        "profile": "paper",
+        "text_model": str(mini.text.sources[0]),
+        "speech_model": str(mini.speech.sources[0]),
+        "ocr": False,
+    }
+    book = corpus(tmp_path / "book", 6)
+    values = {
+        "image_model": f"path:{clip}",
+        "manifest": str(manifest(tmp_path / "own", book, 6)),
+        "train": {"steps": 2, "norm_steps": 1, "figures": 2, "warmup": 1},
+    }
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(values))
+    run = read_config(tmp_path / "run.yaml", preset)
+    losses: list[dict[str, float]] = []
+    card = run_training(
+        run, load_settings(**options), tmp_path / "ours", report=lambda _, v: losses.append(v)
+    )
+    assert (card.name, card.encoder.prompt_attention) == (preset, "plain")
+    assert set(card.styles) == {"original", "night", "text"}
+    assert {"loss/pictures", "loss/words"} <= set(losses[0]) & set(losses[1])
+
+    options |= {"encoder": tmp_path / "ours", "image_model": f"path:{clip}"}
+    with App.open(load_settings(**options)) as app:
+        app.index([book])
+        result = app.search(Query(images=[QueryImage.from_file(tmp_path / "own" / "query-3.png")]))
+        assert result.hits
+        assert set(result.styles) == {"original", "night", "text"}
 
 
 @pytest.mark.parametrize("rank", [0, 1])

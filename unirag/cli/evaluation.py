@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast, get_args
 
 import typer
 from rich.table import Table
 
 from data.errors import BadInput
+from data.manifest import MANIFEST_SUFFIXES, Split
 from data.styles import STYLES
 from generation.openai_chat import OpenAIChat
 from unirag.cli.output import out, print_json
@@ -25,28 +26,53 @@ eval_group = command_group("Measure retrieval or answers on a corpus.")
 @with_session
 def eval_retrieval(
     session: Session,
-    corpus: Annotated[Path, typer.Argument(help="A corpus with figures.")],
+    corpus: Annotated[Path, typer.Argument(help="A corpus with figures, or a manifest.")],
     style: Annotated[list[str] | None, typer.Option(help="Only this style. Repeatable.")] = None,
     queries: Annotated[int, typer.Option(min=1, help="Queries of each style.")] = 300,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random choices.")] = 0,
     speech: Annotated[bool, typer.Option("--speech/--no-speech", help="Ask aloud too.")] = False,
+    split: Annotated[str, typer.Option(help="Split of a manifest to ask.")] = "test",
 ) -> None:
-    """Search for each figure in words and in every style, among all figures of the corpus."""
+    """Search for each figure in words and in every style, among all figures of the corpus.
+
+    With a manifest (.csv, .jsonl) its own queries are asked, among all of its targets.
+    """
+    from unirag.evaluation.manifest import evaluate_manifest
     from unirag.evaluation.retrieval import evaluate_retrieval
 
-    _check_names("style", style, tuple(STYLES))
+    is_manifest = corpus.suffix.lower() in MANIFEST_SUFFIXES
+    if is_manifest:
+        _check_names("split", [split], get_args(Split))
+    else:
+        _check_names("style", style, tuple(STYLES))
     with session.open() as app, show_progress("gallery") as display:
-        result = evaluate_retrieval(
-            corpus,
-            app.components.encoder,
-            styles=tuple(style or STYLES),
-            queries=queries,
-            seed=seed,
-            transcribe=(lambda recording: app.components.speech.transcribe(recording).text)
-            if speech
-            else None,
-            progress=lambda step, done, total: display.update(done, total, description=step),
-        )
+        encoder = app.components.encoder
+
+        def progress(step: str, done: int, total: int) -> None:
+            display.update(done, total, description=step)
+
+        if is_manifest:
+            result = evaluate_manifest(
+                corpus,
+                encoder,
+                split=cast(Split, split),
+                styles=tuple(style or ()),
+                queries=queries,
+                seed=seed,
+                progress=progress,
+            )
+        else:
+            result = evaluate_retrieval(
+                corpus,
+                encoder,
+                styles=tuple(style or STYLES),
+                queries=queries,
+                seed=seed,
+                transcribe=(lambda recording: app.components.speech.transcribe(recording).text)
+                if speech
+                else None,
+                progress=progress,
+            )
     if session.json:
         print_json(result.to_json())
         return

@@ -1,4 +1,4 @@
-"""`unirag adapt`, `unirag styles` and `unirag train`."""
+"""`unirag adapt`, `unirag styles`, `unirag manifest` and `unirag train`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from data.errors import BadInput
 from unirag.cli.output import out, plain, print_json
 from unirag.cli.progress import show_progress
 from unirag.cli.session import Session, command_group, with_session
 
-__all__ = ["adapt", "styles_group", "train"]
+__all__ = ["adapt", "manifest", "styles_group", "train"]
 
 styles_group = command_group("List and remove query styles.")
 
@@ -21,15 +22,36 @@ styles_group = command_group("List and remove query styles.")
 def train(
     session: Session,
     run: Annotated[
-        Path, typer.Argument(help="Configuration of the run, YAML; see docs/training.md.")
-    ],
-    folder: Annotated[Path, typer.Option("--out", help="Folder of the encoder; resumes there.")],
+        Path | None, typer.Argument(help="Configuration of the run, YAML; see docs/training.md.")
+    ] = None,
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder of the encoder; resumes there.")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Settings of a paper below yours: uni-rag, uni-retrieval.")
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="Pairs to train on, .jsonl or .csv.")
+    ] = None,
+    show: Annotated[
+        bool, typer.Option("--print", help="Print the configuration with the preset; do not train.")
+    ] = False,
 ) -> None:
-    """Train an encoder on the figures of corpora. A killed run continues where it stopped."""
-    from unirag.training.trainer import read_config, run_training
+    """Train an encoder on figures and pairs. A killed run continues where it stopped."""
+    from unirag.training.run_config import config_text, read_config
+    from unirag.training.trainer import run_training
 
+    if run is None and preset is None:
+        raise BadInput("expected the configuration of a run, or --preset, or both")
+    if show:
+        if preset is None:
+            raise BadInput("--print needs a preset; name one with --preset")
+        typer.echo(config_text(run, preset), nl=False)
+        return
+    if folder is None:
+        raise BadInput("--out is missing; expected the folder of the encoder")
     settings = session.settings()
-    config = read_config(run)
+    config = read_config(run, preset, manifest)
     with show_progress("views") as display:
 
         def show_views(done: int, total: int) -> None:
@@ -45,6 +67,27 @@ def train(
     else:
         path = plain(str(folder))
         out.print(f"{card.name} is in {path}; use it with `encoder: {path}`")
+
+
+def manifest(
+    session: Session,
+    folder: Annotated[Path, typer.Argument(help="Folder of the data set.")],
+    layout: Annotated[str, typer.Option(help="ser, dsr or hand-drawn.")],
+    path: Annotated[Path, typer.Option("--out", help="Manifest to write, .jsonl.")],
+) -> None:
+    """Write the manifest of a published data set, for `train` and `eval retrieval`."""
+    from data.manifest import write_manifest
+    from data.manifest_layouts import LAYOUTS
+
+    if layout not in LAYOUTS:
+        raise BadInput(f"layout {layout!r} is unknown; expected one of {', '.join(LAYOUTS)}")
+    if path.suffix != ".jsonl":
+        raise BadInput(f"--out {path}: expected a file name that ends in .jsonl")
+    count = write_manifest(LAYOUTS[layout](folder), path)
+    if session.json:
+        print_json({"manifest": str(path), "pairs": count})
+    else:
+        out.print(f"{count} pairs are in {plain(str(path))}")
 
 
 def adapt(

@@ -32,6 +32,7 @@ _HUB_FILES = {
     "text": ["*.safetensors", "*.json", "*.txt", "*.model"],
     "reranker": ["*.safetensors", "*.json", "*.txt", "*.model"],
     "entailment": ["*.safetensors", "*.json", "*.txt", "*.model"],
+    "encoder": ["model.safetensors", "config.json", "README.md"],
     "chat": ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"],
     # CTranslate2's own format is named model.bin, although it is no pickle
     "speech": ["model.bin", "*.json", "*.txt"],

@@ -10,31 +10,31 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from platformdirs import user_cache_path
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.drawing_pairs import read_drawing_pairs, split_by_writer
 from data.errors import BadInput
 from data.figure_gallery import GalleryFigure, read_gallery, sample_figures
-from data.styles import DRAWING, SEEN_STYLES
+from data.manifest import Split, manifest_figures, read_manifest
+from data.styles import DRAWING
 from retrieval.checkpoint import ModelCard, load_checkpoint, read_card, save_checkpoint
 from retrieval.efficientnet import TAPS, EfficientNetLite0
 from retrieval.encoder import ORIGINAL, TextRetriever, Vectors
+from retrieval.experts.compression.base import compress_encoder
 from retrieval.mini_tower import MiniConfig, MiniTower
 from retrieval.tower import Tower, TowerInputs
-from retrieval.training.config import TrainConfig
-from retrieval.training.loop import StepCallback, train
-from retrieval.training.methods import METHODS, build
+from retrieval.training.adapters import load_adapters
+from retrieval.training.loop import Evaluator, StepCallback, train
+from retrieval.training.methods import build
 from retrieval.training.pairs import (
     TEXT,
-    TRAINED_STYLES,
     CachedPairs,
     Pairs,
     PicturePairs,
     pooled_features,
 )
+from retrieval.training.validation import build_evaluator
 from retrieval.training.views import View, Views, compute_views
 from retrieval.training.words import encode_words
 from retrieval.uni_retrieval import UniRetrieval
@@ -43,8 +43,9 @@ from unirag.models.encoders import build_mini_tower
 from unirag.models.profiles import profile_of
 from unirag.models.store import ModelStore
 from unirag.settings import Settings
+from unirag.training.run_config import CompressionConfig, RunConfig, chosen_method
 
-__all__ = ["TRAINING_VIEWS", "RunConfig", "Trainer", "read_config", "run_training"]
+__all__ = ["TRAINING_VIEWS", "Trainer", "run_training"]
 
 ProgressCallback = Callable[[int, int], None]  # called with the finished and the total count
 TRAINING_VIEWS: tuple[View, ...] = (
@@ -64,73 +65,8 @@ _DRAWING_VIEWS: tuple[View, ...] = (
 _ORIGINAL_VIEW: tuple[View, ...] = ((ORIGINAL, 0),)
 _COPY_COSINE = 0.97  # above it the pooled features of two figures count as copies
 _SAMPLE_VIEWS = 1000  # sample for the means and deviations of the features
+_COMPRESSION_PICTURES = 64  # a compression weighs the experts by them
 _SAMPLE_PICTURES = 200  # fewer, if each must be decoded and restyled first
-
-
-class TrainingBook(BaseModel):
-    """A corpus to train on. `figures` is the largest number of figures to draw from it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    path: Path
-    figures: int = Field(1000, ge=2)
-
-
-class RunConfig(BaseModel):
-    """The configuration file of `unirag train`.
-
-    Figures that also occur in a `held_out` book are left out. Training queries are restyled figures
-    in `styles`; `original` is an unchanged figure. `drawings` is a folder of real drawings with
-    their figures (`data/drawing_pairs.py`); a fifth of the writers is left out, for tests. `start`
-    is a checkpoint whose tower is the starting point; without it the mini tower starts from random
-    weights.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(pattern=r"^[a-z0-9]+([-.][a-z0-9]+)*$")
-    books: tuple[TrainingBook, ...] = Field(min_length=1)
-    held_out: tuple[Path, ...] = ()
-    drawings: Path | None = None
-    styles: tuple[str, ...] = Field(SEEN_STYLES, min_length=1)
-    start: Path | None = None
-    tower: MiniConfig = MiniConfig()
-    views_seed: int = 0
-    train: TrainConfig = TrainConfig()
-
-
-def read_config(path: Path) -> RunConfig:
-    """Read a configuration, whose paths are relative to it. Raise `BadInput` with the wrong key."""
-    try:
-        values = yaml.safe_load(path.read_text())
-        config = RunConfig.model_validate(values)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    except yaml.YAMLError as error:
-        raise BadInput(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise BadInput(f"{path}: {field}: {first['msg']}; see docs/training.md") from None
-    if config.train.method not in METHODS:
-        raise BadInput(
-            f"{path}: train.method: {config.train.method!r} is not known; expected one of "
-            + ", ".join(METHODS)
-        )
-    folder = path.resolve().parent
-    if unknown := set(config.styles) - {ORIGINAL, *SEEN_STYLES}:
-        raise BadInput(
-            f"{path}: styles: {min(unknown)!r} cannot be trained on; expected some of "
-            + ", ".join((ORIGINAL, *SEEN_STYLES))
-        )
-    return config.model_copy(
-        update={
-            "books": tuple(b.model_copy(update={"path": folder / b.path}) for b in config.books),
-            "held_out": tuple(folder / p for p in config.held_out),
-            "drawings": folder / config.drawings if config.drawings else None,
-            "start": folder / config.start if config.start else None,
-        }
-    )
 
 
 class Trainer:
@@ -160,9 +96,12 @@ class Trainer:
         return encode_words(figures, self.sentences, self.cache / "words")
 
     def cached_pairs(
-        self, config: RunConfig, progress: ProgressCallback = lambda *_: None
+        self,
+        config: RunConfig,
+        progress: ProgressCallback = lambda *_: None,
+        split: Split = "train",
     ) -> CachedPairs:
-        """Return the training pairs of `config.books` as cached features, for the mini towers."""
+        """Return the pairs of books, drawings and manifest as features, for the mini towers."""
         books, words, usable = [], [], []
         held_out_FC = self._held_out_features(config, progress)
         for book in config.books:
@@ -179,12 +118,52 @@ class Trainer:
             books.append(self.compute_views(figures, _DRAWING_VIEWS, config.views_seed, progress))
             words.append(self.encode_words(figures))
             usable.append(np.ones(len(figures), bool))
+        for style, figures in _manifest_figures(config, split).items():
+            kinds = dict.fromkeys(((ORIGINAL, 0), (style, 0)))
+            books.append(self.compute_views(figures, tuple(kinds), config.views_seed, progress))
+            words.append(self.encode_words(figures))
+            usable.append(np.ones(len(figures), bool))
         return CachedPairs(books, words, usable, config.styles)
 
+    def evaluator(
+        self,
+        config: RunConfig,
+        tower: Tower | None = None,
+        progress: ProgressCallback = lambda *_: None,
+    ) -> Evaluator | None:
+        """Return what scores the encoder on the validation book and the manifest's rows for it.
+
+        None if there are neither. `tower` is given if it takes pixels.
+        """
+        split: Split = "validation"
+        rows = sum(len(figures) for figures in _manifest_figures(config, split).values())
+        if config.validation is None and not rows:
+            if config.train.patience is not None:
+                raise BadInput(
+                    f"{config.manifest}: no row has the split validation, by which train.patience "
+                    "stops; add some, or leave patience out"
+                )
+            return None
+        books = (config.validation,) if config.validation else ()
+        only = config.model_copy(
+            update={"books": books, "held_out": (), "validation": None, "drawings": None}
+        )
+        pairs: Pairs = (
+            self.cached_pairs(only, progress, split)
+            if tower is None
+            else self.picture_pairs(only, tower, progress, split)
+        )
+        count = rows + sum(book.figures for book in books)
+        return build_evaluator(pairs, count, config.views_seed)
+
     def picture_pairs(
-        self, config: RunConfig, tower: Tower, progress: ProgressCallback = lambda *_: None
+        self,
+        config: RunConfig,
+        tower: Tower,
+        progress: ProgressCallback = lambda *_: None,
+        split: Split = "train",
     ) -> PicturePairs:
-        """Return the training pairs of `config.books` as pictures, for towers that need pixels."""
+        """Return the pairs of books, drawings and manifest as pictures, for other towers."""
         usable: list[GalleryFigure] = []
         held_out_FC = self._held_out_features(config, progress)
         for book in config.books:
@@ -194,6 +173,11 @@ class Trainer:
                 is_new_F = _without_copies(views, held_out_FC)
                 figures = [f for f, is_new in zip(figures, is_new_F, strict=True) if is_new]
             usable += figures
+        if config.drawings is not None:
+            pairs, _ = split_by_writer(read_drawing_pairs(config.drawings))
+            usable += [pair.figure for pair in pairs]
+        for figures in _manifest_figures(config, split).values():
+            usable += figures
         return PicturePairs(usable, tower, config.views_seed, config.styles)
 
     def _held_out_features(self, config: RunConfig, progress: ProgressCallback) -> Vectors:
@@ -202,7 +186,7 @@ class Trainer:
             pooled_features(
                 self.compute_views(read_gallery(path), _ORIGINAL_VIEW, config.views_seed, progress)
             )
-            for path in config.held_out
+            for path in config.held_out + ((config.validation.path,) if config.validation else ())
         ]
         return np.concatenate([np.empty((0, TAPS[0]), np.float32), *features])
 
@@ -235,7 +219,8 @@ class Trainer:
             tower.fit(sample_inputs.inputs)
             return tower
 
-        return _train(config, build_tower, pairs, _SAMPLE_VIEWS, folder, report)
+        evaluate = self.evaluator(config)
+        return _train(config, build_tower, pairs, _SAMPLE_VIEWS, folder, evaluate, report)
 
 
 def run_training(
@@ -252,6 +237,10 @@ def run_training(
     """
     from retrieval.sentence_retriever import SentenceRetriever
 
+    if config.manifest is not None:
+        read_manifest(config.manifest)  # a wrong row is reported before models are fetched
+    if config.image_model is not None:
+        settings = settings.model_copy(update={"image_model": config.image_model})
     profile, models = profile_of(settings), ModelStore(settings.models, settings.profile)
     sentences = SentenceRetriever(profile.text.name, models.locate(profile.text))
     cnn_folder = models.locate(profile.cnn)
@@ -273,9 +262,19 @@ def run_training(
         torch.float32,
     )
     picture_pairs = trainer.picture_pairs(config, tower, view_progress)
-    encoder = _train(config, lambda _: tower, picture_pairs, _SAMPLE_PICTURES, folder, report)
+    evaluate = trainer.evaluator(config, tower, view_progress)
+    encoder = _train(
+        config, lambda _: tower, picture_pairs, _SAMPLE_PICTURES, folder, evaluate, report
+    )
     _save(config, encoder, tower.name, folder)
     return read_card(folder)
+
+
+def _manifest_figures(config: RunConfig, split: Split) -> dict[str, list[GalleryFigure]]:
+    """Return the figures of a split of the run's manifest, by style of the query."""
+    if config.manifest is None:
+        return {}
+    return manifest_figures([p for p in read_manifest(config.manifest) if p.split == split])
 
 
 def _without_copies(views: Views, held_out_FC: Vectors) -> NDArray[np.bool_]:
@@ -286,7 +285,7 @@ def _without_copies(views: Views, held_out_FC: Vectors) -> NDArray[np.bool_]:
 
 
 def _check_savable(config: RunConfig, *, is_mini: bool) -> None:
-    method = METHODS[config.train.method]
+    method = chosen_method(config)
     if method.lora_rank:
         raise BadInput(
             f"method {config.train.method!r} is a baseline of the benchmark and cannot be saved; "
@@ -305,16 +304,27 @@ def _train(
     pairs: Pairs,
     sample_size: int,
     folder: Path,
+    evaluate: Evaluator | None,
     report: StepCallback,
 ) -> UniRetrieval:
     """Train an encoder. `build_tower` receives a sample of the inputs, to measure their scale."""
     torch.manual_seed(config.train.seed)
     rng = np.random.default_rng(config.train.seed)
     sample_inputs = pairs.sample_figures(sample_size, rng)
-    encoder = build(METHODS[config.train.method], build_tower(sample_inputs))
+    method = chosen_method(config)
+    encoder = build(method, build_tower(sample_inputs))
+    if config.adapters:
+        load_adapters(encoder, config.adapters)
     encoder.prototypes.fit(sample_inputs.features_BG)
-    train(encoder, pairs, config.train, folder / "run", None, report)
+    train(encoder, pairs, config.train, folder / "run", evaluate, report)
     _set_style_centres(encoder, pairs, sample_size // 5, rng)
+    compression = config.compression
+    if compression is None and method.compression is not None:
+        compression = CompressionConfig(method=method.compression)
+    if compression is not None:
+        device = encoder.centroids_SK.device
+        sample = pairs.sample_figures(_COMPRESSION_PICTURES, rng).to(device)
+        compress_encoder(encoder, compression.method, compression.parsed_options(), sample)
     return encoder
 
 
@@ -334,7 +344,7 @@ def _set_style_centres(
 ) -> None:
     """Set the centre of each trained style: the mean prototype of `count` examples."""
     centres = {}
-    for style in TRAINED_STYLES:
+    for style in pairs.style_names:
         features_BG = pairs.sample_style(style, count, rng).features_BG
         prototypes = encoder.prototypes
         to_prototype = prototypes.from_sentence if style == TEXT else prototypes.from_gram

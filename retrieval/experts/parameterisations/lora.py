@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from retrieval.experts.parameterisations.base import Experts
+from retrieval.experts.paper import Paper
+from retrieval.experts.parameterisations.base import LowRankExperts
 
 __all__ = ["LoRAExperts"]
 
 
-class LoRAExperts(Experts):
+class LoRAExperts(LowRankExperts):
     """The router's gates are the experts' gates."""
+
+    paper = Paper("Uni-RAG", "2507.03868", "MoE-LoRA")

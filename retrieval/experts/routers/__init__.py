@@ -1,24 +1,15 @@
-"""Routers choose and weight the experts of an input. A new one is one file and one line here."""
+"""Routers choose and weight the experts of an input. A new one is a file and a registry line."""
 
 from __future__ import annotations
 
 from retrieval.experts.config import ExpertConfig
+from retrieval.experts.registry import load
 from retrieval.experts.routers.base import Router, Routing, served_gates
-from retrieval.experts.routers.null import NullRouter
-from retrieval.experts.routers.softmax import SoftmaxRouter
-from retrieval.experts.routers.top_k import TopKRouter
-from retrieval.experts.routers.top_p import TopPRouter
 
-__all__ = ["ROUTERS", "Router", "Routing", "build_router", "served_gates"]
-
-ROUTERS: dict[str, type[Router]] = {
-    "softmax": SoftmaxRouter,
-    "top_k": TopKRouter,
-    "top_p": TopPRouter,
-    "null": NullRouter,
-}
+__all__ = ["Router", "Routing", "build_router", "served_gates"]
 
 
 def build_router(config: ExpertConfig, width: int, experts: int) -> Router:
     """Build the router that `config` names, over `experts` experts, for inputs of `width`."""
-    return ROUTERS[config.router](config, width, experts)
+    router: Router = load("router", config.router)(config, width, experts)
+    return router

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from kernels.reference import top_k_gates
 from retrieval.experts.config import ExpertConfig
+from retrieval.experts.paper import Paper
 from retrieval.experts.routers.base import Router, Routing, Selection, balance_loss, choice_shares
 
 __all__ = ["NullRouter"]
@@ -20,6 +21,15 @@ class NullRouter(Router):
     router can learn from the task how much the experts should change an input.
     """
 
+    paper = Paper(
+        "AdaMoE", "2406.13233", "section 3", "gates are normalised over the null experts too"
+    )
+    sparse = True
+
+    @classmethod
+    def least_experts(cls, config: ExpertConfig) -> int:
+        return max(1, config.top_k - config.null_experts)
+
     def __init__(self, config: ExpertConfig, width: int, experts: int) -> None:
         super().__init__(config, width, experts, null_experts=config.null_experts)
 
@@ -31,5 +41,5 @@ class NullRouter(Router):
         loss = self.config.balance_weight * balance_loss(probs_XF, share_F)
         return Routing(gates_XF[..., : self.experts], loss)
 
-    def selection(self) -> Selection:
-        return Selection(k=self.config.top_k)
+    def selection(self) -> Selection | None:
+        return None if self.shift_F is not None else Selection(k=self.config.top_k)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from retrieval.experts.routers.base import Router, Routing
+from retrieval.experts.paper import Paper
+from retrieval.experts.routers.base import Router, Routing, Selection
 
 __all__ = ["SoftmaxRouter"]
 
@@ -12,5 +13,10 @@ __all__ = ["SoftmaxRouter"]
 class SoftmaxRouter(Router):
     """The gates are the softmax itself. No expert is left out, so there is no load to balance."""
 
+    paper = Paper("Uni-RAG", "2507.03868", "the text on soft experts")
+
     def choose(self, probs_XF: Tensor) -> Routing:
         return Routing(probs_XF, probs_XF.new_zeros(()))
+
+    def selection(self) -> Selection | None:
+        return None if self.shift_F is not None else Selection()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kernels.reference import top_p_gates
+from retrieval.experts.paper import Paper
 from retrieval.experts.routers.base import Router, Routing, Selection, balance_loss, choice_shares
 
 __all__ = ["TopPRouter"]
@@ -22,6 +23,9 @@ class TopPRouter(Router):
     could get more experts for every input by staying undecided.
     """
 
+    paper = Paper("Harder Tasks Need More Experts", "2403.07652", "section 3")
+    sparse = True
+
     def choose(self, probs_XF: Tensor) -> Routing:
         gates_XE, chosen_XE = top_p_gates(probs_XF, self.config.top_p)
         loss = self.config.balance_weight * balance_loss(probs_XF, choice_shares(chosen_XE))
@@ -30,5 +34,5 @@ class TopPRouter(Router):
         entropy = -(probs_XF * probs_XF.clamp_min(tiny).log()).sum(-1).mean()
         return Routing(gates_XE, loss + self.config.entropy_weight * entropy)
 
-    def selection(self) -> Selection:
-        return Selection(p=self.config.top_p)
+    def selection(self) -> Selection | None:
+        return None if self.shift_F is not None else Selection(p=self.config.top_p)

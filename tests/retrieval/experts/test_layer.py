@@ -10,9 +10,11 @@ import torch
 from torch import nn
 
 from retrieval.experts import ExpertConfig, MoELoRA, MoELoRALinear, Route
-from retrieval.experts.parameterisations import PARAMETERISATIONS
-from retrieval.experts.routers import ROUTERS, served_gates
+from retrieval.experts.routers import served_gates
 
+# The methods that the fused kernels serve; `test_registry.py` tests all methods.
+ROUTERS = ("softmax", "top_k", "top_p", "null")
+PARAMETERISATIONS = ("lora", "rank_wise", "shared")
 CHOICES = list(itertools.product(ROUTERS, PARAMETERISATIONS, ["prototype", "token"]))
 
 

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from retrieval.experts import ExpertConfig, MoELoRALinear, OrthogonalRule, Route, expert_cosine
+from retrieval.experts import ExpertConfig, MoELoRALinear, Route, expert_cosine
 from retrieval.experts.parameterisations import Experts, build_experts
+from retrieval.experts.rules.orthogonal import OrthogonalRule
 
 
 def _experts(experts: int = 3, rank: int = 2, inputs: int = 13, **settings) -> Experts:
@@ -30,20 +31,20 @@ def test_gradients_become_orthogonal_to_the_other_experts(experts, rank, inputs)
     module = _experts(experts, rank, inputs)
     before = module.a_ERK.grad.clone()
     assert _inner(module) > 0.1
-    OrthogonalRule([module]).before_step(0)
+    OrthogonalRule(module).before_step(0)
     assert _inner(module) < 1e-5
     after = module.a_ERK.grad
     # a projection: the result is a part of the gradient, neither zero nor longer
     torch.testing.assert_close((after * before).sum(), (after * after).sum())
     assert 0 < after.norm() < before.norm()
     again = after.clone()
-    OrthogonalRule([module]).before_step(0)
+    OrthogonalRule(module).before_step(0)
     torch.testing.assert_close(module.a_ERK.grad, again)
 
 
 def test_only_the_gradient_of_a_changes_and_only_on_steps_of_the_rule() -> None:
     module = _experts()
-    rule = OrthogonalRule([module], every=3)
+    rule = OrthogonalRule(module, OrthogonalRule.Options(every=3))
     a, grad_a, grad_b = module.a_ERK.clone(), module.a_ERK.grad.clone(), module.b_ENR.grad.clone()
     for step in (1, 2, 4, 5):
         rule.before_step(step)
@@ -58,7 +59,7 @@ def test_experts_that_became_alike_lose_only_their_common_directions() -> None:
     module = _experts(3, 2, 13)
     module.a_ERK.data[1] = module.a_ERK.data[2]  # the other rows of expert 0 have rank 2, not 4
     before = module.a_ERK.grad[0].double()
-    OrthogonalRule([module]).before_step(0)
+    OrthogonalRule(module).before_step(0)
     assert _inner(module) < 1e-5
     q, _ = torch.linalg.qr(module.a_ERK.detach()[1].double().T)
     expected = before - before @ q @ q.T
@@ -67,7 +68,7 @@ def test_experts_that_became_alike_lose_only_their_common_directions() -> None:
 
 def test_nothing_is_left_if_the_others_span_all_inputs() -> None:
     module = _experts(4, 2, 5)
-    OrthogonalRule([module]).before_step(0)
+    OrthogonalRule(module).before_step(0)
     assert module.a_ERK.grad.abs().max() < 1e-5
 
 
@@ -80,7 +81,7 @@ def test_the_rule_finds_the_experts_of_a_tower_and_skips_single_ones() -> None:
     for layer in tower:
         layer.experts.a_ERK.grad = torch.randn_like(layer.experts.a_ERK)
     alone = tower[1].experts.a_ERK.grad.clone()
-    OrthogonalRule([tower]).before_step(0)
+    OrthogonalRule(tower).before_step(0)
     assert _inner(tower[0].experts) < 1e-5
     assert torch.equal(tower[1].experts.a_ERK.grad, alone)
 
@@ -88,10 +89,10 @@ def test_the_rule_finds_the_experts_of_a_tower_and_skips_single_ones() -> None:
 def test_steps_before_the_first_backward_and_in_bfloat16() -> None:
     module = _experts().bfloat16()
     module.a_ERK.grad = None
-    OrthogonalRule([module]).before_step(0)
+    OrthogonalRule(module).before_step(0)
     module.a_ERK.grad = torch.randn_like(module.a_ERK)
     before = _inner(module)
-    OrthogonalRule([module]).before_step(0)
+    OrthogonalRule(module).before_step(0)
     assert module.a_ERK.grad.dtype == torch.bfloat16
     assert _inner(module) < 0.02 * before  # rounding to 8 bits of mantissa adds this much
 

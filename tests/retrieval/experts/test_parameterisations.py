@@ -7,8 +7,11 @@ import torch
 
 from kernels.reference import moe_lora_delta
 from retrieval.experts import ExpertConfig
-from retrieval.experts.parameterisations import PARAMETERISATIONS, Experts, build_experts
-from retrieval.experts.routers import ROUTERS
+from retrieval.experts.parameterisations import Experts, build_experts
+
+# The methods that the fused kernels serve; `test_registry.py` tests all methods.
+ROUTERS = ("softmax", "top_k", "top_p", "null")
+PARAMETERISATIONS = ("lora", "rank_wise", "shared")
 
 
 def _experts(experts: int = 4, **settings) -> Experts:

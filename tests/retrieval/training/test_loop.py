@@ -15,13 +15,14 @@ from data.figure_gallery import GalleryFigure
 from data.styles import SEEN_STYLES
 from retrieval.efficientnet import GRAM, PATCHES, TAPS
 from retrieval.encoder import ORIGINAL
-from retrieval.experts import OrthogonalRule
+from retrieval.experts.rules.orthogonal import OrthogonalRule
 from retrieval.mini_tower import MiniConfig, MiniTower
 from retrieval.training import loop
 from retrieval.training.config import TrainConfig
 from retrieval.training.loop import train
-from retrieval.training.methods import METHODS, build
+from retrieval.training.methods import build, methods
 from retrieval.training.pairs import CachedPairs
+from retrieval.training.validation import build_evaluator
 from retrieval.training.views import Views
 from retrieval.uni_retrieval import UniRetrieval
 
@@ -57,7 +58,7 @@ def pairs() -> CachedPairs:
 
 def _encoder(method: str, seed: int = 0) -> UniRetrieval:
     torch.manual_seed(seed)
-    return build(METHODS[method], MiniTower(SIZES, None, None))
+    return build(methods()[method], MiniTower(SIZES, None, None))
 
 
 def _config(**settings) -> TrainConfig:
@@ -91,6 +92,35 @@ def test_the_loss_falls(method, settings, pairs, tmp_path):
     )
     assert len(losses) == 30
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
+
+
+TRAINED_MIXTURES = [
+    name
+    for name, method in methods().items()
+    if name.startswith("depth-") and not (method.in_use or method.compression)
+]
+
+
+@pytest.mark.parametrize("method", TRAINED_MIXTURES)
+def test_every_method_of_the_registry_trains_in_the_loop(method, pairs, tmp_path):
+    encoder = _encoder(method)
+    if methods()[method].needs_adapters:
+        for layer in encoder.depth_layers():
+            layer.experts.b_ENR.data.normal_(0, 0.1)  # as if trained before
+    before = {n: v.clone() for n, v in encoder.state_dict().items()}
+    losses = _losses(encoder, pairs, _config(steps=6, warmup=1, lr=1e-2), tmp_path)
+    assert np.isfinite(losses).all()
+    changed = {n for n, v in encoder.state_dict().items() if not torch.equal(v, before[n])}
+    parameters = encoder.named_parameters(remove_duplicate=False)
+    trained = {n for n, p in parameters if p.requires_grad}
+    buffers = {n for n, _ in encoder.named_buffers()}
+    assert changed - buffers <= trained
+    adapted = {n for n in changed if ".experts." in n}
+    if method == "depth-redundancy":  # the experts of pictures stay as they are
+        assert not {n for n in adapted if "vision" in n}
+        assert {n for n in adapted if n.startswith("prompt_experts.text")}
+    else:
+        assert {n for n in adapted if "vision" in n}
 
 
 def _assert_same_states(one: UniRetrieval, other: UniRetrieval) -> None:
@@ -162,13 +192,14 @@ def test_checkpointing_changes_nothing(pairs, tmp_path):
 def test_the_orthogonal_rule_runs_between_backward_and_step(pairs, tmp_path, monkeypatch):
     steps = []
 
-    class Rule(OrthogonalRule):
-        def before_step(self, step):
-            assert any(e.a_ERK.grad is not None for e in self._experts)
-            steps.append((step, len(self._experts)))
-            super().before_step(step)
+    before_step = OrthogonalRule.before_step
 
-    monkeypatch.setattr(loop, "OrthogonalRule", Rule)
+    def checked(rule, step):
+        assert any(e.a_ERK.grad is not None for e in rule._experts)
+        steps.append((step, len(rule._experts)))
+        before_step(rule, step)
+
+    monkeypatch.setattr(OrthogonalRule, "before_step", checked)
     ruled, plain = _encoder("depth-orthogonal"), _encoder("depth")
     train(ruled, pairs, _config(), tmp_path / "ruled")
     layers = SIZES.depth * 4
@@ -204,6 +235,44 @@ def test_every_step_reports_its_losses_and_scores(method, pairs, tmp_path):
         recall = {"recall/sketch"} if step in (2, 4, 5) else set()
         assert set(values) == losses | recall
     assert modes == [False] * 3
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+def test_the_best_evaluation_is_the_result_and_stops_the_run(patience, pairs, tmp_path):
+    scores = iter([10.0, 30.0, 20.0, 25.0, 5.0, 0.0])
+    weights, steps = [], []
+
+    def evaluate(encoder):
+        weights.append({n: v.clone() for n, v in encoder.state_dict().items()})
+        return {"sketch": next(scores)}
+
+    encoder = _encoder("layernorm")
+    config = _config(steps=6, evaluate_every=1, patience=patience)
+    train(encoder, pairs, config, tmp_path, evaluate, lambda step, _: steps.append(step))
+    assert len(steps) == (6 if patience is None else 4)  # 2 after the best, which is step 2
+    assert all(torch.equal(v, weights[1][n]) for n, v in encoder.state_dict().items())
+    again = _encoder("layernorm", seed=3)  # finished: nothing is trained, the best is loaded
+    train(again, pairs, config, tmp_path, evaluate, lambda step, _: steps.append(step))
+    assert len(steps) == (6 if patience is None else 4)
+    assert all(torch.equal(v, weights[1][n]) for n, v in again.state_dict().items())
+
+
+def test_validation_scores_every_style_on_the_same_figures(pairs):
+    evaluate = build_evaluator(pairs, F)
+    encoder = _encoder("plain").eval()
+    scores = evaluate(encoder)
+    assert set(scores) <= set(SEEN_STYLES)
+    assert all(0 <= s <= 100 for s in scores.values())
+    assert evaluate(encoder) == scores
+    with torch.no_grad():
+        encoder.tower.image_out.weight.zero_()  # every figure has the same vector
+    assert set(evaluate(encoder).values()) == {0.0}
+
+
+def test_a_run_is_not_resumed_with_another_mixture(pairs, tmp_path):
+    train(_encoder("depth"), pairs, _config(steps=1), tmp_path)
+    with pytest.raises(BadInput, match=r"other settings \(encoder"):
+        train(_encoder("depth-film"), pairs, _config(steps=1), tmp_path)
 
 
 def test_a_loss_of_weight_zero_is_left_out(pairs, tmp_path):

@@ -6,18 +6,18 @@ N out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
+from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import normalize
 
-from retrieval.experts.parameterisations import Experts
+from retrieval.experts.config import ExpertConfig
+from retrieval.experts.paper import MethodOptions, Paper
+from retrieval.experts.rules.base import Rule, low_rank_experts, several_experts
 
-__all__ = ["OrthogonalRule", "expert_cosine"]
+__all__ = ["OrthogonalRule"]
 
 
-class OrthogonalRule:
+class OrthogonalRule(Rule):
     """Projects the experts' gradients on every `every`-th step, counted from 0.
 
     Each expert's gradient of A loses its component in the span of the other experts' rows of A. On
@@ -26,15 +26,28 @@ class OrthogonalRule:
     little. The gradient becomes 0 if the others' rows span all K inputs.
     """
 
-    def __init__(self, modules: Iterable[nn.Module], every: int = 2) -> None:
-        assert every >= 1, "the rule applies on every step, every second, ..."
-        experts = (m for module in modules for m in module.modules() if isinstance(m, Experts))
-        self._experts = [e for e in experts if len(e.a_ERK) > 1]
-        self._every = every
+    paper = Paper(
+        "OMoE", "2310.09762", "alternating orthogonal optimiser", "only A, and only its gradient"
+    )
+
+    class Options(MethodOptions):
+        """What this method alone needs."""
+
+        every: int = Field(2, ge=1, description="The rule applies on every such step.")
+
+    options: Options
+
+    def __init__(self, encoder: nn.Module, options: MethodOptions | None = None, steps: int = 1):
+        super().__init__(encoder, options, steps)
+        self._experts = [e for e in low_rank_experts(encoder) if len(e.a_ERK) > 1]
+
+    @classmethod
+    def refusal(cls, config: ExpertConfig) -> str | None:
+        return several_experts(config)
 
     def before_step(self, step: int) -> None:
         """Project the gradients if `step` is one of the rule's steps."""
-        if step % self._every:
+        if step % self.options.every:
             return
         for experts in self._experts:
             if (grad_ERK := experts.a_ERK.grad) is not None:
@@ -53,19 +66,3 @@ def _project_out_others(grad_ERK: Tensor, a_ERK: Tensor) -> Tensor:
     basis_ESK = basis_ESK * (singular_ES > tolerance * singular_ES[:, :1])[..., None]
     grad_ERK = grad_ERK.to(dtype)
     return grad_ERK - grad_ERK @ basis_ESK.mT @ basis_ESK
-
-
-@torch.no_grad()
-def expert_cosine(experts: Experts, x_XK: Tensor) -> float:
-    """Return the mean cosine of two experts' outputs for one input, over all pairs and inputs.
-
-    OMoE measures with this number, in [-1, 1], how alike experts are. It is 0 while B is zero.
-    At least two experts are needed.
-    """
-    count = len(experts.a_ERK)
-    assert count > 1, "a single expert has no pairs"
-    low = torch.einsum("...k,erk->e...r", x_XK, experts.a_ERK.to(x_XK.dtype))
-    out_EXN = normalize(torch.einsum("e...r,enr->e...n", low, experts.b_ENR.to(x_XK.dtype)), dim=-1)
-    cosine_EEX = (out_EXN[:, None] * out_EXN[None]).sum(-1)
-    first, second = torch.triu_indices(count, count, offset=1)
-    return cosine_EEX[first, second].mean().item()

@@ -1,0 +1,1 @@
+"""Compressions make the trained experts of a layer fewer, narrower or coarser."""
