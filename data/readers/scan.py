@@ -74,7 +74,6 @@ _HINTS = {
     ".key": "export it as .pptx",
     ".pages": "export it as .docx",
     ".eps": "save it as .png",
-    ".heic": "save it as .jpg",
     ".rst": "convert it to Markdown or HTML",
     ".tar": "pack it as .zip",
     ".gz": "pack it as .zip",

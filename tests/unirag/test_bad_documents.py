@@ -309,7 +309,7 @@ DEAD_LETTERS = {
     "wrong-type": (card_file("a.rtf", b"{\\rtf1 words}"), r"a\.rtf: .*not read; save it as \.docx"),
     "picture-heic": (
         card_file("a.heic", b"\0\0\0\x18ftypheic"),
-        r"a\.heic: .*not read; save it as \.jpg",
+        r"a\.heic: not a picture that can be read; expected one of png",
     ),
     "name-is-markup": (card_file("notes[/b].md", b""), r"notes\[/b\]\.md: empty file"),
     "name-is-command": (card_file("a\x1b[31m\n.md", b""), r"a\\x1b\[31m .md: empty file"),
