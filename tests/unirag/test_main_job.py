@@ -203,7 +203,7 @@ def test_an_empty_workspace_has_no_hits_and_names_the_command_to_list_corpora(
     empty = Home(tmp_path / "empty", home.models)
     assert empty.json("search", "anything") | {"timings_ms": 0} == {
         "query": "anything", "hits": [], "no_good_match": True, "timings_ms": 0,
-        "styles": {}, "experts": [],
+        "styles": {}, "experts": [], "corrections": {},
     }  # fmt: skip
     assert "unirag corpora list" in empty.run("search", "anything").stdout
     answer = empty.json("ask", "What sets the period of a pendulum?")
