@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +25,8 @@ from tests.ui.walk import (
 
 pytestmark = [pytest.mark.browser, pytest.mark.models]
 
+# On an idle machine of two cores the aim is 2 s. These tests may run beside others.
+SLOWEST_STATUS_MS = 10_000
 _TECHNICAL_WORDS = ("corpus", "corpora", "weight", "expert", "style", "embedding", "vector")
 
 
@@ -108,15 +111,18 @@ def test_a_thumb_is_stored_and_shown_to_the_teacher(site: Any) -> None:
     expect(up).to_have_attribute("aria-pressed", "false")
 
 
-def test_waiting_is_honest(writing_site: Any) -> None:
+def test_waiting_is_honest(writing_site: Any, record_property: Any) -> None:
     pages = [writing_site.page() for _ in range(3)]
     for page in pages:
         question_box(page).fill("How does a galvanic cell work?")
-    for page in pages:
+    for page in pages[:-1]:
         question_box(page).press("Enter")
+    sent = time.monotonic()
+    question_box(pages[-1]).press("Enter")
     status = pages[-1].locator(".status")
-    expect(status).to_be_visible(timeout=2000)
-    expect(status).to_contain_text("before yours", timeout=10_000)
+    expect(status).to_be_visible(timeout=SLOWEST_STATUS_MS)
+    record_property("status_ms", round(1000 * (time.monotonic() - sent)))
+    expect(status).to_contain_text("before yours", timeout=SLOWEST_STATUS_MS)
     for page in pages:
         turn = wait_for_answer(page)
         assert turn.locator(".sentence, .refused").count() > 0
