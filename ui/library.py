@@ -26,8 +26,9 @@ _STATE_LABELS = {
 # static/app.js sends these forms to the endpoints in data-post
 FORMS = """<div class="library">
 <h2>Add material</h2>
-<p>A document, a picture, or a zip archive of them. Formats: PDF, Word, PowerPoint, HTML, Markdown,
-OpenStax CNXML. Uploads to the same corpus add up. A file with the name of an earlier one replaces
+<p>Documents, pictures, or a zip archive of them. Formats: PDF, Word, PowerPoint, Excel,
+OpenDocument, EPUB, HTML, Markdown, LaTeX, Jupyter notebooks, transcripts, CSV, plain text, OpenStax
+CNXML. Uploads to the same book or course add up. A file with the name of an earlier one replaces
 it.</p>
 <form data-post="v1/index-jobs" data-each="file"
 data-done="Received. Indexing goes on in the background; see below.">

@@ -62,8 +62,9 @@ def sign_in(
 
 
 @router.post("/sign-out")
-def sign_out() -> RedirectResponse:
+def sign_out(request: Request, service: CurrentService) -> RedirectResponse:
     """Delete the cookie and go to the sign-in page."""
     response = RedirectResponse("sign-in", 303)
-    response.delete_cookie(COOKIE)
+    is_framed = bool(service.settings.frame_ancestors)
+    set_cookie(response, request, COOKIE, "", 0, is_framed=is_framed)
     return response

@@ -111,11 +111,13 @@ def serve(models: Path, browser: Browser) -> Callable[..., Any]:
         )
         try:
             assert server.stderr is not None
+            log = ""
             for line in server.stderr:
                 if address := re.search(r"Open (http://\S+)", line):
                     break
+                log += line
             else:
-                raise AssertionError("the service did not start")
+                raise AssertionError(f"the service did not start: {log}")
             site = Site(address[1], browser)
             yield site
             assert not site.foreign_requests

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -23,11 +25,23 @@ from tests.ui.walk import (
 
 pytestmark = [pytest.mark.browser, pytest.mark.models]
 
+# On an idle machine of two cores the aim is 2 s. These tests may run beside others.
+SLOWEST_STATUS_MS = 10_000
 _TECHNICAL_WORDS = ("corpus", "corpora", "weight", "expert", "style", "embedding", "vector")
 
 
-def test_stop_keeps_the_checked_sentences(site: Any) -> None:
-    page = site.page()
+@pytest.fixture(scope="module")
+def writing_site(
+    serve: Any, tmp_path_factory: pytest.TempPathFactory, copy_home: Any
+) -> Iterator[Any]:
+    """Serve answers that the language model writes: they take long enough to stop or wait for."""
+    home = copy_home(tmp_path_factory.mktemp("writing"))
+    with serve(home, UNIRAG_ANSWER__SMALL__WRITES="true") as site:
+        yield site
+
+
+def test_stop_keeps_the_checked_sentences(writing_site: Any) -> None:
+    page = writing_site.page()
     question_box(page).fill("How does a galvanic cell work?")
     question_box(page).press("Enter")
     sentences = page.locator("#current-turn .sentence")
@@ -36,11 +50,10 @@ def test_stop_keeps_the_checked_sentences(site: Any) -> None:
     turn = wait_for_answer(page)
     kept = turn.locator(".sentence").all_inner_texts()
     assert kept
-    if turn.get_by_text("The answer stopped here").count() == 0:
-        pytest.skip("the answer was complete before the click")
+    expect(turn).to_contain_text("The answer stopped here")
     assert turn.locator(".card").count() > 0, "their sources stay too"
     page.reload()
-    site.wait_until_loaded(page)
+    writing_site.wait_until_loaded(page)
     assert page.locator(".turn .sentence").all_inner_texts() == kept
     ask(page, "What is the simple pendulum?", 2)
 
@@ -98,20 +111,22 @@ def test_a_thumb_is_stored_and_shown_to_the_teacher(site: Any) -> None:
     expect(up).to_have_attribute("aria-pressed", "false")
 
 
-def test_waiting_is_honest(indexed_home: Path, serve: Any, tmp_path: Path, copy_home: Any) -> None:
-    with serve(copy_home(tmp_path)) as site:
-        pages = [site.page() for _ in range(3)]
-        for page in pages:
-            question_box(page).fill("How does a galvanic cell work?")
-        for page in pages:
-            question_box(page).press("Enter")
-        status = pages[-1].locator(".status")
-        expect(status).to_be_visible(timeout=2000)
-        expect(status).to_contain_text("before yours", timeout=5000)
-        for page in pages:
-            turn = wait_for_answer(page)
-            assert turn.locator(".sentence, .refused").count() > 0
-            assert turn.locator(".dots").count() == 0, "the spinner ends with the answer"
+def test_waiting_is_honest(writing_site: Any, record_property: Any) -> None:
+    pages = [writing_site.page() for _ in range(3)]
+    for page in pages:
+        question_box(page).fill("How does a galvanic cell work?")
+    for page in pages[:-1]:
+        question_box(page).press("Enter")
+    sent = time.monotonic()
+    question_box(pages[-1]).press("Enter")
+    status = pages[-1].locator(".status")
+    expect(status).to_be_visible(timeout=SLOWEST_STATUS_MS)
+    record_property("status_ms", round(1000 * (time.monotonic() - sent)))
+    expect(status).to_contain_text("before yours", timeout=SLOWEST_STATUS_MS)
+    for page in pages:
+        turn = wait_for_answer(page)
+        assert turn.locator(".sentence, .refused").count() > 0
+        assert turn.locator(".dots").count() == 0, "the spinner ends with the answer"
 
 
 def test_the_focus_goes_to_the_answer_and_typing_goes_on(site: Any) -> None:
@@ -154,7 +169,7 @@ def test_a_drawing_finds_its_figure_and_no_technical_word_is_in_sight(site: Any)
     turn.get_by_text("How was this found?").click()
     panel = turn.locator("details.how")
     shares = [int(text.rstrip("%")) for text in panel.locator(".bar b").all_inner_texts()]
-    assert len(shares) == 8, "four kinds of pictures and four parts of the reader"
+    assert len(shares) == 4, "the four likeliest kinds of pictures"
     named = "was read as" in panel.inner_text()
     assert named == (shares[0] >= 50), "a kind is named only if it is likely"
     page.get_by_role("button", name="Draw").click()

@@ -229,7 +229,7 @@ def _upload_and_index(page: Page, good: Path, broken: Path) -> Locator:
     """Upload two documents at once; return the table of corpora once it lists their corpus."""
     page.get_by_role("tab", name="Library").click()
     page.get_by_label("Book or course").fill("Oceans and Tides")
-    page.get_by_label("Files").set_input_files([good, broken])
+    page.get_by_label("Files", exact=True).set_input_files([good, broken])
     page.get_by_role("button", name="Upload and index").click()
     expect(page.locator(".uploads li")).to_have_count(2)
     expect(page.locator(".uploads .good")).to_have_count(2)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import AsyncGenerator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+
+import pytest
 
 from data.tables import Table, markdown_table
 from ui import library, render
 from ui.live_turn import LiveTurn
 from ui.source_cards import source_cards
+from unirag.api.errors import TooBusy, TooSlow
 from unirag.indexing.jobs import Job
 from unirag.schemas import AnswerTurnOut, ConversationOut, HitOut, SearchTurnOut, SentenceOut
 
@@ -103,7 +109,9 @@ def sentences_in(html: str) -> list[str]:
 
 
 def suggestions_in(html: str) -> list[tuple[str, str]]:
-    return re.findall(r'data-ask="(.*?)" data-task="(\w+)"', html)
+    """Return the question and the task of each suggestion."""
+    buttons = re.findall(r'data-task="(\w+)" data-ask="([^"]*)"', html)
+    return [(question, task) for task, question in buttons]
 
 
 def test_citations_and_sources_carry_the_numbers_of_the_answer() -> None:
@@ -148,8 +156,28 @@ def test_figures_of_other_chapters_are_shown_if_they_resemble_the_query_picture(
     hits = make_answer().hits
     hits[2].channels["image"] = 0.1
     assert "g" not in cards_in(render.complete_answer(make_answer(**picture_query, hits=hits)))
-    assert "looks like <b>sketch</b> (90%)" in with_picture
-    assert with_picture.count("Expert ") == 2
+
+
+def test_the_kind_of_a_picture_is_named_in_the_panel_only_if_it_is_likely() -> None:
+    def panel(share: float) -> str:
+        answer = make_answer(
+            styles={"drawing": 0.1, "lowres": share}, experts=[0.4, 0.6], timings_ms={"total": 1500}
+        )
+        before, _, panel = render.complete_answer(answer).partition("<details class=how>")
+        assert "low resolution" not in before
+        return panel
+
+    likely, unlikely = panel(0.62), panel(0.45)
+    assert "Your picture was read as: low resolution." in likely
+    assert "was read as" not in unlikely
+    assert "not sure what kind of picture" in unlikely
+    bars = re.findall(r"<span>([^<]+)</span><i[^>]*></i><b>(.*?)</b>", likely)
+    kinds, parts = bars[:2], bars[2:]
+    assert kinds == [("low resolution", "62%"), ("drawing", "10%")]
+    assert parts == [("Part 1", "40%"), ("Part 2", "60%")]
+    assert "2 sentences: 0 copied word for word, 2 written and checked" in likely
+    assert "It took 1.5 seconds." in likely
+    assert "Kind of picture" not in render.complete_answer(make_answer())
 
 
 def test_a_refusal_shows_the_nearest_material_and_no_explanation() -> None:
@@ -201,8 +229,10 @@ def test_a_stored_turn_without_an_answer_says_so() -> None:
     turn = {"number": 1, "question": "Why?", "pictures": [], "answer": None, "asked_at": 0.0}
     fields = {"id": "c", "title": "Why?", "created": 0.0, "turns": [turn]}
     conversation = ConversationOut.model_validate(fields)
-    assert "No answer was made" in render.conversation_turns(conversation)
-    assert "Searching" in LiveTurn("c", "Why?").html(status="Searching")
+    html = render.conversation_turns(conversation)
+    assert "There is no answer yet." in html
+    assert re.findall(r'data-event="(\w+)" data-turn="1"', html) == ["retry", "edit"]
+    assert "data-copy" not in html
 
 
 def test_jobs_show_progress_dead_letters_and_a_button_to_cancel() -> None:
@@ -226,23 +256,68 @@ def test_jobs_show_progress_dead_letters_and_a_button_to_cancel() -> None:
     assert "data-cancel" not in ended
 
 
-def test_a_failure_stands_below_the_sentences_so_far() -> None:
+class ScriptedService:
+    """Yields the events of an answer. A number counts the questions before it."""
+
+    def __init__(self, *events: Any, hangs: bool = False, seconds: float = 60.0) -> None:
+        self.settings = SimpleNamespace(seconds=seconds)
+        self._events, self._hangs = events, hangs
+
+    async def answer(self, caller: Any, request: Any, on_wait: Any) -> AsyncGenerator[Any]:
+        for event in self._events:
+            if isinstance(event, int):
+                on_wait(event)
+            elif isinstance(event, Exception):
+                raise event
+            else:
+                yield event
+        if self._hangs:
+            await asyncio.Event().wait()
+
+
+async def pages_of(turn: LiveTurn, service: Any) -> list[str]:
+    """Return the HTML of the turn after each of its events."""
+    return [turn.html() async for _ in turn.events(service, Any, Any)]  # type: ignore[arg-type]
+
+
+async def test_a_failure_stands_below_the_sentences_so_far() -> None:
     turn = LiveTurn("c", "Why?")
-    for event in (make_search(), *SENTENCES):
-        turn.add(event)
-    html = turn.html(failure="12 requests are waiting")
-    assert html.index("It falls.") < html.index("12 requests are waiting")
+    service = ScriptedService(make_search(), *SENTENCES, TooBusy("12 requests are waiting", 5))
+    with pytest.raises(TooBusy) as error:
+        await pages_of(turn, service)
+    html = turn.html(str(error.value))
+    assert html.index("It rises.") < html.index("12 requests are waiting")
     assert 'role="alert"' in html
     assert 'role="status"' not in html
 
 
-def test_a_whole_answer_replaces_the_partial_one() -> None:
+async def test_the_status_counts_earlier_questions_then_says_what_happens() -> None:
     turn = LiveTurn("", "Why?")
-    for event in (make_search(), SENTENCES[0], make_answer(**REFUSAL)):
-        turn.add(event)
-    assert 'data-conversation="c"' in turn.html()
-    assert "It falls." not in turn.html()
-    assert "No evidence in your books" in turn.html()
+    assert "Looking in your books" in turn.html()
+    first, second, third, found, written = await pages_of(
+        turn, ScriptedService(2, 1, 0, make_search(), SENTENCES[0])
+    )
+    assert "2 questions come before yours" in first
+    assert "1 question comes before yours" in second
+    assert "before yours" not in third
+    assert "checking every sentence" in found
+    assert 'data-conversation="c"' in found, "the search result names the conversation"
+    assert "It falls." in written
+
+
+async def test_a_stopped_answer_ends_without_an_error_and_keeps_its_sentences() -> None:
+    turn = LiveTurn("c", "Why?")
+    service: Any = ScriptedService(make_search(), SENTENCES[0], hangs=True)
+    async for event in turn.events(service, Any, Any):  # type: ignore[arg-type]
+        if event == SENTENCES[0]:
+            turn.stop()
+    assert "It falls." in turn.html()
+
+
+async def test_an_answer_over_the_time_limit_is_an_error() -> None:
+    turn = LiveTurn("c", "Why?")
+    with pytest.raises(TooSlow, match="took too long"):
+        await pages_of(turn, ScriptedService(make_search(), hangs=True, seconds=0.05))
 
 
 def test_a_table_is_shown_as_a_table_with_its_cells_escaped() -> None:

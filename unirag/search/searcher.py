@@ -121,13 +121,12 @@ class Searcher:
             texts, rarity, corrections = self._corrected(texts, where)
         with _timed(timings, "encode"):
             word_queries = self._word_queries(texts, embedder, _cross_modal(where, self.settings))
-            readings, detections_by_reading = self._picture_queries(query, pictures)
+            readings, detections = self._picture_queries(query, pictures)
         with _timed(timings, "search"):
             candidates = max(limit, self.settings.rerank_candidates)
             chosen = choose_readings(self.store, readings, where)
             scored = self._rank(word_queries, readings, chosen, candidates, where)
         question = _question(texts)
-        detections = [d[n] for d, n in zip(detections_by_reading, chosen, strict=True)]
         styles, experts = _mean_shares(detections)
         hits = [Hit(s.item, s.score, s.channels, styles) for s in scored]
         if question and not pictures:
@@ -218,8 +217,12 @@ class Searcher:
 
     def _picture_queries(
         self, query: Query, pictures: Sequence[Image.Image]
-    ) -> tuple[list[Readings], list[list[StyleDetection]]]:
-        """Return a query for each reading of each picture, and the style of each reading."""
+    ) -> tuple[list[Readings], list[StyleDetection]]:
+        """Return a query for each reading of each picture, and the style of each picture.
+
+        The style is that of the first reading, which is the picture as it came. A cleaned drawing
+        no longer shows that it was a photo.
+        """
         readings: list[Readings] = []
         detections = []
         for image, picture in zip(query.images, pictures, strict=True):
@@ -228,7 +231,7 @@ class Searcher:
             )
             weight = self.settings.image * image.weight
             readings.append([ChannelQuery("image", vector_W, weight) for vector_W in vectors_RW])
-            detections.append(styles)
+            detections.append(styles[0])
         return readings, detections
 
     def _rank(
