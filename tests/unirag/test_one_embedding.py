@@ -73,4 +73,4 @@ def test_a_search_of_four_words_calls_the_store_twice(app: App) -> None:
     searcher.store = store  # type: ignore[assignment]
     result = searcher.search(Query("lens bends light energy"))
     assert len(result.rarity) == 4
-    assert store.calls == ["search", "best_scores"]
+    assert store.calls == ["best_scores", "search"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import io
 import threading
 import time
@@ -29,6 +30,7 @@ def serve(workspace: Any, chat: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
             TestClient(create_api(app), raise_server_exceptions=False) as client,
         ):
             yield client
+        gc.collect()  # a service is a cycle of objects, and each holds its models
 
     return start
 
