@@ -26,6 +26,7 @@ from generation.words import any_of, repeats, word_count
 __all__ = ["quote", "with_title"]
 
 _SENTENCES_OF_ANY_LENGTH = 2
+_QUESTION = re.compile(r"\?(?=\s|$)")  # "How long must it be? Use g = 9.8" is an exercise too
 _PANEL = re.compile(r"\([a-z]\)\s+(?=[A-Z])")  # the label of a figure's part before its caption
 _SENTENCE_ENDS = (".", "!", ".”", '."', ".)", "\\)", "\\]", "$")
 
@@ -172,7 +173,8 @@ def _can_be_quoted(statement: Statement, settings: QuotationSettings) -> bool:
     return (
         complete
         and word_count(text) >= settings.min_words
-        and not text.endswith(("?", ":"))
+        and not text.endswith(":")
+        and not _QUESTION.search(text)
         and not text.startswith((LABELS_PREFIX, "("))
         and not _instruction().match(text)
     )

@@ -128,6 +128,12 @@ def test_an_announcement_is_not_quoted() -> None:
     assert [s.text for s in answer.sentences] == ["Water gives off steam."]
 
 
+def test_a_question_with_data_behind_it_is_not_quoted() -> None:
+    exercise = "What mass does steam of 3 N have? Use g = 9.8."
+    answer = answer_to(QUESTION, [hit("exercise", f"{exercise} Water gives off steam.")])
+    assert [s.text for s in answer.sentences] == ["Water gives off steam."]
+
+
 def test_an_unfinished_sentence_is_left_out() -> None:
     sentences, _ = ask(
         "Net force equals mass times acceleration [1]. Kinetic energy grows with the"
