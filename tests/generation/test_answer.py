@@ -129,7 +129,7 @@ def test_an_announcement_is_not_quoted() -> None:
 
 
 def test_a_question_with_data_behind_it_is_not_quoted() -> None:
-    exercise = r"(b) How long must steam boil for a mass of exactly 2.0 s? Use \(g = 9.8\)."
+    exercise = r"(b) Where does steam come from after exactly 2.0 s? Use \(g = 9.8\)."
     answer = answer_to(QUESTION, [hit("exercise", f"{exercise}\nWater gives off steam.")])
     assert [s.text for s in answer.sentences] == ["Water gives off steam."]
 
