@@ -10,7 +10,7 @@ from unirag.serialization import count_of
 
 __all__ = ["how_found", "readable_style"]
 
-_MIN_CERTAIN_SHARE = 0.5  # of a kind of picture, to name it
+_MIN_CERTAIN_SHARE = 0.9  # of a kind of picture, to name it: below, one in five names is wrong
 _MAX_STYLES = 4
 _STYLE_NAMES = {"lowres": "low resolution", "art": "painting"}
 
