@@ -171,7 +171,7 @@ def test_a_drawing_finds_its_figure_and_no_technical_word_is_in_sight(site: Any)
     shares = [int(text.rstrip("%")) for text in panel.locator(".bar b").all_inner_texts()]
     assert len(shares) == 4, "the four likeliest kinds of pictures"
     named = "was read as" in panel.inner_text()
-    assert named == (shares[0] >= 50), "a kind is named only if it is likely"
+    assert named == (shares[0] >= 90), "a kind is named only if it is likely"
     page.get_by_role("button", name="Draw").click()
     shades = page.locator("#sketch canvas").evaluate(
         "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
