@@ -173,7 +173,7 @@ def test_the_kind_of_a_picture_is_named_in_the_panel_only_if_it_is_likely() -> N
     assert "not sure what kind of picture" in unlikely
     bars = re.findall(r"<span>([^<]+)</span><i[^>]*></i><b>(.*?)</b>", likely)
     kinds, parts = bars[:2], bars[2:]
-    assert kinds == [("low resolution", "62%"), ("drawing", "10%")]
+    assert kinds == [("low resolution", "94%"), ("drawing", "6%")]
     assert parts == [("Part 1", "40%"), ("Part 2", "60%")]
     assert "2 sentences: 0 copied word for word, 2 written and checked" in likely
     assert "It took 1.5 seconds." in likely
