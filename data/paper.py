@@ -9,6 +9,8 @@ H height, W width of the picture in pixels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -36,10 +38,24 @@ _MOST_SURROUNDINGS = 0.6  # share of the pixels beside the sheet; above, there i
 _DARK = 100  # grey value; a sheet whose median is lower is a blackboard
 
 
-def clean_drawing(picture: Image.Image, least_share: float = _LEAST_SHARE) -> Image.Image | None:
-    """Return a drawing on paper as black strokes on white (RGB), or None for any other picture.
+def clean_drawing(picture: Image.Image) -> Image.Image | None:
+    """Return a drawing on paper as black strokes on white (RGB), or None for any other picture."""
+    return next(iter(_drawings(picture, (_LEAST_SHARE,))), None)
 
-    A group of strokes with less than `least_share` of the ink is left out.
+
+def readings_of(picture: Image.Image) -> list[Image.Image]:
+    """Return the pictures that a query picture may stand for: itself, then cleaned drawings.
+
+    Nobody can tell from a photo alone whether it shows a figure or a drawing of one, nor which
+    strokes at its rim belong to it. A search takes the reading that lies nearest to an item.
+    """
+    return [picture, *_drawings(picture, (_LEAST_SHARE, _MAIN_SHARE))]
+
+
+def _drawings(picture: Image.Image, least_shares: Sequence[float]) -> list[Image.Image]:
+    """Return the cleaned drawing for each share of the ink that a group must have.
+
+    The list is empty if the picture is no drawing on paper. Equal drawings are returned once.
     """
     darkness_HW = _darkness(_scaled(picture))
     solid_HW = _open(darkness_HW > 2 * _FAINTEST, _SOLID)
@@ -50,27 +66,21 @@ def clean_drawing(picture: Image.Image, least_share: float = _LEAST_SHARE) -> Im
     full_stroke = max(float(usual), float(darkest) / 2)
     solid_on_sheet = (solid_HW & ~background_HW).mean()
     if solid_on_sheet > _MOST_SOLID or background_HW.mean() > _MOST_SURROUNDINGS:
-        return None
+        return []
     if full_stroke < _FAINTEST:
-        return None
+        return []
     darkness_HW = np.minimum(darkness_HW / full_stroke, 1)
-    ink_HW = _main_groups(_long_strokes(darkness_HW > 0.5), least_share)
-    if not 0 < ink_HW.mean() < _MOST_INK:
-        return None
+    strokes_HW = _long_strokes(darkness_HW > 0.5)
+    inks = {ink.tobytes(): ink for ink in (_main_groups(strokes_HW, s) for s in least_shares)}
+    return [_black_on_white(darkness_HW, i) for i in inks.values() if 0 < i.mean() < _MOST_INK]
+
+
+def _black_on_white(darkness_HW: Darkness, ink_HW: Mask) -> Image.Image:
+    """Draw the strokes around the ink, cut to it."""
     strokes_HW = np.where(_grow(ink_HW, 3), np.clip(2 * darkness_HW - 0.5, 0, 1), 0)
     rows, columns = (_extent(ink_HW.sum(axis)) for axis in (1, 0))
     grey_HW = (255 * (1 - strokes_HW[rows, columns])).astype(np.uint8)
     return Image.fromarray(grey_HW).convert("RGB")
-
-
-def readings_of(picture: Image.Image) -> list[Image.Image]:
-    """Return the pictures that a query picture may stand for: itself, then cleaned drawings.
-
-    Nobody can tell from a photo alone whether it shows a figure or a drawing of one, nor which
-    strokes at its rim belong to it. A search takes the reading that lies nearest to an item.
-    """
-    cleaned = [clean_drawing(picture, share) for share in (_LEAST_SHARE, _MAIN_SHARE)]
-    return [picture, *(reading for reading in cleaned if reading is not None)]
 
 
 def _scaled(picture: Image.Image) -> NDArray[np.uint8]:

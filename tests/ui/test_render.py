@@ -161,7 +161,9 @@ def test_figures_of_other_chapters_are_shown_if_they_resemble_the_query_picture(
 def test_the_kind_of_a_picture_is_named_in_the_panel_only_if_it_is_likely() -> None:
     def panel(share: float) -> str:
         answer = make_answer(
-            styles={"drawing": 0.06, "lowres": share}, experts=[0.4, 0.6], timings_ms={"total": 1500}
+            styles={"drawing": 0.06, "lowres": share},
+            experts=[0.4, 0.6],
+            timings_ms={"total": 1500},
         )
         before, _, panel = render.complete_answer(answer).partition("<details class=how>")
         assert "low resolution" not in before
