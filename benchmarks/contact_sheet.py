@@ -60,8 +60,8 @@ def main() -> None:
 def _row(figure: GalleryFigure, seed: int) -> list[Cell]:
     """Return a figure and its drawing in each style."""
     picture = figure.open()
-    made = [(style, restyle(picture, style, figure.name, seed)) for style in REDRAWN_STYLES]
-    return [("figure", picture), *made]
+    drawings = [(style, restyle(picture, style, figure.name, seed)) for style in REDRAWN_STYLES]
+    return [("figure", picture), *drawings]
 
 
 def _blind_cells(pairs: Sequence[DrawingPair], seed: int) -> tuple[list[Cell], dict[str, str]]:
@@ -70,8 +70,8 @@ def _blind_cells(pairs: Sequence[DrawingPair], seed: int) -> tuple[list[Cell], d
     random.Random(seed + 1).shuffle(is_real)
     cells, key = [], {}
     for i, (pair, real) in enumerate(zip(pairs, is_real, strict=True)):
-        made = restyle(pair.figure.open(), DRAWING, pair.writer, i)
-        picture = pair.open_photo() if real else made
+        drawing = restyle(pair.figure.open(), DRAWING, pair.writer, i)
+        picture = pair.open_photo() if real else drawing
         cells.append((str(i + 1), picture))
         key[str(i + 1)] = "real" if real else "made"
     return cells, key

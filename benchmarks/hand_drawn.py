@@ -105,14 +105,14 @@ def _scores(similarity_QF: Vectors, rows: Sequence[int], pairs: Sequence[Drawing
     rng = np.random.default_rng(0)
     scores: dict[str, Any] = {}
     for k in (1, 5, 10):
-        found = ranks <= k
-        counts = {name: (found[writers == name].sum(), (writers == name).sum()) for name in names}
+        is_hit = ranks <= k
+        counts = {name: (is_hit[writers == name].sum(), (writers == name).sum()) for name in names}
         means = []
         for _ in range(RESAMPLES):
             drawn = [counts[name] for name in rng.choice(names, len(names))]
             means.append(sum(hits for hits, _ in drawn) / sum(total for _, total in drawn))
         low, high = np.quantile(means, [0.025, 0.975])
-        scores[f"r{k}"] = [round(100 * float(v), 1) for v in (found.mean(), low, high)]
+        scores[f"r{k}"] = [round(100 * float(v), 1) for v in (is_hit.mean(), low, high)]
     return scores
 
 
